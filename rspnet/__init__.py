@@ -1,0 +1,1 @@
+"""RSPNet: relative speed perception for unsupervised video representation learning."""
