@@ -1,1 +1,1 @@
-"""To be described."""
+"""From video files to clips."""

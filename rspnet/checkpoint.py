@@ -1,0 +1,209 @@
+"""Weights for release: safetensors with a JSON header, and nothing unpickled.
+
+A model file holds both branches under ``query.*`` and ``key.*``; its header says how to build
+them (``spec``) and where they come from. :func:`load_model` gives one branch, ready for use.
+"""
+
+import difflib
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from rspnet.models import Branch
+
+FORMAT = "rspnet"
+FORMAT_VERSION = 1
+CHECKPOINTS = Path(__file__).resolve().parent.parent / "checkpoints"
+BranchName = Literal["query", "key"]
+
+
+@contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """A temporary path beside ``path`` that is synced and renamed to it if the block succeeds."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def file_hash(path: str | Path) -> str:
+    """SHA-256 of a file, as hexadecimal digits."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def save_model(
+    path: str | Path,
+    query: Branch,
+    key: Branch,
+    *,
+    metadata: Mapping[str, Any] | None = None,
+    half: bool = False,
+) -> Path:
+    """Write both branches to a safetensors file, atomically.
+
+    Args:
+        path: The file, usually ``*.safetensors``.
+        query: The trained branch.
+        key: The momentum branch, of the same spec.
+        metadata: Plain JSON values to keep with it (command, data, steps, ...).
+        half: Store floating-point weights in half precision. They are read as float32.
+
+    Raises:
+        ValueError: The branches differ in their spec.
+    """
+    if query.spec() != key.spec():
+        raise ValueError(f"the branches differ: query {query.spec()}, key {key.spec()}")
+    tensors: dict[str, Tensor] = {}
+    for name, branch in (("query", query), ("key", key)):
+        for entry, tensor in branch.state_dict().items():
+            value = tensor.detach().cpu().contiguous()
+            if half and value.is_floating_point():
+                value = value.half()
+            tensors[f"{name}.{entry}"] = value
+    header = {
+        "format": FORMAT,
+        "format_version": str(FORMAT_VERSION),
+        "spec": json.dumps(query.spec()),
+        "metadata": json.dumps(dict(metadata or {})),
+    }
+    path = Path(path)
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary, metadata=header)
+    return path
+
+
+def list_models() -> list[str]:
+    """Names of the models that ship with the project, the default first."""
+    return list(_read_index())
+
+
+def _read_index() -> dict[str, dict[str, Any]]:
+    index = CHECKPOINTS / "index.json"
+    if not index.is_file():
+        return {}
+    models = json.loads(index.read_text())["models"]
+    return {entry["name"]: entry for entry in models}
+
+
+def resolve_model(path_or_name: str | Path = "default") -> Path:
+    """The file of a model: a path as it is, or a name from ``checkpoints/index.json``.
+
+    Raises:
+        ValueError: There is neither such a file nor such a name.
+    """
+    path = Path(path_or_name)
+    if path.is_file():
+        return path
+    shipped = _read_index()
+    name = str(path_or_name)
+    if name == "default" and shipped:
+        name = next(iter(shipped))
+    if name in shipped:
+        found = CHECKPOINTS / str(shipped[name]["file"])
+        if found.is_file():
+            return found
+        raise ValueError(f"model {name!r} should be at {found}, but that file is missing")
+    near = difflib.get_close_matches(name, shipped, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    raise ValueError(
+        f"no model {name!r}: expected a .safetensors file written by `python -m rspnet.train`, "
+        f"or one of {list(shipped)}.{hint}"
+    )
+
+
+def _read_header(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{path} is not a safetensors file: {error}") from error
+    if header.get("format") != FORMAT or "spec" not in header:
+        raise ValueError(
+            f"{path} is a safetensors file, but not an RSPNet model: its header has no "
+            f"'format: {FORMAT}' and 'spec', only {sorted(header)}"
+        )
+    if int(header.get("format_version", "0")) > FORMAT_VERSION:
+        raise ValueError(
+            f"{path} has format version {header['format_version']}, this version of rspnet reads "
+            f"up to {FORMAT_VERSION}: update rspnet"
+        )
+    return json.loads(header["spec"]), json.loads(header.get("metadata", "{}"))
+
+
+def load_model(
+    path_or_name: str | Path = "default",
+    branch: BranchName = "query",
+    *,
+    device: str | torch.device = "cpu",
+) -> Branch:
+    """Read one branch of a model, in eval mode and float32.
+
+    Args:
+        path_or_name: A model file, or the name of a shipped model; ``default`` is the first.
+        branch: ``query``, or ``key`` for the momentum branch.
+        device: Where to put it.
+
+    Returns:
+        The branch, with ``.hash`` (SHA-256 of the file) and ``.metadata``.
+
+    Raises:
+        ValueError: No such model or branch, not a model file, or its tensors do not fit the
+            architecture that its header names (each missing or unexpected name is given).
+    """
+    if branch not in ("query", "key"):
+        raise ValueError(f"branch is 'query' or 'key', got {branch!r}")
+    path = resolve_model(path_or_name)
+    spec, metadata = _read_header(path)
+    model = Branch(
+        spec["arch"],
+        spec["encoder_options"],
+        head=spec["head"],
+        num_frames=spec["num_frames"],
+        size=spec["size"],
+    )
+    expected = model.state_dict()
+    prefix = f"{branch}."
+    try:
+        with safe_open(path, framework="pt") as file:
+            names = [key for key in file.keys() if key.startswith(prefix)]  # noqa: SIM118
+            state = {name.removeprefix(prefix): file.get_tensor(name) for name in names}
+    except SafetensorError as error:
+        raise ValueError(f"{path} can't be read: {error}") from error
+    missing = sorted(set(expected) - set(state))
+    unexpected = sorted(set(state) - set(expected))
+    shapes = [
+        f"{name} {tuple(state[name].shape)} instead of {tuple(expected[name].shape)}"
+        for name in sorted(set(expected) & set(state))
+        if state[name].shape != expected[name].shape
+    ]
+    if missing or unexpected or shapes:
+        raise ValueError(
+            f"{path} does not fit its architecture {spec['arch']!r}: missing {missing}, "
+            f"unexpected {unexpected}, of another shape {shapes}"
+        )
+    model.load_state_dict({name: tensor.to(expected[name].dtype) for name, tensor in state.items()})
+    model.hash = file_hash(path)
+    model.metadata = metadata
+    return model.to(device).eval()

@@ -1,0 +1,114 @@
+"""Which frames a clip takes: start, number of frames, playback speed."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class ClipSpec:
+    """A clip of a video.
+
+    Attributes:
+        start: Index of its first frame.
+        num_frames: Frames in the clip.
+        speed: Playback speed; every ``speed``-th frame is taken.
+    """
+
+    start: int
+    num_frames: int
+    speed: int
+
+    @property
+    def indices(self) -> list[int]:
+        """Frame indices into the video."""
+        return clip_indices(self.start, self.num_frames, self.speed)
+
+
+def clip_span(num_frames: int, speed: int) -> int:
+    """Frames of the video that a clip reaches over, first and last included."""
+    return (num_frames - 1) * speed + 1
+
+
+def clip_indices(
+    start: int, num_frames: int, speed: int = 1, video_length: int | None = None
+) -> list[int]:
+    """Frame indices of a clip: start, start + speed, start + 2 * speed, ...
+
+    Args:
+        start: First frame.
+        num_frames: Frames in the clip.
+        speed: Playback speed, 1 for the video's own.
+        video_length: If given, a video too short for the clip is played in a loop.
+
+    Raises:
+        ValueError: A number is out of range.
+    """
+    if num_frames < 1 or speed < 1 or start < 0:
+        raise ValueError(
+            "a clip has num_frames >= 1, speed >= 1 and start >= 0, "
+            f"got num_frames={num_frames}, speed={speed}, start={start}"
+        )
+    indices = [start + speed * t for t in range(num_frames)]
+    if video_length is None:
+        return indices
+    if video_length < 1:
+        raise ValueError(f"a video has at least one frame, got video_length={video_length}")
+    return [index % video_length for index in indices]
+
+
+def even_starts(video_length: int, num_clips: int, num_frames: int, speed: int = 1) -> list[int]:
+    """Starts of clips evenly spaced over a video, first and last clip touching its ends.
+
+    One clip sits in the middle. A video shorter than a clip gives start 0 for each.
+
+    Raises:
+        ValueError: ``num_clips`` is not positive.
+    """
+    if num_clips < 1:
+        raise ValueError(f"num_clips is positive, got {num_clips}")
+    last = max(0, video_length - clip_span(num_frames, speed))
+    if num_clips == 1:
+        return [last // 2]
+    return [round(last * i / (num_clips - 1)) for i in range(num_clips)]
+
+
+@dataclass(frozen=True)
+class Triplet:
+    """The three clips of a sample: c_i and c_j at one speed, c_k at another."""
+
+    query: ClipSpec
+    same_speed: ClipSpec
+    other_speed: ClipSpec
+
+
+def sample_triplet(
+    video_length: int,
+    num_frames: int,
+    speed: int,
+    other_speed: int,
+    rng: np.random.Generator,
+) -> Triplet:
+    """Draw c_i, c_j (at ``speed``) and c_k (at ``other_speed``) from one video.
+
+    All three starts come from the same uniform distribution, over those starts that leave room
+    for the faster of the two speeds. So c_j and c_k have the same distribution of distances to
+    c_i, and where a clip begins says nothing about its speed.
+
+    Raises:
+        ValueError: The video is too short, or the speeds are equal.
+    """
+    if speed == other_speed:
+        raise ValueError(f"c_k has another speed than c_i, got {speed} for both")
+    span = clip_span(num_frames, max(speed, other_speed))
+    if video_length < span:
+        raise ValueError(
+            f"a clip of {num_frames} frames at speed {max(speed, other_speed)} needs {span} "
+            f"frames, the video has {video_length}"
+        )
+    starts = rng.integers(0, video_length - span + 1, size=3)
+    return Triplet(
+        ClipSpec(int(starts[0]), num_frames, speed),
+        ClipSpec(int(starts[1]), num_frames, speed),
+        ClipSpec(int(starts[2]), num_frames, other_speed),
+    )

@@ -1,0 +1,182 @@
+"""From frames to clips. Randomness is drawn once a clip and shared by all of its frames."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torchvision.transforms import v2
+
+from rspnet.data.sampling import clip_indices
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+Frames = NDArray[np.uint8]
+
+
+class FrameReader(Protocol):
+    """A source of frames, such as :class:`rspnet.VideoReader`."""
+
+    def __len__(self) -> int:
+        """Number of frames."""
+
+    def get_frames(self, indices: Sequence[int]) -> Frames:
+        """Frames (N, H, W, 3) uint8 under these indices."""
+
+
+def normalise(frames: Frames | Tensor) -> Tensor:
+    """Scale uint8 frames to [0, 1] and normalise with ImageNet's mean and standard deviation.
+
+    Shape:
+        (..., T, H, W, 3) uint8 -> (..., 3, T, H, W) float32.
+
+    Raises:
+        ValueError: Other shape or type.
+    """
+    if not isinstance(frames, Tensor):
+        frames = torch.from_numpy(np.ascontiguousarray(frames))
+    if frames.dtype != torch.uint8 or frames.ndim < 4 or frames.shape[-1] != 3:
+        raise ValueError(
+            "frames are uint8 with the shape (..., T, H, W, 3), "
+            f"got {frames.dtype} {tuple(frames.shape)}"
+        )
+    mean = torch.tensor(IMAGENET_MEAN, device=frames.device)
+    std = torch.tensor(IMAGENET_STD, device=frames.device)
+    return ((frames.float() / 255.0 - mean) / std).movedim(-1, -4).contiguous()
+
+
+def resize_short_side(frames: Frames, size: int) -> Frames:
+    """Resize frames (T, H, W, 3) so that their shorter side has ``size`` pixels.
+
+    Area averaging where it shrinks, bilinear where it grows.
+    """
+    height, width = frames.shape[1:3]
+    scale = size / min(height, width)
+    if scale == 1:
+        return frames
+    new_height, new_width = max(size, round(height * scale)), max(size, round(width * scale))
+    if height <= width:
+        new_height = size
+    else:
+        new_width = size
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    resized = [cv2.resize(f, (new_width, new_height), interpolation=method) for f in frames]
+    return np.stack(resized).astype(np.uint8, copy=False)
+
+
+def centre_crop(frames: Frames, size: int) -> Frames:
+    """Cut the middle ``size`` x ``size`` pixels out of frames (T, H, W, 3)."""
+    height, width = frames.shape[1:3]
+    if min(height, width) < size:
+        raise ValueError(f"frames of {height} x {width} pixels hold no crop of {size} x {size}")
+    top, left = (height - size) // 2, (width - size) // 2
+    return np.ascontiguousarray(frames[:, top : top + size, left : left + size])
+
+
+def eval_frames(frames: Frames, size: int) -> Frames:
+    """The deterministic view of evaluation: short side to ``size``, then the centre crop."""
+    return centre_crop(resize_short_side(frames, size), size)
+
+
+def load_clip(
+    reader: FrameReader,
+    start: int,
+    num_frames: int,
+    speed: int = 1,
+    size: int = 112,
+) -> tuple[Tensor, Frames]:
+    """Decode a clip in the deterministic view of evaluation.
+
+    A video that ends before the clip does is played in a loop.
+
+    Args:
+        reader: A :class:`rspnet.VideoReader`, or anything with ``len()`` and ``get_frames``.
+        start: First frame, inside the video.
+        num_frames: Frames in the clip.
+        speed: Playback speed.
+        size: Height and width in pixels.
+
+    Returns:
+        The normalised clip (3, T, size, size) float32, and the very frames that it was made
+        from, (T, size, size, 3) uint8.
+
+    Raises:
+        ValueError: ``start`` lies outside the video or a number is out of range.
+    """
+    length = len(reader)
+    if not 0 <= start < length:
+        raise ValueError(f"start is in 0..{length - 1} for this video, got {start}")
+    indices = clip_indices(start, num_frames, speed, video_length=length)
+    frames = eval_frames(reader.get_frames(indices), size)
+    return normalise(frames), frames
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentConfig:
+    """Augmentation of pre-training, one draw a clip, the same for all of its frames.
+
+    Attributes:
+        min_area: Smallest share of the frame that a random resized crop keeps.
+        max_area: Largest share.
+        max_ratio: Widest aspect ratio of a crop; the narrowest is its inverse.
+        gray: Probability of grey scale.
+        brightness: Jitter of brightness.
+        contrast: Jitter of contrast.
+        saturation: Jitter of saturation.
+        hue: Jitter of hue.
+        flip: Probability of a horizontal flip.
+    """
+
+    min_area: float = 0.4
+    max_area: float = 1.0
+    max_ratio: float = 4 / 3
+    gray: float = 0.2
+    brightness: float = 0.4
+    contrast: float = 0.4
+    saturation: float = 0.4
+    hue: float = 0.4
+    flip: float = 0.5
+
+
+class TrainTransform:
+    """Random resized crop, flip, colour jitter and grey scale, drawn once for a whole clip.
+
+    Draws from torch's global generator: seed it before the call for a repeatable result.
+
+    Args:
+        size: Height and width of the result in pixels.
+        config: Strengths and probabilities.
+
+    Shape:
+        (T, H, W, 3) uint8 -> (T, size, size, 3) uint8.
+    """
+
+    def __init__(self, size: int, config: AugmentConfig | None = None) -> None:
+        c = config or AugmentConfig()
+        jitter = (c.brightness, c.contrast, c.saturation, c.hue)
+        steps: list[v2.Transform] = [
+            v2.RandomResizedCrop(
+                size,
+                scale=(c.min_area, c.max_area),
+                ratio=(1 / c.max_ratio, c.max_ratio),
+                antialias=True,
+            )
+        ]
+        if c.flip:
+            steps.append(v2.RandomHorizontalFlip(c.flip))
+        if any(jitter):
+            steps.append(v2.ColorJitter(*jitter))
+        if c.gray:
+            steps.append(v2.RandomGrayscale(c.gray))
+        self._transform = v2.Compose(steps)
+
+    def __call__(self, frames: Frames) -> Tensor:
+        """Augment the frames of one clip."""
+        clip_TCHW = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2)
+        augmented: Tensor = self._transform(clip_TCHW)
+        return augmented.permute(0, 2, 3, 1).contiguous()

@@ -1,0 +1,98 @@
+"""The two-branch network: query branch, momentum branch and queue (MoCo, He et al. 2020)."""
+
+import copy
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from rspnet.models import EMBEDDING_DIM, Branch
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """L2-normalised embeddings of one batch, each a dict of ``rsp`` and ``avid``, (B, 128)."""
+
+    query: dict[str, Tensor]
+    same_speed: dict[str, Tensor]
+    other_speed: dict[str, Tensor]
+
+
+class TwoBranch(nn.Module):
+    """RSPNet in pre-training.
+
+    c_i goes through the query branch, c_j and c_k through the key branch, which is an
+    exponential moving average of the query branch and gets no gradient.
+
+    Args:
+        query: The branch that is trained; its copy becomes the key branch.
+        queue_length: K, the number of g_a keys held as negatives.
+
+    Shape:
+        queue: (128, K), columns L2-normalised. queue_video: (K,), the video of each column,
+        -1 for the random columns that fill a new queue.
+
+    Raises:
+        ValueError: ``queue_length`` is not positive.
+    """
+
+    queue: Tensor
+    queue_video: Tensor
+    queue_position: Tensor
+
+    def __init__(self, query: Branch, queue_length: int) -> None:
+        super().__init__()
+        if queue_length < 1:
+            raise ValueError(f"queue_length is positive, got {queue_length}")
+        self.query = query
+        self.key = copy.deepcopy(query)
+        self.key.requires_grad_(False)
+        queue = functional.normalize(torch.randn(EMBEDDING_DIM, queue_length), dim=0)
+        self.register_buffer("queue", queue)
+        self.register_buffer("queue_video", torch.full((queue_length,), -1, dtype=torch.long))
+        self.register_buffer("queue_position", torch.zeros((), dtype=torch.long))
+
+    @torch.no_grad()
+    def update_key(self, momentum: float) -> None:
+        """key <- momentum * key + (1 - momentum) * query, for the parameters.
+
+        The key branch's BatchNorm statistics are its own: it sees its own batches.
+        """
+        key: list[Tensor] = list(self.key.parameters())
+        query = [parameter.detach() for parameter in self.query.parameters()]
+        torch._foreach_lerp_(key, query, 1.0 - momentum)
+
+    def forward(self, query: Tensor, same_speed: Tensor, other_speed: Tensor) -> Embeddings:
+        """Embed c_i, c_j and c_k, each (B, 3, T, H, W).
+
+        Both key clips go through the key branch in one batch, so BatchNorm there can't tell
+        them apart by their statistics.
+        """
+        query_embeddings = self.query(query)
+        with torch.no_grad():
+            keys = self.key(torch.cat([same_speed, other_speed]))
+        num = query.shape[0]
+        return Embeddings(
+            query=query_embeddings,
+            same_speed={name: z[:num] for name, z in keys.items()},
+            other_speed={name: z[num:] for name, z in keys.items()},
+        )
+
+    def from_same_video(self, video: Tensor) -> Tensor:
+        """Which queue entries come from a query's own video: (B,) -> (B, K) booleans."""
+        return video[:, None] == self.queue_video[None, :]
+
+    @torch.no_grad()
+    def enqueue(self, keys: Tensor, video: Tensor) -> None:
+        """Put keys (B, 128) of videos (B,) into the queue in place of its oldest.
+
+        The queue wraps round, whether or not the batch divides it. Of a batch longer than the
+        queue the last K keys stay.
+        """
+        length = self.queue.shape[1]
+        keys, video = keys.detach()[-length:], video[-length:]
+        slots = (int(self.queue_position) + torch.arange(len(keys), device=keys.device)) % length
+        self.queue[:, slots] = keys.T.to(self.queue.dtype)
+        self.queue_video[slots] = video.to(self.queue_video.device)
+        self.queue_position.fill_((int(self.queue_position) + len(keys)) % length)
