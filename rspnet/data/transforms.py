@@ -1,7 +1,6 @@
-"""From frames to clips. Randomness is drawn once a clip and shared by all of its frames."""
+"""From frames to clips, the same way each time. Random views are in :mod:`rspnet.data.augment`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import cv2
@@ -9,7 +8,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torchvision.transforms import v2
 
 from rspnet.data.sampling import clip_indices
 
@@ -33,7 +31,8 @@ def normalise(frames: Frames | Tensor) -> Tensor:
     """Scale uint8 frames to [0, 1] and normalise with ImageNet's mean and standard deviation.
 
     Shape:
-        (..., T, H, W, 3) uint8 -> (..., 3, T, H, W) float32.
+        (..., T, H, W, 3) uint8 -> (..., 3, T, H, W) float32. Channels stay last in memory
+        (``torch.channels_last_3d``), which convolutions on a CPU like best.
 
     Raises:
         ValueError: Other shape or type.
@@ -47,7 +46,7 @@ def normalise(frames: Frames | Tensor) -> Tensor:
         )
     mean = torch.tensor(IMAGENET_MEAN, device=frames.device)
     std = torch.tensor(IMAGENET_STD, device=frames.device)
-    return ((frames.float() / 255.0 - mean) / std).movedim(-1, -4).contiguous()
+    return ((frames.float() / 255.0 - mean) / std).movedim(-1, -4)
 
 
 def resize_short_side(frames: Frames, size: int) -> Frames:
@@ -114,69 +113,3 @@ def load_clip(
     indices = clip_indices(start, num_frames, speed, video_length=length)
     frames = eval_frames(reader.get_frames(indices), size)
     return normalise(frames), frames
-
-
-@dataclass(frozen=True, kw_only=True)
-class AugmentConfig:
-    """Augmentation of pre-training, one draw a clip, the same for all of its frames.
-
-    Attributes:
-        min_area: Smallest share of the frame that a random resized crop keeps.
-        max_area: Largest share.
-        max_ratio: Widest aspect ratio of a crop; the narrowest is its inverse.
-        gray: Probability of grey scale.
-        brightness: Jitter of brightness.
-        contrast: Jitter of contrast.
-        saturation: Jitter of saturation.
-        hue: Jitter of hue.
-        flip: Probability of a horizontal flip.
-    """
-
-    min_area: float = 0.4
-    max_area: float = 1.0
-    max_ratio: float = 4 / 3
-    gray: float = 0.2
-    brightness: float = 0.4
-    contrast: float = 0.4
-    saturation: float = 0.4
-    hue: float = 0.4
-    flip: float = 0.5
-
-
-class TrainTransform:
-    """Random resized crop, flip, colour jitter and grey scale, drawn once for a whole clip.
-
-    Draws from torch's global generator: seed it before the call for a repeatable result.
-
-    Args:
-        size: Height and width of the result in pixels.
-        config: Strengths and probabilities.
-
-    Shape:
-        (T, H, W, 3) uint8 -> (T, size, size, 3) uint8.
-    """
-
-    def __init__(self, size: int, config: AugmentConfig | None = None) -> None:
-        c = config or AugmentConfig()
-        jitter = (c.brightness, c.contrast, c.saturation, c.hue)
-        steps: list[v2.Transform] = [
-            v2.RandomResizedCrop(
-                size,
-                scale=(c.min_area, c.max_area),
-                ratio=(1 / c.max_ratio, c.max_ratio),
-                antialias=True,
-            )
-        ]
-        if c.flip:
-            steps.append(v2.RandomHorizontalFlip(c.flip))
-        if any(jitter):
-            steps.append(v2.ColorJitter(*jitter))
-        if c.gray:
-            steps.append(v2.RandomGrayscale(c.gray))
-        self._transform = v2.Compose(steps)
-
-    def __call__(self, frames: Frames) -> Tensor:
-        """Augment the frames of one clip."""
-        clip_TCHW = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2)
-        augmented: Tensor = self._transform(clip_TCHW)
-        return augmented.permute(0, 2, 3, 1).contiguous()

@@ -1,0 +1,171 @@
+"""Random views for pre-training: one draw a clip, the very same mapping for all of its frames.
+
+The colour operations are those of torchvision's ``ColorJitter``, done by OpenCV on uint8 because
+torchvision's hue costs several times the training step of a small model. One difference is meant:
+contrast pivots on the mean grey of the *clip*, where torchvision takes each frame's own, which
+would make the mapping change from frame to frame.
+"""
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from rspnet.data.transforms import Frames
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentConfig:
+    """Augmentation of pre-training. The defaults are the paper's.
+
+    Attributes:
+        min_area: Smallest share of the frame that a random resized crop keeps.
+        max_area: Largest share.
+        max_ratio: Widest aspect ratio of a crop; the narrowest is its inverse.
+        gray: Probability of grey scale.
+        brightness: Largest relative change of brightness.
+        contrast: Largest relative change of contrast.
+        saturation: Largest relative change of saturation.
+        hue: Largest shift of the hue, as a share of the colour circle, at most 0.5.
+        flip: Probability of a horizontal flip.
+    """
+
+    min_area: float = 0.4
+    max_area: float = 1.0
+    max_ratio: float = 4 / 3
+    gray: float = 0.2
+    brightness: float = 0.4
+    contrast: float = 0.4
+    saturation: float = 0.4
+    hue: float = 0.4
+    flip: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0 < self.min_area <= self.max_area <= 1:
+            raise ValueError(
+                "crop areas obey 0 < min_area <= max_area <= 1, "
+                f"got {self.min_area} and {self.max_area}"
+            )
+        if self.max_ratio < 1:
+            raise ValueError(f"max_ratio is at least 1, got {self.max_ratio}")
+        for name in ("gray", "flip", "brightness", "contrast", "saturation"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is between 0 and 1, got {getattr(self, name)}")
+        if not 0 <= self.hue <= 0.5:
+            raise ValueError(f"hue is between 0 and 0.5, got {self.hue}")
+
+
+def random_crop_box(
+    height: int, width: int, config: AugmentConfig, rng: np.random.Generator
+) -> tuple[int, int, int, int]:
+    """Draw a crop (top, left, height, width) of random area and aspect ratio.
+
+    Area and the logarithm of the ratio are uniform. After ten draws that do not fit, the largest
+    centred crop within the ratios is taken, as torchvision does.
+    """
+    log_ratio = math.log(config.max_ratio)
+    for _ in range(10):
+        area = height * width * rng.uniform(config.min_area, config.max_area)
+        ratio = math.exp(rng.uniform(-log_ratio, log_ratio))
+        w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+        if 0 < w <= width and 0 < h <= height:
+            top = int(rng.integers(0, height - h + 1))
+            left = int(rng.integers(0, width - w + 1))
+            return top, left, h, w
+    w = min(width, round(height * config.max_ratio))
+    h = min(height, round(width * config.max_ratio))
+    return (height - h) // 2, (width - w) // 2, h, w
+
+
+def resized_crop(frames: Frames, box: tuple[int, int, int, int], size: int) -> Frames:
+    """Cut ``box`` (top, left, height, width) out of each frame and resize to a square."""
+    top, left, height, width = box
+    out = np.empty((len(frames), size, size, 3), np.uint8)
+    method = cv2.INTER_AREA if min(height, width) > size else cv2.INTER_LINEAR
+    for frame, target in zip(frames, out, strict=True):
+        crop = frame[top : top + height, left : left + width]
+        cv2.resize(crop, (size, size), dst=target, interpolation=method)
+    return out
+
+
+def _scale_about(image: Frames, factor: float, pivot: float) -> Frames:
+    table = np.clip(np.arange(256) * factor + (1 - factor) * pivot, 0, 255)
+    return np.asarray(cv2.LUT(image, table.round().astype(np.uint8)), np.uint8)
+
+
+def _gray(image: Frames) -> Frames:
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
+
+
+def adjust_brightness(image: Frames, factor: float) -> Frames:
+    """Multiply by ``factor``; images are (H, W, 3) uint8 here and below."""
+    return _scale_about(image, factor, 0.0)
+
+
+def adjust_contrast(image: Frames, factor: float) -> Frames:
+    """Scale by ``factor`` about the mean grey of the whole image."""
+    return _scale_about(image, factor, float(_gray(image).mean()))
+
+
+def adjust_saturation(image: Frames, factor: float) -> Frames:
+    """Scale by ``factor`` about each pixel's own grey."""
+    gray = cv2.cvtColor(_gray(image), cv2.COLOR_GRAY2RGB)
+    return np.asarray(cv2.addWeighted(image, factor, gray, 1 - factor, 0), np.uint8)
+
+
+def adjust_hue(image: Frames, shift: float) -> Frames:
+    """Turn the hue by ``shift`` of the colour circle."""
+    hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV_FULL)
+    hsv[..., 0] += np.uint8(round(shift * 256) % 256)
+    return np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB_FULL), np.uint8)
+
+
+def jitter_colours(frames: Frames, config: AugmentConfig, rng: np.random.Generator) -> Frames:
+    """Jitter brightness, contrast, saturation and hue in a random order, then maybe grey scale.
+
+    Shape:
+        (T, H, W, 3) uint8 -> the same.
+    """
+    shape = frames.shape
+    # All frames as one tall image: one mapping for the clip, and one call an operation.
+    image = frames.reshape(shape[0] * shape[1], shape[2], 3)
+    factors = {
+        name: rng.uniform(1 - strength, 1 + strength)
+        for name in ("brightness", "contrast", "saturation")
+        if (strength := getattr(config, name)) > 0
+    }
+    if config.hue > 0:
+        factors["hue"] = rng.uniform(-config.hue, config.hue)
+    operations = {
+        "brightness": adjust_brightness,
+        "contrast": adjust_contrast,
+        "saturation": adjust_saturation,
+        "hue": adjust_hue,
+    }
+    for name in rng.permutation(list(factors)):
+        image = operations[name](image, factors[name])
+    if rng.random() < config.gray:
+        image = np.asarray(cv2.cvtColor(_gray(image), cv2.COLOR_GRAY2RGB), np.uint8)
+    return image.reshape(shape)
+
+
+def augment_clip(
+    frames: Frames, size: int, config: AugmentConfig, rng: np.random.Generator
+) -> Frames:
+    """A random view of a clip: resized crop, flip, colour jitter, grey scale.
+
+    Args:
+        frames: The clip's frames, (T, H, W, 3) uint8.
+        size: Height and width of the view in pixels.
+        config: Strengths and probabilities.
+        rng: All randomness comes from here.
+
+    Shape:
+        (T, H, W, 3) uint8 -> (T, size, size, 3) uint8.
+    """
+    box = random_crop_box(frames.shape[1], frames.shape[2], config, rng)
+    clip = resized_crop(frames, box, size)
+    if rng.random() < config.flip:
+        clip = clip[:, :, ::-1]
+    return jitter_colours(np.ascontiguousarray(clip), config, rng)

@@ -1,0 +1,217 @@
+"""Samples of pre-training: three clips of one video, in an order that a seed fixes.
+
+Everything about a sample follows from (seed, position): which video, which speed, which frames,
+which augmentation. So the stream does not depend on the number of loader workers, and a run that
+goes on at step n sees just what it would have seen.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from rspnet.data.augment import AugmentConfig, augment_clip
+from rspnet.data.sampling import ClipSpec, clip_span, sample_triplet
+from rspnet.data.sources import Source
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """Videos and clips of pre-training.
+
+    Attributes:
+        root: Folders of videos, single videos, or .txt lists of paths. Nothing: generated videos.
+        num_generated: Generated videos, when there is no ``root``.
+        generated_seed: Their seed.
+        num_frames: Frames in a clip.
+        size: Height and width of a clip in pixels.
+        speeds: The two playback speeds; s takes every s-th frame.
+        cache_short_side: Decode every video once, to frames of this short side in pixels, into a
+            memory-mapped file. Nothing: decode the frames of each clip when they are needed.
+        cache_folder: Where generated videos and decoded frames are kept. Nothing:
+            ``$RSPNET_CACHE`` or ``.cache``.
+        max_unreadable: Largest share of unreadable videos; more stop the run.
+        augment: Augmentation.
+    """
+
+    root: str | list[str] | None = None
+    num_generated: int = 400
+    generated_seed: int = 0
+    num_frames: int = 16
+    size: int = 112
+    speeds: tuple[int, int] = (1, 2)
+    cache_short_side: int | None = None
+    cache_folder: str | None = None
+    max_unreadable: float = 0.05
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+
+    def __post_init__(self) -> None:
+        if len(self.speeds) != 2 or min(self.speeds) < 1 or self.speeds[0] == self.speeds[1]:
+            raise ValueError(f"speeds are two different positive integers, got {self.speeds}")
+        if self.num_frames < 1 or self.size < 1:
+            raise ValueError(
+                "num_frames and size are positive, "
+                f"got num_frames={self.num_frames}, size={self.size}"
+            )
+        if not 0 <= self.max_unreadable <= 1:
+            raise ValueError(f"max_unreadable is between 0 and 1, got {self.max_unreadable}")
+
+    @property
+    def min_frames(self) -> int:
+        """Frames that a video needs, for a clip at the fastest speed."""
+        return clip_span(self.num_frames, max(self.speeds))
+
+
+@dataclass(frozen=True)
+class SampleKey:
+    """Names one sample.
+
+    Attributes:
+        position: Its place in the endless stream of samples, counted from 0.
+        video: Index of its video.
+        speed: 0 or 1, which of the two speeds c_i and c_j have.
+    """
+
+    position: int
+    video: int
+    speed: int
+
+
+class SampleStream(Sampler[list[SampleKey]]):
+    """Batches of sample keys. Epochs follow one another without dropping or padding.
+
+    Half of every batch's queries have either speed; where a batch is odd, the half that gets one
+    more alternates.
+
+    Args:
+        num_videos: Videos in the data set.
+        batch_size: Samples in a batch.
+        seed: Fixes the order.
+        first_step: Step to begin at.
+        num_steps: Step to end before.
+
+    Raises:
+        ValueError: A number is not positive.
+    """
+
+    def __init__(
+        self, num_videos: int, batch_size: int, seed: int, first_step: int, num_steps: int
+    ) -> None:
+        if num_videos < 1 or batch_size < 1:
+            raise ValueError(
+                f"num_videos and batch_size are positive, got {num_videos} and {batch_size}"
+            )
+        self.num_videos = num_videos
+        self.batch_size = batch_size
+        self.seed = seed
+        self.first_step = first_step
+        self.num_steps = num_steps
+
+    def __len__(self) -> int:
+        return max(0, self.num_steps - self.first_step)
+
+    def _order(self, epoch: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+        rng = np.random.default_rng([self.seed, 1, epoch])
+        return rng.permutation(self.num_videos)
+
+    def __iter__(self) -> Iterator[list[SampleKey]]:
+        epoch, order = -1, np.empty(0, np.int64)
+        for step in range(self.first_step, self.num_steps):
+            keys = []
+            for i in range(self.batch_size):
+                position = step * self.batch_size + i
+                if position // self.num_videos != epoch:
+                    epoch = position // self.num_videos
+                    order = self._order(epoch)
+                video = int(order[position % self.num_videos])
+                keys.append(SampleKey(position, video, (i + step * self.batch_size) % 2))
+            yield keys
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Three augmented clips of one video, each (T, H, W, 3) uint8.
+
+    Attributes:
+        video: Index of the video that they are from.
+        failures: (video, reason) of those that could not be read in its place.
+    """
+
+    clips: tuple[Tensor, Tensor, Tensor]
+    video: int
+    failures: tuple[tuple[int, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A batch of samples: clips (B, T, H, W, 3) uint8, videos (B,)."""
+
+    query: Tensor
+    same_speed: Tensor
+    other_speed: Tensor
+    video: Tensor
+    failures: tuple[tuple[int, str], ...]
+
+
+def collate(samples: Sequence[Sample]) -> Batch:
+    """Stack samples."""
+    query, same, other = (torch.stack([s.clips[i] for s in samples]) for i in range(3))
+    video = torch.tensor([s.video for s in samples])
+    return Batch(query, same, other, video, tuple(f for s in samples for f in s.failures))
+
+
+class PretrainDataset(Dataset[Sample]):
+    """Triplets of clips by :class:`SampleKey`.
+
+    A video that can't be read gives its place to the next one in the list and is reported with
+    the sample.
+
+    Args:
+        videos: Where frames come from; each at least ``config.min_frames`` long.
+        config: Clips, speeds, augmentation.
+        seed: Fixes frames and augmentation.
+    """
+
+    def __init__(self, videos: Sequence[Source], config: DataConfig, seed: int) -> None:
+        self.videos = list(videos)
+        self.config = config
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return len(self.videos)
+
+    def __getitem__(self, key: SampleKey) -> Sample:
+        failures: list[tuple[int, str]] = []
+        for offset in range(len(self.videos)):
+            video = (key.video + offset) % len(self.videos)
+            try:
+                clips = self._load(video, key)
+            except ValueError as error:
+                failures.append((video, str(error)))
+                continue
+            return Sample(clips, video, tuple(failures))
+        raise ValueError(f"none of {len(self.videos)} videos can be read: {failures[0][1]}")
+
+    def _load(self, video: int, key: SampleKey) -> tuple[Tensor, Tensor, Tensor]:
+        source, config = self.videos[video], self.config
+        rng = np.random.default_rng([self.seed, 2, key.position])
+        speed, other = config.speeds[key.speed], config.speeds[1 - key.speed]
+        triplet = sample_triplet(source.num_frames, config.num_frames, speed, other, rng)
+        specs = (triplet.query, triplet.same_speed, triplet.other_speed)
+        frames = self._frames(source, specs)
+        views = [augment_clip(clip, config.size, config.augment, rng) for clip in frames]
+        query, same, opposite = (torch.from_numpy(view) for view in views)
+        return query, same, opposite
+
+    @staticmethod
+    def _frames(
+        source: Source, specs: Sequence[ClipSpec]
+    ) -> list[np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]:
+        # The clips overlap: decode each frame once.
+        wanted = sorted({index for spec in specs for index in spec.indices})
+        frames = source.get_frames(wanted)
+        place = {index: i for i, index in enumerate(wanted)}
+        return [frames[[place[index] for index in spec.indices]] for spec in specs]

@@ -1,0 +1,247 @@
+"""Where frames come from: video files decoded on demand, or frames decoded once and kept.
+
+Training from files decodes only the frames that a clip takes. For many passes over few videos a
+:class:`FrameCache` decodes each once, to a small size, into one memory-mapped file.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from tqdm import tqdm
+
+from rspnet.checkpoint import atomic_path
+from rspnet.data.transforms import Frames, resize_short_side
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+VIDEO_SUFFIXES = frozenset(
+    (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ogv", ".webm", ".wmv", ".flv")
+)
+
+
+def list_videos(root: str | Path) -> list[Path]:
+    """Video files below a folder (by suffix), sorted by path.
+
+    Raises:
+        ValueError: The folder does not exist or holds no video.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise ValueError(f"no folder {root}: expected a folder of videos")
+    found = sorted(p for p in root.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES and p.is_file())
+    if not found:
+        raise ValueError(
+            f"no videos below {root}: looked for files ending in {sorted(VIDEO_SUFFIXES)}"
+        )
+    return found
+
+
+def expand_roots(roots: Sequence[str | Path]) -> list[Path]:
+    """Videos named by folders, by single files, or by ``.txt`` lists (one path a line).
+
+    Paths in a list are relative to the list's own folder. Order is kept, doubles are dropped.
+
+    Raises:
+        ValueError: Something named does not exist, or nothing is left.
+    """
+    videos: dict[Path, None] = {}
+    for root in map(Path, roots):
+        if root.is_dir():
+            videos |= dict.fromkeys(list_videos(root))
+        elif root.is_file() and root.suffix == ".txt":
+            for line in root.read_text().splitlines():
+                if line.strip():
+                    videos[root.parent / line.strip()] = None
+        elif root.is_file():
+            videos[root] = None
+        else:
+            raise ValueError(f"no {root}: expected a folder, a video, or a .txt list of videos")
+    if not videos:
+        raise ValueError(f"no videos in {[str(r) for r in roots]}")
+    return list(videos)
+
+
+@dataclass(frozen=True)
+class FileSource:
+    """A video file, opened anew for each clip."""
+
+    path: Path
+    num_frames: int
+
+    def get_frames(self, indices: Sequence[int]) -> Frames:
+        """Decode the frames under these indices, (N, H, W, 3) uint8."""
+        from rspnet.data.video import VideoReader
+
+        with VideoReader(self.path) as reader:
+            return reader.get_frames(indices)
+
+
+@dataclass(frozen=True)
+class CachedSource:
+    """A video whose small frames lie in a memory-mapped file."""
+
+    path: Path
+    file: Path
+    offset: int
+    shape: tuple[int, int, int]
+
+    @property
+    def num_frames(self) -> int:
+        """Frames of the video."""
+        return self.shape[0]
+
+    def get_frames(self, indices: Sequence[int]) -> Frames:
+        """Read the frames under these indices, (N, H, W, 3) uint8."""
+        frames = np.memmap(self.file, np.uint8, "r", self.offset, (*self.shape, 3))
+        return np.asarray(frames[list(indices)])
+
+
+Source = FileSource | CachedSource
+
+
+@dataclass
+class Scan:
+    """What a look at a list of videos found.
+
+    Attributes:
+        usable: Videos that can be trained on.
+        unreadable: Paths with the reason why they can't be read.
+        too_short: Paths of good videos with fewer frames than are needed, with a sentence.
+    """
+
+    usable: list[Source] = field(default_factory=list)
+    unreadable: list[tuple[Path, str]] = field(default_factory=list)
+    too_short: list[tuple[Path, str]] = field(default_factory=list)
+
+
+def _count_frames(path: Path) -> tuple[int, str]:
+    from rspnet.data.video import VideoError, VideoReader
+
+    try:
+        with VideoReader(path) as reader:
+            return len(reader), ""
+    except VideoError as error:
+        return 0, str(error)
+
+
+def _decode_small(job: tuple[Path, Path, int]) -> tuple[tuple[int, int, int], str]:
+    path, target, short_side = job
+    from rspnet.data.video import VideoError, VideoReader
+
+    try:
+        with VideoReader(path) as reader:
+            frames = [
+                resize_short_side(reader.get_frames(range(i, min(i + 64, len(reader)))), short_side)
+                for i in range(0, len(reader), 64)
+            ]
+    except VideoError as error:
+        return (0, 0, 0), str(error)
+    small = np.concatenate(frames)
+    with target.open("wb") as file:
+        file.write(small.tobytes())
+    return small.shape[:3], ""
+
+
+def _map(function: Callable[[T], R], jobs: Sequence[T], num_workers: int, what: str) -> list[R]:
+    if num_workers < 2 or len(jobs) < 32:
+        return [function(job) for job in tqdm(jobs, desc=what, unit="video", leave=False)]
+    context = get_context("spawn")
+    with ProcessPoolExecutor(num_workers, mp_context=context) as pool:
+        results = pool.map(function, jobs, chunksize=8)
+        return list(tqdm(results, total=len(jobs), desc=what, unit="video", leave=False))
+
+
+def scan_files(paths: Sequence[Path], min_frames: int, num_workers: int = 1) -> Scan:
+    """Open every video once and count its frames.
+
+    Args:
+        paths: Video files.
+        min_frames: Videos with fewer are too short.
+        num_workers: Processes.
+    """
+    scan = Scan()
+    counts = _map(_count_frames, paths, num_workers, "Scanning")
+    for path, (num_frames, reason) in zip(paths, counts, strict=True):
+        if reason:
+            scan.unreadable.append((path, reason))
+        elif num_frames < min_frames:
+            scan.too_short.append((path, f"{num_frames} frames, needs {min_frames}"))
+        else:
+            scan.usable.append(FileSource(path, num_frames))
+    return scan
+
+
+class FrameCache:
+    """Small frames of a list of videos in one file, made at the first use and reused.
+
+    The cache is keyed by the videos' paths, sizes and modification times and by the short side,
+    so a changed video is never served stale.
+
+    Args:
+        folder: Where caches are kept.
+        short_side: Height or width, whichever is less, in pixels.
+    """
+
+    def __init__(self, folder: str | Path, short_side: int) -> None:
+        if short_side < 1:
+            raise ValueError(f"short_side is a positive number of pixels, got {short_side}")
+        self.folder = Path(folder)
+        self.short_side = short_side
+
+    def _key(self, paths: Sequence[Path]) -> str:
+        digest = hashlib.sha256(f"v1 {self.short_side}".encode())
+        for path in paths:
+            stat = path.stat() if path.exists() else None
+            identity = (stat.st_size, stat.st_mtime_ns) if stat else ()
+            digest.update(f"{path.resolve()} {identity}\n".encode())
+        return digest.hexdigest()[:16]
+
+    def scan(self, paths: Sequence[Path], min_frames: int, num_workers: int = 1) -> Scan:
+        """Decode what is not in the cache yet; see :func:`scan_files`."""
+        key = self._key(paths)
+        data, index = self.folder / f"{key}.frames", self.folder / f"{key}.json"
+        if not (index.is_file() and data.is_file()):
+            self._build(paths, data, index, num_workers)
+        scan, offset = Scan(), 0
+        for path, (shape, reason) in zip(paths, json.loads(index.read_text()), strict=True):
+            num_frames, height, width = shape
+            if reason:
+                scan.unreadable.append((path, reason))
+            elif num_frames < min_frames:
+                scan.too_short.append((path, f"{num_frames} frames, needs {min_frames}"))
+            else:
+                scan.usable.append(CachedSource(path, data, offset, (num_frames, height, width)))
+            offset += num_frames * height * width * 3
+        return scan
+
+    def _build(self, paths: Sequence[Path], data: Path, index: Path, num_workers: int) -> None:
+        with atomic_path(data) as temporary:
+            parts = [temporary.with_name(f"{temporary.name}.{i}") for i in range(len(paths))]
+            jobs = [(path, part, self.short_side) for path, part in zip(paths, parts, strict=True)]
+            try:
+                results = _map(_decode_small, jobs, num_workers, "Decoding into the cache")
+                with temporary.open("wb") as file:
+                    for part in parts:
+                        if part.exists():
+                            file.write(part.read_bytes())
+                            part.unlink()
+            finally:
+                for part in parts:
+                    part.unlink(missing_ok=True)
+            with atomic_path(index) as temporary_index:
+                temporary_index.write_text(json.dumps(results))
+
+
+def default_cache_folder() -> Path:
+    """``$RSPNET_CACHE``, or ``.cache`` beside the packages."""
+    named = os.environ.get("RSPNET_CACHE")
+    return Path(named) if named else Path(__file__).resolve().parents[2] / ".cache"

@@ -1,0 +1,173 @@
+"""The folder of a run: configuration, metrics, checkpoints, and what could not be read.
+
+::
+
+    RUN/config.yaml          the resolved configuration
+    RUN/metrics.csv          one row every few steps
+    RUN/tensorboard/         the same for TensorBoard
+    RUN/checkpoints/         step_00001000.pt: all that is needed to go on
+    RUN/unreadable.csv       videos left out, with the reason
+    RUN/model.safetensors    the result
+"""
+
+import csv
+import os
+import signal
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+
+from rspnet.checkpoint import atomic_path
+
+
+class MetricsLog:
+    """``metrics.csv`` and TensorBoard. Rows of steps that will be run again are dropped.
+
+    Args:
+        folder: The run's folder.
+        columns: Names of the values in a row, after ``step``.
+        first_step: Rows at or after this step are removed from an earlier file.
+    """
+
+    def __init__(self, folder: Path, columns: Sequence[str], first_step: int) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.columns = ["step", *columns]
+        path = folder / "metrics.csv"
+        kept: list[dict[str, str]] = []
+        if first_step and path.is_file():
+            with path.open(newline="") as file:
+                kept = [row for row in csv.DictReader(file) if int(row["step"]) <= first_step]
+        self._file = path.open("w", newline="")
+        self._csv = csv.DictWriter(self._file, self.columns, restval="", extrasaction="ignore")
+        self._csv.writeheader()
+        self._csv.writerows(kept)
+        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=first_step or None)
+
+    def write(self, step: int, values: Mapping[str, float]) -> None:
+        """Write one row."""
+        self._csv.writerow({"step": step, **{k: f"{v:.6g}" for k, v in values.items()}})
+        self._file.flush()
+        for name, value in values.items():
+            self._board.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        """Close both files."""
+        self._file.close()
+        self._board.close()
+
+
+class Checkpoints:
+    """Numbered checkpoints of a run, written atomically; the newest few are kept.
+
+    Args:
+        folder: ``RUN/checkpoints``.
+        keep: How many are kept.
+    """
+
+    def __init__(self, folder: Path, keep: int) -> None:
+        self.folder = folder
+        self.keep = keep
+
+    def paths(self) -> list[Path]:
+        """Checkpoints, the newest first."""
+        return sorted(self.folder.glob("step_*.pt"), reverse=True)
+
+    def save(self, step: int, state: Mapping[str, Any]) -> Path:
+        """Write the state after ``step`` steps and remove what is older than the newest few."""
+        path = self.folder / f"step_{step:08d}.pt"
+        with atomic_path(path) as temporary:
+            torch.save(dict(state), temporary)
+        for old in self.paths()[self.keep :]:
+            old.unlink()
+        return path
+
+    def load_newest(self) -> tuple[Path, dict[str, Any]] | None:
+        """The newest checkpoint that can be read, or None. A damaged one is passed over."""
+        for path in self.paths():
+            try:
+                return path, load_checkpoint(path)
+            except ValueError:
+                continue
+        return None
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a training checkpoint without unpickling anything but tensors and plain values.
+
+    Raises:
+        ValueError: It is missing or damaged.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises a dozen kinds for a damaged file
+        raise ValueError(f"{path} is not a readable training checkpoint: {error}") from error
+    if not isinstance(state, dict) or "step" not in state:
+        raise ValueError(f"{path} is not a training checkpoint of `python -m rspnet.train`")
+    return state
+
+
+def write_left_out(folder: Path, name: str, rows: Iterable[tuple[Path, str]]) -> None:
+    """Write ``name`` (CSV: path, reason) into the run's folder if there is anything to write."""
+    rows = list(rows)
+    if rows:
+        with (folder / name).open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["path", "reason"])
+            writer.writerows(rows)
+
+
+class StopRequest:
+    """Turns SIGTERM and Ctrl-C into a wish to stop after the step in progress."""
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
+
+    def _ask(self, number: int, _frame: FrameType | None) -> None:
+        if self.signal is not None:
+            raise KeyboardInterrupt
+        self.signal = number
+
+
+@contextmanager
+def stop_on_signal() -> Iterator[StopRequest]:
+    """Within the block the first SIGTERM or SIGINT is only noted; a second interrupts."""
+    request = StopRequest()
+    before = {s: signal.signal(s, request._ask) for s in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield request
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class Due:
+    """Says when the next checkpoint is due.
+
+    Args:
+        steps: Steps between checkpoints, 0 for none by steps.
+        minutes: Minutes between checkpoints, 0 for none by time.
+    """
+
+    def __init__(self, steps: int, minutes: float) -> None:
+        self.steps = steps
+        self.seconds = minutes * 60
+        self._last = time.monotonic()
+
+    def __call__(self, step: int) -> bool:
+        """Whether a checkpoint is due after ``step`` steps."""
+        by_steps = self.steps > 0 and step % self.steps == 0
+        by_time = self.seconds > 0 and time.monotonic() - self._last >= self.seconds
+        if by_steps or by_time:
+            self._last = time.monotonic()
+        return by_steps or by_time
+
+
+def default_threads() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
