@@ -1,0 +1,48 @@
+# `make` alone lists the targets.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+NUM_VIDEOS ?= 32
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help dashboard test lint format bench stage lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+
+$(STAMP): requirements.lock
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -r requirements.lock
+	@touch $(STAMP)
+
+dashboard: $(STAMP) ## open the dashboard on the shipped model and generated videos
+	$(BIN)/python -m streamlit run dashboard/app.py $(ARGS)
+
+test: $(STAMP) ## run the tests
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+lint: $(STAMP) ## check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(STAMP) ## put the code into the house style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(STAMP) ## measure speed; prints tables with versions and machine
+	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+stage: $(STAMP) ## generate videos into data/stage (NUM_VIDEOS=32)
+	$(BIN)/python -m rspnet.data.stage --out data/stage --num_videos $(NUM_VIDEOS) --seed 0
+
+lock: $(STAMP) ## resolve requirements anew into requirements.lock
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header requirements-dev.txt -o requirements.lock
+
+clean: ## remove the virtual environment and caches
+	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache artifacts
