@@ -1,0 +1,97 @@
+"""Momentum branch and queue."""
+
+import pytest
+import torch
+from torch.nn import functional
+
+from rspnet.models import Branch
+from rspnet.pretext import TwoBranch
+from rspnet.pretext.objective import LossConfig, avid_weight_at, embedding_spread, pretext_losses
+
+TINY = {"width": 2, "stem_kernel": (1, 3, 3)}
+
+
+@pytest.fixture
+def network() -> TwoBranch:
+    torch.manual_seed(0)
+    return TwoBranch(Branch("resnet18_fine", TINY, num_frames=4, size=16), queue_length=7)
+
+
+def test_key_branch_starts_equal_and_gets_no_gradient(network):
+    clips = torch.randn(3, 2, 3, 4, 16, 16)
+    for mine, other in zip(network.query.parameters(), network.key.parameters(), strict=True):
+        assert torch.equal(mine, other)
+    embeddings = network(*clips)
+    losses = pretext_losses(network, embeddings, torch.tensor([0, 1]), LossConfig(), step=0)
+    losses.total.backward()
+    assert all(p.grad is None for p in network.key.parameters())
+    assert all(p.grad is not None for p in network.query.encoder.parameters())
+    assert not embeddings.same_speed["rsp"].requires_grad
+
+
+def test_update_key_is_the_moving_average(network):
+    before = [p.detach().clone() for p in network.key.parameters()]
+    with torch.no_grad():
+        for p in network.query.parameters():
+            p.add_(1.0)
+    network.update_key(0.75)
+    for old, query, new in zip(
+        before, network.query.parameters(), network.key.parameters(), strict=True
+    ):
+        torch.testing.assert_close(new, 0.75 * old + 0.25 * query)
+
+
+def test_queue_wraps_round_where_the_batch_does_not_divide_it(network):
+    keys = functional.normalize(torch.randn(12, 128), dim=1)
+    for first in (0, 3, 6, 9):
+        network.enqueue(keys[first : first + 3], torch.arange(first, first + 3))
+    # 12 keys into 7 places: 7..11 came round to 0..4, 5 and 6 are still there.
+    assert network.queue_video.tolist() == [7, 8, 9, 10, 11, 5, 6]
+    torch.testing.assert_close(network.queue.T, keys[network.queue_video])
+    assert int(network.queue_position) == 5
+
+
+def test_batch_longer_than_the_queue_leaves_its_last_keys(network):
+    keys = functional.normalize(torch.randn(10, 128), dim=1)
+    network.enqueue(keys, torch.arange(10))
+    assert sorted(network.queue_video.tolist()) == [3, 4, 5, 6, 7, 8, 9]
+    torch.testing.assert_close(network.queue.T, keys[network.queue_video])
+
+
+def test_same_video_mask(network):
+    network.queue_video.copy_(torch.tensor([4, 2, -1, 4, 0, 1, 3]))
+    mask = network.from_same_video(torch.tensor([4, 9]))
+    assert mask.int().tolist() == [[1, 0, 0, 1, 0, 0, 0], [0] * 7]
+
+
+def test_warmup_of_the_avid_weight():
+    config = LossConfig(avid_weight=0.5, avid_start=10, avid_warmup=4)
+    weights = [avid_weight_at(step, config) for step in (0, 9, 10, 11, 13, 14, 99)]
+    assert weights == [0.0, 0.0, 0.125, 0.25, 0.5, 0.5, 0.5]
+    assert avid_weight_at(0, LossConfig(avid_weight=0.5)) == 0.5
+
+
+def test_total_is_the_weighted_sum(network):
+    embeddings = network(*torch.randn(3, 2, 3, 4, 16, 16))
+    config = LossConfig(rsp_weight=2.0, avid_weight=0.5)
+    losses = pretext_losses(network, embeddings, torch.tensor([0, 1]), config, step=0)
+    s = losses.scalars
+    assert losses.total.item() == pytest.approx(
+        2.0 * float(s["rsp_loss"]) + 0.5 * float(s["avid_loss"]), rel=1e-5
+    )
+    early = LossConfig(avid_start=5)
+    losses = pretext_losses(network, embeddings, torch.tensor([0, 1]), early, step=4)
+    assert losses.total.item() == pytest.approx(float(losses.scalars["rsp_loss"]))
+
+
+def test_default_margins_are_those_of_paper_and_release():
+    assert LossConfig(rsp_form="hinge").margin == 0.15
+    assert LossConfig(rsp_form="hinge_logits").margin == 2.0
+    assert LossConfig(rsp_form="hinge", rsp_margin=0.3).margin == 0.3
+
+
+def test_spread_tells_a_collapse():
+    one_point = torch.tensor([[1.0, 0.0]]).repeat(8, 1)
+    opposite = torch.tensor([[1.0, 0.0], [-1.0, 0.0]])
+    assert embedding_spread(one_point).item() == pytest.approx(0.0)
+    assert embedding_spread(opposite).item() == pytest.approx(1.0)
