@@ -1,11 +1,10 @@
 """H.264 that every browser plays, written by PyAV."""
 
-import io
+import tempfile
 from collections.abc import Iterable
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,9 +57,11 @@ def encode_video(
     threads: int = 1,
 ) -> bytes:
     """The bytes of what :func:`write_video` writes."""
-    buffer = io.BytesIO()
-    _encode(buffer, frames, fps, _options(crf, preset, gop, num_b_frames), threads)
-    return buffer.getvalue()
+    # Moving the index to the front reads the file again, so memory alone does not serve.
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "clip.mp4"
+        _encode(str(path), frames, fps, _options(crf, preset, gop, num_b_frames), threads)
+        return path.read_bytes()
 
 
 def _options(crf: int, preset: str, gop: int | None, num_b_frames: int | None) -> dict[str, str]:
@@ -75,7 +76,7 @@ def _options(crf: int, preset: str, gop: int | None, num_b_frames: int | None) -
 
 
 def _encode(
-    target: Any,
+    target: str,
     frames: Frames | Iterable[Frames],
     fps: float,
     options: dict[str, str],
