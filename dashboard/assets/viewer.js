@@ -1,0 +1,225 @@
+// Four panels, one scrubber. All frames of a pair are here at once (one sheet of frames a panel),
+// so that moving the scrubber shifts four images and waits for nobody. The server is told which
+// frame is shown, for the chart's cursor and the link; it never draws again for that.
+const ICONS = {
+  play: '<svg viewBox="0 0 14 14"><path d="M3 1.5v11l9-5.5z"/></svg>',
+  pause: '<svg viewBox="0 0 14 14"><path d="M3 1.5h3v11H3zM8 1.5h3v11H8z"/></svg>',
+  back: '<svg viewBox="0 0 14 14"><path d="M9.5 2v10L3.5 7z"/></svg>',
+  forward: '<svg viewBox="0 0 14 14"><path d="M4.5 2v10l6-5z"/></svg>',
+}
+const SVG = "http://www.w3.org/2000/svg"
+const GAP = 10 // width of the space between two panels, in hundredths of a panel
+const views = new WeakMap()
+
+function element(tag, className, text) {
+  const made = document.createElement(tag)
+  if (className) made.className = className
+  if (text !== undefined) made.textContent = text
+  return made
+}
+
+function symbol(letter, index) {
+  const made = element("span", "symbol", letter)
+  made.append(element("sub", "", index))
+  return made
+}
+
+function drawHeads(root, data) {
+  const heads = root.querySelector(".heads")
+  const pair = element("div", "pair")
+  for (const column of data.columns) {
+    const cell = element("div")
+    const title = element("div", "column-title")
+    title.append(symbol("c", column.index))
+    const detail = element("div", "column-detail", column.detail)
+    detail.title = column.detail
+    cell.append(title, detail)
+    cell.style.minWidth = "0"
+    pair.append(cell)
+  }
+  heads.replaceChildren(element("div"), pair, element("div", "unit", data.unit ?? ""))
+}
+
+function drawLabel(row) {
+  const label = element("div", "label")
+  const swatch = element("div", "swatch")
+  swatch.style.background = row.color
+  const score = element("div", "score")
+  score.append(symbol("s", row.index), " =")
+  const value = element("div", "value", row.score)
+  value.dataset.testid = `score-${row.head}`
+  label.append(element("div", "title", row.title), element("div", "note", row.note), swatch, score, value)
+  return label
+}
+
+function drawPanel(row, panel, sheet) {
+  const box = element("div", "panel")
+  box.dataset.testid = `panel-${row.head}-${panel.column}`
+  if (!panel.image) return box
+  const image = element("img")
+  image.alt = panel.alt
+  image.decoding = "sync"
+  image.draggable = false
+  image.src = panel.image
+  if (sheet) {
+    image.style.width = `${100 * sheet.columns}%`
+    image.style.height = `${100 * sheet.rows}%`
+  } else {
+    image.className = "still"
+    box.append(element("div", "waiting"))
+  }
+  box.prepend(image)
+  return box
+}
+
+function drawBar(row) {
+  const bar = element("div", "bar")
+  if (!row.bar) return bar
+  const ramp = element("div", "ramp")
+  ramp.style.background = `linear-gradient(to top, ${row.bar.colors.join(", ")})`
+  const ticks = element("div", "ticks")
+  for (const tick of row.bar.ticks) ticks.append(element("span", "", tick))
+  bar.setAttribute("role", "img")
+  bar.setAttribute("aria-label", row.bar.alt)
+  bar.append(ramp, ticks)
+  return bar
+}
+
+function drawRows(root, data) {
+  const rows = data.rows.map(row => {
+    const line = element("div", "row")
+    const pair = element("div", "pair")
+    for (const panel of row.panels) pair.append(drawPanel(row, panel, data.sheet))
+    const marks = document.createElementNS(SVG, "svg")
+    marks.setAttribute("viewBox", `0 0 ${200 + GAP} 100`)
+    marks.setAttribute("preserveAspectRatio", "none")
+    marks.setAttribute("aria-hidden", "true")
+    pair.append(marks)
+    line.append(drawLabel(row), pair, drawBar(row))
+    return line
+  })
+  root.querySelector(".rows").replaceChildren(...rows)
+}
+
+function path(d, className) {
+  const made = document.createElementNS(SVG, "path")
+  made.setAttribute("d", d)
+  made.setAttribute("class", className)
+  return made
+}
+
+// Boxes are [left, top, right, bottom] as parts of the panel's side.
+function rectangle(box, offset) {
+  const [l, t, r, b] = box.map(v => 100 * v)
+  return `M${l + offset} ${t}H${r + offset}V${b}H${l + offset}Z`
+}
+
+function arrow(from, to) {
+  const x0 = 100 * from[2], y0 = 50 * (from[1] + from[3])
+  const x1 = 100 * to[0] + 100 + GAP, y1 = 50 * (to[1] + to[3])
+  const length = Math.hypot(x1 - x0, y1 - y0)
+  if (length < 4) return null
+  const ux = (x1 - x0) / length, uy = (y1 - y0) / length, size = 3.4
+  const bx = x1 - ux * size, by = y1 - uy * size
+  return {
+    line: `M${x0} ${y0}L${bx} ${by}`,
+    tip: `M${x1} ${y1}L${bx - (uy * size) / 2} ${by + (ux * size) / 2}L${bx + (uy * size) / 2} ${by - (ux * size) / 2}Z`,
+  }
+}
+
+function drawMarks(svg, panels, frame) {
+  const boxes = panels.map(panel => panel.boxes?.[frame] ?? null)
+  const paths = []
+  const lines = boxes.flatMap((box, i) => (box ? [rectangle(box, i * (100 + GAP))] : []))
+  const link = boxes[0] && boxes[1] ? arrow(boxes[0], boxes[1]) : null
+  if (link) lines.push(link.line)
+  for (const line of lines) paths.push(path(line, "halo"))
+  for (const line of lines) paths.push(path(line, "line"))
+  if (link) paths.push(path(link.tip, "tip"))
+  svg.replaceChildren(...paths)
+}
+
+function show(view) {
+  const { root, data, frame } = view
+  const { sheet } = data
+  if (sheet) {
+    const x = frame % sheet.columns, y = Math.floor(frame / sheet.columns)
+    for (const image of root.querySelectorAll(".panel img")) {
+      image.style.transform = `translate(${(-100 * x) / sheet.columns}%, ${(-100 * y) / sheet.rows}%)`
+    }
+  }
+  root.querySelectorAll(".row").forEach((row, i) => {
+    drawMarks(row.querySelector("svg"), data.rows[i].panels, frame)
+  })
+  const slider = root.querySelector("input")
+  if (Number(slider.value) !== frame) slider.value = frame
+  slider.setAttribute("aria-valuetext", `frame ${frame + 1} of ${data.num_frames}`)
+  root.querySelector(".position").textContent = `frame ${frame + 1} / ${data.num_frames}`
+  root.firstElementChild?.parentElement.setAttribute("data-frame", String(frame))
+}
+
+function move(view, frame, tell) {
+  view.frame = Math.max(0, Math.min(view.data.num_frames - 1, frame))
+  show(view)
+  if (tell) inform(view)
+}
+
+// The server hears of the first move at once and of later ones at most every 100 ms.
+function inform(view) {
+  if (view.timer) return
+  const send = () => {
+    view.timer = null
+    if (view.told === view.frame) return
+    view.told = view.frame
+    view.setStateValue("frame", view.frame)
+    view.timer = setTimeout(send, 100)
+  }
+  send()
+}
+
+function setPlaying(view, playing) {
+  clearInterval(view.clock)
+  view.clock = playing
+    ? setInterval(() => move(view, (view.frame + 1) % view.data.num_frames, false), 1000 / view.data.fps)
+    : null
+  const button = view.root.querySelector(".play")
+  button.innerHTML = playing ? ICONS.pause : ICONS.play
+  button.setAttribute("aria-label", playing ? "Pause" : "Play")
+  if (!playing) inform(view)
+}
+
+export default function (component) {
+  const { data, parentElement, setStateValue } = component
+  const root = parentElement.querySelector(".viewer")
+  if (!root || !data) return undefined
+  let view = views.get(root)
+  if (!view) {
+    view = { root, frame: data.frame, told: data.frame, token: null, timer: null, clock: null }
+    views.set(root, view)
+    root.querySelector(".back").innerHTML = ICONS.back
+    root.querySelector(".forward").innerHTML = ICONS.forward
+    root.querySelector(".play").innerHTML = ICONS.play
+  }
+  view.setStateValue = setStateValue
+  if (view.token !== data.token) {
+    const playing = view.clock !== null
+    const keep = view.token !== null && data.keep_frame
+    view.data = data
+    view.token = data.token
+    view.frame = Math.min(keep ? view.frame : data.frame, data.num_frames - 1)
+    view.told = data.frame
+    drawHeads(root, data)
+    drawRows(root, data)
+    const idle = !data.sheet
+    for (const control of root.querySelectorAll(".scrubber button, .scrubber input")) control.disabled = idle
+    root.querySelector("input").max = data.num_frames - 1
+    show(view)
+    setPlaying(view, playing && !idle)
+  }
+  const slider = root.querySelector("input")
+  slider.oninput = () => { if (view.clock) setPlaying(view, false); move(view, Number(slider.value), true) }
+  root.querySelector(".back").onclick = () => { setPlaying(view, false); move(view, view.frame - 1, true) }
+  root.querySelector(".forward").onclick = () => { setPlaying(view, false); move(view, view.frame + 1, true) }
+  root.querySelector(".play").onclick = () => setPlaying(view, view.clock === null)
+  return () => { clearInterval(view.clock); clearTimeout(view.timer); views.delete(root) }
+}

@@ -1,0 +1,94 @@
+"""Models to choose from, without torch; and the one place where torch and weights come in."""
+
+import json
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from dashboard.arguments import ROOT, Arguments
+from dashboard.sources import Identity, identity
+
+if TYPE_CHECKING:
+    from rspnet.models import Branch
+
+CHECKPOINTS = ROOT / "checkpoints"
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """A model file as far as its header tells.
+
+    Attributes:
+        name: What menu and links show.
+        path: The file.
+        num_frames: Frames of its clips.
+        size: Height and width of its clips, pixels.
+    """
+
+    name: str
+    path: Path
+    num_frames: int = 16
+    size: int = 112
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """Both branches of a model and the lock that whoever uses them holds.
+
+    Attributes:
+        query: Branch of c_i, W_i.
+        key: Momentum branch of c_j, W_j.
+        lock: One forward pass at a time: two would only fight for the same cores.
+    """
+
+    query: "Branch"
+    key: "Branch"
+    lock: threading.Lock
+
+
+def list_choices(arguments: Arguments) -> list[ModelChoice]:
+    """Models in the menu: the file given with ``--model`` first, then those that ship."""
+    choices = []
+    if arguments.model is not None:
+        choices.append(_describe(arguments.model.stem, arguments.model))
+    index = CHECKPOINTS / "index.json"
+    if index.is_file():
+        for entry in json.loads(index.read_text(encoding="utf-8"))["models"]:
+            choices.append(_describe(str(entry["name"]), CHECKPOINTS / str(entry["file"])))
+    unique = {choice.name: choice for choice in reversed(choices)}
+    return [unique[name] for name in dict.fromkeys(choice.name for choice in choices)]
+
+
+def _describe(name: str, path: Path) -> ModelChoice:
+    """What the header says; a header that can't be read is :func:`load`'s to complain about."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            spec = json.loads((file.metadata() or {})["spec"])
+        return ModelChoice(name, path, int(spec["num_frames"]), int(spec["size"]))
+    except (SafetensorError, OSError, KeyError, ValueError, TypeError):
+        return ModelChoice(name, path)
+
+
+def load(choice: ModelChoice) -> Loaded:
+    """Load both branches, once for all sessions.
+
+    Raises:
+        ValueError: The file is gone, no model, or does not fit its architecture.
+    """
+    return _load(identity(choice.path))
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _load(model: Identity) -> Loaded:
+    from rspnet import load_model
+
+    return Loaded(
+        query=load_model(model[0], "query"),
+        key=load_model(model[0], "key"),
+        lock=threading.Lock(),
+    )

@@ -1,0 +1,167 @@
+"""Galleries of videos, and what can be said of a video before any model is loaded.
+
+Nothing here imports torch: the page's controls and first frames stand before it is there.
+"""
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+
+from dashboard.arguments import Arguments, cache_folder
+
+Frames = NDArray[np.uint8]
+Identity = tuple[str, int, int]
+
+GENERATED = "Generated videos"
+OWN = "Your videos"
+STAGE_SEED = 7
+
+
+@dataclass(frozen=True)
+class Video:
+    """A video of a gallery.
+
+    Attributes:
+        path: The file.
+        name: Its path relative to the gallery, with slashes: what links and menus show.
+        label: Its action or folder, or empty.
+    """
+
+    path: Path
+    name: str
+    label: str
+
+    def identity(self) -> Identity:
+        """Path, time of change and size: another file under the same name is another video.
+
+        Raises:
+            ValueError: The file is gone.
+        """
+        return identity(self.path)
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """Length and size of a video, in frames, frames per second and pixels."""
+
+    num_frames: int
+    fps: float
+    height: int
+    width: int
+
+
+@dataclass(frozen=True)
+class Source:
+    """A gallery: a titled list of videos.
+
+    Attributes:
+        title: What the menu shows.
+        root: Its folder.
+        videos: Its videos, sorted by name.
+    """
+
+    title: str
+    root: Path
+    videos: tuple[Video, ...]
+
+    def find(self, name: str) -> Video | None:
+        """The video of this name. Only members are found, whatever path the name spells."""
+        return next((video for video in self.videos if video.name == name), None)
+
+
+def identity(path: Path) -> Identity:
+    """Path, time of change (ns) and size (bytes) of a file: a key for caches.
+
+    Raises:
+        ValueError: The file is gone.
+    """
+    try:
+        stat = path.stat()
+    except OSError as error:
+        raise ValueError(f"{path}: no such file any more. Choose another video.") from error
+    return str(path), stat.st_mtime_ns, stat.st_size
+
+
+def stage_folder(arguments: Arguments) -> Path:
+    """Where the generated gallery lies. Its name holds what it was made from."""
+    return cache_folder() / "stage" / f"seed{STAGE_SEED}-n{arguments.num_videos}"
+
+
+def stage_is_complete(arguments: Arguments) -> bool:
+    """Whether every generated video is there."""
+    folder = stage_folder(arguments)
+    names = _read_labels(folder)
+    return len(names) >= arguments.num_videos and all((folder / n).is_file() for n in names)
+
+
+def open_source(title: str, arguments: Arguments) -> Source:
+    """List a gallery's videos.
+
+    Raises:
+        ValueError: The folder does not exist or holds no video.
+    """
+    if title == OWN:
+        assert arguments.videos is not None
+        return _open_folder(OWN, arguments.videos)
+    return _open_folder(GENERATED, stage_folder(arguments))
+
+
+def _open_folder(title: str, root: Path) -> Source:
+    labels = _read_labels(root)
+    if labels:
+        paths = [root / name for name in sorted(labels) if (root / name).is_file()]
+    else:
+        from rspnet.data.sources import list_videos
+
+        paths = list_videos(root)
+    nested = any(path.parent != root for path in paths)
+    videos = []
+    for path in paths:
+        name = path.relative_to(root).as_posix()
+        label = labels.get(name) or (path.parent.name if nested and path.parent != root else "")
+        videos.append(Video(path, name, label))
+    return Source(title, root, tuple(videos))
+
+
+def _read_labels(root: Path) -> dict[str, str]:
+    """Paths and actions of a folder of generated videos, from its ``labels.csv``."""
+    table = root / "labels.csv"
+    if not table.is_file():
+        return {}
+    with table.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return {row["path"]: row["action"] for row in rows if row.get("path") and row.get("action")}
+
+
+def probe(video: Video) -> VideoInfo:
+    """Length and size of a video.
+
+    Raises:
+        ValueError: It can't be read (:class:`rspnet.VideoError` says why), or it is gone.
+    """
+    return _probe(video.identity())
+
+
+@st.cache_data(max_entries=4096, show_spinner=False)
+def _probe(video: Identity) -> VideoInfo:
+    from rspnet import VideoReader
+
+    with VideoReader(video[0]) as reader:
+        return VideoInfo(len(reader), reader.fps, reader.height, reader.width)
+
+
+@st.cache_data(max_entries=48, show_spinner=False)
+def decode(video: Identity, indices: tuple[int, ...]) -> Frames:
+    """Frames of a video under these indices, (N, H, W, 3) uint8, as they are in the file.
+
+    Raises:
+        ValueError: They can't be decoded.
+    """
+    from rspnet import VideoReader
+
+    with VideoReader(video[0]) as reader:
+        return reader.get_frames(indices)

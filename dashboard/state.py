@@ -1,0 +1,108 @@
+"""The view as a link: what of a link can be used, and a sentence about what can't."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from rspnet.data.sampling import clip_span
+
+SPEEDS = (1, 2, 4)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Chosen(Generic[T]):
+    """A value that can be used, and a sentence if it is not the one asked for."""
+
+    value: T
+    note: str = ""
+
+
+def quote(text: str) -> str:
+    """Show what a link said, shortened, as code that renders nothing."""
+    plain = "".join(c if c.isprintable() and c != "`" else "?" for c in text)
+    return f"`{plain[:57] + '...' if len(plain) > 60 else plain or ' '}`"
+
+
+def choose(what: str, given: str | None, options: Sequence[str], default: str) -> Chosen[str]:
+    """Take a link's word if it is one of the options.
+
+    Args:
+        what: Noun for the sentence, with its article: ``the model``.
+        given: What the link says, None if nothing.
+        options: What there is.
+        default: What to show otherwise.
+    """
+    if given is None or given == default:
+        return Chosen(default)
+    if given in options:
+        return Chosen(given)
+    return Chosen(
+        default,
+        f"The link names {what} {quote(given)}, which is not here; this is {quote(default)}.",
+    )
+
+
+def choose_number(
+    what: str, given: str | None, options: range | Sequence[int], default: int
+) -> Chosen[int]:
+    """Take a link's number if it is one of the options.
+
+    Args:
+        what: Noun for the sentence: ``the start of c_i``.
+        given: What the link says, None if nothing.
+        options: Numbers that can be used, ascending, at least one.
+        default: What to show otherwise.
+    """
+    if given is None:
+        return Chosen(default)
+    try:
+        number = int(given) if len(given) < 12 else None
+    except ValueError:
+        number = None
+    if number is not None and number in options:
+        return Chosen(number)
+    can = f"{options[0]} to {options[-1]}" if isinstance(options, range) else _list(options)
+    return Chosen(
+        default, f"The link gives {what} as {quote(given)}, it can be {can}; this is {default}."
+    )
+
+
+def _list(numbers: Sequence[int]) -> str:
+    words = [str(number) for number in numbers]
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
+
+
+def speeds_that_fit(video_length: int, num_frames: int) -> tuple[int, ...]:
+    """Playback speeds at which a clip ends before its video does.
+
+    Args:
+        video_length: Frames of the video.
+        num_frames: Frames of a clip.
+    """
+    return tuple(s for s in SPEEDS if clip_span(num_frames, s) <= video_length)
+
+
+def last_start(video_length: int, num_frames: int, speed: int) -> int:
+    """Last frame at which a clip can begin and still fit."""
+    return max(0, video_length - clip_span(num_frames, speed))
+
+
+def default_starts(video_length: int, num_frames: int) -> tuple[int, int]:
+    """Starts of the first example: an early and a late clip of one video, both at 1x."""
+    last = last_start(video_length, num_frames, 1)
+    return last // 8, last - last // 8
+
+
+def query_of(view: Mapping[str, object], defaults: Mapping[str, object]) -> dict[str, str]:
+    """Query parameters of a view: what differs from the first view, in one order.
+
+    Args:
+        view: Value of each parameter.
+        defaults: Parameters that need not be written while they have this value.
+    """
+    return {
+        name: str(value)
+        for name, value in view.items()
+        if value is not None and (name not in defaults or defaults[name] != value)
+    }
