@@ -27,11 +27,14 @@ class ModelConfig:
         arch: Encoder, see ``rspnet.list_encoders()``.
         options: Options of the encoder, such as ``{width: 16}``.
         head: ``linear`` (paper) or ``mlp``.
+        centre_heads: Set the bias of new heads from the first batch, so that embeddings start
+            spread out and not all at one point.
     """
 
     arch: str = "resnet18_fine"
     options: dict[str, Any] = field(default_factory=dict)
     head: Literal["linear", "mlp"] = "linear"
+    centre_heads: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ command line (``--help`` lists them).
 """
 
 import math
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -231,7 +232,7 @@ class Trainer:
             batch_sampler=stream,
             num_workers=c.num_workers,
             collate_fn=collate,
-            worker_init_fn=_one_thread,
+            worker_init_fn=_start_worker,
             prefetch_factor=4 if c.num_workers else None,
         )
         return iter(loader)
@@ -246,6 +247,8 @@ class Trainer:
         query, same, other = (normalise(clip.to(self.device)) for clip in clips)
         video = batch.video.to(self.device)
         self.network.train()
+        if self.step == 0 and c.model.centre_heads and c.init_from is None:
+            self.network.centre_heads(torch.cat([query, other]))
         embeddings = self.network(query, same, other)
         losses = pretext_losses(self.network, embeddings, video, c.loss, self.step)
         self.optimiser.zero_grad(set_to_none=True)
@@ -304,7 +307,9 @@ class Trainer:
                 if stop.signal is not None and self.step < c.max_steps:
                     path = self.save_checkpoint()
                     log.close()
-                    raise StoppedError(f"stopped at step {self.step}; the same command goes on ({path})")
+                    raise StoppedError(
+                        f"stopped at step {self.step}; the same command goes on ({path})"
+                    )
         log.close()
         self.save_checkpoint()
         return self.save_result()
@@ -324,9 +329,13 @@ class Trainer:
         )
 
 
-def _one_thread(_worker: int) -> None:
+def _start_worker(_worker: int) -> None:
     import cv2
 
+    # A signal to the whole process group is for the trainer, which still needs its workers to
+    # finish the step. They end with it.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
 

@@ -22,8 +22,8 @@ def resnet18_fine(width: int = 16, **options: Any) -> ResNet3D:
     """
     defaults: dict[str, Any] = {
         "stem_kernel": (3, 5, 5),
-        "stem_stride": (1, 2, 2),
-        "pool_stride": (2, 2, 2),
+        "stem_stride": (2, 2, 2),
+        "pool_stride": (1, 2, 2),
         "stage_strides": ((1, 1, 1), (1, 2, 2), (2, 2, 2), (1, 1, 1)),
     }
     return ResNet3D((2, 2, 2, 2), width=width, **(defaults | options))

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rspnet.models import EMBEDDING_DIM, Branch
+from rspnet.models import EMBEDDING_DIM, Branch, global_average_pool
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,24 @@ class TwoBranch(nn.Module):
         self.register_buffer("queue", queue)
         self.register_buffer("queue_video", torch.full((queue_length,), -1, dtype=torch.long))
         self.register_buffer("queue_position", torch.zeros((), dtype=torch.long))
+
+    @torch.no_grad()
+    def centre_heads(self, clips: Tensor) -> None:
+        """Shift both heads' bias so that the embeddings of these clips have mean zero.
+
+        The pooled features of a new network are positive and nearly the same for every clip, so
+        all cosines start near 1 and differ by thousandths. Centred, they start spread out.
+
+        Shape:
+            clips: (B, 3, T, H, W).
+        """
+        x = global_average_pool(self.query.features(clips))
+        for name in self.query.heads:
+            head = self.query.head(name)
+            last = head if isinstance(head, nn.Linear) else list(head.children())[-1]
+            assert isinstance(last, nn.Linear)
+            last.bias -= head(x).mean(dim=0)
+        self.key.load_state_dict(self.query.state_dict())
 
     @torch.no_grad()
     def update_key(self, momentum: float) -> None:

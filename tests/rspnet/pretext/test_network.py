@@ -29,6 +29,21 @@ def test_key_branch_starts_equal_and_gets_no_gradient(network):
     assert not embeddings.same_speed["rsp"].requires_grad
 
 
+def test_centred_heads_start_spread_out(network):
+    clips = torch.randn(8, 3, 4, 16, 16)
+    network.train()
+    before = {name: embedding_spread(z).item() for name, z in network.query(clips).items()}
+    network.centre_heads(clips)
+    features = network.query.features(clips)
+    for name in network.query.heads:
+        mean = network.query.head(name)(features).mean(dim=0)
+        torch.testing.assert_close(mean, torch.zeros(128), atol=1e-5, rtol=0)
+        after = embedding_spread(network.query.project(features)[name]).item()
+        assert before[name] < 0.3 < 0.8 < after
+    for mine, other in zip(network.query.parameters(), network.key.parameters(), strict=True):
+        assert torch.equal(mine, other)
+
+
 def test_update_key_is_the_moving_average(network):
     before = [p.detach().clone() for p in network.key.parameters()]
     with torch.no_grad():
