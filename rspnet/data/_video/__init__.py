@@ -1,0 +1,1 @@
+"""What stands behind :mod:`rspnet.data.video`: checks, frame index, decoders."""

@@ -1,0 +1,119 @@
+"""Is the file whole? Looks at a container's own book-keeping, without decoding anything."""
+
+import struct
+from pathlib import Path
+from typing import BinaryIO
+
+
+class VideoError(ValueError):
+    """A video can't be read. The message names the file and the reason."""
+
+    def __init__(self, path: str | Path, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = Path(path)
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type["VideoError"], tuple[Path, str]]:
+        # Exceptions are pickled with their message alone; worker processes have to send this one.
+        return type(self), (self.path, self.reason)
+
+
+def check_file(path: Path) -> None:
+    """Raise if there is no such file, or if its header promises more bytes than it has.
+
+    Knows RIFF (AVI), ISO media (MP4, MOV) and Matroska (MKV, WebM); other containers pass.
+
+    Raises:
+        VideoError: Missing, not a file, empty, not readable, or cut off.
+    """
+    try:
+        if not path.exists():
+            raise VideoError(path, "there is no such file")
+        if not path.is_file():
+            raise VideoError(path, "not a file")
+        size = path.stat().st_size
+        if size == 0:
+            raise VideoError(path, "the file is empty (0 bytes)")
+        with path.open("rb") as file:
+            head = file.read(12)
+            if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
+                _check_riff(path, file, size)
+            elif head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
+                _check_boxes(path, file, size)
+            elif head[:4] == b"\x1a\x45\xdf\xa3":
+                _check_matroska(path, file, size)
+    except OSError as error:
+        raise VideoError(path, f"can't be read: {error.strerror or error}") from error
+
+
+def _cut_off(path: Path, what: str, promised: int, size: int) -> VideoError:
+    return VideoError(
+        path, f"cut off: {what} promises {promised} bytes, the file has {size}; copy it again"
+    )
+
+
+def _check_riff(path: Path, file: BinaryIO, size: int) -> None:
+    # Long AVIs are a row of RIFF chunks (OpenDML). Size 0: written to a pipe, promises nothing.
+    position = 0
+    while position + 12 <= size:
+        file.seek(position)
+        tag, length = struct.unpack("<4sI", file.read(8))
+        if tag != b"RIFF" or length == 0:
+            return
+        end = position + 8 + length
+        if end > size:
+            raise _cut_off(path, "its RIFF header", end, size)
+        position = end + length % 2
+
+
+def _check_boxes(path: Path, file: BinaryIO, size: int) -> None:
+    position = 0
+    found: set[bytes] = set()
+    while position + 8 <= size:
+        file.seek(position)
+        length, tag = struct.unpack(">I4s", file.read(8))
+        if length == 1:
+            large = file.read(8)
+            length = struct.unpack(">Q", large)[0] if len(large) == 8 else 16
+        elif length == 0:
+            length = size - position
+        if length < 8:
+            break
+        found.add(tag)
+        position += length
+        if position > size:
+            raise _cut_off(path, f"its box {tag.decode('latin-1')!r}", position, size)
+    if b"mdat" in found and b"moov" not in found:
+        raise VideoError(
+            path, "cut off: it has no 'moov' box, the table that says where the frames lie"
+        )
+
+
+def _vint(file: BinaryIO, *, keep_marker: bool) -> tuple[int, bool]:
+    """Read an EBML number; also whether all its bits are set (a size that means: unknown)."""
+    first = file.read(1)
+    if not first or first[0] == 0:
+        raise ValueError("no EBML number")
+    length = 9 - first[0].bit_length()
+    value = first[0] if keep_marker else first[0] & ((1 << (8 - length)) - 1)
+    rest = file.read(length - 1)
+    number = int.from_bytes(bytes([value]) + rest, "big")
+    return number, number == (1 << (7 * length)) - 1
+
+
+def _check_matroska(path: Path, file: BinaryIO, size: int) -> None:
+    position = 0
+    while position < size:
+        file.seek(position)
+        try:
+            identifier, _ = _vint(file, keep_marker=True)
+            length, unknown = _vint(file, keep_marker=False)
+        except ValueError:
+            return
+        if unknown:
+            return
+        end = file.tell() + length
+        if end > size:
+            what = "its segment" if identifier == 0x18538067 else "an element"
+            raise _cut_off(path, what, end, size)
+        position = end
