@@ -68,7 +68,7 @@ class TwoBranch(nn.Module):
             head = self.query.head(name)
             last = head if isinstance(head, nn.Linear) else list(head.children())[-1]
             assert isinstance(last, nn.Linear)
-            last.bias -= head(x).mean(dim=0)
+            last.bias.sub_(head(x).mean(dim=0))
         self.key.load_state_dict(self.query.state_dict())
 
     @torch.no_grad()

@@ -39,7 +39,7 @@ def test_centred_heads_start_spread_out(network):
         mean = network.query.head(name)(features).mean(dim=0)
         torch.testing.assert_close(mean, torch.zeros(128), atol=1e-5, rtol=0)
         after = embedding_spread(network.query.project(features)[name]).item()
-        assert before[name] < 0.3 < 0.8 < after
+        assert before[name] < 0.5 < 0.8 < after
     for mine, other in zip(network.query.parameters(), network.key.parameters(), strict=True):
         assert torch.equal(mine, other)
 

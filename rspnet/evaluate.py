@@ -1,0 +1,289 @@
+"""How well a model does its own two tasks on videos it has not seen: ``python -m rspnet.evaluate``.
+
+*RSP ordering accuracy*: for triplets c_i, c_j (same speed), c_k (other speed) of one video, the
+share with d(c_i, c_j) > d(c_i, c_k) by the RSP head. Both speeds query equally often, and the
+starts of c_j and c_k have one distribution of distances to c_i, so that a network that knows
+nothing of speed stands near 0.5 where clips do not overlap much.
+
+*A-VID top-1*: for each video, whether of all videos' clips c_j the nearest to its c_i by the A-VID
+head is its own.
+
+c_i goes through the query branch, c_j and c_k through the key branch, as in training.
+"""
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm import tqdm
+
+from rspnet.checkpoint import atomic_path, load_model
+from rspnet.config import parse_config
+from rspnet.data.sampling import ClipSpec, Triplet, clip_span, sample_triplet
+from rspnet.data.sources import Source, expand_roots, scan_files
+from rspnet.data.transforms import eval_frames, normalise
+from rspnet.models import Branch
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig:
+    """Held-out numbers of the two pretext tasks.
+
+    Attributes:
+        model: Model file or name of a shipped model.
+        root: Folders of videos, single videos, or .txt lists of paths.
+        num_videos: Take only so many videos, evenly spaced over the sorted list; 0 for all.
+        num_triplets: Triplets per video and speed of c_i.
+        speeds: The two playback speeds.
+        batch_size: Clips in one forward pass.
+        seed: Fixes the clips.
+        random_weights: Ignore the weights and measure the architecture with random ones.
+        device: Where to compute.
+        num_workers: Processes that look at the files.
+        out: JSON file for the result.
+    """
+
+    model: str = "default"
+    root: str | list[str] = "data/stage"
+    num_videos: int = 0
+    num_triplets: int = 4
+    speeds: tuple[int, int] = (1, 2)
+    batch_size: int = 16
+    seed: int = 0
+    random_weights: bool = False
+    device: str = "cpu"
+    num_workers: int = 2
+    out: str | None = None
+
+
+@dataclass(frozen=True)
+class PretextResult:
+    """What :func:`evaluate_pretext` measured.
+
+    Attributes:
+        rsp_accuracy: Share of triplets in the right order.
+        rsp_interval: Its 95% interval, by a bootstrap over videos.
+        rsp_accuracy_by_speed: The same for each speed of c_i.
+        rsp_margin: Mean of d(c_i, c_j) - d(c_i, c_k), in units of the cosine.
+        avid_top1: Share of videos found among all.
+        avid_interval: Its 95% interval, by a bootstrap over videos.
+        num_videos: Videos measured.
+        num_triplets: Triplets measured.
+    """
+
+    rsp_accuracy: float
+    rsp_interval: tuple[float, float]
+    rsp_accuracy_by_speed: dict[str, float]
+    rsp_margin: float
+    avid_top1: float
+    avid_interval: tuple[float, float]
+    num_videos: int
+    num_triplets: int
+
+
+def eval_triplets(
+    video_length: int,
+    num_frames: int,
+    speeds: tuple[int, int],
+    num_triplets: int,
+    rng: np.random.Generator,
+) -> list[Triplet]:
+    """Triplets of one video, ``num_triplets`` for either speed of c_i.
+
+    c_i starts elsewhere than c_j and c_k, if the video leaves a choice: the very same clip would
+    be no question.
+    """
+    triplets = []
+    choice = video_length > clip_span(num_frames, max(speeds))
+    for speed, other in (speeds, speeds[::-1]):
+        for _ in range(num_triplets):
+            t = sample_triplet(video_length, num_frames, speed, other, rng)
+            while choice and t.query.start in (t.same_speed.start, t.other_speed.start):
+                t = sample_triplet(video_length, num_frames, speed, other, rng)
+            triplets.append(t)
+    return triplets
+
+
+def bootstrap_interval(
+    values: Floats, num_samples: int = 2000, seed: int = 0
+) -> tuple[float, float]:
+    """95% interval of the mean of ``values`` (N,), by resampling them."""
+    rng = np.random.default_rng(seed)
+    draws = rng.integers(0, len(values), size=(num_samples, len(values)))
+    low, high = np.quantile(values[draws].mean(axis=1), [0.025, 0.975])
+    return float(low), float(high)
+
+
+@torch.inference_mode()
+def _embed(
+    branch: Branch, clips: Sequence[Tensor], batch_size: int, device: str
+) -> dict[str, Tensor]:
+    parts = []
+    for first in range(0, len(clips), batch_size):
+        batch = normalise(torch.stack(list(clips[first : first + batch_size])).to(device))
+        parts.append(branch(batch))
+    return {name: torch.cat([part[name] for part in parts]).cpu() for name in branch.heads}
+
+
+def _load_views(source: Source, specs: Sequence[ClipSpec], size: int) -> list[Tensor]:
+    wanted = sorted({index for spec in specs for index in spec.indices})
+    frames = eval_frames(source.get_frames(wanted), size)
+    place = {index: i for i, index in enumerate(wanted)}
+    return [torch.from_numpy(frames[[place[i] for i in spec.indices]]) for spec in specs]
+
+
+def evaluate_pretext(
+    query: Branch,
+    key: Branch,
+    videos: Sequence[Source],
+    *,
+    speeds: tuple[int, int] = (1, 2),
+    num_triplets: int = 4,
+    batch_size: int = 16,
+    seed: int = 0,
+    device: str = "cpu",
+) -> PretextResult:
+    """Measure both tasks; see this module.
+
+    Args:
+        query: Query branch, for c_i.
+        key: Momentum branch, for c_j and c_k.
+        videos: Held-out videos, each long enough for a clip at the faster speed.
+        speeds: The two playback speeds.
+        num_triplets: Triplets per video and speed of c_i.
+        batch_size: Clips in one forward pass.
+        seed: Fixes the clips.
+        device: Where the branches are.
+
+    Raises:
+        ValueError: There are no videos, or one is too short.
+    """
+    if not videos:
+        raise ValueError("there are no videos to evaluate on")
+    margins: list[Floats] = []
+    first_queries, first_keys = [], []
+    for number, source in enumerate(tqdm(videos, desc="Evaluating", unit="video", leave=False)):
+        rng = np.random.default_rng([seed, number])
+        triplets = eval_triplets(source.num_frames, query.num_frames, speeds, num_triplets, rng)
+        specs = [s for t in triplets for s in (t.query, t.same_speed, t.other_speed)]
+        views = _load_views(source, specs, query.size)
+        q = _embed(query, views[0::3], batch_size, device)
+        same = _embed(key, views[1::3], batch_size, device)
+        other = _embed(key, views[2::3], batch_size, device)
+        margin = (q["rsp"] * (same["rsp"] - other["rsp"])).sum(dim=1)
+        margins.append(margin.double().numpy())
+        # The first triplet's c_i and c_j are at the first speed for every video.
+        first_queries.append(q["avid"][0])
+        first_keys.append(same["avid"][0])
+    margin_NT = np.stack(margins)
+    ordered = (margin_NT > 0).astype(np.float64)
+    similarity = torch.stack(first_queries) @ torch.stack(first_keys).T
+    found = (similarity.argmax(dim=1) == torch.arange(len(videos))).double().numpy()
+    return PretextResult(
+        rsp_accuracy=float(ordered.mean()),
+        rsp_interval=bootstrap_interval(ordered.mean(axis=1)),
+        rsp_accuracy_by_speed={
+            f"{speeds[0]}x": float(ordered[:, :num_triplets].mean()),
+            f"{speeds[1]}x": float(ordered[:, num_triplets:].mean()),
+        },
+        rsp_margin=float(margin_NT.mean()),
+        avid_top1=float(found.mean()),
+        avid_interval=bootstrap_interval(found),
+        num_videos=len(videos),
+        num_triplets=int(margin_NT.size),
+    )
+
+
+def evaluate(config: EvaluateConfig) -> dict[str, Any]:
+    """Load model and videos and measure. Returns protocol and result as plain values.
+
+    Raises:
+        ValueError: No such model or videos, or no video is long enough.
+    """
+    query = load_model(config.model, "query", device=config.device)
+    key = load_model(config.model, "key", device=config.device)
+    if config.random_weights:
+        torch.manual_seed(config.seed)
+        query = Branch(**query.spec()).to(config.device).eval()
+        key = query
+    paths = expand_roots([config.root] if isinstance(config.root, str) else config.root)
+    if 0 < config.num_videos < len(paths):
+        every = np.linspace(0, len(paths) - 1, config.num_videos).round().astype(int)
+        paths = [paths[i] for i in every]
+    span = clip_span(query.num_frames, max(config.speeds))
+    scan = scan_files(paths, span, config.num_workers)
+    result = evaluate_pretext(
+        query,
+        key,
+        scan.usable,
+        speeds=config.speeds,
+        num_triplets=config.num_triplets,
+        batch_size=config.batch_size,
+        seed=config.seed,
+        device=config.device,
+    )
+    report = {
+        "protocol": {
+            "model": config.model,
+            "model_hash": query.hash,
+            "random_weights": config.random_weights,
+            "num_frames": query.num_frames,
+            "size": query.size,
+            "speeds": list(config.speeds),
+            "seed": config.seed,
+            "too_short": [str(path) for path, _ in scan.too_short],
+            "unreadable": [str(path) for path, _ in scan.unreadable],
+        },
+        "result": asdict(result),
+    }
+    if config.out:
+        with atomic_path(Path(config.out)) as temporary:
+            temporary.write_text(json.dumps(report, indent=2))
+    return report
+
+
+def _table(report: dict[str, Any]) -> str:
+    r, p = report["result"], report["protocol"]
+    left_out = len(p["too_short"]) + len(p["unreadable"])
+    by_speed = ", ".join(f"{k} {v:.3f}" for k, v in r["rsp_accuracy_by_speed"].items())
+    low, high = r["rsp_interval"]
+    a_low, a_high = r["avid_interval"]
+    return "\n".join(
+        [
+            f"{r['num_videos']} videos ({left_out} too short or unreadable), "
+            f"{r['num_triplets']} triplets, {p['num_frames']} x {p['size']} x {p['size']}",
+            f"RSP ordering accuracy  {r['rsp_accuracy']:.3f}  [{low:.3f}, {high:.3f}]  "
+            f"({by_speed}), margin {r['rsp_margin']:+.4f}",
+            f"A-VID top-1 of {r['num_videos']:<7} {r['avid_top1']:.3f}  "
+            f"[{a_low:.3f}, {a_high:.3f}]",
+        ]
+    )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line. Returns the exit status."""
+    try:
+        config = parse_config(
+            EvaluateConfig,
+            arguments,
+            prog="python -m rspnet.evaluate",
+            description="RSP ordering accuracy and A-VID top-1 on held-out videos.",
+        )
+        print(_table(evaluate(config)))
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
