@@ -233,12 +233,10 @@ def _frame_rate(stream: "VideoStream", times: list[int]) -> float:
 def _why_not_decord(container: "InputContainer", stream: "VideoStream") -> str:
     context = stream.codec_context
     formats = set(container.format.name.split(","))
-    if not formats & {"mov", "avi"}:
+    if "mov" not in formats:
         return f"container {container.format.name}"
-    if context.name not in ("h264", "mpeg4"):
+    if context.name != "h264":
         return f"codec {context.name}"
-    if context.name == "mpeg4" and context.has_b_frames:
-        return "MPEG-4 with B-frames"
     if context.pix_fmt != "yuv420p":
         return f"pixel format {context.pix_fmt}"
     if len(container.streams.video) > 1:
