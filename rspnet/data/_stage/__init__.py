@@ -1,0 +1,1 @@
+"""Parts of the generated videos: actions, figure, looks, sets and props."""
