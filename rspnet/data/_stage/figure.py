@@ -6,6 +6,7 @@ paper puppet. All drawing is at twice the video's resolution and averaged down.
 
 from dataclasses import dataclass
 from math import cos, pi, sin
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,7 +18,7 @@ from rspnet.data._stage.looks import ActorLook, cloth
 SUPER = 2  # supersampling
 PAD = 6  # transparent margin of a sprite, in supersampled pixels
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 
 # Back to front.
 SIDE_ORDER = (
@@ -219,7 +220,7 @@ def _paint_head(_base: str, look: ActorLook, height: float, view: str, dim: floa
             ellipse(brim, bx, y + 0.36 * radius, 0.75 * radius, 0.14 * radius)
         hair = np.maximum(hair, brim)
     alpha = np.maximum(face, hair).astype(np.float32) / 255
-    colour = np.empty((side, side, 3), np.float32)
+    colour: Floats = np.empty((side, side, 3), np.float32)
     colour[:] = look.skin
     h = (hair.astype(np.float32) / 255)[..., None]
     colour = colour * (1 - h) + np.array(look.hair_colour, np.float32) * h

@@ -1,12 +1,13 @@
 """What actors look like: proportions, skin, hair and the cloth of their clothes."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Colour = tuple[float, float, float]
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 
 NUM_ACTORS = 24
 
@@ -117,22 +118,22 @@ def _pattern(name: str, shape: tuple[int, int], scale: float) -> NDArray[np.bool
     v, u = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
     u = (u - shape[1] / 2) / scale
     v = v / scale
-    half = np.float32(0.5)
+    mask: NDArray[np.bool_] = np.zeros(shape, np.bool_)
     if name == "stripes":
-        return v % 1 < half
-    if name == "checks":
-        return ((u + 0.25) % 1 < half) ^ (v % 1 < half)
-    if name == "dots":
-        return ((u % 1 - 0.5) ** 2 + (v % 1 - 0.5) ** 2) < 0.09
-    if name == "diagonal":
-        return (u + v) % 1 < half
-    if name == "block":
-        return np.asarray(v > 0.55 * shape[0] / scale)
-    if name == "pinstripes":
-        return (1.6 * u) % 1 < 0.28
-    if name == "argyle":
-        return np.abs(u % 1 - 0.5) + np.abs(v % 1 - 0.5) < 0.36
-    return np.zeros(shape, np.bool_)
+        mask = v % 1 < 0.5
+    elif name == "checks":
+        mask = ((u + 0.25) % 1 < 0.5) ^ (v % 1 < 0.5)
+    elif name == "dots":
+        mask = ((u % 1 - 0.5) ** 2 + (v % 1 - 0.5) ** 2) < 0.09
+    elif name == "diagonal":
+        mask = (u + v) % 1 < 0.5
+    elif name == "block":
+        mask = v > 0.55 * shape[0] / scale
+    elif name == "pinstripes":
+        mask = (1.6 * u) % 1 < 0.28
+    elif name == "argyle":
+        mask = np.abs(u % 1 - 0.5) + np.abs(v % 1 - 0.5) < 0.36
+    return mask
 
 
 def cloth(look: ActorLook, base: str, shape: tuple[int, int], top: float, length: float) -> Floats:

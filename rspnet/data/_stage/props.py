@@ -1,14 +1,15 @@
 """Static props with a distinctive texture, standing on the floor away from the actor."""
 
 from collections.abc import Callable
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 Colour = tuple[float, float, float]
-Image = NDArray[np.float32]
+Image = NDArray[np.floating[Any]]
 
 SHIFT = 4
 
@@ -22,8 +23,8 @@ class _Brush:
 
     def __init__(self, size: int) -> None:
         self.size = size
-        self.colour = np.zeros((size, size, 3), np.float32)
-        self.alpha = np.zeros((size, size), np.float32)
+        self.colour: Floats = np.zeros((size, size, 3), np.float32)
+        self.alpha: Floats = np.zeros((size, size), np.float32)
         v, u = np.mgrid[:size, :size].astype(np.float32)
         self.u, self.v = u / size, v / size
 
@@ -48,7 +49,7 @@ class _Brush:
         self._cover(mask, colour)
 
     def where(self, condition: NDArray[np.bool_], a: Colour, b: Colour) -> Floats:
-        return np.where(condition[..., None], np.float32(a), np.float32(b)).astype(np.float32)
+        return np.where(condition[..., None], np.array(a, np.float32), np.array(b, np.float32))
 
 
 def _crate(b: _Brush) -> None:

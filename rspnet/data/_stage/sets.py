@@ -1,12 +1,13 @@
 """Sets: procedural backgrounds with a textured floor in perspective, depth and light."""
 
 from collections.abc import Callable
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 Colour = tuple[float, float, float]
 
 NUM_SETS = 24
@@ -82,7 +83,8 @@ def _planks(u: Floats, v: Floats) -> Floats:
 
 
 def _tiles(u: Floats, v: Floats) -> Floats:
-    return ((np.floor(u * 3.2) + np.floor(v * 3.2)) % 2).astype(np.float32)
+    squares: Floats = (np.floor(u * 3.2) + np.floor(v * 3.2)) % 2
+    return squares
 
 
 def _slabs(u: Floats, v: Floats) -> Floats:
@@ -92,7 +94,8 @@ def _slabs(u: Floats, v: Floats) -> Floats:
 
 
 def _rug(u: Floats, v: Floats) -> Floats:
-    return (np.abs((u * 2.0) % 1 - 0.5) + np.abs((v * 2.0) % 1 - 0.5) < 0.32).astype(np.float32)
+    inside: NDArray[np.bool_] = np.abs((u * 2.0) % 1 - 0.5) + np.abs((v * 2.0) % 1 - 0.5) < 0.32
+    return inside.astype(np.float32)
 
 
 _FLOORS: tuple[Callable[[Floats, Floats], Floats], ...] = (_planks, _tiles, _slabs, _rug)
@@ -100,25 +103,27 @@ _FLOORS: tuple[Callable[[Floats, Floats], Floats], ...] = (_planks, _tiles, _sla
 
 def _mix(a: Colour | Floats, b: Colour, share: Floats) -> Floats:
     one = np.asarray(a, np.float32)
-    return one + (np.asarray(b, np.float32) - one) * share[..., None]
+    mixed: Floats = one + (np.asarray(b, np.float32) - one) * share[..., None]
+    return mixed
 
 
 def _wall_pattern(kind: int, shape: tuple[int, int]) -> Floats:
     v, u = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
+    pattern: Floats = np.zeros(shape, np.float32)
     if kind == 0:  # wallpaper stripes
-        return ((u % 28) < 14).astype(np.float32)
-    if kind == 1:  # bricks
+        pattern = u % 28 < 14
+    elif kind == 1:  # bricks
         row = np.floor(v / 10)
         joint = (v % 10 < 1.6) | ((u + 12 * (row % 2)) % 24 < 1.6)
-        return np.where(joint, 1.0, 0.12).astype(np.float32)
-    if kind == 2:  # panels below, plain above
+        pattern = np.where(joint, 1.0, 0.12)
+    elif kind == 2:  # panels below, plain above
         low = v > 0.58 * shape[0]
         groove = (u % 26 < 1.6) | (np.abs(v - 0.58 * shape[0]) < 2.2)
-        return np.where(low, np.where(groove, 1.0, 0.45), 0.0).astype(np.float32)
-    if kind == 3:  # small dots
+        pattern = np.where(low, np.where(groove, 1.0, 0.45), 0.0)
+    elif kind == 3:  # small dots
         a, b = u % 22 - 11, (v + 11 * (np.floor(u / 22) % 2)) % 22 - 11
-        return (a**2 + b**2 < 9).astype(np.float32)
-    return np.zeros(shape, np.float32)
+        pattern = a**2 + b**2 < 9
+    return pattern.astype(np.float32)
 
 
 def _window(image: Floats, x: int, y: int, w: int, h: int, sky: Colour) -> None:
@@ -197,15 +202,12 @@ def _outside(index: int, height: int, width: int, rng: np.random.Generator) -> F
         _hills(image, horizon, 0.24 * height, far, rng)
         _hills(image, horizon, 0.12 * height, close, rng)
         for _ in range(7):
-            x, size = rng.uniform(0, width), rng.uniform(0.05, 0.1) * height
+            root, size = rng.uniform(0, width), rng.uniform(0.05, 0.1) * height
             tone = tuple(float(c * rng.uniform(0.72, 0.9)) for c in close)
-            points = [
-                [x - size * 0.55, horizon],
-                [x + size * 0.55, horizon],
-                [x, horizon - 2.4 * size],
-            ]
-            cv2.fillPoly(image, [np.round(np.array(points) * 16).astype(np.int32)], tone,
-                         cv2.LINE_AA, 4)  # fmt: skip
+            half, tip = 0.55 * size, horizon - 2.4 * size
+            points = np.array([[root - half, horizon], [root + half, horizon], [root, tip]])
+            tree = np.round(points * 16).astype(np.int32)
+            cv2.fillPoly(image, [tree], tone, cv2.LINE_AA, 4)
     u, v, near = _floor_coordinates(height, width, horizon)
     grain = _smooth_noise(u.shape, 10, rng) * 0.5 + 0.5
     stripes = _FLOORS[2 + index % 2](u, np.broadcast_to(v, u.shape)) if index % 2 else grain
