@@ -34,6 +34,8 @@ class DataConfig:
         cache_folder: Where generated videos and decoded frames are kept. Nothing:
             ``$RSPNET_CACHE`` or ``.cache``.
         max_unreadable: Largest share of unreadable videos; more stop the run.
+        shared_views: Of so many samples at the start, the three clips share one draw of the
+            augmentation, so that nothing but time tells them apart. RSP is found sooner so.
         augment: Augmentation.
     """
 
@@ -46,6 +48,7 @@ class DataConfig:
     cache_short_side: int | None = None
     cache_folder: str | None = None
     max_unreadable: float = 0.05
+    shared_views: int = 0
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
     def __post_init__(self) -> None:
@@ -202,7 +205,13 @@ class PretrainDataset(Dataset[Sample]):
         triplet = sample_triplet(source.num_frames, config.num_frames, speed, other, rng)
         specs = (triplet.query, triplet.same_speed, triplet.other_speed)
         frames = self._frames(source, specs)
-        views = [augment_clip(clip, config.size, config.augment, rng) for clip in frames]
+        seeds = rng.integers(2**63, size=3)
+        if key.position < config.shared_views:
+            seeds[:] = seeds[0]
+        views = [
+            augment_clip(clip, config.size, config.augment, np.random.default_rng(seed))
+            for clip, seed in zip(frames, seeds, strict=True)
+        ]
         query, same, opposite = (torch.from_numpy(view) for view in views)
         return query, same, opposite
 
