@@ -71,7 +71,7 @@ class VideoReader:
     def _choose(self, backend: Backend) -> Literal["decord", "pyav"]:
         if backend == "pyav":
             return "pyav"
-        why_not = self._index.decord
+        why_not = self._index.why_not_decord
         if find_spec("decord") is None:
             why_not = "decord is not installed"
         if not why_not:

@@ -1,4 +1,4 @@
-"""Two decoders behind one method: frames under sorted, distinct indices."""
+"""Two decoders behind one method: the frames under sorted, distinct numbers."""
 
 from collections.abc import Iterator, Sequence
 from itertools import chain
@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rspnet.data._video.checks import VideoError
-from rspnet.data._video.index import VideoIndex, describe, find_stream, open_container
+from rspnet.data._video.container import decode_tagged, describe, find_stream, open_container
+from rspnet.data._video.index import VideoIndex
 
 if TYPE_CHECKING:
     from av.packet import Packet
@@ -18,12 +19,15 @@ if TYPE_CHECKING:
 
 Frames = NDArray[np.uint8]
 
+# Decoding this many packets on costs less than a seek.
+_NEAR = 8
+
 
 class Decoder(Protocol):
     """Decodes frames of one open file."""
 
-    def read(self, indices: Sequence[int]) -> Frames:
-        """Frames (N, H, W, 3) under these sorted, distinct indices."""
+    def read(self, numbers: Sequence[int]) -> Frames:
+        """Frames (N, H, W, 3) under these sorted, distinct numbers."""
 
     def close(self) -> None:
         """Release the file."""
@@ -38,18 +42,18 @@ class DecordDecoder:
         self._path = path
         try:
             self._reader = decord.VideoReader(str(path), num_threads=1)
-        except (decord.DECORDError, RuntimeError) as error:
-            raise VideoError(path, f"corrupt: decord can't open it: {error}") from error
+        except (decord.DECORDError, RuntimeError, UnicodeError) as error:
+            raise VideoError(path, f"decord can't open it: {error}") from error
         if len(self._reader) != index.num_frames:
             raise VideoError(
                 path, f"decord counts {len(self._reader)} frames instead of {index.num_frames}"
             )
 
-    def read(self, indices: Sequence[int]) -> Frames:
+    def read(self, numbers: Sequence[int]) -> Frames:
         import decord
 
         try:
-            frames: Frames = self._reader.get_batch(list(indices)).asnumpy()
+            frames: Frames = self._reader.get_batch(list(numbers)).asnumpy()
         except (decord.DECORDError, RuntimeError) as error:
             raise VideoError(self._path, f"corrupt: {error}") from error
         return frames
@@ -59,7 +63,10 @@ class DecordDecoder:
 
 
 class PyAVDecoder:
-    """PyAV: seeks to the key frame before, decodes forward, converts only what is asked for."""
+    """PyAV: seeks to an entry before, decodes forward, converts only what is asked for.
+
+    It goes on from where it stands if the frames asked for lie close enough ahead.
+    """
 
     def __init__(self, path: Path, index: VideoIndex) -> None:
         from av.video.reformatter import VideoReformatter
@@ -68,102 +75,127 @@ class PyAVDecoder:
         self._index = index
         self._container = open_container(path)
         self._stream = find_stream(path, self._container)
-        # One converter for all frames: a new one for each costs more than decoding.
+        # One converter for all frames: a new one for each frame costs more than decoding it.
         self._converter = VideoReformatter()
+        self._frame_of: dict[int, int] = {}
+        if index.order is not None:
+            self._frame_of = {int(number): frame for frame, number in enumerate(index.order)}
+        self._run: Iterator[tuple[int, VideoFrame]] = iter(())
+        self._entry = -1  # row of the entry that the run began at, -1 for the start of the file
+        self._fed = 0  # packets that the decoder has got or passed by
+        self._shown: int | None = None  # last frame that the decoder gave, None if not running
 
     def close(self) -> None:
+        self._run = iter(())
         self._container.close()
 
-    @property
-    def _times(self) -> NDArray[np.int64]:
-        assert self._index.pts is not None
-        return self._index.pts
-
-    def read(self, indices: Sequence[int]) -> Frames:
+    def read(self, numbers: Sequence[int]) -> Frames:
         import av
 
-        out = np.empty((len(indices), self._index.height, self._index.width, 3), np.uint8)
+        index = self._index
+        out = np.empty((len(numbers), index.height, index.width, 3), np.uint8)
+        entries = [self._entry_for(number) for number in numbers]
+        begin = 0
         try:
-            if self._index.pts is None:
-                self._count(indices, out)
-            else:
-                self._seek(indices, out)
+            while begin < len(numbers):
+                end = begin + 1
+                while end < len(numbers) and entries[end] == entries[begin]:
+                    end += 1
+                self._read_from(entries[begin], numbers[begin:end], out[begin:end])
+                begin = end
         except av.FFmpegError as error:
+            self._shown = None
             raise VideoError(self._path, f"corrupt: {describe(error)}") from error
         return out
 
-    def _count(self, indices: Sequence[int], out: Frames) -> None:
-        """Decode from the start and count."""
-        self._restart()
-        wanted = {index: slot for slot, index in enumerate(indices)}
-        for number, frame in enumerate(self._container.decode(self._stream)):
-            if number in wanted:
-                self._convert(frame, out[wanted[number]])
-                if number == indices[-1]:
-                    return
-        raise VideoError(self._path, f"corrupt: frame {indices[-1]} can't be decoded")
+    def _entry_for(self, number: int) -> int:
+        """Row of the last entry from which a frame is decoded as it is from the start, or -1.
 
-    def _seek(self, indices: Sequence[int], out: Frames) -> None:
-        start = 0
-        keys = [self._key_before(i) for i in indices]
-        while start < len(indices):
-            # A run: indices that are decoded from one key frame on without jumping ahead.
-            end = start + 1
-            while end < len(indices) and keys[end] == keys[start]:
-                end += 1
-            wanted = {int(self._times[indices[slot]]): slot for slot in range(start, end)}
-            self._run(keys[start], wanted, out)
-            start = end
-
-    def _key_before(self, frame: int) -> int:
-        """Decode order of the last key frame from which a frame can be decoded.
-
-        A frame shown before a key frame but stored after it (open GOP) needs the key frame before.
+        A frame that is stored behind an entry but shown before it needs the entry before that.
         """
-        pts = int(self._times[frame])
-        position = self._index.packets[pts]
-        for key in range(len(self._index.key_pts) - 1, -1, -1):
-            key_pts = int(self._index.key_pts[key])
-            if key_pts <= pts and self._index.packets[key_pts] <= position:
-                return key
-        return 0
+        index = self._index
+        if index.order is None:
+            return -1
+        packet = index.order[number]
+        good = np.flatnonzero((index.entries[:, 0] <= packet) & (index.entries[:, 1] <= number))
+        return int(good[-1]) if len(good) else -1
 
-    def _run(self, key: int, wanted: dict[int, int], out: Frames) -> None:
-        """Decode from a key frame on until all wanted presentation times are found."""
-        order = self._index.packets
-        first = order[int(self._index.key_pts[key])]
-        left = dict(wanted)
-        for packet in self._packets_from(key):
-            if packet.pts is not None and order.get(packet.pts, first) < first:
-                continue
-            for frame in self._stream.codec_context.decode(packet):
-                slot = None if frame.pts is None else left.pop(frame.pts, None)
-                if slot is not None:
-                    self._convert(frame, out[slot])
-            if not left:
+    def _read_from(self, entry: int, numbers: Sequence[int], out: Frames) -> None:
+        wanted = {number: slot for slot, number in enumerate(numbers)}
+        if not self._reaches(entry, numbers[0]):
+            self._start(entry)
+        self._collect(wanted, out)
+        if wanted and self._entry >= 0:
+            # Not seen in any file yet; a decoder that needs more than one entry gets the whole.
+            self._start(-1)
+            self._collect(wanted, out)
+        if wanted:
+            self._shown = None
+            raise VideoError(self._path, f"corrupt: frames {sorted(wanted)} can't be decoded")
+
+    def _reaches(self, entry: int, number: int) -> bool:
+        """Whether going on is right for a frame, and no longer than a seek."""
+        if self._shown is None or number <= self._shown or entry < self._entry:
+            return False
+        return entry < 0 or int(self._index.entries[entry, 0]) <= self._fed + _NEAR
+
+    def _collect(self, wanted: dict[int, int], out: Frames) -> None:
+        for number, frame in self._run:
+            self._shown = number
+            slot = wanted.pop(number, None)
+            if slot is not None:
+                self._convert(frame, out[slot])
+            if not wanted:
                 return
-        frames = sorted(int(np.searchsorted(self._times, pts)) for pts in left)
-        raise VideoError(self._path, f"corrupt: frames {frames} can't be decoded")
+        self._shown = None
 
-    def _packets_from(self, key: int) -> "Iterator[Packet[VideoStream]]":
-        """Packets from a key frame on, or from an earlier place where a seek can't do better."""
-        order = self._index.packets
-        first = order[int(self._index.key_pts[key])]
-        while key > 0:
-            time = int(self._index.key_dts[key])
-            self._container.seek(time, stream=self._stream, backward=True)
-            packets = self._container.demux(self._stream)
-            packet = next(packets)
-            if packet.pts is not None and order.get(packet.pts, first + 1) <= first:
-                return chain((packet,), packets)
-            key -= 1
-        self._restart()
-        return self._container.demux(self._stream)
+    def _start(self, entry: int) -> None:
+        """Begin a run of frames at an entry, or at the start of the file."""
+        packets = self._seek(entry) if entry >= 0 else None
+        if packets is None:
+            self._container.close()
+            self._container = open_container(self._path)
+            self._stream = find_stream(self._path, self._container)
+            packets, entry = self._container.demux(self._stream), -1
+        self._entry, self._shown = entry, -1
+        self._fed = int(self._index.entries[entry, 0]) if entry >= 0 else 0
+        counted = self._index.order is None
+        self._run = self._count(packets) if counted else self._follow(packets)
 
-    def _restart(self) -> None:
-        self._container.close()
-        self._container = open_container(self._path)
-        self._stream = find_stream(self._path, self._container)
+    def _seek(self, entry: int) -> "Iterator[Packet[VideoStream]] | None":
+        """Packets from an entry on, maybe with some before; None if the seek led behind it."""
+        first, _, time = (int(v) for v in self._index.entries[entry])
+        self._container.seek(time, stream=self._stream, backward=True)
+        packets = self._container.demux(self._stream)
+        packet = next(packets, None)
+        if packet is None or self._number(packet) > first:
+            return None
+        return chain((packet,), packets)
+
+    def _number(self, packet: "Packet[VideoStream]") -> int:
+        unknown = len(self._index.places)
+        return self._index.places.get(-1 if packet.pos is None else packet.pos, unknown)
+
+    def _follow(
+        self, packets: "Iterator[Packet[VideoStream]]"
+    ) -> "Iterator[tuple[int, VideoFrame]]":
+        """Frames with their numbers, by packet."""
+        first = self._fed
+        for packet in packets:
+            number = self._number(packet)
+            if number < first:
+                continue
+            self._fed = number
+            for tag, frame in decode_tagged(self._stream.codec_context, packet, number):
+                if tag in self._frame_of:
+                    yield self._frame_of[tag], frame
+
+    def _count(
+        self, packets: "Iterator[Packet[VideoStream]]"
+    ) -> "Iterator[tuple[int, VideoFrame]]":
+        """Frames with their numbers, counted from the start of the file."""
+        frames = (frame for packet in packets for frame in packet.decode())
+        yield from enumerate(frames)
 
     def _convert(self, frame: "VideoFrame", out: Frames) -> None:
         """Convert to RGB as ``frame.to_ndarray(format="rgb24")`` does, and turn upright."""
@@ -171,9 +203,8 @@ class PyAVDecoder:
         a, b, c, d = self._index.matrix
         if a == 0:
             rgb, a, d = rgb.transpose(1, 0, 2), c, b
-        rgb = rgb[::d, ::a]
         if rgb.shape != out.shape:
             raise VideoError(
                 self._path, f"the frame size changes from {out.shape[:2]} to {rgb.shape[:2]}"
             )
-        out[:] = rgb
+        out[:] = rgb[::d, ::a]
