@@ -1,0 +1,46 @@
+"""Fixtures shared by all tests."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    # Tests run side by side, one process a core.
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Folder of real videos, where there is one."""
+    if not REAL_DATA.is_dir():
+        pytest.skip(f"needs the real videos in {REAL_DATA}, which are not part of the repository")
+    return REAL_DATA
+
+
+@pytest.fixture(scope="session")
+def stage_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six generated videos with ground truth."""
+    from rspnet.data.stage import generate
+
+    return generate(tmp_path_factory.mktemp("stage"), 6, seed=3, num_workers=1, progress=False)
+
+
+@pytest.fixture(scope="session")
+def video_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four tiny videos in two class folders: 40 frames of 32 x 24 pixels, a moving square."""
+    from rspnet.data.encode import write_video
+
+    folder = tmp_path_factory.mktemp("videos")
+    for number in range(4):
+        frames = np.full((40, 24, 32, 3), 40 * number + 20, np.uint8)
+        for t in range(40):
+            x = (2 * t + 5 * number) % 26
+            frames[t, 8:14, x : x + 6] = (220, 60 * number, 90)
+        write_video(folder / f"class{number % 2}" / f"v{number}.mp4", frames, 25, preset="fast")
+    return folder
