@@ -80,7 +80,25 @@ def load(choice: ModelChoice) -> Loaded:
     Raises:
         ValueError: The file is gone, no model, or does not fit its architecture.
     """
-    return _load(identity(choice.path))
+    if not choice.path.is_file():
+        raise ValueError(
+            f"no model {choice.path}: expected a .safetensors file written by "
+            "`python -m rspnet.train`"
+        )
+    model = identity(choice.path)
+    loaded = _load(model)
+    _ready().add(model)
+    return loaded
+
+
+def is_loaded(choice: ModelChoice) -> bool:
+    """Whether :func:`load` will answer at once."""
+    return choice.path.is_file() and identity(choice.path) in _ready()
+
+
+@st.cache_resource(show_spinner=False)
+def _ready() -> set[Identity]:
+    return set()
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)

@@ -29,11 +29,13 @@ class Video:
         path: The file.
         name: Its path relative to the gallery, with slashes: what links and menus show.
         label: Its action or folder, or empty.
+        title: What menus show.
     """
 
     path: Path
     name: str
     label: str
+    title: str
 
     def identity(self) -> Identity:
         """Path, time of change and size: another file under the same name is another video.
@@ -82,7 +84,7 @@ def identity(path: Path) -> Identity:
     try:
         stat = path.stat()
     except OSError as error:
-        raise ValueError(f"{path}: no such file any more. Choose another video.") from error
+        raise ValueError(f"{path}: no such file") from error
     return str(path), stat.st_mtime_ns, stat.st_size
 
 
@@ -94,8 +96,8 @@ def stage_folder(arguments: Arguments) -> Path:
 def stage_is_complete(arguments: Arguments) -> bool:
     """Whether every generated video is there."""
     folder = stage_folder(arguments)
-    names = _read_labels(folder)
-    return len(names) >= arguments.num_videos and all((folder / n).is_file() for n in names)
+    rows = _read_labels(folder)
+    return len(rows) >= arguments.num_videos and all((folder / n).is_file() for n in rows)
 
 
 def open_source(title: str, arguments: Arguments) -> Source:
@@ -111,30 +113,39 @@ def open_source(title: str, arguments: Arguments) -> Source:
 
 
 def _open_folder(title: str, root: Path) -> Source:
-    labels = _read_labels(root)
-    if labels:
-        paths = [root / name for name in sorted(labels) if (root / name).is_file()]
+    rows = _read_labels(root)
+    if rows:
+        paths = [root / name for name in sorted(rows) if (root / name).is_file()]
     else:
         from rspnet.data.sources import list_videos
 
         paths = list_videos(root)
-    nested = any(path.parent != root for path in paths)
     videos = []
     for path in paths:
         name = path.relative_to(root).as_posix()
-        label = labels.get(name) or (path.parent.name if nested and path.parent != root else "")
-        videos.append(Video(path, name, label))
+        folder = path.parent.name if path.parent != root else ""
+        label, video_title = rows.get(name, (folder, name.removesuffix(path.suffix)))
+        videos.append(Video(path, name, label, video_title))
     return Source(title, root, tuple(videos))
 
 
-def _read_labels(root: Path) -> dict[str, str]:
-    """Paths and actions of a folder of generated videos, from its ``labels.csv``."""
+def _read_labels(root: Path) -> dict[str, tuple[str, str]]:
+    """Action and title of each generated video in a folder, from its ``labels.csv``."""
     table = root / "labels.csv"
     if not table.is_file():
         return {}
     with table.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    return {row["path"]: row["action"] for row in rows if row.get("path") and row.get("action")}
+    needed = ("path", "action", "actor", "set", "index")
+    return {
+        row["path"]: (
+            row["action"],
+            f"{row['action'].replace('_', ' ')} {row['index']}"
+            f" (actor {row['actor']}, set {row['set']})",
+        )
+        for row in rows
+        if all(row.get(column) for column in needed)
+    }
 
 
 def probe(video: Video) -> VideoInfo:

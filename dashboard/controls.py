@@ -1,0 +1,244 @@
+"""What is looked at: model, gallery, two clips. Held in the session, restored from the link."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import streamlit as st
+
+from dashboard import sources
+from dashboard.arguments import Arguments
+from dashboard.models import ModelChoice
+from dashboard.sources import Source, Video, VideoInfo
+from dashboard.state import (
+    Chosen,
+    choose,
+    choose_number,
+    default_starts,
+    last_start,
+    quote,
+    speeds_that_fit,
+)
+from rspnet.data.sampling import clip_indices
+
+SIDES = ("i", "j")
+SCALES = {"shared": "Shared", "head": "Per head"}
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A clip that was chosen: video, start and speed.
+
+    Attributes:
+        side: ``i`` or ``j``.
+        video: Its video.
+        info: Length and size of the video.
+        start: First frame.
+        speed: Playback speed.
+        num_frames: Frames of the clip.
+    """
+
+    side: str
+    video: Video
+    info: VideoInfo
+    start: int
+    speed: int
+    num_frames: int
+
+    @property
+    def indices(self) -> tuple[int, ...]:
+        """The video's frames that the clip takes."""
+        return tuple(clip_indices(self.start, self.num_frames, self.speed))
+
+    @property
+    def title(self) -> str:
+        """Name, frames and speed in a few words."""
+        return f"{self.video.title}, frames {self.indices[0]} to {self.indices[-1]}, {self.speed}x"
+
+
+@dataclass(frozen=True)
+class Look:
+    """How maps are drawn.
+
+    Attributes:
+        scale: ``shared`` by both heads, or one for each ``head``.
+        smooth: Interpolate between cells.
+        opacity: Of the strongest colour, 0 to 1.
+    """
+
+    scale: str = "shared"
+    smooth: bool = True
+    opacity: float = 0.75
+
+
+@dataclass(frozen=True)
+class Selection:
+    """All that the page shows something about."""
+
+    model: ModelChoice
+    source: Source
+    clip_i: Clip
+    clip_j: Clip
+    look: Look
+
+
+def restore_link() -> dict[str, str]:
+    """The link's parameters if they are new: not those that the page itself wrote."""
+    link = {name: st.query_params[name] for name in st.query_params}
+    if link == st.session_state.get("link"):
+        return {}
+    st.session_state["link"] = link
+    st.session_state["link_serial"] = st.session_state.get("link_serial", 0) + 1
+    return link
+
+
+def choose_frame(link: dict[str, str], num_frames: int) -> None:
+    """The frame that the panels begin with."""
+    if "frame" in link or "frame" not in st.session_state:
+        frames = range(1, num_frames + 1)
+        _take("frame_number", choose_number("the frame", link.get("frame"), frames, 1))
+        st.session_state["frame"] = st.session_state["frame_number"] - 1
+
+
+def write_link(view: dict[str, str]) -> None:
+    """Put the view into the address bar."""
+    if view != st.session_state.get("link"):
+        st.session_state["link"] = view
+        st.query_params.from_dict(view)
+
+
+def _take(key: str, chosen: Chosen[str] | Chosen[int]) -> None:
+    st.session_state[key] = chosen.value
+    if chosen.note:
+        st.session_state.setdefault("notes", []).append(chosen.note)
+
+
+def choose_model(link: dict[str, str], choices: Sequence[ModelChoice]) -> ModelChoice:
+    """The model's menu."""
+    names = [choice.name for choice in choices]
+    if "model" in link or st.session_state.get("model") not in names:
+        _take("model", choose("the model", link.get("model"), names, names[0]))
+    name = st.selectbox("Model", names, key="model")
+    return next(choice for choice in choices if choice.name == name)
+
+
+def choose_gallery(link: dict[str, str], arguments: Arguments) -> str:
+    """The gallery in use, from the link or the menu under More (drawn by :func:`more`)."""
+    titles = galleries(arguments)
+    if "gallery" in link or st.session_state.get("gallery") not in titles:
+        _take("gallery", choose("the gallery", link.get("gallery"), titles, titles[0]))
+    return str(st.session_state["gallery"])
+
+
+def galleries(arguments: Arguments) -> list[str]:
+    """Titles of the galleries, your own folder first."""
+    own = [sources.OWN] if arguments.videos is not None else []
+    return [*own, sources.GENERATED]
+
+
+def choose_clip(side: str, link: dict[str, str], source: Source, num_frames: int) -> Clip | None:
+    """Menu, start and speed of one clip; a sentence in their place where that video is no good.
+
+    Args:
+        side: ``i`` or ``j``.
+        link: New parameters of the link.
+        source: The gallery.
+        num_frames: Frames of the model's clips.
+    """
+    titles = {video.name: video.title for video in source.videos}
+    names = list(titles)
+    key = f"video_{side}"
+    if side in link or st.session_state.get(key) not in names:
+        default = st.session_state.get("video_i") if side == "j" else None
+        default = default if default in names else names[0]
+        _take(key, choose(f"the video of c_{side}", link.get(side), names, default))
+    columns = st.columns([5, 4, 3.4], gap="small", vertical_alignment="bottom")
+    with columns[0]:
+        name = st.selectbox(
+            f"$c_{side}$ video", names, key=key, format_func=lambda n: titles.get(n, n)
+        )
+    video = source.find(name)
+    assert video is not None
+    try:
+        info = sources.probe(video)
+    except ValueError as error:
+        _refuse(side, video, str(getattr(error, "reason", error)))
+        return None
+    speeds = speeds_that_fit(info.num_frames, num_frames)
+    if not speeds:
+        _refuse(
+            side,
+            video,
+            f"it has {info.num_frames} frames, and a clip of this model takes {num_frames}",
+        )
+        return None
+    with columns[2]:
+        speed = _speed(side, link, speeds)
+    with columns[1]:
+        start = _start(side, link, info.num_frames, num_frames, speed)
+    return Clip(side, video, info, start, speed, num_frames)
+
+
+def _speed(side: str, link: dict[str, str], speeds: tuple[int, ...]) -> int:
+    key, parameter = f"speed_{side}", f"{side}_speed"
+    if parameter in link or st.session_state.get(key) not in speeds:
+        _take(key, choose_number(f"the speed of c_{side}", link.get(parameter), speeds, speeds[0]))
+    chosen = st.segmented_control(
+        "Speed", speeds, key=key, required=True, format_func=lambda s: f"{s}x"
+    )
+    return int(chosen if chosen is not None else speeds[0])
+
+
+def _start(side: str, link: dict[str, str], length: int, num_frames: int, speed: int) -> int:
+    key, parameter = f"start_{side}", f"{side}_start"
+    last = last_start(length, num_frames, speed)
+    if parameter in link or key not in st.session_state:
+        default = min(last, default_starts(length, num_frames)[SIDES.index(side)])
+        options = range(last + 1)
+        _take(key, choose_number(f"the start of c_{side}", link.get(parameter), options, default))
+    st.session_state[key] = min(last, int(st.session_state[key]))
+    if last == 0:
+        st.slider("Start, frame", 0, 1, key=f"{key}_only", disabled=True)
+        return 0
+    return int(st.slider("Start, frame", 0, last, key=key))
+
+
+def _refuse(side: str, video: Video, reason: str) -> None:
+    st.error(
+        f"$c_{side}$ can't be {quote(video.name)}: {reason}. Choose another video.",
+        icon=":material/error:",
+    )
+
+
+def choose_scale(link: dict[str, str]) -> str:
+    """Whether both heads share one colour scale."""
+    if "scale" in link or "scale" not in st.session_state:
+        _take("scale", choose("the colour scale", link.get("scale"), list(SCALES), "shared"))
+    chosen = st.segmented_control(
+        "Colour scale",
+        list(SCALES),
+        key="scale",
+        required=True,
+        format_func=lambda name: SCALES[name],
+    )
+    return str(chosen or "shared")
+
+
+def more(arguments: Arguments) -> tuple[bool, float]:
+    """The rest of the controls: gallery, cells and opacity.
+
+    Returns:
+        Whether to interpolate between cells, and the colours' opacity.
+    """
+    titles = galleries(arguments)
+    if len(titles) > 1:
+        st.selectbox("Gallery", titles, key="gallery")
+    smooth = st.toggle("Smooth between cells", value=True, key="smooth")
+    opacity = st.slider("Opacity of the map", 20, 100, 75, step=5, format="%d%%", key="opacity")
+    return smooth, opacity / 100
+
+
+def use_as_c_j(name: str, start: int) -> None:
+    """Put a video of the gallery in as c_j, at 1x (a button's callback)."""
+    st.session_state["video_j"] = name
+    st.session_state["start_j"] = start
+    st.session_state["speed_j"] = 1

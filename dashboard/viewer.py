@@ -1,0 +1,38 @@
+"""The four panels with their scrubber: a component of the page, drawn by the browser."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+ASSETS = Path(__file__).resolve().parent / "assets"
+
+
+def _read(name: str) -> str:
+    return (ASSETS / name).read_text(encoding="utf-8")
+
+
+_component = st.components.v2.component(
+    "rspnet_viewer",
+    html=_read("viewer.html"),
+    css=_read("viewer.css"),
+    js=_read("viewer.js"),
+)
+
+
+def viewer(data: dict[str, Any], key: str, on_frame: Callable[[int], None]) -> None:
+    """Mount the panels.
+
+    Args:
+        data: What `viewer.js` draws. While ``token`` stays the same, it draws nothing anew.
+        key: Of the component; its state ``frame`` is the frame shown.
+        on_frame: Hears of each frame that the visitor moves to.
+    """
+
+    def moved() -> None:
+        frame = st.session_state[key].get("frame")
+        if isinstance(frame, (int, float)):
+            on_frame(int(frame))
+
+    _component(key=key, data=data, on_frame_change=moved)
