@@ -78,7 +78,8 @@ def save_model(
     tensors: dict[str, Tensor] = {}
     for name, branch in (("query", query), ("key", key)):
         for entry, tensor in branch.state_dict().items():
-            value = tensor.detach().cpu().contiguous()
+            # A copy: a model of one branch only may be saved as both.
+            value = tensor.detach().cpu().contiguous().clone()
             if half and value.is_floating_point():
                 value = value.half()
             tensors[f"{name}.{entry}"] = value

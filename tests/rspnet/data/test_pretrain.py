@@ -1,0 +1,202 @@
+"""The stream of samples: order, balance, independence of workers, bad videos."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from rspnet.data.augment import AugmentConfig
+from rspnet.data.pretrain import DataConfig, PretrainDataset, SampleStream, collate
+from rspnet.data.sources import (
+    FileSource,
+    FrameCache,
+    expand_roots,
+    list_videos,
+    scan_files,
+)
+from rspnet.data.video import VideoReader
+
+PLAIN = AugmentConfig(
+    min_area=1, max_ratio=1, gray=0, brightness=0, contrast=0, saturation=0, hue=0, flip=0
+)
+
+
+class Counting:
+    """A square video whose frame t is filled with t."""
+
+    num_frames = 40
+
+    def __init__(self, number=0, broken=False):
+        self.path = Path(f"{number}.mp4")
+        self.broken = broken
+        self.asked = []
+
+    def get_frames(self, indices):
+        if self.broken:
+            raise ValueError("no frame today")
+        self.asked.append(list(indices))
+        return np.stack([np.full((8, 8, 3), i, np.uint8) for i in indices])
+
+
+def batches(stream):
+    return list(iter(stream))
+
+
+def test_every_epoch_shows_each_video_once():
+    keys = [key for batch in batches(SampleStream(7, 3, 0, 0, 14)) for key in batch]
+    assert [key.position for key in keys] == list(range(42))
+    for epoch in range(6):
+        assert sorted(key.video for key in keys[7 * epoch : 7 * epoch + 7]) == list(range(7))
+    orders = {tuple(k.video for k in keys[7 * e : 7 * e + 7]) for e in range(6)}
+    assert len(orders) > 1
+
+
+@pytest.mark.parametrize("batch_size", [4, 5])
+def test_half_of_the_queries_have_either_speed(batch_size):
+    stream = batches(SampleStream(100, batch_size, 0, 0, 20))
+    for batch in stream:
+        speeds = Counter(key.speed for key in batch)
+        assert abs(speeds[0] - speeds[1]) == batch_size % 2
+    total = Counter(key.speed for batch in stream for key in batch)
+    assert total[0] == total[1]
+
+
+def test_a_stream_that_begins_later_is_the_rest_of_the_whole():
+    whole = batches(SampleStream(7, 3, 5, 0, 9))
+    assert batches(SampleStream(7, 3, 5, 4, 9)) == whole[4:]
+    assert batches(SampleStream(7, 3, 6, 0, 9)) != whole
+    assert len(SampleStream(7, 3, 5, 4, 9)) == 5
+
+
+def test_clips_have_the_speeds_of_their_key():
+    config = DataConfig(num_frames=8, size=8, speeds=(1, 2), augment=PLAIN)
+    dataset = PretrainDataset([Counting()], config, seed=1)
+    for key in (key for batch in batches(SampleStream(1, 8, 0, 0, 1)) for key in batch):
+        query, same, other = (clip[:, 0, 0, 0].int() for clip in dataset[key].clips)
+        speed = config.speeds[key.speed]
+        assert set(query.diff().tolist()) == {speed}
+        assert set(same.diff().tolist()) == {speed}
+        assert set(other.diff().tolist()) == {3 - speed}
+
+
+def test_only_the_frames_of_the_clips_are_asked_for_and_each_once():
+    source = Counting()
+    dataset = PretrainDataset([source], DataConfig(num_frames=4, size=8, augment=PLAIN), seed=0)
+    dataset[batches(SampleStream(1, 1, 0, 0, 1))[0][0]]
+    (asked,) = source.asked
+    assert len(asked) == len(set(asked)) <= 12
+
+
+def test_first_samples_share_one_view_and_later_ones_do_not():
+    augment = AugmentConfig(min_area=1, max_ratio=1, flip=0, gray=0, hue=0, contrast=0)
+    config = DataConfig(num_frames=2, size=8, shared_views=3, augment=augment)
+
+    class Grey(Counting):
+        def get_frames(self, indices):
+            return np.full((len(indices), 8, 8, 3), 100, np.uint8)
+
+    dataset = PretrainDataset([Grey()], config, seed=0)
+    keys = [key for batch in batches(SampleStream(1, 3, 0, 0, 2)) for key in batch]
+    values = [{int(clip.float().mean()) for clip in dataset[key].clips} for key in keys]
+    assert [len(v) for v in values[:3]] == [1, 1, 1]
+    assert all(len(v) > 1 for v in values[3:])
+
+
+def test_the_stream_does_not_depend_on_the_number_of_workers(video_folder):
+    videos = scan_files(list_videos(video_folder), 31).usable
+    dataset = PretrainDataset(videos, DataConfig(size=16), seed=3)
+
+    def first_batches(num_workers):
+        loader = DataLoader(
+            dataset,
+            batch_sampler=SampleStream(len(dataset), 3, 3, 0, 2),
+            num_workers=num_workers,
+            collate_fn=collate,
+        )
+        return [(b.query, b.same_speed, b.other_speed, b.video) for b in loader]
+
+    for alone, shared in zip(first_batches(0), first_batches(2), strict=True):
+        for a, b in zip(alone, shared, strict=True):
+            assert torch.equal(a, b)
+
+
+def test_an_unreadable_video_gives_its_place_to_the_next_and_is_named():
+    dataset = PretrainDataset(
+        [Counting(0, broken=True), Counting(1)], DataConfig(num_frames=4, size=8), seed=0
+    )
+    keys = [key for batch in batches(SampleStream(2, 2, 0, 0, 1)) for key in batch]
+    samples = {key.video: dataset[key] for key in keys}
+    assert samples[0].video == 1
+    assert samples[0].failures == ((0, "no frame today"),)
+    assert samples[1].failures == ()
+    assert len(collate(list(samples.values())).failures) == 1
+    hopeless = PretrainDataset([Counting(0, broken=True)], DataConfig(num_frames=4), seed=0)
+    with pytest.raises(ValueError, match="none of 1 videos can be read: no frame today"):
+        hopeless[keys[0]]
+
+
+def test_scan_tells_bad_from_short(video_folder, tmp_path):
+    bad = tmp_path / "bad.mp4"
+    bad.write_text("no video")
+    good = list_videos(video_folder)
+    scan = scan_files([*good, bad], min_frames=40)
+    assert [source.path for source in scan.usable] == good
+    assert [path for path, _ in scan.unreadable] == [bad]
+    assert "bad.mp4" in scan.unreadable[0][1]
+    assert len(scan_files(good, min_frames=41).too_short) == 4
+
+
+def test_cache_gives_the_frames_of_the_file_and_notices_a_change(video_folder, tmp_path):
+    paths = list_videos(video_folder)
+    bad = tmp_path / "bad.mp4"
+    bad.write_text("no video")
+    cache = FrameCache(tmp_path / "cache", short_side=24)
+    for _ in range(2):  # built, then reused
+        scan = cache.scan([paths[0], bad, *paths[1:]], min_frames=31)
+        assert [path for path, _ in scan.unreadable] == [bad]
+        for source in scan.usable:
+            with VideoReader(source.path) as reader:
+                expected = reader.get_frames([5, 0, 33])
+            np.testing.assert_array_equal(source.get_frames([5, 0, 33]), expected)
+    assert len(list((tmp_path / "cache").iterdir())) == 2  # no leftovers
+    bad.write_text("still no video")
+    cache.scan([paths[0], bad, *paths[1:]], min_frames=31)
+    assert len(list((tmp_path / "cache").glob("*.frames"))) == 2
+    small = FrameCache(tmp_path / "cache", short_side=12).scan(paths, 31).usable[0]
+    assert small.get_frames([0]).shape == (1, 12, 16, 3)
+
+
+def test_roots_are_folders_files_or_lists(video_folder, tmp_path):
+    paths = list_videos(video_folder)
+    listing = tmp_path / "some.txt"
+    listing.write_text(f"{paths[1]}\n\n{paths[0]}\n")
+    assert expand_roots([listing, paths[2], video_folder]) == [
+        paths[1],
+        paths[0],
+        paths[2],
+        paths[3],
+    ]
+    with pytest.raises(ValueError, match="expected a folder, a video, or a .txt list"):
+        expand_roots([tmp_path / "nothing"])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="no videos below"):
+        expand_roots([tmp_path / "empty"])
+
+
+def test_file_source_reads_the_file(video_folder):
+    path = list_videos(video_folder)[0]
+    with VideoReader(path) as reader:
+        np.testing.assert_array_equal(
+            FileSource(path, 40).get_frames([7, 3]), reader.get_frames([7, 3])
+        )
+
+
+def test_bad_settings_are_named():
+    with pytest.raises(ValueError, match="two different positive integers"):
+        DataConfig(speeds=(2, 2))
+    with pytest.raises(ValueError, match="max_unreadable is between 0 and 1"):
+        DataConfig(max_unreadable=5)
+    assert DataConfig(num_frames=16, speeds=(1, 2)).min_frames == 31
