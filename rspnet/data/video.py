@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from rspnet.data._video.checks import VideoError
 from rspnet.data._video.decoders import Decoder, DecordDecoder, PyAVDecoder
-from rspnet.data._video.index import VideoIndex, read_index
+from rspnet.data._video.index import VideoIndex, open_index
 
 __all__ = ["VideoError", "VideoReader"]
 
@@ -62,23 +62,28 @@ class VideoReader:
             raise ValueError(f"backend is 'auto', 'decord' or 'pyav', got {backend!r}")
         self.path = Path(path)
         self._asked: Backend = backend
-        self._index: VideoIndex = read_index(self.path)
+        self._index: VideoIndex
+        self._index, container = open_index(self.path)
         self.backend = self._choose(backend)
+        if container is not None and self.backend == "pyav":
+            self._decoder = PyAVDecoder(self.path, self._index, container)
+        elif container is not None:
+            container.close()
         self.fps = self._index.fps
         self.height = self._index.height
         self.width = self._index.width
 
     def _choose(self, backend: Backend) -> Literal["decord", "pyav"]:
-        if backend == "pyav":
+        if backend != "decord":
             return "pyav"
-        why_not = self._index.why_not_decord
         if find_spec("decord") is None:
-            why_not = "decord is not installed"
-        if not why_not:
-            return "decord"
-        if backend == "decord":
-            raise ValueError(f"{self.path}: decord can't serve this file exactly: {why_not}")
-        return "pyav"
+            raise ValueError("backend 'decord' is not installed: pip install decord, or use 'pyav'")
+        if self._index.why_not_decord:
+            raise ValueError(
+                f"{self.path}: decord is not exact for this file "
+                f"({self._index.why_not_decord}): use backend 'pyav'"
+            )
+        return "decord"
 
     def __len__(self) -> int:
         return self._index.num_frames
@@ -126,15 +131,6 @@ class VideoReader:
         return frames[inverse]
 
     def _read(self, indices: list[int]) -> NDArray[np.uint8]:
-        if self.backend == "decord":
-            try:
-                return self._open().read(indices)
-            except VideoError:
-                if self._asked == "decord":
-                    raise
-                # PyAV decodes it, or says what is wrong with it.
-                self.close()
-                self.backend = "pyav"
         try:
             return self._open().read(indices)
         except VideoError:

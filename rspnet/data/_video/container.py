@@ -49,7 +49,7 @@ def open_container(path: Path) -> "InputContainer":
 
 
 def find_stream(path: Path, container: "InputContainer") -> "VideoStream":
-    """The first video stream that is no cover picture, set to decode in one thread.
+    """The first video stream that is no cover picture, set to decode in one thread with tags.
 
     Raises:
         VideoError: There is none.
@@ -58,7 +58,10 @@ def find_stream(path: Path, container: "InputContainer") -> "VideoStream":
 
     for stream in container.streams.video:
         if not stream.disposition & Disposition.attached_pic:
-            stream.codec_context.thread_count = 1
+            context = stream.codec_context
+            if not context.is_open:
+                context.thread_count = 1
+                context.copy_opaque = True  # for decode_tagged
             return stream
     others = sorted({s.type for s in container.streams})
     raise VideoError(path, f"no video stream: it holds {', '.join(others) or 'no stream at all'}")
@@ -72,7 +75,6 @@ def decode_tagged(
     Numbers travel through the decoder's reordering. Presentation times do so too, but some
     containers (AVI) have none, and FFmpeg's guesses are others after a seek.
     """
-    context.copy_opaque = True
     if packet.size:
         # A new object each time: PyAV < 19 loses one that is attached twice.
         packet.opaque = (number,)

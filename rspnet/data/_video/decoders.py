@@ -13,6 +13,7 @@ from rspnet.data._video.container import decode_tagged, describe, find_stream, o
 from rspnet.data._video.index import VideoIndex
 
 if TYPE_CHECKING:
+    from av.container import InputContainer
     from av.packet import Packet
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
@@ -68,18 +69,17 @@ class PyAVDecoder:
     It goes on from where it stands if the frames asked for lie close enough ahead.
     """
 
-    def __init__(self, path: Path, index: VideoIndex) -> None:
+    def __init__(
+        self, path: Path, index: VideoIndex, container: "InputContainer | None" = None
+    ) -> None:
         from av.video.reformatter import VideoReformatter
 
         self._path = path
         self._index = index
-        self._container = open_container(path)
+        self._container = container or open_container(path)
         self._stream = find_stream(path, self._container)
         # One converter for all frames: a new one for each frame costs more than decoding it.
         self._converter = VideoReformatter()
-        self._frame_of: dict[int, int] = {}
-        if index.order is not None:
-            self._frame_of = {int(number): frame for frame, number in enumerate(index.order)}
         self._run: Iterator[tuple[int, VideoFrame]] = iter(())
         self._entry = -1  # row of the entry that the run began at, -1 for the start of the file
         self._fed = 0  # packets that the decoder has got or passed by
@@ -114,9 +114,9 @@ class PyAVDecoder:
         A frame that is stored behind an entry but shown before it needs the entry before that.
         """
         index = self._index
-        if index.order is None:
+        if index.packet_of is None:
             return -1
-        packet = index.order[number]
+        packet = index.packet_of[number]
         good = np.flatnonzero((index.entries[:, 0] <= packet) & (index.entries[:, 1] <= number))
         return int(good[-1]) if len(good) else -1
 
@@ -144,7 +144,7 @@ class PyAVDecoder:
             self._shown = number
             slot = wanted.pop(number, None)
             if slot is not None:
-                self._convert(frame, out[slot])
+                self._convert(number, frame, out[slot])
             if not wanted:
                 return
         self._shown = None
@@ -159,7 +159,7 @@ class PyAVDecoder:
             packets, entry = self._container.demux(self._stream), -1
         self._entry, self._shown = entry, -1
         self._fed = int(self._index.entries[entry, 0]) if entry >= 0 else 0
-        counted = self._index.order is None
+        counted = self._index.packet_of is None
         self._run = self._count(packets) if counted else self._follow(packets)
 
     def _seek(self, entry: int) -> "Iterator[Packet[VideoStream]] | None":
@@ -173,22 +173,27 @@ class PyAVDecoder:
         return chain((packet,), packets)
 
     def _number(self, packet: "Packet[VideoStream]") -> int:
-        unknown = len(self._index.places)
-        return self._index.places.get(-1 if packet.pos is None else packet.pos, unknown)
+        """Which packet this is, counted in the order of decoding; past the last if unknown."""
+        places = self._index.places
+        place = -1 if packet.pos is None else packet.pos
+        found = int(np.searchsorted(places, place))
+        if found < len(places) and places[found] == place:
+            return int(self._index.packet_at[found])
+        return len(places)
 
     def _follow(
         self, packets: "Iterator[Packet[VideoStream]]"
     ) -> "Iterator[tuple[int, VideoFrame]]":
         """Frames with their numbers, by packet."""
-        first = self._fed
+        first, frame_of = self._fed, self._index.frame_of
         for packet in packets:
             number = self._number(packet)
             if number < first:
                 continue
             self._fed = number
             for tag, frame in decode_tagged(self._stream.codec_context, packet, number):
-                if tag in self._frame_of:
-                    yield self._frame_of[tag], frame
+                if tag is not None and tag < len(frame_of) and frame_of[tag] >= 0:
+                    yield int(frame_of[tag]), frame
 
     def _count(
         self, packets: "Iterator[Packet[VideoStream]]"
@@ -197,8 +202,10 @@ class PyAVDecoder:
         frames = (frame for packet in packets for frame in packet.decode())
         yield from enumerate(frames)
 
-    def _convert(self, frame: "VideoFrame", out: Frames) -> None:
+    def _convert(self, number: int, frame: "VideoFrame", out: Frames) -> None:
         """Convert to RGB as ``frame.to_ndarray(format="rgb24")`` does, and turn upright."""
+        if frame.is_corrupt:
+            raise VideoError(self._path, f"corrupt: frame {number} is damaged")
         rgb = self._converter.reformat(frame, format="rgb24", threads=1).to_ndarray()
         a, b, c, d = self._index.matrix
         if a == 0:

@@ -14,7 +14,13 @@ from numpy.typing import NDArray
 
 from rspnet.data._video.bitstream import PacketFacts, h264_is_plain, packet_inspector
 from rspnet.data._video.checks import VideoError
-from rspnet.data._video.container import decode_tagged, find_stream, frame_rate, open_container
+from rspnet.data._video.container import (
+    decode_tagged,
+    describe,
+    find_stream,
+    frame_rate,
+    open_container,
+)
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -28,7 +34,7 @@ _TIMED = frozenset(("mov", "matroska", "flv"))
 # No codec reorders more frames than this.
 _MAX_REORDER = 32
 
-Order = NDArray[np.int64]
+Integers = NDArray[np.int64]
 
 
 @dataclass
@@ -122,7 +128,7 @@ def list_packets(path: Path, container: "InputContainer", stream: "VideoStream")
     )
 
 
-def order_by_times(packets: Packets) -> Order | None:
+def order_by_times(packets: Packets) -> Integers | None:
     """The number of the packet of each frame, from what the packets say; None if in doubt.
 
     A decoder does not look at times: it reorders by what the coded frames say. So the times count
@@ -159,7 +165,7 @@ def order_by_times(packets: Packets) -> Order | None:
     return order if trusted and order[0] == 0 else None
 
 
-def reorder_depth(order: Order) -> int:
+def reorder_depth(order: Integers) -> int:
     """The largest number of packets that come before another one but are shown after it."""
     rank = np.argsort(order)
     overtaken = np.zeros(len(rank), np.int64)
@@ -168,7 +174,7 @@ def reorder_depth(order: Order) -> int:
     return int(overtaken.max())
 
 
-def order_by_kind(kinds: list[str], delay: int) -> Order | None:
+def order_by_kind(kinds: list[str], delay: int) -> Integers | None:
     """The order of MPEG-4 frames from their types: a B-frame overtakes the I or P before it.
 
     None if B-frames lack one of their two references, or the decoder does not expect any.
@@ -186,7 +192,7 @@ def order_by_kind(kinds: list[str], delay: int) -> Order | None:
     return np.array([*order, held], np.int64)
 
 
-def order_by_decoding(path: Path) -> tuple[Order | None, int]:
+def order_by_decoding(path: Path) -> tuple[Integers | None, int]:
     """Decode the whole file: the number of the packet of each frame, and the number of frames.
 
     No order if frames can't be told apart by packet.
@@ -195,8 +201,6 @@ def order_by_decoding(path: Path) -> tuple[Order | None, int]:
         VideoError: A frame can't be decoded.
     """
     import av
-
-    from rspnet.data._video.container import describe
 
     numbers: list[int | None] = []
     with open_container(path) as container:
