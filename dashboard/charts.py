@@ -13,6 +13,7 @@ def profiles(
     titles: Mapping[str, str],
     colours: Mapping[str, str],
     dashes: Mapping[str, str],
+    height: int,
 ) -> Any:
     """Contribution over time in c_i (left) and c_j (right), one line a head.
 
@@ -21,7 +22,8 @@ def profiles(
         frame: Where the cursor stands, from 0.
         titles: Of each head its name.
         colours: Its colour.
-        dashes: Its kind of line.
+        dashes: Its kind of line, ``solid`` or ``dashed``.
+        height: Of the figure, pixels.
 
     Returns:
         A plotly figure.
@@ -33,8 +35,7 @@ def profiles(
         rows=1,
         cols=2,
         shared_yaxes=True,
-        horizontal_spacing=0.04,
-        subplot_titles=("<i>c<sub>i</sub></i>", "<i>c<sub>j</sub></i>"),
+        horizontal_spacing=0.05,
     )
     num_frames = len(next(iter(heads.values()))[0])
     edges = [0.5 + x for x in range(num_frames + 1)]
@@ -49,11 +50,10 @@ def profiles(
                         "color": colours[name],
                         "width": 2.2,
                         "shape": "hv",
-                        "dash": dashes[name],
+                        "dash": "5px 3px" if dashes[name] == "dashed" else "solid",
                     },
+                    mode="lines",
                     name=titles[name],
-                    legendgroup=name,
-                    showlegend=column == 1,
                     hovertemplate="%{y:+.4f}",
                 ),
                 row=1,
@@ -64,7 +64,6 @@ def profiles(
     figure.update_xaxes(
         range=[0.5, num_frames + 0.5],
         tickvals=[1, *range(4, num_frames + 1, 4)],
-        title={"text": "frame", "standoff": 4},
         showgrid=False,
         zeroline=False,
         fixedrange=True,
@@ -72,11 +71,13 @@ def profiles(
     figure.update_yaxes(
         gridcolor=GRID, zeroline=False, fixedrange=True, tickformat="+.2f", nticks=6
     )
-    figure.update_yaxes(title={"text": "contribution to <i>s</i>", "standoff": 6}, col=1)
+    for column, side in enumerate("ij", start=1):
+        text = f"frame of <i>c<sub>{side}</sub></i>"
+        figure.update_xaxes(title={"text": text, "standoff": 4}, col=column)
     figure.update_layout(
-        height=250,
-        margin={"l": 8, "r": 8, "t": 34, "b": 8},
-        legend={"orientation": "h", "x": 0, "y": 1.24, "yanchor": "top", "xanchor": "left"},
+        height=height,
+        margin={"l": 4, "r": 4, "t": 8, "b": 4},
+        showlegend=False,
         hovermode="x unified",
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",

@@ -154,7 +154,7 @@ def choose_clip(side: str, link: dict[str, str], source: Source, num_frames: int
     columns = st.columns([5, 4, 3.4], gap="small", vertical_alignment="bottom")
     with columns[0]:
         name = st.selectbox(
-            f"$c_{side}$ video", names, key=key, format_func=lambda n: titles.get(n, n)
+            f"c_{side}: video", names, key=key, format_func=lambda n: titles.get(n, n)
         )
     video = source.find(name)
     assert video is not None
@@ -204,7 +204,7 @@ def _start(side: str, link: dict[str, str], length: int, num_frames: int, speed:
 
 def _refuse(side: str, video: Video, reason: str) -> None:
     st.error(
-        f"$c_{side}$ can't be {quote(video.name)}: {reason}. Choose another video.",
+        f"c_{side} can't be {quote(video.name)}: {reason}. Choose another video.",
         icon=":material/error:",
     )
 

@@ -16,10 +16,11 @@ NOTES = {"rsp": "relative speed", "avid": "appearance"}
 SYMBOLS = {"rsp": "m", "avid": "a"}
 # Violet and green: neither of the map's own colours, and told apart by colour-blind readers, who
 # also have the line's dashes.
-COLOURS = {"rsp": "#a04cab", "avid": "#0b8a66"}
-DASHES = {"rsp": "solid", "avid": "5px 3px"}
+COLOURS = {"rsp": "#b05cbb", "avid": "#0b8a66"}
+DASHES = {"rsp": "solid", "avid": "dashed"}
 PLAY_FPS = 10
 VIEWER = "viewer"
+CHART_PIXELS = 230
 
 
 def signed(value: float, digits: int = 3) -> str:
@@ -62,7 +63,10 @@ def draw(selection: Selection, view: PairView, loaded: Loaded) -> None:
         if st.session_state.get("loop"):
             _draw_loop(selection, loaded)
         else:
-            viewer(_shown(selection, view, frame), VIEWER, _moved)
+            shown = viewer(_shown(selection, view, frame), VIEWER, _moved)
+            # The charts' library keeps the browser busy for a second: pictures first.
+            if shown:
+                st.session_state["charts"] = True
         st.toggle(
             "Loop as one film",
             key="loop",
@@ -137,7 +141,7 @@ def _row(
         "title": TITLES[name],
         "note": NOTES[name],
         "index": SYMBOLS[name],
-        "color": COLOURS[name],
+        "line": f"3px {DASHES[name]} {COLOURS[name]}",
         "score": score,
         "panels": panels,
     }
@@ -160,16 +164,32 @@ def _panel(clip: Clip, image: str, name: str, boxes: list[Any] | None) -> dict[s
 
 
 def _draw_profiles(view: PairView, frame: int) -> None:
+    st.html(_legend())
+    box = st.container(height=CHART_PIXELS, border=False, key="profiles_box", gap=None)
+    if not st.session_state.get("charts"):
+        return
     from dashboard.charts import profiles
 
-    figure = profiles(
-        {name: head.profiles for name, head in view.heads.items()}, frame, TITLES, COLOURS, DASHES
-    )
-    st.plotly_chart(
+    heads = {name: head.profiles for name, head in view.heads.items()}
+    figure = profiles(heads, frame, TITLES, COLOURS, DASHES, CHART_PIXELS)
+    box.plotly_chart(
         figure,
         key="profiles",
         config={"displayModeBar": False, "scrollZoom": False, "doubleClick": False},
         alt="Contribution to s over the frames of c_i and of c_j, one line a head.",
+    )
+
+
+def _swatch(name: str) -> str:
+    """A piece of the head's line. (The page strips SVG from HTML, borders it leaves.)"""
+    return f'<span class="swatch" style="border-top: 3px {DASHES[name]} {COLOURS[name]}"></span>'
+
+
+def _legend() -> str:
+    keys = "".join(f'<span class="key">{_swatch(name)}{TITLES[name]}</span>' for name in HEADS)
+    return (
+        '<div class="row-title">Contribution over time <span class="dim">a step a time cell, '
+        f'together s</span><span class="legend">{keys}</span></div>'
     )
 
 
@@ -180,7 +200,6 @@ def _facts(view: PairView) -> str:
     rows = []
     for name in HEADS:
         head = view.heads[name]
-        swatch = f'<span class="swatch" style="background:{COLOURS[name]}"></span>'
         symbol = f'<span class="symbol">s<sub>{SYMBOLS[name]}</sub></span>'
         moving = "".join(
             f'<td class="number">{share.share:.0%} '
@@ -188,7 +207,7 @@ def _facts(view: PairView) -> str:
             for share in head.moving
         )
         rows.append(
-            f'<tr data-testid="facts-{name}"><td>{swatch}{TITLES[name]}</td>'
+            f'<tr data-testid="facts-{name}"><td>{_swatch(name)}{TITLES[name]}</td>'
             f'<td class="number">{signed(head.total, 4)} = {symbol}'
             f' <span class="dim">off {small(head.off)}</span></td>{moving}</tr>'
         )

@@ -21,13 +21,16 @@ _component = st.components.v2.component(
 )
 
 
-def viewer(data: dict[str, Any], key: str, on_frame: Callable[[int], None]) -> None:
+def viewer(data: dict[str, Any], key: str, on_frame: Callable[[int], None]) -> bool:
     """Mount the panels.
 
     Args:
         data: What `viewer.js` draws. While ``token`` stays the same, it draws nothing anew.
         key: Of the component; its state ``frame`` is the frame shown.
         on_frame: Hears of each frame that the visitor moves to.
+
+    Returns:
+        Whether the browser has shown the pictures.
     """
 
     def moved() -> None:
@@ -35,4 +38,11 @@ def viewer(data: dict[str, Any], key: str, on_frame: Callable[[int], None]) -> N
         if isinstance(frame, (int, float)):
             on_frame(int(frame))
 
-    _component(key=key, data=data, on_frame_change=moved)
+    result = _component(
+        key=key,
+        data=data,
+        default={"frame": None, "ready": False},
+        on_frame_change=moved,
+        on_ready_change=lambda: None,
+    )
+    return bool(result.ready)

@@ -43,7 +43,7 @@ function drawHeads(root, data) {
 function drawLabel(row) {
   const label = element("div", "label")
   const swatch = element("div", "swatch")
-  swatch.style.background = row.color
+  swatch.style.borderTop = row.line
   const score = element("div", "score")
   score.append(symbol("s", row.index), " =")
   const value = element("div", "value", row.score)
@@ -130,12 +130,13 @@ function arrow(from, to) {
 function drawMarks(svg, panels, frame) {
   const boxes = panels.map(panel => panel.boxes?.[frame] ?? null)
   const paths = []
-  const lines = boxes.flatMap((box, i) => (box ? [rectangle(box, i * (100 + GAP))] : []))
+  boxes.forEach((box, i) => {
+    if (!box) return
+    const d = rectangle(box, i * (100 + GAP))
+    paths.push(path(d, "box-halo"), path(d, "box"))
+  })
   const link = boxes[0] && boxes[1] ? arrow(boxes[0], boxes[1]) : null
-  if (link) lines.push(link.line)
-  for (const line of lines) paths.push(path(line, "halo"))
-  for (const line of lines) paths.push(path(line, "line"))
-  if (link) paths.push(path(link.tip, "tip"))
+  if (link) paths.push(path(link.line, "link-halo"), path(link.line, "link"), path(link.tip, "tip"))
   svg.replaceChildren(...paths)
 }
 
@@ -188,6 +189,15 @@ function setPlaying(view, playing) {
   if (!playing) inform(view)
 }
 
+// Once the four pictures stand, the server may send what takes the browser long to load.
+async function announce(view, token) {
+  const images = [...view.root.querySelectorAll(".panel img")]
+  await Promise.allSettled(images.map(image => image.decode()))
+  if (view.token !== token) return
+  view.root.dataset.ready = token
+  view.setStateValue("ready", true)
+}
+
 export default function (component) {
   const { data, parentElement, setStateValue } = component
   const root = parentElement.querySelector(".viewer")
@@ -215,6 +225,7 @@ export default function (component) {
     root.querySelector("input").max = data.num_frames - 1
     show(view)
     setPlaying(view, playing && !idle)
+    if (!idle) announce(view, data.token)
   }
   const slider = root.querySelector("input")
   slider.oninput = () => { if (view.clock) setPlaying(view, false); move(view, Number(slider.value), true) }

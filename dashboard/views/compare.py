@@ -29,7 +29,8 @@ NO_MODEL = (
 def page() -> None:
     """Draw the page."""
     st.html(ASSETS / "page.css")
-    st.html(TITLE)
+    with st.container(key="title"):
+        st.html(TITLE)
     notes = st.container()
     link = controls.restore_link()
     try:
