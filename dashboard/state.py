@@ -1,6 +1,6 @@
 """The view as a link: what of a link can be used, and a sentence about what can't."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -92,17 +92,3 @@ def default_starts(video_length: int, num_frames: int) -> tuple[int, int]:
     """Starts of the first example: an early and a late clip of one video, both at 1x."""
     last = last_start(video_length, num_frames, 1)
     return last // 8, last - last // 8
-
-
-def query_of(view: Mapping[str, object], defaults: Mapping[str, object]) -> dict[str, str]:
-    """Query parameters of a view: what differs from the first view, in one order.
-
-    Args:
-        view: Value of each parameter.
-        defaults: Parameters that need not be written while they have this value.
-    """
-    return {
-        name: str(value)
-        for name, value in view.items()
-        if value is not None and (name not in defaults or defaults[name] != value)
-    }

@@ -1,0 +1,244 @@
+"""The page's logic, as far as Streamlit's AppTest sees it (neither charts nor pictures)."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+from streamlit.testing.v1 import AppTest
+
+import analysis
+from dashboard import models
+
+ROOT = Path(__file__).resolve().parents[2]
+APP = ROOT / "dashboard" / "app.py"
+Open = Callable[..., AppTest]
+
+
+@pytest.fixture
+def open_app(planted_model: Path, planted_videos: Path, monkeypatch: pytest.MonkeyPatch) -> Open:
+    """Open the app on the planted model and videos, or on what is given."""
+
+    def open_(*argv: str, **link: str) -> AppTest:
+        given = argv or ("--model", str(planted_model), "--videos", str(planted_videos))
+        monkeypatch.setattr(sys, "argv", ["app.py", *given])
+        app = AppTest.from_file(str(APP), default_timeout=60)
+        app.query_params.update(link)
+        return app.run()
+
+    return open_
+
+
+def texts(app: AppTest) -> str:
+    """All HTML of the page."""
+    return " ".join(str(element.proto.body) for element in app.get("html"))
+
+
+def test_first_view_is_a_positive_pair(open_app: Open) -> None:
+    app = open_app()
+    assert not app.exception
+    assert not app.error
+    assert not app.warning
+    assert app.selectbox("video_i").value == app.selectbox("video_j").value == "left/clip_1.mp4"
+    assert (app.slider("start_i").value, app.slider("start_j").value) == (6, 48)
+    assert app.slider("start_i").max == 70 - 16
+    assert app.query_params["j_start"] == "48"
+
+
+def test_numbers_of_the_planted_model(open_app: Open) -> None:
+    page = texts(open_app())
+    assert "The maps have 4 x 7 x 7 cells" in page
+    assert "drawn over 16 frames of 112 x 112 pixels" in page
+    # One feature a head, the same in both clips: each cosine is 1.
+    assert page.count("+1.0000 = ") == 2
+
+
+def test_link_restores_the_view(open_app: Open) -> None:
+    link = {
+        "i": "right/clip_2.mp4", "i_start": "3", "i_speed": "2", "j": "left/clip_5.mp4",
+        "j_start": "9", "j_speed": "4", "frame": "7", "scale": "head",
+    }  # fmt: skip
+    app = open_app(**link)
+    assert not app.warning
+    assert app.selectbox("video_i").value == "right/clip_2.mp4"
+    assert app.slider("start_i").value == 3
+    assert app.session_state["speed_i"] == 2
+    assert app.selectbox("video_j").value == "left/clip_5.mp4"
+    assert app.slider("start_j").value == app.slider("start_j").max == 9
+    assert app.session_state["speed_j"] == 4
+    assert app.session_state["frame"] == 6
+    assert app.session_state["scale"] == "head"
+    assert {name: app.query_params[name] for name in link} == link
+
+
+def test_tampered_link_is_said_once_and_left(open_app: Open) -> None:
+    app = open_app(i="../../etc/passwd", j_start="1e9", i_speed="3", frame="0", model="<script>")
+    assert not app.exception
+    said = [warning.value for warning in app.warning]
+    assert len(said) == 5
+    assert any("`../../etc/passwd`, which is not here" in text for text in said)
+    assert any("`3`, it can be 1, 2 or 4" in text for text in said)
+    assert app.query_params["i"] == "left/clip_1.mp4"
+    app.slider("start_i").set_value(1).run()
+    assert not app.warning
+    assert "4 x 7 x 7" in texts(app)
+
+
+def test_back_button_brings_the_view_back(open_app: Open) -> None:
+    app = open_app()
+    before = dict(app.query_params)
+    app.slider("start_i").set_value(20).run()
+    assert app.query_params["i_start"] == "20"
+    app.query_params.clear()
+    app.query_params.update(before)
+    app.run()
+    assert app.slider("start_i").value == 6
+
+
+def test_start_follows_a_faster_speed(open_app: Open) -> None:
+    app = open_app(j_start="54")
+    app.button_group("speed_j").set_value(4).run()
+    assert not app.exception
+    assert app.slider("start_j").max == 70 - 61
+    assert app.slider("start_j").value == 9
+
+
+@pytest.mark.parametrize(
+    ("video", "reason"),
+    [("short/nine_frames.mp4", "has 9 frames, and a clip of this model takes 16"),
+     ("short/text.mp4", "short/text.mp4")],
+)  # fmt: skip
+def test_bad_video_is_said_and_left(open_app: Open, video: str, reason: str) -> None:
+    app = open_app()
+    app.selectbox("video_j").set_value(video).run()
+    assert not app.exception
+    assert len(app.error) == 1
+    assert reason in app.error[0].value
+    assert "Choose another video" in app.error[0].value
+    app.selectbox("video_j").set_value("left/clip_3.mp4").run()
+    assert not app.error
+    assert "4 x 7 x 7" in texts(app)
+
+
+def test_video_that_vanishes(
+    open_app: Open, planted_model: Path, planted_videos: Path, tmp_path: Path
+) -> None:
+    for name in ("a.mp4", "b.mp4"):
+        (tmp_path / name).write_bytes((planted_videos / "left" / "clip_1.mp4").read_bytes())
+    app = open_app("--model", str(planted_model), "--videos", str(tmp_path))
+    assert not app.error
+    (tmp_path / "a.mp4").unlink()
+    app.slider("start_i").set_value(2).run()
+    assert not app.exception
+
+
+def test_wrong_model_files(open_app: Open, planted_videos: Path, tmp_path: Path) -> None:
+    text, other = tmp_path / "text.safetensors", tmp_path / "other.safetensors"
+    text.write_text("no weights")
+    save_file({"x": np.zeros(3, np.float32)}, other)
+    for path, reason in (
+        (text, "is not a safetensors file"),
+        (other, "not an RSPNet model"),
+        (tmp_path / "none.safetensors", "expected a .safetensors file written by"),
+    ):
+        app = open_app("--model", str(path), "--videos", str(planted_videos))
+        assert not app.exception
+        assert len(app.error) == 1
+        assert reason in app.error[0].value
+        assert app.selectbox("video_i").value == "left/clip_1.mp4"
+
+
+def test_no_model_at_all(open_app: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(models, "CHECKPOINTS", tmp_path)
+    app = open_app("--num_videos", "4")
+    assert not app.exception
+    assert "python -m rspnet.train" in app.error[0].value
+
+
+@pytest.mark.parametrize("kind", ["missing", "empty"])
+def test_folder_without_videos(
+    open_app: Open, planted_model: Path, tmp_path: Path, kind: str
+) -> None:
+    folder = tmp_path if kind == "empty" else tmp_path / "nowhere"
+    app = open_app("--model", str(planted_model), "--videos", str(folder))
+    assert not app.exception
+    assert "Your videos can't be shown" in app.error[0].value
+    assert str(folder) in app.error[0].value
+
+
+def test_unknown_argument(
+    open_app: Open, planted_model: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(models, "CHECKPOINTS", tmp_path)
+    app = open_app("--model", str(planted_model), "--speed", "9")
+    assert not app.exception
+    assert "unrecognized arguments: --speed 9" in app.error[0].value
+
+
+def test_maps_are_computed_once(open_app: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    explain = analysis.explain_pair
+
+    def counted(*args: object, **options: object) -> object:
+        calls.append(args)
+        return explain(*args, **options)
+
+    monkeypatch.setattr(analysis, "explain_pair", counted)
+    app = open_app(i_start="11", j_start="31")
+    assert len(calls) == 1
+    app.session_state["frame"] = 9
+    app.run()
+    app.button_group("scale").set_value("head").run()
+    app.slider("opacity").set_value(50).run()
+    app.toggle("smooth").set_value(False).run()
+    assert len(calls) == 1
+    app.slider("start_j").set_value(32).run()
+    assert len(calls) == 2
+    assert not app.exception
+
+
+def test_two_sessions_do_not_mix(open_app: Open) -> None:
+    one, two = open_app(i="left/clip_1.mp4"), open_app(i="right/clip_2.mp4", frame="5")
+    one.slider("start_i").set_value(30).run()
+    two.slider("start_i").set_value(2).run()
+    one.run()
+    assert one.slider("start_i").value == 30
+    assert (one.query_params["i"], one.query_params["frame"]) == ("left/clip_1.mp4", "1")
+    assert (two.query_params["i"], two.query_params["frame"]) == ("right/clip_2.mp4", "5")
+
+
+def test_controls_and_first_frames_come_before_torch(
+    planted_model: Path, planted_videos: Path, tmp_path: Path
+) -> None:
+    rows = ["path,action,actor,set,prop,index"]
+    for index in range(2):
+        name = f"clip_{index}.mp4"
+        source = next(planted_videos.glob(f"*/{name}"))
+        (tmp_path / name).write_bytes(source.read_bytes())
+        rows.append(f"{name},walk,{index},0,ball,{index}")
+    (tmp_path / "labels.csv").write_text("\n".join(rows))
+    script = f"""
+import sys
+sys.argv = ["app.py", "--model", {str(planted_model)!r}, "--videos", {str(tmp_path)!r}]
+from streamlit.testing.v1 import AppTest
+from dashboard import models, stage
+seen = []
+draw = stage.draw_waiting
+def waiting(selection):
+    draw(selection)
+    seen.append("torch" in sys.modules)
+def load(choice):
+    raise ValueError("no further")
+stage.draw_waiting, models.load = waiting, load
+app = AppTest.from_file({str(APP)!r}, default_timeout=30).run()
+assert not app.exception, app.exception
+assert app.selectbox("video_i").options[0] == "walk 0 (actor 0, set 0)"
+assert seen == [False], seen
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
