@@ -4,6 +4,11 @@ import struct
 from pathlib import Path
 from typing import BinaryIO
 
+# Boxes that stand at the top of an ISO media file.
+_BOXES = frozenset(
+    b"ftyp moov mdat moof mfra free skip wide uuid meta udta styp sidx ssix emsg prft pdin".split()
+)
+
 
 class VideoError(ValueError):
     """A video can't be read. The message names the file and the reason."""
@@ -21,7 +26,9 @@ class VideoError(ValueError):
 def check_file(path: Path) -> None:
     """Raise if there is no such file, or if its header promises more bytes than it has.
 
-    Knows RIFF (AVI), ISO media (MP4, MOV) and Matroska (MKV, WebM); other containers pass.
+    Knows RIFF (AVI), ISO media (MP4, MOV), Matroska (MKV, WebM), MPEG transport streams and ASF
+    (WMV). Other containers pass: they promise nothing (MPEG-PS, raw streams), or PyAV finds their
+    last packet broken (FLV).
 
     Raises:
         VideoError: Missing, not a file, empty, not readable, or cut off.
@@ -35,20 +42,24 @@ def check_file(path: Path) -> None:
         if size == 0:
             raise VideoError(path, "the file is empty (0 bytes)")
         with path.open("rb") as file:
-            head = file.read(12)
+            head = file.read(189)
             if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
                 _check_riff(path, file, size)
-            elif head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
+            elif head[4:8] in _BOXES:
                 _check_boxes(path, file, size)
             elif head[:4] == b"\x1a\x45\xdf\xa3":
                 _check_matroska(path, file, size)
+            elif head[:1] == head[188:] == b"G" and size % 188:
+                raise _cut_off(path, "its last packet", size + 188 - size % 188, size)
+            elif head[:4] == b"\x30\x26\xb2\x75":
+                _check_asf(path, file, size)
     except OSError as error:
         raise VideoError(path, f"can't be read: {error.strerror or error}") from error
 
 
 def _cut_off(path: Path, what: str, promised: int, size: int) -> VideoError:
     return VideoError(
-        path, f"cut off: {what} promises {promised} bytes, the file has {size}; copy it again"
+        path, f"cut off: {what} asks for {promised} bytes, the file has {size}; copy it again"
     )
 
 
@@ -77,8 +88,8 @@ def _check_boxes(path: Path, file: BinaryIO, size: int) -> None:
             length = struct.unpack(">Q", large)[0] if len(large) == 8 else 16
         elif length == 0:
             length = size - position
-        if length < 8:
-            break
+        if length < 8 or tag not in _BOXES:
+            break  # something else was appended to the file
         found.add(tag)
         position += length
         if position > size:
@@ -110,10 +121,22 @@ def _check_matroska(path: Path, file: BinaryIO, size: int) -> None:
             length, unknown = _vint(file, keep_marker=False)
         except ValueError:
             return
-        if unknown:
-            return
+        if unknown:  # a live recording: look inside, where the parts have sizes
+            position = file.tell()
+            continue
         end = file.tell() + length
         if end > size:
             what = "its segment" if identifier == 0x18538067 else "an element"
             raise _cut_off(path, what, end, size)
         position = end
+
+
+def _check_asf(path: Path, file: BinaryIO, size: int) -> None:
+    file.seek(0)
+    header = file.read(65536)
+    properties = header.find(bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365"))
+    field = header[properties + 40 : properties + 48]
+    if properties >= 0 and len(field) == 8:
+        promised = int.from_bytes(field, "little")
+        if promised > size:
+            raise _cut_off(path, "its header", promised, size)

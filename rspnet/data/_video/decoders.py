@@ -140,11 +140,17 @@ class PyAVDecoder:
         return entry < 0 or int(self._index.entries[entry, 0]) <= self._fed + _NEAR
 
     def _collect(self, wanted: dict[int, int], out: Frames) -> None:
+        entry_frame = int(self._index.entries[self._entry, 1]) if self._entry >= 0 else 0
         for number, frame in self._run:
             self._shown = number
+            # Frames before an entry that was jumped to lack their references; nobody wants them.
+            if frame.is_corrupt and number >= entry_frame:
+                raise VideoError(
+                    self._path, f"corrupt: frame {number} is damaged, {min(wanted)} is asked for"
+                )
             slot = wanted.pop(number, None)
             if slot is not None:
-                self._convert(number, frame, out[slot])
+                self._convert(frame, out[slot])
             if not wanted:
                 return
         self._shown = None
@@ -202,10 +208,8 @@ class PyAVDecoder:
         frames = (frame for packet in packets for frame in packet.decode())
         yield from enumerate(frames)
 
-    def _convert(self, number: int, frame: "VideoFrame", out: Frames) -> None:
+    def _convert(self, frame: "VideoFrame", out: Frames) -> None:
         """Convert to RGB as ``frame.to_ndarray(format="rgb24")`` does, and turn upright."""
-        if frame.is_corrupt:
-            raise VideoError(self._path, f"corrupt: frame {number} is damaged")
         rgb = self._converter.reformat(frame, format="rgb24", threads=1).to_ndarray()
         a, b, c, d = self._index.matrix
         if a == 0:
