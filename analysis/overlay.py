@@ -113,14 +113,20 @@ def draw_overlay(
 
 
 def draw_box(frame: Frames, box: Box, scale: int = 1) -> None:
-    """Draw a white box with a dark rim into a frame, in place. ``box`` is in unscaled pixels."""
-    corners = [round(v * scale) for v in (box.left, box.top, box.right, box.bottom)]
+    """Draw a white outline between dark rims just inside a box, in place.
+
+    Args:
+        frame: (H, W, 3) uint8.
+        box: In pixels before the frame was enlarged.
+        scale: How many times it was enlarged; the line is as many pixels wide.
+    """
     height, width = frame.shape[:2]
-    left, top = max(corners[0], 0), max(corners[1], 0)
-    right, bottom = min(corners[2], width) - 1, min(corners[3], height) - 1
-    line = max(1, scale)
-    cv2.rectangle(frame, (left, top), (right, bottom), (20, 20, 24), line + 2)
-    cv2.rectangle(frame, (left, top), (right, bottom), BOX_COLOUR, line)
+    left, top = max(round(box.left * scale), 0), max(round(box.top * scale), 0)
+    right, bottom = min(round(box.right * scale), width), min(round(box.bottom * scale), height)
+    for inset, line, colour in ((0, scale + 2, (20, 20, 24)), (1, scale, BOX_COLOUR)):
+        inside = frame[top + inset : bottom - inset, left + inset : right - inset]
+        for edge in (inside[:line], inside[-line:], inside[:, :line], inside[:, -line:]):
+            edge[:] = colour
 
 
 @lru_cache(maxsize=16)

@@ -15,7 +15,6 @@ import av
 import numpy as np
 import pytest
 
-from rspnet.data._video.index import forget
 from rspnet.data.video import VideoError, VideoReader
 
 NUM_BITS = 10
