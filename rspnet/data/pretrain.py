@@ -34,8 +34,9 @@ class DataConfig:
         cache_folder: Where generated videos and decoded frames are kept. Nothing:
             ``$RSPNET_CACHE`` or ``.cache``.
         max_unreadable: Largest share of unreadable videos; more stop the run.
-        shared_views: Of so many samples at the start, the three clips share one draw of the
-            augmentation, so that nothing but time tells them apart. RSP is found sooner so.
+        shared_views: Share of samples whose three clips have one draw of the augmentation, so
+            that nothing but time tells them apart. RSP is found sooner with them; A-VID wants
+            the others. The paper has none.
         augment: Augmentation.
     """
 
@@ -48,7 +49,7 @@ class DataConfig:
     cache_short_side: int | None = None
     cache_folder: str | None = None
     max_unreadable: float = 0.05
-    shared_views: int = 0
+    shared_views: float = 0.0
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
     def __post_init__(self) -> None:
@@ -59,8 +60,9 @@ class DataConfig:
                 "num_frames and size are positive, "
                 f"got num_frames={self.num_frames}, size={self.size}"
             )
-        if not 0 <= self.max_unreadable <= 1:
-            raise ValueError(f"max_unreadable is between 0 and 1, got {self.max_unreadable}")
+        for name in ("max_unreadable", "shared_views"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is between 0 and 1, got {getattr(self, name)}")
 
     @property
     def min_frames(self) -> int:
@@ -206,7 +208,7 @@ class PretrainDataset(Dataset[Sample]):
         specs = (triplet.query, triplet.same_speed, triplet.other_speed)
         frames = self._frames(source, specs)
         seeds = rng.integers(2**63, size=3)
-        if key.position < config.shared_views:
+        if rng.random() < config.shared_views:
             seeds[:] = seeds[0]
         views = [
             augment_clip(clip, config.size, config.augment, np.random.default_rng(seed))
