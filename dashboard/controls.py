@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NoReturn
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from dashboard import sources
 from dashboard.arguments import Arguments
@@ -235,6 +237,23 @@ def more(arguments: Arguments) -> tuple[bool, float]:
     smooth = st.toggle("Smooth between cells", value=True, key="smooth")
     opacity = st.slider("Opacity of the map", 20, 100, 75, step=5, format="%d%%", key="opacity")
     return smooth, opacity / 100
+
+
+def show_notes(place: DeltaGenerator) -> None:
+    """Say what of the link could not be used. It goes with the visitor's next move."""
+    again = st.session_state.pop("again", False)
+    notes = st.session_state.get("notes", []) or (
+        st.session_state.get("notes_shown", []) if again else []
+    )
+    for note in notes:
+        place.warning(note, icon=":material/link_off:")
+    st.session_state["notes_shown"], st.session_state["notes"] = notes, []
+
+
+def draw_again() -> NoReturn:
+    """Draw the page anew without a move of the visitor: what it says about the link stays."""
+    st.session_state["again"] = True
+    st.rerun()
 
 
 def use_as_c_j(name: str, start: int) -> None:

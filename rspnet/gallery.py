@@ -7,6 +7,7 @@ embeddings of either head; each is L2-normalised in the end, so that a dot produ
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -191,6 +192,7 @@ def embed_videos(
     num_clips: int = 4,
     progress: bool = True,
     on_video: Callable[[int], None] | None = None,
+    lock: AbstractContextManager[object] | None = None,
 ) -> Gallery:
     """Embed videos into a gallery. Those that can't be used are listed in ``skipped``.
 
@@ -200,6 +202,7 @@ def embed_videos(
         num_clips: Clips a video.
         progress: Show a progress bar.
         on_video: Called after every video with how many are done.
+        lock: Held while one video is embedded, for a branch that others use as well.
 
     Raises:
         ValueError: None of the videos can be used.
@@ -210,7 +213,8 @@ def embed_videos(
     bar = tqdm(paths, desc="Embedding", unit="video", leave=False, disable=not progress)
     for number, path in enumerate(map(Path, bar), start=1):
         try:
-            rows.append(embed_video(branch, path, num_clips))
+            with lock or nullcontext():
+                rows.append(embed_video(branch, path, num_clips))
             kept.append(path)
         except ValueError as error:
             skipped.append((path, str(error)))

@@ -4,7 +4,7 @@ import sys
 
 import streamlit as st
 
-from dashboard import controls, engine, jobs, models, sources, stage
+from dashboard import controls, engine, jobs, models, neighbours, sources, stage
 from dashboard.arguments import Arguments, parse_arguments
 from dashboard.controls import Look, Selection
 from dashboard.models import ModelChoice
@@ -43,11 +43,7 @@ def page() -> None:
         st.error(NO_MODEL, icon=":material/error:")
         return
     selection = _select(link, arguments, choices)
-    with notes:
-        for note in st.session_state.get("notes", []):
-            st.warning(note, icon=":material/link_off:")
-    # A note is about the link that was followed: it goes with the visitor's next move.
-    st.session_state["notes"] = []
+    controls.show_notes(notes)
     if selection is None:
         return
     _look(selection)
@@ -123,6 +119,7 @@ def _look(selection: Selection) -> None:
             return
         waiting.empty()
         stage.draw(selection, view, loaded)
+    neighbours.draw(selection, loaded)
     controls.write_link(_link(selection))
 
 

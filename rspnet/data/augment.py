@@ -151,7 +151,11 @@ def jitter_colours(frames: Frames, config: AugmentConfig, rng: np.random.Generat
 
 
 def augment_clip(
-    frames: Frames, size: int, config: AugmentConfig, rng: np.random.Generator
+    frames: Frames,
+    size: int,
+    config: AugmentConfig,
+    rng: np.random.Generator,
+    colour_rng: np.random.Generator | None = None,
 ) -> Frames:
     """A random view of a clip: resized crop, flip, colour jitter, grey scale.
 
@@ -160,6 +164,7 @@ def augment_clip(
         size: Height and width of the view in pixels.
         config: Strengths and probabilities.
         rng: All randomness comes from here.
+        colour_rng: That of the colours comes from here, if given.
 
     Shape:
         (T, H, W, 3) uint8 -> (T, size, size, 3) uint8.
@@ -168,4 +173,4 @@ def augment_clip(
     clip = resized_crop(frames, box, size)
     if rng.random() < config.flip:
         clip = clip[:, :, ::-1]
-    return jitter_colours(np.ascontiguousarray(clip), config, rng)
+    return jitter_colours(np.ascontiguousarray(clip), config, colour_rng or rng)

@@ -34,9 +34,10 @@ class DataConfig:
         cache_folder: Where generated videos and decoded frames are kept. Nothing:
             ``$RSPNET_CACHE`` or ``.cache``.
         max_unreadable: Largest share of unreadable videos; more stop the run.
-        shared_views: Share of samples whose three clips have one draw of the augmentation, so
-            that nothing but time tells them apart. RSP is found sooner with them; A-VID wants
-            the others. The paper has none.
+        shared_crops: Share of samples whose three clips have one crop and flip. A crop's zoom
+            changes the pixels that a thing moves in a frame, which is what speed is read from:
+            short trainings find RSP with shared crops only. The paper shares none.
+        shared_colours: Share of samples whose three clips have one jitter of the colours.
         augment: Augmentation.
     """
 
@@ -49,7 +50,8 @@ class DataConfig:
     cache_short_side: int | None = None
     cache_folder: str | None = None
     max_unreadable: float = 0.05
-    shared_views: float = 0.0
+    shared_crops: float = 0.0
+    shared_colours: float = 0.0
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
     def __post_init__(self) -> None:
@@ -60,7 +62,7 @@ class DataConfig:
                 "num_frames and size are positive, "
                 f"got num_frames={self.num_frames}, size={self.size}"
             )
-        for name in ("max_unreadable", "shared_views"):
+        for name in ("max_unreadable", "shared_crops", "shared_colours"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is between 0 and 1, got {getattr(self, name)}")
 
@@ -207,12 +209,19 @@ class PretrainDataset(Dataset[Sample]):
         triplet = sample_triplet(source.num_frames, config.num_frames, speed, other, rng)
         specs = (triplet.query, triplet.same_speed, triplet.other_speed)
         frames = self._frames(source, specs)
-        seeds = rng.integers(2**63, size=3)
-        if rng.random() < config.shared_views:
-            seeds[:] = seeds[0]
+        crops, colours = rng.integers(2**63, size=(2, 3))
+        for seeds, share in ((crops, config.shared_crops), (colours, config.shared_colours)):
+            if rng.random() < share:
+                seeds[:] = seeds[0]
         views = [
-            augment_clip(clip, config.size, config.augment, np.random.default_rng(seed))
-            for clip, seed in zip(frames, seeds, strict=True)
+            augment_clip(
+                clip,
+                config.size,
+                config.augment,
+                np.random.default_rng(crop),
+                np.random.default_rng(colour),
+            )
+            for clip, crop, colour in zip(frames, crops, colours, strict=True)
         ]
         query, same, opposite = (torch.from_numpy(view) for view in views)
         return query, same, opposite

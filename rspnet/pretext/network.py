@@ -97,6 +97,14 @@ class TwoBranch(nn.Module):
             other_speed={name: z[num:] for name, z in keys.items()},
         )
 
+    def empty_slots(self) -> Tensor:
+        """Which queue entries no key was put into yet, (K,) booleans.
+
+        They hold random vectors, which are no negatives: to get away from them all embeddings
+        would best be the same.
+        """
+        return self.queue_video < 0
+
     def from_same_video(self, video: Tensor) -> Tensor:
         """Which queue entries come from a query's own video: (B,) -> (B, K) booleans."""
         return video[:, None] == self.queue_video[None, :]

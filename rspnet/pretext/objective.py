@@ -116,7 +116,9 @@ def pretext_losses(
         margin=config.margin,
         temperature=config.rsp_temperature,
     )
-    ignore = network.from_same_video(video) if config.mask_same_video else None
+    ignore = network.empty_slots().expand(len(video), -1)
+    if config.mask_same_video:
+        ignore = ignore | network.from_same_video(video)
     queue = network.queue.clone()
     keys = [same["avid"], other["avid"]]
     avid = avid_loss(q["avid"], keys, queue, config.avid_temperature, ignore)

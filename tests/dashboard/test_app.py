@@ -1,17 +1,23 @@
 """The page's logic, as far as Streamlit's AppTest sees it (neither charts nor pictures)."""
 
+import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import save_file
 from streamlit.testing.v1 import AppTest
 
 import analysis
 from dashboard import models
+from rspnet import VideoReader, load_model
+from rspnet.data.transforms import load_clip
+from rspnet.gallery import embed_videos
 
 ROOT = Path(__file__).resolve().parents[2]
 APP = ROOT / "dashboard" / "app.py"
@@ -19,8 +25,11 @@ Open = Callable[..., AppTest]
 
 
 @pytest.fixture
-def open_app(planted_model: Path, planted_videos: Path, monkeypatch: pytest.MonkeyPatch) -> Open:
+def open_app(
+    planted_model: Path, planted_videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Open:
     """Open the app on the planted model and videos, or on what is given."""
+    monkeypatch.setenv("RSPNET_CACHE", str(tmp_path / "cache"))
 
     def open_(*argv: str, **link: str) -> AppTest:
         given = argv or ("--model", str(planted_model), "--videos", str(planted_videos))
@@ -198,6 +207,53 @@ def test_maps_are_computed_once(open_app: Open, monkeypatch: pytest.MonkeyPatch)
     app.slider("start_j").set_value(32).run()
     assert len(calls) == 2
     assert not app.exception
+
+
+def wait_for_neighbours(app: AppTest) -> str:
+    for _ in range(100):
+        page = texts(app)
+        if "Nearest to" in page:
+            return page
+        assert not app.exception
+        time.sleep(0.1)
+        app.run()
+    raise AssertionError("the gallery was not embedded within 10 s")
+
+
+def test_neighbours_are_those_of_the_gallery(
+    open_app: Open, planted_model: Path, planted_videos: Path
+) -> None:
+    app = open_app(i="left/clip_3.mp4", i_start="10")
+    page = wait_for_neighbours(app)
+    query = load_model(planted_model, "query")
+    gallery = embed_videos(query, sorted(planted_videos.rglob("*.mp4")), progress=False)
+    with VideoReader(planted_videos / "left" / "clip_3.mp4") as reader, torch.inference_mode():
+        z = query(load_clip(reader, 10, 16)[0][None])
+    for head in ("rsp", "avid"):
+        own = planted_videos / "left" / "clip_3.mp4"
+        found = gallery.nearest(z[head][0].numpy(), head, 5, exclude=own)
+        names = [n.path.relative_to(planted_videos).with_suffix("").as_posix() for n in found]
+        shown = re.findall(rf'near-{head}".*?class="what" title="([^"]+)"', page, re.DOTALL)
+        assert shown == names
+        assert "left/clip_3" not in shown
+    assert page.count("same label") == sum("left" in name for name in shown) * 2
+    (left_out,) = (c.value for c in app.caption if "Left out" in c.value)
+    assert "nine_frames.mp4" in left_out
+    assert "text.mp4" in left_out
+    app.button(f"near_rsp_{names[0]}.mp4").click().run()
+    assert app.selectbox("video_j").value == f"{names[0]}.mp4"
+    assert app.session_state["speed_j"] == 1
+    assert not app.exception
+
+
+def test_note_about_the_link_outlives_the_gallery(open_app: Open) -> None:
+    app = open_app(i="gone.mp4")
+    assert len(app.warning) == 1
+    app.session_state["again"] = True  # as when the gallery is done
+    app.run()
+    assert len(app.warning) == 1
+    app.run()
+    assert not app.warning
 
 
 def test_two_sessions_do_not_mix(open_app: Open) -> None:

@@ -234,6 +234,23 @@ def test_change_of_the_pair_and_the_scale(visitor: Visitor, address: str) -> Non
     assert "scale=head" in visitor.page.url
 
 
+def test_neighbours_stand_below_and_become_c_j(visitor: Visitor, address: str) -> None:
+    visitor.open(address)
+    token = visitor.wait_ready()
+    page = visitor.page
+    page.wait_for_selector('[data-testid="near-avid"]')
+    for head in ("rsp", "avid"):
+        thumbs = page.locator(f'[data-testid="near-{head}"]')
+        assert thumbs.count() == 5
+        film = thumbs.first.locator(".film")
+        assert film.bounding_box()["width"] > 60
+        assert "data:image/jpeg" in film.evaluate("e => getComputedStyle(e).backgroundImage")
+    name = page.locator('[data-testid="near-rsp"] .what').first.get_attribute("title")
+    page.get_by_role("button", name="Use as c_j").first.click()
+    visitor.wait_other(token)
+    assert f"{name}, frames" in page.inner_text(".heads")
+
+
 def test_loop_is_a_film_that_plays(visitor: Visitor, address: str) -> None:
     visitor.open(address)
     visitor.wait_ready()
@@ -286,6 +303,7 @@ def test_pictures_of_the_page(browser: Any, address: str, width: int, scheme: st
     visitor.wait_ready()
     visitor.wait_chart()
     page = visitor.page
+    page.wait_for_selector('[data-testid="near-avid"]')
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     height = page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
     page.set_viewport_size({"width": width, "height": int(height)})

@@ -90,19 +90,24 @@ def test_only_the_frames_of_the_clips_are_asked_for_and_each_once():
     assert len(asked) == len(set(asked)) <= 12
 
 
-def test_a_share_of_the_samples_has_one_view():
-    augment = AugmentConfig(min_area=1, max_ratio=1, flip=0, gray=0, hue=0, contrast=0)
-    config = DataConfig(num_frames=2, size=8, shared_views=0.25, augment=augment)
+@pytest.mark.parametrize("shared", ["crops", "colours"])
+def test_a_share_of_the_samples_has_one_crop_or_one_jitter(shared):
+    plain = {"max_ratio": 1, "gray": 0, "hue": 0, "contrast": 0, "saturation": 0}
+    plain |= {"brightness": 0, "flip": 1} if shared == "crops" else {"min_area": 1, "flip": 0}
+    config = DataConfig(
+        num_frames=2, size=8, augment=AugmentConfig(**plain), **{f"shared_{shared}": 0.25}
+    )
 
-    class Grey(Counting):
+    class Ramp(Counting):
         def get_frames(self, indices):
-            return np.full((len(indices), 8, 8, 3), 100, np.uint8)
+            ramp = np.linspace(80, 120, 64).round().astype(np.uint8)
+            return np.broadcast_to(ramp[None, None, :, None], (len(indices), 64, 64, 3))
 
-    dataset = PretrainDataset([Grey()], config, seed=0)
+    dataset = PretrainDataset([Ramp()], config, seed=0)
     keys = [key for batch in batches(SampleStream(1, 10, 0, 0, 40)) for key in batch]
-    values = [{int(clip.float().mean()) for clip in dataset[key].clips} for key in keys]
-    # 400 draws of 0.25: 100, with a standard deviation of 8.7.
-    assert 70 < sum(len(v) == 1 for v in values) < 130
+    same = [all(torch.equal(dataset[key].clips[0], c) for c in dataset[key].clips) for key in keys]
+    # 400 draws of 0.25: 100, with a standard deviation of 8.7; few more by chance.
+    assert 70 < sum(same) < 140
 
 
 def test_the_stream_does_not_depend_on_the_number_of_workers(video_folder):

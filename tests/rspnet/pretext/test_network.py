@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional
 
 from rspnet.models import Branch
-from rspnet.pretext import TwoBranch
+from rspnet.pretext import TwoBranch, avid_loss
 from rspnet.pretext.objective import LossConfig, avid_weight_at, embedding_spread, pretext_losses
 
 TINY = {"width": 2, "stem_kernel": (1, 3, 3)}
@@ -110,3 +110,21 @@ def test_spread_tells_a_collapse():
     opposite = torch.tensor([[1.0, 0.0], [-1.0, 0.0]])
     assert embedding_spread(one_point).item() == pytest.approx(0.0)
     assert embedding_spread(opposite).item() == pytest.approx(1.0)
+
+
+def test_empty_slots_are_no_negatives(network):
+    embeddings = network(*torch.randn(3, 2, 3, 4, 16, 16))
+    config = LossConfig()
+    losses = pretext_losses(network, embeddings, torch.tensor([0, 1]), config, step=0)
+    assert network.empty_slots().all()
+    assert float(losses.scalars["avid_loss"]) == pytest.approx(0.0, abs=1e-6)
+    keys = functional.normalize(torch.randn(3, 128), dim=1)
+    network.enqueue(keys, torch.tensor([5, 6, 7]))
+    assert int(network.empty_slots().sum()) == network.queue.shape[1] - 3
+    losses = pretext_losses(network, embeddings, torch.tensor([0, 1]), config, step=0)
+    expected = avid_loss(
+        embeddings.query["avid"],
+        [embeddings.same_speed["avid"], embeddings.other_speed["avid"]],
+        keys.T,
+    )
+    assert float(losses.scalars["avid_loss"]) == pytest.approx(expected.item(), rel=1e-5)

@@ -1,0 +1,116 @@
+"""Features of a gallery's videos: made once for a model, kept in memory and on disk."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from dashboard import engine
+from dashboard.arguments import cache_folder
+from dashboard.controls import Selection
+from dashboard.jobs import Job, start
+from dashboard.models import Loaded
+from dashboard.pictures import fit_height, jpeg
+from dashboard.sources import Identity, Source, Video, decode, probe
+
+if TYPE_CHECKING:
+    from rspnet.gallery import Gallery
+
+NUM_NEAREST = 5
+FILM_FRAMES = 8
+FILM_PIXELS = 144
+
+
+@dataclass(frozen=True)
+class Near:
+    """A video of the gallery that is near to c_i.
+
+    Attributes:
+        video: The video.
+        similarity: Cosine of its vector with that of c_i.
+    """
+
+    video: Video
+    similarity: float
+
+
+@st.cache_resource(show_spinner=False)
+def _galleries() -> "dict[str, Gallery]":
+    return {}
+
+
+def _key(source: Source, loaded: Loaded) -> str:
+    """Changes with the model, with the list of videos and with each of the files."""
+    digest = hashlib.sha256(loaded.query.hash.encode())
+    for video in source.videos:
+        try:
+            digest.update(repr(video.identity()).encode())
+        except ValueError:  # it is gone; embedding will say so
+            digest.update(repr(video.path).encode())
+    return digest.hexdigest()[:24]
+
+
+def embed(source: Source, loaded: Loaded) -> tuple[str, Job]:
+    """Begin to embed a gallery, or find that it was done.
+
+    Returns:
+        The gallery's key for :func:`nearest`, and the work in progress.
+    """
+    key = _key(source, loaded)
+
+    def work(job: Job) -> None:
+        from rspnet.gallery import Gallery, embed_videos
+
+        path = cache_folder() / "galleries" / f"{key}.npz"
+        try:
+            gallery = Gallery.load(path)
+        except ValueError:  # not made yet, or damaged: make it
+            gallery = embed_videos(
+                loaded.query,
+                [video.path for video in source.videos],
+                progress=False,
+                on_video=lambda done: setattr(job, "done", done),
+                lock=loaded.lock,
+            )
+            gallery.save(path)
+        _galleries()[key] = gallery
+
+    return key, start(("gallery", key), len(source.videos), work)
+
+
+def nearest(key: str, head: str, selection: Selection, loaded: Loaded) -> list[Near]:
+    """The videos of an embedded gallery that are nearest to c_i by one head, its own left out.
+
+    Raises:
+        ValueError: c_i can't be decoded.
+    """
+    gallery = _galleries()[key]
+    vector = engine.embedding_of(selection, loaded)[head]
+    found = gallery.nearest(vector, head, NUM_NEAREST, exclude=selection.clip_i.video.path)
+    videos = {video.path: video for video in selection.source.videos}
+    return [Near(videos[n.path], n.similarity) for n in found if n.path in videos]
+
+
+def skipped(key: str) -> tuple[tuple[Path, str], ...]:
+    """Videos of an embedded gallery that could not be used, with reasons."""
+    return _galleries()[key].skipped
+
+
+def film(video: Video) -> str:
+    """Some frames of a video side by side, as a data URI.
+
+    Raises:
+        ValueError: The video can't be read.
+    """
+    return _film(video.identity(), probe(video).num_frames)
+
+
+@st.cache_data(max_entries=1024, show_spinner=False)
+def _film(video: Identity, num_frames: int) -> str:
+    import numpy as np
+
+    indices = np.linspace(0, num_frames - 1, min(FILM_FRAMES, num_frames)).astype(int)
+    frames = fit_height(decode(video, tuple(int(i) for i in indices)), FILM_PIXELS)
+    return jpeg(np.concatenate(list(frames), axis=1), quality=80)
