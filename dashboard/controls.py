@@ -150,8 +150,8 @@ def choose_clip(side: str, link: dict[str, str], source: Source, num_frames: int
     names = list(titles)
     key = f"video_{side}"
     if side in link or st.session_state.get(key) not in names:
-        default = st.session_state.get("video_i") if side == "j" else None
-        default = default if default in names else names[0]
+        default = str(st.session_state.get("video_i")) if side == "j" else names[0]
+        default = default if _is_usable(source, default, num_frames) else names[0]
         _take(key, choose(f"the video of c_{side}", link.get(side), names, default))
     columns = st.columns([5, 4, 3.4], gap="small", vertical_alignment="bottom")
     with columns[0]:
@@ -178,6 +178,14 @@ def choose_clip(side: str, link: dict[str, str], source: Source, num_frames: int
     with columns[1]:
         start = _start(side, link, info.num_frames, num_frames, speed)
     return Clip(side, video, info, start, speed, num_frames)
+
+
+def _is_usable(source: Source, name: str, num_frames: int) -> bool:
+    video = source.find(name)
+    try:
+        return video is not None and sources.probe(video).num_frames >= num_frames
+    except ValueError:
+        return False
 
 
 def _speed(side: str, link: dict[str, str], speeds: tuple[int, ...]) -> int:
