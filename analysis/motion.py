@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.regions import cell_of_frame
+from analysis.grid import Grid
 
 Map = NDArray[np.floating]
 Frames = NDArray[np.uint8]
@@ -30,43 +30,45 @@ class InsideShare:
         return self.share / self.area if self.area > 0 else 0.0
 
 
-def cell_coverage(mask_THW: NDArray[np.bool_], grid: tuple[int, int, int]) -> Map:
-    """Share of every cell of a grid (T', H', W') that a pixel mask (T, H, W) covers.
+def cell_coverage(mask_THW: NDArray[np.bool_], grid: Grid) -> Map:
+    """Share of every cell's territory that a mask of pixels covers, (T', H', W').
+
+    Args:
+        mask_THW: Of the clip, at any number of pixels, (T, H, W).
+        grid: Where the cells lie.
 
     Raises:
-        ValueError: The mask is not (T, H, W).
+        ValueError: The mask is not (T, H, W), or too coarse to have pixels in each cell.
     """
     if mask_THW.ndim != 3:
         raise ValueError(f"a mask has the shape (T, H, W), got {mask_THW.shape}")
-    steps, rows, columns = grid
-    step = cell_of_frame(len(mask_THW), steps)
-    planes = [mask_THW[step == t].astype(np.float32).mean(axis=0) for t in range(steps)]
-    # Area averaging needs whole pixels a cell: enlarge to a common multiple first.
-    height, width = (
-        int(np.lcm(n, m)) for n, m in zip(planes[0].shape, (rows, columns), strict=True)
-    )
-    out = np.empty(grid)
-    for t, plane in enumerate(planes):
-        big = np.repeat(np.repeat(plane, height // plane.shape[0], 0), width // plane.shape[1], 1)
-        out[t] = big.reshape(rows, height // rows, columns, width // columns).mean(axis=(1, 3))
-    return out
+    t, y, x = (grid.weights(a, n, smooth=False) for a, n in enumerate(mask_THW.shape))
+    pixels = t.sum(0)[:, None, None] * y.sum(0)[:, None] * x.sum(0)
+    if not pixels.all():
+        raise ValueError(
+            f"a mask of {mask_THW.shape} has no pixels in some of the {grid}; give a finer one"
+        )
+    columns = mask_THW.astype(np.float64) @ x  # (T, H, W')
+    planes = np.tensordot(t, columns, (0, 0))  # (T', H, W')
+    covered = np.tensordot(y, planes, (0, 1)).swapaxes(0, 1)  # (T', H', W')
+    return np.asarray(covered / pixels)
 
 
-def share_inside(map_THW: Map, mask_THW: NDArray[np.bool_]) -> InsideShare:
+def share_inside(map_THW: Map, mask_THW: NDArray[np.bool_], grid: Grid) -> InsideShare:
     """Share of a map's positive contribution inside a mask of pixels.
 
-    A cell that the mask covers in part counts in that part: a cell is all that the map resolves.
+    A cell whose territory the mask covers in part counts in that part: a cell is all that the map
+    resolves.
 
     Args:
         map_THW: Signed contributions, (T', H', W').
         mask_THW: Pixels of the clip that the map is of, (T, H, W).
+        grid: Where the map's cells lie.
 
     Raises:
         ValueError: A shape does not fit.
     """
-    if map_THW.ndim != 3:
-        raise ValueError(f"a map has the shape (T', H', W'), got {map_THW.shape}")
-    grid = (map_THW.shape[0], map_THW.shape[1], map_THW.shape[2])
+    grid.check(map_THW)
     positive = np.clip(map_THW, 0, None)
     total = float(positive.sum())
     inside = float((positive * cell_coverage(mask_THW, grid)).sum())

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from analysis.regions import Box, upsample
+from analysis.grid import Box, Grid, upsample
 
 Map = NDArray[np.floating]
 Frames = NDArray[np.uint8]
@@ -25,11 +25,6 @@ _ANCHORS = np.array(
     [(0, 52, 120), (62, 146, 214), (246, 246, 246), (245, 158, 40), (176, 58, 0)], np.float64
 )
 BOX_COLOUR = (255, 255, 255)
-
-
-def grid_words(grid: Sequence[int]) -> str:
-    """A grid in words: ``4 x 7 x 7 cells``."""
-    return f"{' x '.join(str(n) for n in grid)} cells"
 
 
 def colours(values: Map) -> NDArray[np.uint8]:
@@ -53,6 +48,7 @@ def common_limit(maps: Sequence[Map]) -> float:
 def draw_overlay(
     frames: Frames,
     map_THW: Map,
+    grid: Grid,
     *,
     limit: float,
     opacity: float = 0.75,
@@ -68,6 +64,7 @@ def draw_overlay(
     Args:
         frames: The frames that the map was computed from, (T, H, W, 3) uint8.
         map_THW: Contributions on their own grid, (T', H', W').
+        grid: Where its cells lie.
         limit: Value at the end of the colour scale, in units of the map.
         opacity: Of the colour at the end of the scale, 0 to 1.
         smooth: Interpolate between cells; otherwise show each cell as it is.
@@ -88,15 +85,15 @@ def draw_overlay(
             f"got limit={limit}, opacity={opacity}, scale={scale}"
         )
     num, height, width = frames.shape[:3]
-    if len(map_THW) > num:
+    if num != grid.clip[0]:
         raise ValueError(
-            f"the map has {len(map_THW)} times, more than the {num} frames: "
+            f"the map is of a clip of {grid.clip[0]} frames, got {num}: "
             "these are not the frames that it was computed from"
         )
     if boxes is not None and len(boxes) != num:
         raise ValueError(f"there is one box a frame, got {len(boxes)} for {num} frames")
     height, width = height * scale, width * scale
-    value = upsample(map_THW / limit, num, height, width, smooth=smooth)
+    value = upsample(map_THW / limit, grid, num, height, width, smooth=smooth)
     strength = np.clip(np.abs(value), 0, 1)
     # The hue alone tells the sign; strength tells how much. White would hide the frame.
     colour = colours(np.sign(value) * (0.5 + 0.5 * strength)).astype(np.float32)
@@ -209,6 +206,8 @@ def compose_pair(
     frames_i: Frames,
     frames_j: Frames,
     rows: Sequence[Row],
+    grid_i: Grid,
+    grid_j: Grid,
     *,
     limit: float | Sequence[float] | None = None,
     opacity: float = 0.75,
@@ -224,6 +223,8 @@ def compose_pair(
         frames_i: Frames of c_i, (T, H, W, 3).
         frames_j: Frames of c_j, of the same shape.
         rows: Heads.
+        grid_i: Where the cells of the maps of c_i lie.
+        grid_j: The same for c_j.
         limit: End of the colour scale: one for all rows, or one a row. Nothing: one for all, the
             largest absolute contribution.
         opacity: See :func:`draw_overlay`.
@@ -263,20 +264,21 @@ def compose_pair(
             draw_overlay(
                 frames,
                 values,
+                grid,
                 limit=limits[number],
                 opacity=opacity,
                 smooth=smooth,
                 scale=scale,
                 boxes=[box] * num,
             )
-            for frames, values, box in (
-                (frames_i, row.map_i, row.box_i),
-                (frames_j, row.map_j, row.box_j),
+            for frames, values, grid, box in (
+                (frames_i, row.map_i, grid_i, row.box_i),
+                (frames_j, row.map_j, grid_j, row.box_j),
             )
         ]
         overlays.append((top, *clips))
     bottom = head + len(rows) * (height + 10)
-    words = f"{grid_words(rows[0].map_i.shape)}, drawn over {num} frames" if rows else ""
+    words = f"{grid_i}, drawn over {num} frames"
     if len(set(limits)) == 1:
         bars = [(side, limits[0], "contribution to s, per cell")]
     else:
@@ -306,6 +308,8 @@ def pair_video(
     frames_i: Frames,
     frames_j: Frames,
     rows: Sequence[Row],
+    grid_i: Grid,
+    grid_j: Grid,
     *,
     fps: float = 8.0,
     limit: float | Sequence[float] | None = None,
@@ -327,6 +331,8 @@ def pair_video(
         frames_i,
         frames_j,
         rows,
+        grid_i,
+        grid_j,
         limit=limit,
         opacity=opacity,
         smooth=smooth,

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from analysis.grid import Grid
 from analysis.maps import contribution_map, similarity_map
 from rspnet.checkpoint import atomic_path
 from rspnet.models import Branch
@@ -65,10 +66,8 @@ class PairExplanation:
 
     Attributes:
         heads: ``rsp`` and ``avid``.
-        grid_i: Cells (T', H', W') of c_i's maps.
+        grid_i: Cells of c_i's maps and where they lie in the clip.
         grid_j: The same for c_j.
-        num_frames: Frames of each clip.
-        size: Height and width of each clip in pixels.
         clip_i: Where c_i is from.
         clip_j: Where c_j is from.
         model_hash: SHA-256 of the model file.
@@ -76,10 +75,8 @@ class PairExplanation:
     """
 
     heads: dict[str, HeadMaps]
-    grid_i: tuple[int, int, int]
-    grid_j: tuple[int, int, int]
-    num_frames: int
-    size: tuple[int, int]
+    grid_i: Grid
+    grid_j: Grid
     clip_i: ClipInfo = field(default_factory=ClipInfo)
     clip_j: ClipInfo = field(default_factory=ClipInfo)
     model_hash: str = ""
@@ -94,10 +91,8 @@ class PairExplanation:
             "completeness_error": {
                 name: maps.completeness_error for name, maps in self.heads.items()
             },
-            "grid_i": self.grid_i,
-            "grid_j": self.grid_j,
-            "num_frames": self.num_frames,
-            "size": self.size,
+            "grid_i": self.grid_i.to_json(),
+            "grid_j": self.grid_j.to_json(),
             "clip_i": asdict(self.clip_i),
             "clip_j": asdict(self.clip_j),
             "model_hash": self.model_hash,
@@ -141,10 +136,8 @@ class PairExplanation:
         }
         return cls(
             heads=heads,
-            grid_i=tuple(manifest["grid_i"]),
-            grid_j=tuple(manifest["grid_j"]),
-            num_frames=manifest["num_frames"],
-            size=tuple(manifest["size"]),
+            grid_i=Grid.from_json(manifest["grid_i"]),
+            grid_j=Grid.from_json(manifest["grid_j"]),
             clip_i=info(manifest["clip_i"]),
             clip_j=info(manifest["clip_j"]),
             model_hash=manifest["model_hash"],
@@ -214,13 +207,10 @@ def explain_pair(
             eq2_i=eq2_i,
             eq2_j=eq2_j,
         )
-    grids = [(int(F.shape[2]), int(F.shape[3]), int(F.shape[4])) for F in (F_i, F_j)]
     return PairExplanation(
         heads=maps,
-        grid_i=grids[0],
-        grid_j=grids[1],
-        num_frames=int(clip_i.shape[2]),
-        size=(int(clip_i.shape[3]), int(clip_i.shape[4])),
+        grid_i=Grid.of(query, F_i.shape[2:], clip_i.shape[2:]),
+        grid_j=Grid.of(key, F_j.shape[2:], clip_j.shape[2:]),
         clip_i=info_i or ClipInfo(),
         clip_j=info_j or ClipInfo(),
         model_hash=query.hash,

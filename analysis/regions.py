@@ -7,38 +7,12 @@ face-connected component with the largest total; the box is its bounding box.
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.grid import Box
+
 Map = NDArray[np.floating]
-
-
-@dataclass(frozen=True)
-class Box:
-    """A box in cells or in pixels; right and bottom are exclusive.
-
-    Attributes:
-        left: First column.
-        top: First row.
-        right: Column after the last.
-        bottom: Row after the last.
-    """
-
-    left: float
-    top: float
-    right: float
-    bottom: float
-
-    @property
-    def centre(self) -> tuple[float, float]:
-        """Middle of the box, (x, y)."""
-        return (self.left + self.right) / 2, (self.top + self.bottom) / 2
-
-    def to_pixels(self, grid: tuple[int, int], size: tuple[int, int]) -> "Box":
-        """From cells of a grid (H', W') to pixels of a picture (H, W)."""
-        y, x = size[0] / grid[0], size[1] / grid[1]
-        return Box(self.left * x, self.top * y, self.right * x, self.bottom * y)
 
 
 @dataclass(frozen=True)
@@ -142,38 +116,3 @@ def region_of_interest(map_THW: Map, share: float = 0.5) -> Region:
         share=float(map_THW[mask].sum()) / total if total > 0 else 0.0,
         area=float(mask.mean()),
     )
-
-
-def cell_of_frame(num_frames: int, num_steps: int) -> NDArray[np.int64]:
-    """Which of a map's ``num_steps`` times each of ``num_frames`` frames falls into."""
-    return (np.arange(num_frames) * num_steps) // num_frames
-
-
-def upsample(
-    map_THW: Map, num_frames: int, height: int, width: int, *, smooth: bool = True
-) -> NDArray[np.float32]:
-    """Spread a map's cells over frames and pixels, for drawing.
-
-    Values stay what they are: contribution per *cell*. Smooth interpolates linearly between the
-    centres of cells in time and space and keeps the border's value outside of them; otherwise
-    each pixel shows its own cell.
-
-    Shape:
-        (T', H', W') -> (num_frames, height, width).
-
-    Raises:
-        ValueError: The map is not (T', H', W').
-    """
-    _check_map(map_THW)
-    steps = map_THW.shape[0]
-    method = cv2.INTER_LINEAR if smooth else cv2.INTER_NEAREST
-    planes = np.stack(
-        [cv2.resize(p.astype(np.float32), (width, height), interpolation=method) for p in map_THW]
-    )
-    if not smooth:
-        return np.asarray(planes[cell_of_frame(num_frames, steps)], np.float32)
-    centre = np.clip((np.arange(num_frames) + 0.5) * steps / num_frames - 0.5, 0, steps - 1)
-    low = np.floor(centre).astype(int)
-    high = np.minimum(low + 1, steps - 1)
-    share = (centre - low).astype(np.float32)[:, None, None]
-    return np.asarray(planes[low] * (1 - share) + planes[high] * share, np.float32)

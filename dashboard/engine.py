@@ -17,7 +17,7 @@ from dashboard.sources import Frames, Identity, decode
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from analysis import HeadMaps, PairExplanation
+    from analysis import Grid, HeadMaps, PairExplanation
     from analysis.overlay import Row
 
 HEADS = ("rsp", "avid")
@@ -70,9 +70,7 @@ class PairView:
     """What the page shows of a pair."""
 
     heads: dict[str, HeadView]
-    grid: tuple[int, int, int]
-    num_frames: int
-    size: int
+    grid: "Grid"
 
 
 def clip_key(clip: Clip, size: int) -> ClipKey:
@@ -168,34 +166,41 @@ def _view(model: str, clip_i: ClipKey, clip_j: ClipKey, look: Look, _loaded: Loa
     large = [eval_frames(decode(key[0], key[1]), PANEL_PIXELS) for key in keys]
     return PairView(
         heads={
-            name: _head_view(pair.heads[name], limits[name], look, moving, large) for name in HEADS
+            name: _head_view(
+                pair.heads[name], (pair.grid_i, pair.grid_j), limits[name], look, moving, large
+            )
+            for name in HEADS
         },
         grid=pair.grid_i,
-        num_frames=pair.num_frames,
-        size=pair.size[0],
     )
 
 
 def _head_view(
-    maps: "HeadMaps", limit: float, look: Look, moving: list[Any], large: list[Frames]
+    maps: "HeadMaps",
+    grids: "tuple[Grid, Grid]",
+    limit: float,
+    look: Look,
+    moving: list[Any],
+    large: list[Frames],
 ) -> HeadView:
     from analysis.motion import share_inside
     from analysis.overlay import draw_overlay
-    from analysis.regions import cell_of_frame, region_of_interest
+    from analysis.regions import region_of_interest
 
     both = (maps.contribution_i, maps.contribution_j)
     boxes: list[FractionBox | None] = []
     shares, sheets, profiles = [], [], []
-    for values, mask, frames in zip(both, moving, large, strict=True):
+    for values, grid, mask, frames in zip(both, grids, moving, large, strict=True):
         box = region_of_interest(values).box
-        unit = box.to_pixels(values.shape[1:], (1, 1)) if box is not None else None
+        unit = grid.in_pixels(box, (1, 1)) if box is not None else None
         boxes.append((unit.left, unit.top, unit.right, unit.bottom) if unit else None)
-        inside = share_inside(values, mask)
+        inside = share_inside(values, mask, grid)
         shares.append(Share(inside.share, inside.area))
-        drawn = draw_overlay(frames, values, limit=limit, opacity=look.opacity, smooth=look.smooth)
+        drawn = draw_overlay(
+            frames, values, grid, limit=limit, opacity=look.opacity, smooth=look.smooth
+        )
         sheets.append(sheet(drawn))
-        steps = cell_of_frame(len(frames), len(values))
-        profiles.append([float(v) for v in values.sum(axis=(1, 2))[steps]])
+        profiles.append([float(v) for v in values.sum(axis=(1, 2))[grid.cell_of(0)]])
     return HeadView(
         similarity=maps.similarity,
         total=float(maps.contribution_i.sum()),
@@ -213,11 +218,13 @@ def _ramp(opacity: float, num_colours: int = 33) -> list[str]:
     """Colours of the scale from its lower to its upper end, as drawn on a grey frame."""
     import numpy as np
 
+    from analysis import Grid
     from analysis.overlay import draw_overlay
 
     grey = np.full((1, num_colours, 1, 3), 150, np.uint8)
     values = np.linspace(-1, 1, num_colours).reshape(1, num_colours, 1)
-    drawn = draw_overlay(grey, values, limit=1.0, opacity=opacity, smooth=False)
+    grid = Grid.even(values.shape, values.shape)
+    drawn = draw_overlay(grey, values, grid, limit=1.0, opacity=opacity, smooth=False)
     return [f"rgb({r} {g} {b})" for r, g, b in drawn[0, :, 0].tolist()]
 
 
@@ -239,7 +246,9 @@ def _loop(
     return pair_video(
         frames[0],
         frames[1],
-        [_row(name, pair.heads[name]) for name in HEADS],
+        [_row(name, pair) for name in HEADS],
+        pair.grid_i,
+        pair.grid_j,
         fps=LOOP_FPS,
         limit=[limits[name] for name in HEADS],
         opacity=look.opacity,
@@ -249,15 +258,15 @@ def _loop(
     )
 
 
-def _row(name: str, maps: "HeadMaps") -> "Row":
+def _row(name: str, pair: "PairExplanation") -> "Row":
     from analysis.overlay import Row
     from analysis.regions import region_of_interest
 
-    size = (LOOP_PIXELS, LOOP_PIXELS)
+    maps, size = pair.heads[name], (LOOP_PIXELS, LOOP_PIXELS)
     boxes = []
-    for values in (maps.contribution_i, maps.contribution_j):
+    for values, grid in ((maps.contribution_i, pair.grid_i), (maps.contribution_j, pair.grid_j)):
         box = region_of_interest(values).box
-        boxes.append(box.to_pixels(values.shape[1:], size) if box is not None else None)
+        boxes.append(grid.in_pixels(box, size) if box is not None else None)
     return Row(
         TITLES[name], maps.similarity, maps.contribution_i, maps.contribution_j, boxes[0], boxes[1]
     )

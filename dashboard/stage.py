@@ -57,7 +57,7 @@ def _columns(name: str) -> tuple[Any, Any]:
 @st.fragment
 def draw(selection: Selection, view: PairView, loaded: Loaded) -> None:
     """Panels, scrubber and what goes with the frame. A move of the scrubber runs this alone."""
-    frame = min(int(st.session_state.get("frame", 0)), view.num_frames - 1)
+    frame = min(int(st.session_state.get("frame", 0)), view.grid.clip[0] - 1)
     left, right = _columns("stage")
     with left:
         if st.session_state.get("loop"):
@@ -102,7 +102,7 @@ def _shown(selection: Selection, view: PairView, frame: int) -> dict[str, Any]:
         head = view.heads[name]
         clips = (selection.clip_i, selection.clip_j)
         panels = [
-            _panel(c, head.sheets[n], name, [head.boxes[n]] * view.num_frames)
+            _panel(c, head.sheets[n], name, [head.boxes[n]] * view.grid.clip[0])
             for n, c in enumerate(clips)
         ]
         rows.append(_row(name, signed(head.similarity, 2), panels, head))
@@ -112,7 +112,7 @@ def _shown(selection: Selection, view: PairView, frame: int) -> dict[str, Any]:
         st.session_state["token"], st.session_state["token_frame"] = token, frame
     data = _data(selection, rows, token, int(st.session_state["token_frame"]))
     return data | {
-        "sheet": {"columns": SHEET_COLUMNS, "rows": -(-view.num_frames // SHEET_COLUMNS)},
+        "sheet": {"columns": SHEET_COLUMNS, "rows": -(-view.grid.clip[0] // SHEET_COLUMNS)},
         "unit": "contribution to s, per cell",
     }
 
@@ -195,8 +195,7 @@ def _legend() -> str:
 
 def _facts(view: PairView) -> str:
     """Numbers of both heads, as a table, and the grid in words."""
-    from analysis.overlay import grid_words
-
+    frames, height, width = view.grid.clip
     rows = []
     for name in HEADS:
         head = view.heads[name]
@@ -218,8 +217,8 @@ def _facts(view: PairView) -> str:
         f"<tbody>{''.join(rows)}</tbody></table>"
         '<p class="dim">On moving pixels: share of the positive contribution, and the share of '
         "all pixels that move, which is what a map that knows nothing would give.</p>"
-        f'<p data-testid="grid">The maps have {grid_words(view.grid)} (time x height x width), '
-        f"drawn over {view.num_frames} frames of {view.size} x {view.size} pixels. "
+        f'<p data-testid="grid">The maps have {view.grid} (time x height x width), '
+        f"drawn over {frames} frames of {height} x {width} pixels. "
         "Orange raises <span class='symbol'>s</span>, blue lowers it, and the frame shows "
         "through where a cell adds nothing. Box: the largest connected part of the cells that "
         "hold half of the positive contribution.</p></div>"

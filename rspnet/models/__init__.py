@@ -1,6 +1,7 @@
 """Encoders, projection heads and the branch that joins them."""
 
 from rspnet.models.branch import HEADS, Branch
+from rspnet.models.geometry import CellGeometry
 from rspnet.models.heads import EMBEDDING_DIM, LinearHead, MLPHead, global_average_pool
 from rspnet.models.registry import create_encoder, list_encoders
 
@@ -8,6 +9,7 @@ __all__ = [
     "EMBEDDING_DIM",
     "HEADS",
     "Branch",
+    "CellGeometry",
     "LinearHead",
     "MLPHead",
     "create_encoder",

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from rspnet.models.geometry import CellGeometry
 from rspnet.models.heads import create_head, global_average_pool
 from rspnet.models.registry import create_encoder
 
@@ -26,6 +27,7 @@ class Branch(nn.Module):
     Attributes:
         arch: The encoder's name.
         heads: ``("rsp", "avid")``.
+        cell_geometry: Where the cells of its features lie in a clip.
         hash: SHA-256 of the file that the weights came from, empty for new weights.
         metadata: What the file says about itself.
     """
@@ -50,8 +52,10 @@ class Branch(nn.Module):
         self.hash = ""
         self.metadata: dict[str, Any] = {}
         self.encoder = create_encoder(arch, **self.encoder_options)
-        num_features = self.encoder.num_features
+        num_features, geometry = self.encoder.num_features, self.encoder.cell_geometry
         assert isinstance(num_features, int)
+        assert isinstance(geometry, CellGeometry)
+        self.cell_geometry = geometry
         self.num_features = num_features
         self.projections = nn.ModuleDict({name: create_head(head, num_features) for name in HEADS})
 

@@ -5,10 +5,13 @@ checkpoints load as they are. Width, stem and strides are options: the paper's n
 16 x 112 x 112 clip into 1 x 4 x 4 cells, too few for a map worth looking at.
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+
+from rspnet.models.geometry import CellGeometry
 
 Triple = tuple[int, int, int]
 
@@ -61,6 +64,10 @@ class ResNet3D(nn.Module):
     Shape:
         (B, 3, T, H, W) -> (B, 8 * width, T', H', W').
 
+    Attributes:
+        num_features: Channels of the features.
+        cell_geometry: Where their cells lie in a clip.
+
     Raises:
         ValueError: An option is out of range.
     """
@@ -101,11 +108,18 @@ class ResNet3D(nn.Module):
             else nn.MaxPool3d(3, stride=_triple("pool_stride", pool_stride), padding=1)
         )
         channels = width
+        strides = [_triple("stem_stride", stem_stride)]
+        if pool_stride is not None:
+            strides.append(_triple("pool_stride", pool_stride))
         for index in range(4):
             stride = _triple(f"stage_strides[{index}]", stage_strides[index])
+            strides.append(stride)
             stage, channels = self._stage(channels, width * 2**index, layers[index], stride)
             self.add_module(f"layer{index + 1}", stage)
         self.num_features = channels
+        # All kernels are odd and padded alike on both sides: the first cell stands at 0.
+        total = [float(math.prod(axis)) for axis in zip(*strides, strict=True)]
+        self.cell_geometry = CellGeometry((total[0], total[1], total[2]))
         self._initialise()
 
     @staticmethod

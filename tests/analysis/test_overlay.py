@@ -6,6 +6,7 @@ import av
 import numpy as np
 import pytest
 
+from analysis.grid import Box, Grid
 from analysis.overlay import (
     Row,
     colour_bar,
@@ -14,14 +15,20 @@ from analysis.overlay import (
     compose_pair,
     draw_box,
     draw_overlay,
-    grid_words,
     pair_video,
 )
-from analysis.regions import Box
 
 
 def frames(num: int = 4, size: int = 56) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (num, size, size, 3), dtype=np.uint8)
+
+
+def grid(*cells: int, num: int = 4, size: int = 56) -> Grid:
+    return Grid.even(cells, (num, size, size))
+
+
+ZERO = np.zeros((2, 7, 7))
+GRID = grid(2, 7, 7)
 
 
 def lightness(rgb: np.ndarray) -> np.ndarray:
@@ -47,7 +54,7 @@ def test_limit_is_common_to_all_maps() -> None:
 
 def test_zero_map_leaves_the_frames_as_they_are() -> None:
     clip = frames()
-    np.testing.assert_array_equal(draw_overlay(clip, np.zeros((2, 7, 7)), limit=1), clip)
+    np.testing.assert_array_equal(draw_overlay(clip, ZERO, GRID, limit=1), clip)
 
 
 def test_a_cell_is_drawn_at_its_place_and_time_alone() -> None:
@@ -55,7 +62,7 @@ def test_a_cell_is_drawn_at_its_place_and_time_alone() -> None:
     values = np.zeros((2, 7, 7))
     values[1, 2, 5] = 1.0
     values[0, 0, 0] = -1.0
-    drawn = draw_overlay(clip, values, limit=1.0, smooth=False, opacity=1.0)
+    drawn = draw_overlay(clip, values, GRID, limit=1.0, smooth=False, opacity=1.0)
     changed = (drawn != clip).any(axis=-1)
     expected = np.zeros((4, 56, 56), bool)
     expected[2:, 16:24, 40:48] = True
@@ -68,7 +75,9 @@ def test_a_cell_is_drawn_at_its_place_and_time_alone() -> None:
 def test_a_larger_value_covers_more() -> None:
     clip = np.full((1, 8, 8, 3), 255, np.uint8)
     values = np.array([[[0.2, 0.9]]])
-    drawn = draw_overlay(clip, values, limit=1.0, smooth=False).astype(int)
+    drawn = draw_overlay(
+        clip, values, grid(1, 1, 2, num=1, size=8), limit=1.0, smooth=False
+    ).astype(int)
     assert (255 - drawn[0, 4, 6]).sum() > (255 - drawn[0, 4, 1]).sum() > 0
 
 
@@ -82,7 +91,12 @@ def test_boxes_are_drawn_whole_inside_the_picture() -> None:
     assert set(middle[3:-3]) == {128}
     clip = np.full((2, 40, 40, 3), 128, np.uint8)
     drawn = draw_overlay(
-        clip, np.zeros((1, 2, 2)), limit=1, boxes=[None, Box(10, 10, 20, 30)], scale=2
+        clip,
+        np.zeros((1, 2, 2)),
+        grid(1, 2, 2, num=2, size=40),
+        limit=1,
+        boxes=[None, Box(10, 10, 20, 30)],
+        scale=2,
     )
     np.testing.assert_array_equal(drawn[0], 128)
     changed = (drawn[1] != 128).any(axis=-1)
@@ -95,9 +109,8 @@ def test_boxes_are_drawn_whole_inside_the_picture() -> None:
 
 def test_figure_has_one_page_a_frame_with_the_frames_in_it() -> None:
     clip_i, clip_j = frames(4), frames(4)[::-1].copy()
-    zero = np.zeros((2, 7, 7))
-    rows = [Row("RSP", 0.5, zero, zero), Row("A-VID", 0.25, zero, zero)]
-    pages = compose_pair(clip_i, clip_j, rows, scale=1, caption="caption")
+    rows = [Row("RSP", 0.5, ZERO, ZERO), Row("A-VID", 0.25, ZERO, ZERO)]
+    pages = compose_pair(clip_i, clip_j, rows, GRID, GRID, scale=1, caption="caption")
     assert pages.shape[0] == 4
     assert pages.shape[1] % 2 == pages.shape[2] % 2 == 0
     windows = np.lib.stride_tricks.sliding_window_view(pages[1, :, :, 0], (56, 56))
@@ -107,16 +120,18 @@ def test_figure_has_one_page_a_frame_with_the_frames_in_it() -> None:
 
 
 def test_figure_refuses_clips_that_do_not_fit() -> None:
-    zero = np.zeros((2, 7, 7))
     with pytest.raises(ValueError, match="one shape"):
-        compose_pair(frames(4), frames(5), [Row("RSP", 0.5, zero, zero)])
+        compose_pair(frames(4), frames(5), [Row("RSP", 0.5, ZERO, ZERO)], GRID, GRID)
     with pytest.raises(ValueError, match="one limit a row"):
-        compose_pair(frames(4), frames(4), [Row("RSP", 0.5, zero, zero)], limit=[1.0, 2.0])
+        compose_pair(
+            frames(4), frames(4), [Row("RSP", 0.5, ZERO, ZERO)], GRID, GRID, limit=[1.0, 2.0]
+        )
 
 
 def test_film_is_h264_with_one_picture_a_frame() -> None:
-    zero = np.zeros((2, 7, 7))
-    film = pair_video(frames(4), frames(4), [Row("RSP", 0.5, zero, zero)], fps=8, scale=1)
+    film = pair_video(
+        frames(4), frames(4), [Row("RSP", 0.5, ZERO, ZERO)], GRID, GRID, fps=8, scale=1
+    )
     with av.open(io.BytesIO(film)) as container:
         stream = container.streams.video[0]
         assert (stream.codec_context.name, stream.pix_fmt) == ("h264", "yuv420p")
@@ -133,16 +148,11 @@ def test_colour_bar_is_white_in_the_middle_and_signed_at_its_ends() -> None:
 
 
 def test_mistakes_are_named() -> None:
-    zero = np.zeros((2, 7, 7))
     with pytest.raises(ValueError, match=r"frames are \(T, H, W, 3\) uint8"):
-        draw_overlay(frames().astype(float), zero, limit=1)  # type: ignore[arg-type]
+        draw_overlay(frames().astype(float), ZERO, GRID, limit=1)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="limit=0"):
-        draw_overlay(frames(), zero, limit=0)
+        draw_overlay(frames(), ZERO, GRID, limit=0)
     with pytest.raises(ValueError, match="not the frames that it was computed from"):
-        draw_overlay(frames(1), zero, limit=1)
+        draw_overlay(frames(1), ZERO, GRID, limit=1)
     with pytest.raises(ValueError, match="one box a frame"):
-        draw_overlay(frames(), zero, limit=1, boxes=[None])
-
-
-def test_words() -> None:
-    assert grid_words((4, 7, 7)) == "4 x 7 x 7 cells"
+        draw_overlay(frames(), ZERO, GRID, limit=1, boxes=[None])

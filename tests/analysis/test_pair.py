@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from analysis import ClipInfo, PairExplanation, contribution_map, explain_pair, similarity_map
+from analysis import ClipInfo, Grid, PairExplanation, contribution_map, explain_pair, similarity_map
+from analysis.grid import upsample
 from rspnet.models import Branch
 
 
@@ -47,7 +48,8 @@ def clip(red_column: int, blue_column: int) -> Tensor:
 
 def test_each_head_sees_its_own_colour_in_each_clip(planted: Branch) -> None:
     pair = explain_pair(planted, planted, clip(0, 80), clip(64, 16))
-    assert pair.grid_i == pair.grid_j == (4, 7, 7)
+    assert pair.grid_i == pair.grid_j
+    assert pair.grid_i == Grid((4, 7, 7), (16, 112, 112), (4, 16, 16), (0, 0, 0))
     left, right = (slice(None), slice(None), slice(0, 3)), (slice(None), slice(None), slice(4, 7))
 
     def half(values: np.ndarray) -> str:
@@ -60,6 +62,17 @@ def test_each_head_sees_its_own_colour_in_each_clip(planted: Branch) -> None:
     assert half(pair.heads["rsp"].contribution_j) == "right"
     assert half(pair.heads["avid"].contribution_i) == "right"
     assert half(pair.heads["avid"].contribution_j) == "left"
+
+
+def test_maps_lie_on_what_they_are_about(planted: Branch) -> None:
+    """The map's centre of mass, drawn over the clip, is the centre of the coloured square."""
+    pair = explain_pair(planted, planted, clip(16, 48), clip(48, 16))
+    for name, column in (("rsp", 16), ("avid", 48)):
+        big = upsample(pair.heads[name].contribution_i, pair.grid_i).sum(axis=0)
+        for axis, first in ((0, column), (1, 40)):
+            along = big.sum(axis=axis)
+            centre = float((along * np.arange(112)).sum() / along.sum())
+            assert centre == pytest.approx(first + 15.5, abs=4)
 
 
 def test_query_weights_go_with_c_i_and_key_weights_with_c_j() -> None:
@@ -113,7 +126,7 @@ def test_saved_maps_are_read_back(planted: Branch, tmp_path: Path) -> None:
     pair = explain_pair(planted, planted, clip(0, 80), clip(64, 16), info_i=info)
     again = PairExplanation.load(pair.save(tmp_path / "pair.npz"))
     assert again.clip_i == info
-    assert (again.grid_i, again.size, again.num_frames) == ((4, 7, 7), (112, 112), 16)
+    assert (again.grid_i, again.grid_j) == (pair.grid_i, pair.grid_j)
     assert again.units == pair.units
     for name, maps in pair.heads.items():
         assert again.heads[name].similarity == maps.similarity

@@ -3,14 +3,8 @@
 import numpy as np
 import pytest
 
-from analysis.regions import (
-    Box,
-    cell_of_frame,
-    largest_component,
-    region_of_interest,
-    smallest_set,
-    upsample,
-)
+from analysis.grid import Box
+from analysis.regions import largest_component, region_of_interest, smallest_set
 
 
 def test_smallest_set_takes_the_largest_cells_until_the_share_is_reached() -> None:
@@ -67,8 +61,6 @@ def test_region_by_hand() -> None:
     assert region.boxes == (Box(2, 1, 4, 2), Box(3, 1, 4, 3))
     assert region.share == pytest.approx(10 / 11)
     assert region.area == pytest.approx(4 / 40)
-    assert region.box.to_pixels((4, 5), (80, 200)) == Box(80, 20, 160, 60)
-    assert region.box.centre == (3, 2)
 
 
 @pytest.mark.parametrize("share", [0.0, -0.1, 1.1])
@@ -82,28 +74,3 @@ def test_map_is_checked() -> None:
         region_of_interest(np.ones((2, 2)))
     with pytest.raises(ValueError, match="not finite"):
         region_of_interest(np.full((1, 2, 2), np.nan))
-
-
-def test_frames_fall_into_cells() -> None:
-    assert cell_of_frame(8, 4).tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
-    assert cell_of_frame(5, 2).tolist() == [0, 0, 0, 1, 1]
-    assert cell_of_frame(3, 3).tolist() == [0, 1, 2]
-
-
-def test_blocky_upsampling_repeats_each_cell() -> None:
-    values = np.arange(8.0).reshape(2, 2, 2)
-    big = upsample(values, 4, 4, 6, smooth=False)
-    for t, y, x in np.ndindex(4, 4, 6):
-        assert big[t, y, x] == values[t // 2, y // 2, x // 3]
-
-
-def test_smooth_upsampling_goes_through_the_centres_of_cells_and_keeps_ramps() -> None:
-    ramp = np.broadcast_to(np.arange(4.0)[:, None, None], (4, 3, 3))
-    big = upsample(ramp, 16, 9, 9)
-    # Frame t lies at (t + 0.5) / 4 - 0.5 cells; beyond the outer centres the value stays.
-    expected = np.clip((np.arange(16) + 0.5) / 4 - 0.5, 0, 3)
-    np.testing.assert_allclose(big[:, 4, 4], expected, atol=1e-6)
-    across = upsample(np.broadcast_to(np.arange(3.0), (1, 2, 3)), 1, 6, 9)
-    np.testing.assert_allclose(across[0, 0, 1::3], [0, 1, 2], atol=1e-6)
-    assert across.min() >= 0
-    assert across.max() <= 2
