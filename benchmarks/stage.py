@@ -1,0 +1,46 @@
+"""Generated videos: how many a minute, masks and files included.
+
+python benchmarks/stage.py [--num_videos 40] [--num_workers 2]
+"""
+
+import argparse
+import os
+import platform
+import sys
+import tempfile
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from rspnet.data.stage import generate, read_labels, render_video
+from rspnet.run_folder import default_threads
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--num_videos", type=int, default=40)
+    parser.add_argument("--num_workers", type=int, default=default_threads())
+    options = parser.parse_args()
+    cpu = platform.processor() or platform.machine()
+    print(f"Python {platform.python_version()}, {platform.system()}, {cpu}, {os.cpu_count()} CPUs")
+    print(", ".join(f"{p} {version(p)}" for p in ("av", "opencv-python-headless", "numpy")))
+    begin = time.perf_counter()
+    num_frames = sum(len(render_video(0, index).frames) for index in range(4))
+    rendering = (time.perf_counter() - begin) / num_frames
+    with tempfile.TemporaryDirectory() as folder:
+        begin = time.perf_counter()
+        generate(folder, options.num_videos, 0, num_workers=options.num_workers, progress=False)
+        seconds = time.perf_counter() - begin
+        frames = sum(int(row["num_frames"]) for row in read_labels(folder))
+    print(f"\nrendering alone, one process      {rendering * 1000:8.1f} ms a frame")
+    print(
+        f"videos, {options.num_workers} processes{'':15} {60 * options.num_videos / seconds:8.0f} "
+        f"a minute ({frames / seconds:.0f} frames a second)"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
