@@ -46,9 +46,10 @@ def two_branch_step(clips: torch.Tensor, size: int) -> Callable[[], object]:
     network = network.to(memory_format=torch.channels_last_3d)
     optimiser = torch.optim.AdamW(network.query.parameters(), 1e-4)
     video = torch.arange(batch)
+    query, same, other = (clips[i * batch : (i + 1) * batch] for i in range(3))
 
     def step() -> None:
-        embeddings = network(*clips.unflatten(0, (3, batch)))
+        embeddings = network(query, same, other)
         losses = pretext_losses(network, embeddings, video, LossConfig(), 0)
         optimiser.zero_grad(set_to_none=True)
         losses.total.backward()  # type: ignore[no-untyped-call]
