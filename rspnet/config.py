@@ -43,8 +43,8 @@ class OptimConfig:
 
     Attributes:
         name: ``sgd`` (paper) or ``adamw``.
-        lr: Learning rate after the warm-up.
-        weight_decay: Weight decay.
+        lr: Learning rate after the warm-up (paper: 0.1 with SGD, for a batch of 64).
+        weight_decay: Weight decay (paper: 1e-4).
         momentum: Momentum of SGD.
         warmup_steps: Steps over which the learning rate rises from 0.
         final_lr: Share of ``lr`` that the cosine ends at.

@@ -50,7 +50,7 @@ class DataConfig:
     cache_short_side: int | None = None
     cache_folder: str | None = None
     max_unreadable: float = 0.05
-    shared_crops: float = 0.0
+    shared_crops: float = 1.0
     shared_colours: float = 0.0
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 

@@ -24,13 +24,14 @@ class LossConfig:
         rsp_temperature: tau of the forms that divide by it.
         rsp_weight: Weight of the RSP loss.
         avid_temperature: tau of the A-VID loss.
-        avid_weight: lambda, the weight of the A-VID loss after its warm-up.
+        avid_weight: lambda, the weight of the A-VID loss after its warm-up (paper: 1).
         avid_start: Steps before A-VID's weight begins to rise from 0.
-        avid_warmup: Steps over which it rises to lambda, linearly.
-        queue_length: Keys held as negatives.
+        avid_warmup: Steps over which it rises to lambda, linearly (paper: 0). In a short training
+            RSP is found first, or not at all.
+        queue_length: Keys held as negatives (paper: 16,384).
         mask_same_video: Don't count queue entries of a query's own video as negatives. Matters
             when the queue is longer than the data set.
-        momentum: m of the key branch's moving average.
+        momentum: m of the key branch's moving average (paper: 0.999).
     """
 
     rsp_form: RSPForm = "logistic"
@@ -38,12 +39,12 @@ class LossConfig:
     rsp_temperature: float = 0.07
     rsp_weight: float = 1.0
     avid_temperature: float = 0.07
-    avid_weight: float = 1.0
+    avid_weight: float = 0.3
     avid_start: int = 0
-    avid_warmup: int = 0
+    avid_warmup: int = 1000
     queue_length: int = 1024
     mask_same_video: bool = True
-    momentum: float = 0.99
+    momentum: float = 0.95
 
     def __post_init__(self) -> None:
         if not 0 <= self.momentum <= 1:

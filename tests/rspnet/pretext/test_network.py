@@ -83,17 +83,19 @@ def test_warmup_of_the_avid_weight():
     config = LossConfig(avid_weight=0.5, avid_start=10, avid_warmup=4)
     weights = [avid_weight_at(step, config) for step in (0, 9, 10, 11, 13, 14, 99)]
     assert weights == [0.0, 0.0, 0.125, 0.25, 0.5, 0.5, 0.5]
-    assert avid_weight_at(0, LossConfig(avid_weight=0.5)) == 0.5
+    assert avid_weight_at(0, LossConfig(avid_weight=0.5, avid_warmup=0)) == 0.5
 
 
 def test_total_is_the_weighted_sum(network):
     embeddings = network(*torch.randn(3, 2, 3, 4, 16, 16))
-    config = LossConfig(rsp_weight=2.0, avid_weight=0.5)
+    network.enqueue(functional.normalize(torch.randn(7, 128), dim=1), torch.arange(5, 12))
+    config = LossConfig(rsp_weight=2.0, avid_weight=0.5, avid_warmup=0)
     losses = pretext_losses(network, embeddings, torch.tensor([0, 1]), config, step=0)
     s = losses.scalars
     assert losses.total.item() == pytest.approx(
         2.0 * float(s["rsp_loss"]) + 0.5 * float(s["avid_loss"]), rel=1e-5
     )
+    assert float(s["avid_loss"]) > 0.1
     early = LossConfig(avid_start=5)
     losses = pretext_losses(network, embeddings, torch.tensor([0, 1]), early, step=4)
     assert losses.total.item() == pytest.approx(float(losses.scalars["rsp_loss"]))
