@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from rspnet.models import Branch
+
 REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
@@ -13,6 +15,32 @@ REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 def _one_thread() -> None:
     # Tests run side by side, one process a core.
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def planted_branch() -> Branch:
+    """A branch whose RSP head sees red things alone, and its A-VID head blue ones alone.
+
+    The stem passes the red channel to feature 0 and the blue one to feature 1; every block is
+    the identity on these two; each head reads one of them.
+    """
+    branch = Branch("resnet18_fine", {"width": 4}).eval()
+    with torch.no_grad():
+        for parameter in branch.parameters():
+            parameter.zero_()
+        encoder = branch.encoder
+        middle = tuple(size // 2 for size in encoder.conv1.kernel_size)
+        encoder.conv1.weight[(0, 0, *middle)] = 1.0  # red
+        encoder.conv1.weight[(1, 2, *middle)] = 1.0  # blue
+        encoder.bn1.weight.fill_(1.0)
+        for module in encoder.modules():
+            shortcut = getattr(module, "downsample", None)
+            if shortcut is not None:
+                shortcut[0].weight[0, 0] = shortcut[0].weight[1, 1] = 1.0
+                shortcut[1].weight.fill_(1.0)
+        for feature, name in enumerate(("rsp", "avid")):
+            branch.head(name).weight[feature, feature] = 1.0
+    return branch
 
 
 @pytest.fixture(scope="session")

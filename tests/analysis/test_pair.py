@@ -12,32 +12,6 @@ from analysis.grid import upsample
 from rspnet.models import Branch
 
 
-def plant(branch: Branch) -> None:
-    """RSP reads a feature that follows red alone, A-VID one that follows blue alone."""
-    with torch.no_grad():
-        for parameter in branch.parameters():
-            parameter.zero_()
-        encoder = branch.encoder
-        middle = tuple(size // 2 for size in encoder.conv1.kernel_size)
-        encoder.conv1.weight[(0, 0, *middle)] = 1.0
-        encoder.conv1.weight[(1, 2, *middle)] = 1.0
-        encoder.bn1.weight.fill_(1.0)
-        for module in encoder.modules():
-            shortcut = getattr(module, "downsample", None)
-            if shortcut is not None:
-                shortcut[0].weight[0, 0] = shortcut[0].weight[1, 1] = 1.0
-                shortcut[1].weight.fill_(1.0)
-        for feature, name in enumerate(("rsp", "avid")):
-            branch.head(name).weight[feature, feature] = 1.0
-
-
-@pytest.fixture(scope="module")
-def planted() -> Branch:
-    branch = Branch("resnet18_fine", {"width": 4}).eval()
-    plant(branch)
-    return branch
-
-
 def clip(red_column: int, blue_column: int) -> Tensor:
     """16 x 112 x 112 with a red and a blue square of 32 pixels, each in a column of its own."""
     x = torch.zeros(3, 16, 112, 112)
@@ -46,8 +20,8 @@ def clip(red_column: int, blue_column: int) -> Tensor:
     return x
 
 
-def test_each_head_sees_its_own_colour_in_each_clip(planted: Branch) -> None:
-    pair = explain_pair(planted, planted, clip(0, 80), clip(64, 16))
+def test_each_head_sees_its_own_colour_in_each_clip(planted_branch: Branch) -> None:
+    pair = explain_pair(planted_branch, planted_branch, clip(0, 80), clip(64, 16))
     assert pair.grid_i == pair.grid_j
     assert pair.grid_i == Grid((4, 7, 7), (16, 112, 112), (4, 16, 16), (0, 0, 0))
     left, right = (slice(None), slice(None), slice(0, 3)), (slice(None), slice(None), slice(4, 7))
@@ -64,9 +38,9 @@ def test_each_head_sees_its_own_colour_in_each_clip(planted: Branch) -> None:
     assert half(pair.heads["avid"].contribution_j) == "left"
 
 
-def test_maps_lie_on_what_they_are_about(planted: Branch) -> None:
+def test_maps_lie_on_what_they_are_about(planted_branch: Branch) -> None:
     """The map's centre of mass, drawn over the clip, is the centre of the coloured square."""
-    pair = explain_pair(planted, planted, clip(16, 48), clip(48, 16))
+    pair = explain_pair(planted_branch, planted_branch, clip(16, 48), clip(48, 16))
     for name, column in (("rsp", 16), ("avid", 48)):
         big = upsample(pair.heads[name].contribution_i, pair.grid_i).sum(axis=0)
         for axis, first in ((0, column), (1, 40)):
@@ -111,19 +85,19 @@ def test_contributions_sum_to_s_for_random_pairs(head: str) -> None:
             assert (maps.eq2_i is None) == (head == "mlp")
 
 
-def test_one_forward_pass_a_clip(planted: Branch, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_forward_pass_a_clip(planted_branch: Branch, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
     original = Branch.features
     monkeypatch.setattr(
         Branch, "features", lambda self, x: calls.append(x.shape) or original(self, x)
     )
-    explain_pair(planted, planted, clip(0, 80), clip(0, 80))
+    explain_pair(planted_branch, planted_branch, clip(0, 80), clip(0, 80))
     assert len(calls) == 2
 
 
-def test_saved_maps_are_read_back(planted: Branch, tmp_path: Path) -> None:
+def test_saved_maps_are_read_back(planted_branch: Branch, tmp_path: Path) -> None:
     info = ClipInfo("videos/a.mp4", tuple(range(3, 35, 2)), 2)
-    pair = explain_pair(planted, planted, clip(0, 80), clip(64, 16), info_i=info)
+    pair = explain_pair(planted_branch, planted_branch, clip(0, 80), clip(64, 16), info_i=info)
     again = PairExplanation.load(pair.save(tmp_path / "pair.npz"))
     assert again.clip_i == info
     assert (again.grid_i, again.grid_j) == (pair.grid_i, pair.grid_j)
@@ -137,8 +111,8 @@ def test_saved_maps_are_read_back(planted: Branch, tmp_path: Path) -> None:
         PairExplanation.load(tmp_path / "bad.npz")
 
 
-def test_mistakes_are_named(planted: Branch) -> None:
+def test_mistakes_are_named(planted_branch: Branch) -> None:
     with pytest.raises(ValueError, match="clip_j is one normalised clip"):
-        explain_pair(planted, planted, clip(0, 80), torch.zeros(2, 3, 16, 112, 112))
+        explain_pair(planted_branch, planted_branch, clip(0, 80), torch.zeros(2, 3, 16, 112, 112))
     with pytest.raises(ValueError, match=r"heads are \['rsp', 'avid'\]"):
-        explain_pair(planted, planted, clip(0, 80), clip(0, 80), heads=["motion"])
+        explain_pair(planted_branch, planted_branch, clip(0, 80), clip(0, 80), heads=["motion"])

@@ -4,47 +4,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from rspnet.checkpoint import save_model
 from rspnet.data.encode import write_video
 from rspnet.models import Branch
 
-OPTIONS = {"width": 4}
-
-
-def plant(branch: Branch) -> None:
-    """Make the RSP head see red alone, and the A-VID head blue alone.
-
-    The stem passes the red channel to feature 0 and the blue one to feature 1; every block is
-    the identity on these two; each head reads one of them.
-    """
-    with torch.no_grad():
-        for parameter in branch.parameters():
-            parameter.zero_()
-        encoder = branch.encoder
-        middle = tuple(size // 2 for size in encoder.conv1.kernel_size)
-        encoder.conv1.weight[(0, 0, *middle)] = 1.0  # red
-        encoder.conv1.weight[(1, 2, *middle)] = 1.0  # blue
-        encoder.bn1.weight.fill_(1.0)
-        for module in encoder.modules():
-            shortcut = getattr(module, "downsample", None)
-            if shortcut is not None:
-                shortcut[0].weight[0, 0] = 1.0
-                shortcut[0].weight[1, 1] = 1.0
-                shortcut[1].weight.fill_(1.0)
-        for feature, name in enumerate(("rsp", "avid")):
-            branch.head(name).weight[feature, feature] = 1.0
-
 
 @pytest.fixture(scope="session")
-def planted_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def planted_model(planted_branch: Branch, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model file: RSP answers to red things, A-VID to blue ones."""
-    branches = [Branch("resnet18_fine", OPTIONS) for _ in range(2)]
-    for branch in branches:
-        plant(branch)
     path = tmp_path_factory.mktemp("model") / "planted.safetensors"
-    return save_model(path, *branches)
+    return save_model(path, planted_branch, planted_branch)
 
 
 def draw(num_frames: int, shift: int) -> np.ndarray:
