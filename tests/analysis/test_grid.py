@@ -98,10 +98,10 @@ def test_a_cell_sees_its_centre(name: str) -> None:
     if isinstance(encoder.maxpool, nn.MaxPool3d):
         # The mean in place of the maximum: the maximum's gradient depends on the input.
         encoder.maxpool = nn.AvgPool3d(3, encoder.maxpool.stride, 1)
-    clip = torch.ones(1, 3, 128, 240, 208, requires_grad=True)
+    clip = torch.ones(1, 3, 128, 240, 272, requires_grad=True)
     F = encoder(clip)
     cells, geometry = F.shape[2:], encoder.cell_geometry
-    grid = Grid(tuple(cells), (128, 240, 208), geometry.stride, geometry.first)
+    grid = Grid(tuple(cells), (128, 240, 272), geometry.stride, geometry.first)
     cell = [n // 2 for n in cells]
     F[(0, 0, *cell)].backward()
     assert clip.grad is not None
