@@ -1,1 +1,1 @@
-"""To be described."""
+"""The Streamlit app: pages, controls, pictures. All maths is in `analysis`."""

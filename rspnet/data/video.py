@@ -35,12 +35,24 @@ class VideoReader:
     file reads its packets once, without decoding them; a process remembers this for its last
     1,024 files, so opening them again is cheap. Decoding uses one thread.
 
+    Which decoder: PyAV, unless decord is asked for. PyAV was right for every file tried, and clips
+    come from it faster (``benchmarks/decode.py``). decord 0.6 bundles an older FFmpeg and is
+    served only where its frames are the same to the byte: H.264 and VP9 of 4:2:0 in MP4, MOV,
+    Matroska or WebM. It is refused, with the reason, for
+
+    - AVI and MPEG-4: wrong frames where there are B-frames, silently fewer from a file that was
+      cut off, and an inverse transform that rounds otherwise;
+    - other codecs and pixel formats: another conversion to RGB;
+    - rotated or mirrored video, and odd heights or widths: not turned, or cut;
+    - key frames that the frames before them refer to (open GOPs), and files whose times do not
+      give the order of frames: other frames after a seek.
+
     A reader may be used after a fork and may be pickled: it opens its file anew in the other
     process. It is not safe to share between threads.
 
     Args:
         path: A video file.
-        backend: ``auto``, or a decoder by name.
+        backend: ``auto`` (PyAV), ``pyav`` or ``decord``.
 
     Attributes:
         path: The file.

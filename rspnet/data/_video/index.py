@@ -165,7 +165,7 @@ def _entries(packets: Packets, frame_of: Integers) -> Integers:
 
 
 def _why_not_decord(packets: Packets, matrix: Matrix, *, timed: bool) -> str:
-    """See :class:`rspnet.data.video.VideoReader` for the reasons behind the reasons."""
+    """See :class:`rspnet.data.video.VideoReader`."""
     if not packets.containers & {"mov", "matroska"}:
         return f"container {'/'.join(sorted(packets.containers))}"
     if packets.codec not in ("h264", "vp9"):
