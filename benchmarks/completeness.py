@@ -59,13 +59,11 @@ def main() -> int:
             for name, maps in pair.heads.items():
                 errors[name].append(maps.completeness_error)
         seconds = time.perf_counter() - begin
-    print(
-        f"\n{options.num_pairs} random pairs of clips, {seconds / options.num_pairs:.2f} s a pair"
-    )
+    each = seconds / options.num_pairs
+    print(f"\n{options.num_pairs} random pairs of clips of {root}, {each:.2f} s a pair")
+    print(f"{'|sum of contributions - s|':28}{'largest':>10}{'median':>10}")
     for name, values in errors.items():
-        print(
-            f"{name:6} largest |sum of contributions - s| {max(values):.1e}, median {np.median(values):.1e}"
-        )
+        print(f"{name:28}{max(values):10.1e}{np.median(values):10.1e}")
     return 0
 
 

@@ -1,5 +1,6 @@
 """The model that ships: its file is the one in the index, and it does what its card says."""
 
+import itertools
 import json
 from pathlib import Path
 
@@ -44,7 +45,7 @@ def test_contributions_of_real_clips_sum_to_s(
     branches: tuple[Branch, Branch], stage_folder: Path
 ) -> None:
     paths = list_videos(stage_folder)
-    for first, second in zip(paths, paths[1:], strict=False):
+    for first, second in itertools.pairwise(paths):
         with VideoReader(first) as a, VideoReader(second) as b:
             pair = explain_pair(*branches, load_clip(a, 3, 16)[0], load_clip(b, 11, 16, 2)[0])
         for maps in pair.heads.values():
