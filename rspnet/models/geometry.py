@@ -1,6 +1,9 @@
 """Where the cells of an encoder's features lie in the clip."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+Place = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
@@ -16,5 +19,14 @@ class CellGeometry:
         first: Centre of the first cell.
     """
 
-    stride: tuple[float, float, float]
-    first: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    stride: Place = (1.0, 1.0, 1.0)
+    first: Place = (0.0, 0.0, 0.0)
+
+    def then(
+        self, kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int]
+    ) -> "CellGeometry":
+        """The cells after one more convolution or pool, all given for (time, height, width)."""
+        offsets = [(k - 1) / 2 - p for k, p in zip(kernel, padding, strict=True)]
+        firsts = [f + s * o for f, s, o in zip(self.first, self.stride, offsets, strict=True)]
+        strides = [a * b for a, b in zip(self.stride, stride, strict=True)]
+        return CellGeometry((strides[0], strides[1], strides[2]), (firsts[0], firsts[1], firsts[2]))

@@ -5,8 +5,8 @@ checkpoints load as they are. Width, stem and strides are options: the paper's n
 16 x 112 x 112 clip into 1 x 4 x 4 cells, too few for a map worth looking at.
 """
 
-import math
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -25,8 +25,19 @@ def _triple(name: str, value: Sequence[int]) -> Triple:
     return numbers[0], numbers[1], numbers[2]
 
 
+def _shortcut(in_channels: int, channels: int, stride: Triple) -> nn.Sequential | None:
+    """Type B: a 1x1x1 convolution where shapes differ."""
+    if stride == (1, 1, 1) and in_channels == channels:
+        return None
+    return nn.Sequential(
+        nn.Conv3d(in_channels, channels, 1, stride=stride, bias=False), nn.BatchNorm3d(channels)
+    )
+
+
 class BasicBlock(nn.Module):
-    """Two 3x3x3 convolutions with BatchNorm and a type-B (1x1x1 convolution) shortcut."""
+    """Two 3x3x3 convolutions with BatchNorm and a shortcut."""
+
+    expansion = 1
 
     def __init__(self, in_channels: int, channels: int, stride: Triple) -> None:
         super().__init__()
@@ -35,12 +46,7 @@ class BasicBlock(nn.Module):
         self.relu = nn.ReLU(inplace=True)
         self.conv2 = nn.Conv3d(channels, channels, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm3d(channels)
-        self.downsample: nn.Sequential | None = None
-        if stride != (1, 1, 1) or in_channels != channels:
-            self.downsample = nn.Sequential(
-                nn.Conv3d(in_channels, channels, 1, stride=stride, bias=False),
-                nn.BatchNorm3d(channels),
-            )
+        self.downsample = _shortcut(in_channels, channels, stride)
 
     def forward(self, x_BCTHW: Tensor) -> Tensor:
         """Map (B, C_in, T, H, W) to (B, C, T', H', W')."""
@@ -50,11 +56,38 @@ class BasicBlock(nn.Module):
         return torch.relu_(out + shortcut)
 
 
+class Bottleneck(nn.Module):
+    """1x1x1, 3x3x3 and 1x1x1 convolutions with BatchNorm and a shortcut."""
+
+    expansion = 4
+
+    def __init__(self, in_channels: int, channels: int, stride: Triple) -> None:
+        super().__init__()
+        out = channels * self.expansion
+        self.conv1 = nn.Conv3d(in_channels, channels, 1, bias=False)
+        self.bn1 = nn.BatchNorm3d(channels)
+        self.conv2 = nn.Conv3d(channels, channels, 3, stride=stride, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm3d(channels)
+        self.conv3 = nn.Conv3d(channels, out, 1, bias=False)
+        self.bn3 = nn.BatchNorm3d(out)
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample = _shortcut(in_channels, out, stride)
+
+    def forward(self, x_BCTHW: Tensor) -> Tensor:
+        """Map (B, C_in, T, H, W) to (B, 4 C, T', H', W')."""
+        shortcut = x_BCTHW if self.downsample is None else self.downsample(x_BCTHW)
+        out = self.relu(self.bn1(self.conv1(x_BCTHW)))
+        out = self.relu(self.bn2(self.conv2(out)))
+        out = self.bn3(self.conv3(out))
+        return torch.relu_(out + shortcut)
+
+
 class ResNet3D(nn.Module):
-    """3D ResNet with BasicBlocks, up to and without the global average pool.
+    """3D ResNet, up to and without the global average pool.
 
     Args:
         layers: Blocks in each of the four stages; (2, 2, 2, 2) is ResNet-18.
+        block: ``basic`` (ResNet-18, 34) or ``bottleneck`` (50), which has 4 times the channels.
         width: Channels of the first stage; 64 is the paper's. Stages have 1, 2, 4, 8 times this.
         stem_kernel: Kernel of the first convolution (time, height, width).
         stem_stride: Its stride.
@@ -62,7 +95,7 @@ class ResNet3D(nn.Module):
         stage_strides: Stride of the first block of each stage.
 
     Shape:
-        (B, 3, T, H, W) -> (B, 8 * width, T', H', W').
+        (B, 3, T, H, W) -> (B, 8 * width, T', H', W'), with bottlenecks (B, 32 * width, ...).
 
     Attributes:
         num_features: Channels of the features.
@@ -76,6 +109,7 @@ class ResNet3D(nn.Module):
         self,
         layers: Sequence[int] = (2, 2, 2, 2),
         *,
+        block: Literal["basic", "bottleneck"] = "basic",
         width: int = 64,
         stem_kernel: Sequence[int] = (7, 7, 7),
         stem_stride: Sequence[int] = (1, 2, 2),
@@ -87,6 +121,8 @@ class ResNet3D(nn.Module):
             raise ValueError(f"layers holds four positive block counts, got {layers!r}")
         if len(stage_strides) != 4:
             raise ValueError(f"stage_strides holds one stride a stage (4), got {stage_strides!r}")
+        if block not in ("basic", "bottleneck"):
+            raise ValueError(f"block is 'basic' or 'bottleneck', got {block!r}")
         if width < 1:
             raise ValueError(f"width is a positive number of channels, got {width}")
         kernel = _triple("stem_kernel", stem_kernel)
@@ -108,27 +144,32 @@ class ResNet3D(nn.Module):
             else nn.MaxPool3d(3, stride=_triple("pool_stride", pool_stride), padding=1)
         )
         channels = width
-        strides = [_triple("stem_stride", stem_stride)]
+        kind = BasicBlock if block == "basic" else Bottleneck
+        # All kernels are odd and padded alike on both sides: the first cell stands at 0.
+        geometry = CellGeometry().then((1, 1, 1), _triple("stem_stride", stem_stride), (0, 0, 0))
         if pool_stride is not None:
-            strides.append(_triple("pool_stride", pool_stride))
+            geometry = geometry.then((3, 3, 3), _triple("pool_stride", pool_stride), (1, 1, 1))
         for index in range(4):
             stride = _triple(f"stage_strides[{index}]", stage_strides[index])
-            strides.append(stride)
-            stage, channels = self._stage(channels, width * 2**index, layers[index], stride)
+            geometry = geometry.then((3, 3, 3), stride, (1, 1, 1))
+            stage, channels = self._stage(kind, channels, width * 2**index, layers[index], stride)
             self.add_module(f"layer{index + 1}", stage)
         self.num_features = channels
-        # All kernels are odd and padded alike on both sides: the first cell stands at 0.
-        total = [float(math.prod(axis)) for axis in zip(*strides, strict=True)]
-        self.cell_geometry = CellGeometry((total[0], total[1], total[2]))
+        self.cell_geometry = geometry
         self._initialise()
 
     @staticmethod
     def _stage(
-        in_channels: int, channels: int, num_blocks: int, stride: Triple
+        kind: type[BasicBlock] | type[Bottleneck],
+        in_channels: int,
+        channels: int,
+        num_blocks: int,
+        stride: Triple,
     ) -> tuple[nn.Sequential, int]:
-        blocks = [BasicBlock(in_channels, channels, stride)]
-        blocks += [BasicBlock(channels, channels, (1, 1, 1)) for _ in range(num_blocks - 1)]
-        return nn.Sequential(*blocks), channels
+        out = channels * kind.expansion
+        blocks = [kind(in_channels, channels, stride)]
+        blocks += [kind(out, channels, (1, 1, 1)) for _ in range(num_blocks - 1)]
+        return nn.Sequential(*blocks), out
 
     def _initialise(self) -> None:
         for module in self.modules():

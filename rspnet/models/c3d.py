@@ -1,0 +1,72 @@
+"""C3D with BatchNorm (Tran et al., ICCV 2015), as in RSPNet's release: it ends after conv5b.
+
+Parameter names follow the release (``conv1 bn1 conv2 bn2 conv3a bn3a ... conv5b bn5b``).
+"""
+
+import torch
+from torch import Tensor, nn
+
+from rspnet.models.geometry import CellGeometry
+
+# (name, channels in the paper's width, in units of the width) and, behind it, the pool's kernel.
+_LAYERS: tuple[tuple[str, int, tuple[int, int, int] | None], ...] = (
+    ("1", 1, (1, 2, 2)),
+    ("2", 2, (2, 2, 2)),
+    ("3a", 4, None),
+    ("3b", 4, (2, 2, 2)),
+    ("4a", 8, None),
+    ("4b", 8, (2, 2, 2)),
+    ("5a", 8, None),
+    ("5b", 8, None),
+)
+
+
+class C3D(nn.Module):
+    """Eight 3x3x3 convolutions with BatchNorm and ReLU, and four max pools between them.
+
+    Args:
+        width: Channels of the first layer; 64 is the paper's.
+
+    Attributes:
+        num_features: Channels of the features.
+        cell_geometry: Where their cells lie in a clip.
+
+    Shape:
+        (B, 3, T, H, W) -> (B, 8 * width, T // 8, H // 16, W // 16).
+
+    Raises:
+        ValueError: ``width`` is not positive, or a clip is smaller than 8 frames of 16 x 16.
+    """
+
+    def __init__(self, width: int = 64) -> None:
+        super().__init__()
+        if width < 1:
+            raise ValueError(f"width is a positive number of channels, got {width}")
+        channels, geometry = 3, CellGeometry()
+        for name, factor, pool in _LAYERS:
+            self.add_module(f"conv{name}", nn.Conv3d(channels, factor * width, 3, padding=1))
+            self.add_module(f"bn{name}", nn.BatchNorm3d(factor * width))
+            channels = factor * width
+            if pool is not None:
+                geometry = geometry.then(pool, pool, (0, 0, 0))
+        self.num_features = channels
+        self.cell_geometry = geometry
+        for module in self.modules():
+            if isinstance(module, nn.Conv3d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, clips_BCTHW: Tensor) -> Tensor:
+        """Features after conv5b, (B, C, T', H', W')."""
+        frames, height, width = clips_BCTHW.shape[2:]
+        if frames < 8 or min(height, width) < 16:
+            raise ValueError(
+                f"C3D takes clips of at least 8 frames of 16 x 16 pixels, got {frames} frames of "
+                f"{height} x {width}"
+            )
+        x = clips_BCTHW
+        for name, _, pool in _LAYERS:
+            x = self.get_submodule(f"conv{name}")(x)
+            x = torch.relu_(self.get_submodule(f"bn{name}")(x))
+            if pool is not None:
+                x = nn.functional.max_pool3d(x, pool)
+        return x
