@@ -19,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from rspnet.foreign import fill, is_torch_file, read_torch_file
 from rspnet.models import Branch
 
 FORMAT = "rspnet"
@@ -162,7 +163,8 @@ def load_model(
     """Read one branch of a model, in eval mode and float32.
 
     Args:
-        path_or_name: A model file, or the name of a shipped model; ``default`` is the first.
+        path_or_name: A model file, or the name of a shipped model; ``default`` is the first. The
+            authors' ``.pth.tar`` and training checkpoints of this project are read as well.
         branch: ``query``, or ``key`` for the momentum branch.
         device: Where to put it.
 
@@ -176,6 +178,17 @@ def load_model(
     if branch not in ("query", "key"):
         raise ValueError(f"branch is 'query' or 'key', got {branch!r}")
     path = resolve_model(path_or_name)
+    if is_torch_file(path):
+        found = read_torch_file(path)
+        model = found.query if branch == "query" else found.key
+        model.metadata = found.metadata
+    else:
+        model = _load_safetensors(path, branch)
+    model.hash = file_hash(path)
+    return model.to(device).eval()
+
+
+def _load_safetensors(path: Path, branch: BranchName) -> Branch:
     spec, metadata = _read_header(path)
     model = Branch(
         spec["arch"],
@@ -184,7 +197,6 @@ def load_model(
         num_frames=spec["num_frames"],
         size=spec["size"],
     )
-    expected = model.state_dict()
     prefix = f"{branch}."
     try:
         with safe_open(path, framework="pt") as file:
@@ -192,19 +204,6 @@ def load_model(
             state = {name.removeprefix(prefix): file.get_tensor(name) for name in names}
     except SafetensorError as error:
         raise ValueError(f"{path} can't be read: {error}") from error
-    missing = sorted(set(expected) - set(state))
-    unexpected = sorted(set(state) - set(expected))
-    shapes = [
-        f"{name} {tuple(state[name].shape)} instead of {tuple(expected[name].shape)}"
-        for name in sorted(set(expected) & set(state))
-        if state[name].shape != expected[name].shape
-    ]
-    if missing or unexpected or shapes:
-        raise ValueError(
-            f"{path} does not fit its architecture {spec['arch']!r}: missing {missing}, "
-            f"unexpected {unexpected}, of another shape {shapes}"
-        )
-    model.load_state_dict({name: tensor.to(expected[name].dtype) for name, tensor in state.items()})
-    model.hash = file_hash(path)
+    fill(model, state, path)
     model.metadata = metadata
-    return model.to(device).eval()
+    return model

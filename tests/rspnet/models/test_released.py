@@ -39,7 +39,8 @@ RELEASED = {
     "r2plus1d": {
         "conv1.spatial_conv.weight", "conv1.bn.weight", "conv1.temporal_conv.weight",
         "bn1.weight", "conv2.block1.conv1.bn.bias",
-        "conv5.block1.downsampleconv.spatial_conv.weight", "conv5.block1.downsamplebn.running_mean", "conv3.block1.bn2.weight",
+        "conv5.block1.downsampleconv.spatial_conv.weight",
+        "conv5.block1.downsamplebn.running_mean", "conv3.block1.bn2.weight",
     },
     "s3dg": {
         "feature.sepConv1.sep_conv.0.conv3d.weight", "feature.sepConv1.sep_conv.1.bn.weight",

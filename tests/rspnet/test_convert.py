@@ -1,0 +1,158 @@
+"""The authors' layout and our training checkpoints, read and converted."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from rspnet.checkpoint import load_model
+from rspnet.convert import convert, main
+from rspnet.models import Branch
+from rspnet.train import main as train
+
+ARCHS = {"c3d": "c3d", "resnet18": "resnet18", "s3dg": "s3dg", "r2plus1d-vcop": "r2plus1d"}
+
+
+def released(arch: str, seed: int = 0, *, mlp: bool = False) -> dict[str, Any]:
+    """A checkpoint with the layout that the authors released, with random weights."""
+    torch.manual_seed(seed)
+    model: dict[str, Tensor] = {"queue": torch.randn(128, 8), "queue_ptr": torch.zeros(1).long()}
+    for prefix in ("encoder_q", "encoder_k"):
+        branch = Branch(ARCHS[arch], head="mlp" if mlp else "linear")
+        for module in branch.modules():  # statistics that are not those of a new network
+            if isinstance(module, torch.nn.BatchNorm3d):
+                module.running_mean.uniform_(-0.1, 0.1)
+        for name, tensor in branch.encoder.state_dict().items():
+            model[f"{prefix}.encoder.{name}"] = tensor
+        for head, fc in (("avid", "fc1"), ("rsp", "fc2")):
+            for name, tensor in branch.head(head).state_dict().items():
+                layer, _, rest = name.rpartition(".")
+                number = {"": 2, "0": 2, "2": 4}[layer]
+                model[f"{prefix}.{fc}.{number}.{rest}"] = tensor
+        model[f"{prefix}.encoder.fc.weight"] = torch.zeros(3, 3)
+    state = {"epoch": 200, "arch": arch, "model": model, "best_loss": torch.tensor(1.5)}
+    return state | {"optimizer": {"state": {}, "param_groups": []}, "scheduler": {"last_epoch": 5}}
+
+
+@pytest.mark.parametrize("arch", ARCHS)
+def test_released_checkpoint_and_its_conversion_give_the_same_features(
+    arch: str, tmp_path: Path
+) -> None:
+    state = released(arch)
+    torch.save(state, tmp_path / "model.pth.tar")
+    convert(tmp_path / "model.pth.tar", tmp_path / "ours.safetensors")
+    clip = torch.randn(1, 3, 8, 32, 32)
+    for name, prefix in (("query", "encoder_q"), ("key", "encoder_k")):
+        direct = load_model(tmp_path / "model.pth.tar", name)
+        ours = load_model(tmp_path / "ours.safetensors", name)
+        assert direct.arch == ours.arch == ARCHS[arch]
+        assert (ours.num_frames, ours.size) == (16, 224 if arch == "s3dg" else 112)
+        with torch.inference_mode():
+            F = direct.features(clip)
+            assert torch.equal(F, ours.features(clip))
+            for head in ("rsp", "avid"):
+                assert torch.equal(direct.project(F)[head], ours.project(F)[head])
+        # fc1 is A-VID, fc2 is RSP.
+        assert torch.equal(ours.head("avid").weight, state["model"][f"{prefix}.fc1.2.weight"])
+        assert torch.equal(ours.head("rsp").bias, state["model"][f"{prefix}.fc2.2.bias"])
+    assert ours.metadata["source"] == "RSPNet release"
+    assert ours.metadata["epoch"] == 200
+    assert ours.metadata["best_loss"] == 1.5
+    assert ours.metadata["converted_from_sha256"] == direct.hash
+
+
+def test_mlp_heads_and_data_parallel_names_are_read(tmp_path: Path) -> None:
+    state = released("c3d", mlp=True)
+    state["model"] = {f"module.{k}": v for k, v in state["model"].items()}
+    torch.save(state, tmp_path / "m.pth.tar")
+    branch = load_model(tmp_path / "m.pth.tar")
+    assert branch.head_kind == "mlp"
+    expected = state["model"]["module.encoder_q.fc2.4.weight"]
+    assert torch.equal(branch.head("rsp")[2].weight, expected)
+
+
+def test_training_checkpoint_is_the_model_that_the_run_wrote(
+    tmp_path: Path, video_folder: Path
+) -> None:
+    out = tmp_path / "run"
+    words = ["--batch_size=2", "--num_workers=0", "--device=cpu", "--data.size=16"]
+    words += ["--data.num_frames=8", "--model.options={width: 2, stem_kernel: [1, 3, 3]}"]
+    assert train([*words, f"--out={out}", f"--data.root={video_folder}", "--max_steps=2"]) == 0
+    path = out / "checkpoints" / "step_00000002.pt"
+    convert(path, tmp_path / "ours.safetensors")
+    for name in ("query", "key"):
+        written = load_model(out / "model.safetensors", name).state_dict()
+        for source in (path, tmp_path / "ours.safetensors"):
+            read = load_model(source, name)
+            assert read.size == 16
+            assert all(torch.equal(written[k], v) for k, v in read.state_dict().items())
+
+
+def drop(state: dict[str, Any]) -> None:
+    del state["model"]["encoder_q.encoder.bn2.weight"]
+
+
+def add(state: dict[str, Any]) -> None:
+    state["model"]["encoder_k.encoder.conv9.weight"] = torch.zeros(1)
+
+
+def reshape(state: dict[str, Any]) -> None:
+    state["model"]["encoder_q.fc2.2.weight"] = torch.zeros(128, 7)
+
+
+def rename(state: dict[str, Any]) -> None:
+    state["arch"] = "mfnet"
+
+
+def strip(state: dict[str, Any]) -> None:
+    state["model"] = {"queue": torch.zeros(2)}
+
+
+def empty(state: dict[str, Any]) -> None:
+    state.clear()
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (drop, r"missing \['encoder.bn2.weight'\]"),
+        (add, r"unexpected \['encoder.conv9.weight'\]"),
+        (reshape, r"projections.rsp.weight \(128, 7\) instead of \(128, 512\)"),
+        (rename, "arch 'mfnet'; known are"),
+        (strip, r"no encoder_q\.\* in 'model', only \['queue'\]"),
+        (empty, "neither a released checkpoint"),
+    ],
+)
+def test_what_does_not_fit_is_named(damage: Any, message: str, tmp_path: Path) -> None:
+    state = released("c3d")
+    damage(state)
+    torch.save(state, tmp_path / "m.pth.tar")
+    with pytest.raises(ValueError, match=message):
+        convert(tmp_path / "m.pth.tar", tmp_path / "out.safetensors")
+    assert not (tmp_path / "out.safetensors").exists()
+
+
+class Evil:
+    def __reduce__(self) -> tuple[object, ...]:
+        return (Path.touch, (Path("evil"),))
+
+
+def test_nothing_but_tensors_is_unpickled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.save(released("c3d") | {"scheduler": Evil()}, tmp_path / "m.pth.tar")
+    with pytest.raises(ValueError, match="without unpickling objects, which is refused"):
+        load_model(tmp_path / "m.pth.tar")
+    assert not (tmp_path / "evil").exists()
+
+
+def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.save(released("c3d"), tmp_path / "m.pth.tar")
+    out = str(tmp_path / "o.safetensors")
+    assert main([str(tmp_path / "m.pth.tar"), out, "--half"]) == 0
+    said = capsys.readouterr().out
+    assert "c3d, 27.66 M parameters" in said
+    assert "heads rsp, avid (linear)" in said
+    assert main([str(tmp_path / "m.pth.tar"), str(tmp_path / "o.pth")]) == 2
+    assert "named *.safetensors" in capsys.readouterr().err
