@@ -41,7 +41,7 @@ class EvaluateConfig:
     Attributes:
         model: Model file or name of a shipped model.
         root: Folders of videos, single videos, or .txt lists of paths.
-        num_videos: Take only so many videos, evenly spaced over the sorted list; 0 for all.
+        num_videos: Take only so many of the usable videos, evenly spaced; 0 for all.
         num_triplets: Triplets per video and speed of c_i.
         speeds: The two playback speeds.
         batch_size: Clips in one forward pass.
@@ -216,15 +216,16 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
         query = Branch(**query.spec()).to(config.device).eval()
         key = query
     paths = expand_roots([config.root] if isinstance(config.root, str) else config.root)
-    if 0 < config.num_videos < len(paths):
-        every = np.linspace(0, len(paths) - 1, config.num_videos).round().astype(int)
-        paths = [paths[i] for i in every]
     span = clip_span(query.num_frames, max(config.speeds))
     scan = scan_files(paths, span, config.num_workers)
+    videos = scan.usable
+    if 0 < config.num_videos < len(videos):
+        every = np.linspace(0, len(videos) - 1, config.num_videos).round().astype(int)
+        videos = [videos[i] for i in every]
     result = evaluate_pretext(
         query,
         key,
-        scan.usable,
+        videos,
         speeds=config.speeds,
         num_triplets=config.num_triplets,
         batch_size=config.batch_size,
