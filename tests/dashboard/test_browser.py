@@ -225,11 +225,11 @@ def test_change_of_the_pair_and_the_scale(visitor: Visitor, address: str) -> Non
     visitor.page.keyboard.press("Enter")
     token = visitor.wait_other(token)
     assert "clip_4, frames" in visitor.page.inner_text(".heads")
-    assert "j=right%2Fclip_4.mp4" in visitor.page.url
+    visitor.page.wait_for_url(re.compile(r"j=right%2Fclip_4.mp4"))
     visitor.page.get_by_role("button", name="More").click()
     visitor.page.get_by_text("Per head", exact=True).click()
     visitor.wait_other(token)
-    assert "scale=head" in visitor.page.url
+    visitor.page.wait_for_url(re.compile(r"scale=head"))
 
 
 def test_neighbours_stand_below_and_become_c_j(visitor: Visitor, address: str) -> None:
