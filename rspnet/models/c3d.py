@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from rspnet.models.geometry import CellGeometry
+from rspnet.models.init import initialise_convolutions
 
 # (name, channels in the paper's width, in units of the width) and, behind it, the pool's kernel.
 _LAYERS: tuple[tuple[str, int, tuple[int, int, int] | None], ...] = (
@@ -51,9 +52,7 @@ class C3D(nn.Module):
                 geometry = geometry.then(pool, pool, (0, 0, 0))
         self.num_features = channels
         self.cell_geometry = geometry
-        for module in self.modules():
-            if isinstance(module, nn.Conv3d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        initialise_convolutions(self)
 
     def forward(self, clips_BCTHW: Tensor) -> Tensor:
         """Features after conv5b, (B, C, T', H', W')."""

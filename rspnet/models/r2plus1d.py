@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from rspnet.models.geometry import CellGeometry
+from rspnet.models.init import initialise_convolutions
 
 Triple = tuple[int, int, int]
 
@@ -118,9 +119,7 @@ class R2Plus1D(nn.Module):
                 geometry = geometry.then((3, 3, 3), (2, 2, 2), (1, 1, 1))
         self.num_features = channels
         self.cell_geometry = geometry
-        for module in self.modules():
-            if isinstance(module, nn.Conv3d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        initialise_convolutions(self)
 
     def forward(self, clips_BCTHW: Tensor) -> Tensor:
         """Features of the last stage, (B, C, T', H', W')."""

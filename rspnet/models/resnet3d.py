@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from rspnet.models.geometry import CellGeometry
+from rspnet.models.init import initialise_convolutions
 
 Triple = tuple[int, int, int]
 
@@ -156,7 +157,7 @@ class ResNet3D(nn.Module):
             self.add_module(f"layer{index + 1}", stage)
         self.num_features = channels
         self.cell_geometry = geometry
-        self._initialise()
+        initialise_convolutions(self)
 
     @staticmethod
     def _stage(
@@ -170,11 +171,6 @@ class ResNet3D(nn.Module):
         blocks = [kind(in_channels, channels, stride)]
         blocks += [kind(out, channels, (1, 1, 1)) for _ in range(num_blocks - 1)]
         return nn.Sequential(*blocks), out
-
-    def _initialise(self) -> None:
-        for module in self.modules():
-            if isinstance(module, nn.Conv3d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, clips_BCTHW: Tensor) -> Tensor:
         """Features of the last convolutional layer, (B, C, T', H', W')."""

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from rspnet.models.geometry import CellGeometry
+from rspnet.models.init import initialise_convolutions
 
 Triple = tuple[int, int, int]
 
@@ -133,9 +134,7 @@ class S3DG(nn.Module):
             .then((3, 3, 3), (2, 2, 2), (1, 1, 1))
             .then((2, 2, 2), (2, 2, 2), (0, 0, 0))
         )
-        for module in self.modules():
-            if isinstance(module, nn.Conv3d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        initialise_convolutions(self)
 
     def forward(self, clips_BCTHW: Tensor) -> Tensor:
         """Features of the last Inception block, (B, C, T', H', W')."""
