@@ -164,7 +164,8 @@ def load_model(
 
     Args:
         path_or_name: A model file, or the name of a shipped model; ``default`` is the first. The
-            authors' ``.pth.tar`` and training checkpoints of this project are read as well.
+            authors' ``.pth.tar``, training checkpoints of this project and torchvision's video
+            weights are read as well.
         branch: ``query``, or ``key`` for the momentum branch.
         device: Where to put it.
 
@@ -190,13 +191,7 @@ def load_model(
 
 def _load_safetensors(path: Path, branch: BranchName) -> Branch:
     spec, metadata = _read_header(path)
-    model = Branch(
-        spec["arch"],
-        spec["encoder_options"],
-        head=spec["head"],
-        num_frames=spec["num_frames"],
-        size=spec["size"],
-    )
+    model = Branch.from_spec(spec)
     prefix = f"{branch}."
     try:
         with safe_open(path, framework="pt") as file:

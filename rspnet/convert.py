@@ -1,8 +1,13 @@
 """Weights of others as a model file of ours: ``python -m rspnet.convert IN OUT.safetensors``.
 
-IN is the authors' released ``.pth.tar`` (C3D, ResNet-18, S3D-G, R(2+1)D), a training checkpoint of
+IN is the authors' released ``.pth.tar`` (C3D, ResNet-18, S3D-G, R(2+1)D), a state dict of one of
+torchvision's video networks (``r3d_18-b3b3357e.pth`` and the like), a training checkpoint of
 ``python -m rspnet.train``, or a model file. OUT is safetensors with a JSON header: architecture,
 heads, source and the hash of IN.
+
+Torchvision's weights have no heads ``rsp`` and ``avid``; theirs are random, from a fixed seed, and
+the header says so. Query and key are equal. Their features are what they are for: fine-tuning and
+retrieval.
 """
 
 import argparse
@@ -41,7 +46,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m rspnet.convert", description="Write a checkpoint as a model file."
     )
-    parser.add_argument("source", help="released .pth.tar, training checkpoint, or model file")
+    parser.add_argument(
+        "source",
+        help="released .pth.tar, torchvision's weights, training checkpoint, or model file",
+    )
     parser.add_argument("out", help="the model file, *.safetensors")
     parser.add_argument("--half", action="store_true", help="store in half precision")
     options = parser.parse_args(arguments)

@@ -10,9 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rspnet.data.sampling import clip_indices
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
+from rspnet.models.branch import IMAGENET_MEAN, IMAGENET_STD
 
 Frames = NDArray[np.uint8]
 

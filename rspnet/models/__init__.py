@@ -3,16 +3,18 @@
 from rspnet.models.branch import HEADS, Branch
 from rspnet.models.geometry import CellGeometry
 from rspnet.models.heads import EMBEDDING_DIM, LinearHead, MLPHead, global_average_pool
-from rspnet.models.registry import create_encoder, list_encoders
+from rspnet.models.registry import EncoderInfo, create_encoder, encoder_info, list_encoders
 
 __all__ = [
     "EMBEDDING_DIM",
     "HEADS",
     "Branch",
     "CellGeometry",
+    "EncoderInfo",
     "LinearHead",
     "MLPHead",
     "create_encoder",
+    "encoder_info",
     "global_average_pool",
     "list_encoders",
 ]

@@ -1,6 +1,6 @@
 """One branch of RSPNet: an encoder and its two projection heads."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -12,6 +12,9 @@ from rspnet.models.heads import create_head, global_average_pool
 from rspnet.models.registry import create_encoder
 
 HEADS = ("rsp", "avid")
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+Normalisation = Sequence[Sequence[float]]
 
 
 class Branch(nn.Module):
@@ -23,6 +26,9 @@ class Branch(nn.Module):
         head: ``linear`` (paper) or ``mlp``.
         num_frames: Frames of the clips that the model was made for.
         size: Height and width of these clips, in pixels.
+        normalisation: Mean and standard deviation of the channels, ``((r, g, b), (r, g, b))``,
+            that the encoder's weights were made for, where these are not ImageNet's. Clips are
+            given with ImageNet's all the same, and changed over before the encoder.
 
     Attributes:
         arch: The encoder's name.
@@ -33,6 +39,8 @@ class Branch(nn.Module):
     """
 
     heads: tuple[str, str] = HEADS
+    _scale: Tensor
+    _shift: Tensor
 
     def __init__(
         self,
@@ -42,6 +50,7 @@ class Branch(nn.Module):
         head: str = "linear",
         num_frames: int = 16,
         size: int = 112,
+        normalisation: Normalisation | None = None,
     ) -> None:
         super().__init__()
         self.arch = arch
@@ -49,6 +58,14 @@ class Branch(nn.Module):
         self.head_kind = head
         self.num_frames = num_frames
         self.size = size
+        self.normalisation: Normalisation | None = None
+        if normalisation is not None:
+            mean, std = (tuple(float(v) for v in part) for part in normalisation)
+            self.normalisation = (mean, std)
+            change = torch.tensor([IMAGENET_STD, IMAGENET_MEAN, std, mean]).view(4, 3, 1, 1, 1)
+            scale, shift = change[0] / change[2], (change[1] - change[3]) / change[2]
+            self.register_buffer("_scale", scale, persistent=False)
+            self.register_buffer("_shift", shift, persistent=False)
         self.hash = ""
         self.metadata: dict[str, Any] = {}
         self.encoder = create_encoder(arch, **self.encoder_options)
@@ -61,13 +78,28 @@ class Branch(nn.Module):
 
     def spec(self) -> dict[str, Any]:
         """What is needed to build this branch again, as plain JSON values."""
-        return {
+        spec: dict[str, Any] = {
             "arch": self.arch,
             "encoder_options": self.encoder_options,
             "head": self.head_kind,
             "num_frames": self.num_frames,
             "size": self.size,
         }
+        if self.normalisation is not None:
+            spec["normalisation"] = [list(part) for part in self.normalisation]
+        return spec
+
+    @classmethod
+    def from_spec(cls, spec: Mapping[str, Any]) -> "Branch":
+        """A branch with random weights, from what :meth:`spec` gave."""
+        return cls(
+            spec["arch"],
+            spec["encoder_options"],
+            head=spec["head"],
+            num_frames=spec["num_frames"],
+            size=spec["size"],
+            normalisation=spec.get("normalisation"),
+        )
 
     def features(self, clips: Tensor) -> Tensor:
         """Features of the last convolutional layer.
@@ -78,11 +110,13 @@ class Branch(nn.Module):
         Raises:
             ValueError: The clips have another shape.
         """
-        if clips.ndim != 5 or clips.shape[1] != 3:
+        if clips.ndim != 5 or clips.shape[1] != 3 or 0 in clips.shape:
             raise ValueError(
                 "clips have the shape (B, 3, T, H, W), normalised float32 "
                 f"(see rspnet.data.transforms.normalise), got {tuple(clips.shape)}"
             )
+        if self.normalisation is not None:
+            clips = clips * self._scale + self._shift
         return torch.as_tensor(self.encoder(clips))
 
     def head(self, name: str) -> nn.Module:

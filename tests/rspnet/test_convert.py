@@ -1,4 +1,4 @@
-"""The authors' layout and our training checkpoints, read and converted."""
+"""The authors' layout, our training checkpoints and torchvision's weights, read and converted."""
 
 from pathlib import Path
 from typing import Any
@@ -6,10 +6,13 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torchvision.models import video
 
 from rspnet.checkpoint import load_model
 from rspnet.convert import convert, main
-from rspnet.models import Branch
+from rspnet.foreign import TORCHVISION_ARCHS, torchvision_arch
+from rspnet.models import Branch, create_encoder
+from rspnet.models.branch import IMAGENET_MEAN, IMAGENET_STD
 from rspnet.train import main as train
 
 ARCHS = {"c3d": "c3d", "resnet18": "resnet18", "s3dg": "s3dg", "r2plus1d-vcop": "r2plus1d"}
@@ -156,3 +159,91 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert "heads rsp, avid (linear)" in said
     assert main([str(tmp_path / "m.pth.tar"), str(tmp_path / "o.pth")]) == 2
     assert "named *.safetensors" in capsys.readouterr().err
+
+
+def torchvision_features(network: torch.nn.Module, clip: Tensor) -> Tensor:
+    """What torchvision's own network pools, by a hook on its pool."""
+    seen: list[Tensor] = []
+    network.avgpool.register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[0]))
+    with torch.inference_mode():
+        network.eval()(clip)
+    return seen[0]
+
+
+PRESETS = {
+    "r3d_18": ((0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989)),
+    "swin3d_t": (IMAGENET_MEAN, IMAGENET_STD),
+}
+
+
+@pytest.mark.parametrize("name", ["r3d_18", "swin3d_t"])
+def test_torchvision_weights_give_the_features_of_torchvision(name: str, tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    network = getattr(video, name)(num_classes=5)
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm3d):
+            module.running_mean.uniform_(-0.1, 0.1)
+    torch.save(network.state_dict(), tmp_path / "theirs.pth")
+    before = torch.get_rng_state()
+    direct = load_model(tmp_path / "theirs.pth")
+    assert torch.equal(torch.get_rng_state(), before)
+    assert direct.arch == name
+    assert (direct.num_frames, direct.size) == ((32, 224) if name == "swin3d_t" else (16, 112))
+    torch.manual_seed(2)  # the random heads do not depend on it
+    query = convert(tmp_path / "theirs.pth", tmp_path / "ours.safetensors")
+    key = load_model(tmp_path / "ours.safetensors", "key").state_dict()
+    # Clips come with ImageNet's normalisation; torchvision's network gets its own.
+    pixels = torch.rand(1, 3, 8, 64, 64)
+    mean, std = (torch.tensor(part).view(3, 1, 1, 1) for part in PRESETS[name])
+    expected = torchvision_features(network, (pixels - mean) / std)
+    mean, std = (torch.tensor(v).view(3, 1, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD))
+    clip = (pixels - mean) / std
+    for branch in (direct, query):
+        with torch.inference_mode():
+            assert torch.allclose(branch.features(clip), expected, atol=1e-4)
+        assert all(torch.equal(tensor, key[k]) for k, tensor in branch.state_dict().items())
+        assert branch.metadata["source"] == "torchvision"
+        assert branch.metadata["heads"] == "random (torchvision weights have none)"
+        assert ("normalisation" in branch.spec()) == (name == "r3d_18")
+    assert query.metadata["converted_from"] == "theirs.pth"
+
+
+def on_meta(name: str) -> dict[str, Tensor]:
+    with torch.device("meta"):
+        return dict(getattr(video, name)().state_dict())
+
+
+@pytest.mark.parametrize("name", TORCHVISION_ARCHS)
+def test_every_torchvision_network_is_recognised(name: str) -> None:
+    assert torchvision_arch(on_meta(name), Path("m.pth")) == name
+
+
+@pytest.mark.parametrize("name", ["mvit_v1_b", "swin3d_s", "swin3d_b"])
+def test_torchvision_networks_without_an_encoder_are_named(name: str) -> None:
+    with pytest.raises(ValueError, match=rf"{name}.*supported are r3d_18, .*, swin3d_t"):
+        torchvision_arch(on_meta(name), Path("m.pth"))
+
+
+def test_size_of_mvit_is_read_from_its_tables(tmp_path: Path) -> None:
+    encoder = create_encoder("mvit_v2_s", num_frames=4, size=64)
+    state = {f"module.{k}": v for k, v in encoder.state_dict().items()}
+    torch.save(state | {"module.head.1.bias": torch.zeros(400)}, tmp_path / "m.pth")
+    branch = load_model(tmp_path / "m.pth")
+    assert branch.spec()["encoder_options"] == {"num_frames": 4, "size": 64}
+    assert branch.features(torch.zeros(1, 3, 4, 64, 64)).shape == (1, 768, 2, 2, 2)
+    del state["module.blocks.0.attn.rel_pos_t"]
+    torch.save(state, tmp_path / "m.pth")
+    with pytest.raises(ValueError, match="looks like mvit_v2_s"):
+        load_model(tmp_path / "m.pth")
+
+
+def test_torchvision_weights_that_do_not_fit_are_named(tmp_path: Path) -> None:
+    state = create_encoder("mc3_18").state_dict()
+    state["layer9.weight"] = state.pop("layer1.0.conv2.0.weight")
+    torch.save(state, tmp_path / "m.pth")
+    message = r"missing \['encoder.layer1.0.conv2.0.weight'\], unexpected \['encoder.layer9.weight'"
+    with pytest.raises(ValueError, match=message):
+        load_model(tmp_path / "m.pth")
+    torch.save({f"conv{i}": torch.zeros(1) for i in range(10)}, tmp_path / "m.pth")
+    with pytest.raises(ValueError, match=r"nor a state dict of torchvision's .* and 2 more"):
+        load_model(tmp_path / "m.pth")
