@@ -1,4 +1,4 @@
-"""The configuration of pre-training, from YAML files and the command line.
+"""Configurations from YAML files and the command line.
 
 Each part of the configuration stands beside the code that it is for; here they are put together,
 read by jsonargparse, and written with the run.
@@ -13,7 +13,9 @@ from typing import Any, Literal, TypeVar
 
 import yaml
 
+from rspnet.checkpoint import atomic_path
 from rspnet.data.pretrain import DataConfig
+from rspnet.optim import OptimConfig
 from rspnet.pretext.objective import LossConfig
 
 C = TypeVar("C")
@@ -29,71 +31,49 @@ class ModelConfig:
         head: ``linear`` (paper) or ``mlp``.
         centre_heads: Set the bias of new heads from the first batch, so that embeddings start
             spread out and not all at one point.
+        batch_norm: Statistics of each process's own batch (``local``, the paper's, with clips
+            shuffled between processes in the key branch), of all processes (``sync``, on GPUs),
+            or fixed as they are (``frozen``).
     """
 
     arch: str = "resnet18_fine"
     options: dict[str, Any] = field(default_factory=dict)
     head: Literal["linear", "mlp"] = "linear"
     centre_heads: bool = True
+    batch_norm: Literal["local", "sync", "frozen"] = "local"
 
 
 @dataclass(frozen=True, kw_only=True)
-class OptimConfig:
-    """Optimiser and schedule.
-
-    Attributes:
-        name: ``sgd`` (paper) or ``adamw``.
-        lr: Learning rate after the warm-up (paper: 0.1 with SGD, for a batch of 64).
-        weight_decay: Weight decay (paper: 1e-4).
-        momentum: Momentum of SGD.
-        warmup_steps: Steps over which the learning rate rises from 0.
-        final_lr: Share of ``lr`` that the cosine ends at.
-        clip_norm: Largest norm of the gradient; 0 for no limit.
-    """
-
-    name: Literal["sgd", "adamw"] = "adamw"
-    lr: float = 1e-3
-    weight_decay: float = 0.05
-    momentum: float = 0.9
-    warmup_steps: int = 100
-    final_lr: float = 1e-3
-    clip_norm: float = 5.0
-
-    def __post_init__(self) -> None:
-        if self.lr <= 0:
-            raise ValueError(f"lr is positive, got {self.lr}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainConfig:
-    """Pre-training with RSP and A-VID.
+class RunConfig:
+    """Settings that every run has.
 
     Attributes:
         out: The run's folder.
-        max_steps: Optimiser steps.
-        batch_size: Samples in a batch; each is three clips of one video.
         seed: Fixes weights, order of samples, frames and augmentation.
-        init_from: Model file to start from (both branches), in place of random weights.
+        batch_size: Samples in a step, of all processes and micro-batches together.
+        accumulate: Micro-batches that a step's samples are split into, to save memory.
         resume: ``auto`` goes on from the newest checkpoint in ``out`` if there is one; ``never``
             starts anew and refuses a folder that holds a run; else the path of a checkpoint.
         checkpoint_every_steps: Steps between checkpoints; 0 for none but by time and at the end.
         checkpoint_every_minutes: Minutes between checkpoints; 0 for none.
         keep_checkpoints: How many of the newest checkpoints are kept.
         log_every_steps: Steps between rows of ``metrics.csv``.
-        num_workers: Loader processes.
+        num_workers: Loader processes, for each process of the run.
         device: ``auto``, ``cpu``, ``cuda``, ...
         threads: Threads of the CPU's arithmetic; 0 for PyTorch's own choice.
-        data: Videos and clips.
-        model: The network.
-        loss: Losses, queue and momentum.
-        optim: Optimiser and schedule.
+        precision: ``fp32``, or autocast to ``bf16`` or ``fp16`` (with scaled gradients).
+        channels_last: Keep channels last in memory, which convolutions run fastest with.
+        compile: Compile the network with ``torch.compile``.
+        wandb: Also log to Weights & Biases, to this project. It has to be installed.
+        observer: Something that looks on, as ``module:Class``; made from the run's folder and the
+            configuration, and called after every step with the step, the network and whether it
+            is the last. ``analysis.track:MapTracker`` draws maps of fixed clips as they grow.
     """
 
-    out: str = "runs/pretrain"
-    max_steps: int = 2000
-    batch_size: int = 32
+    out: str = "runs/run"
     seed: int = 0
-    init_from: str | None = None
+    batch_size: int = 32
+    accumulate: int = 1
     resume: str = "auto"
     checkpoint_every_steps: int = 0
     checkpoint_every_minutes: float = 10.0
@@ -102,17 +82,55 @@ class TrainConfig:
     num_workers: int = 2
     device: str = "auto"
     threads: int = 0
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    channels_last: bool = True
+    compile: bool = False
+    wandb: str | None = None
+    observer: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "accumulate", "log_every_steps", "keep_checkpoints"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is at least 1, got {getattr(self, name)}")
+        if self.num_workers < 0:
+            raise ValueError(f"num_workers is not negative, got {self.num_workers}")
+        if self.batch_size % self.accumulate:
+            raise ValueError(
+                f"batch_size is a multiple of accumulate, got {self.batch_size} and "
+                f"{self.accumulate}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig(RunConfig):
+    """Pre-training with RSP and A-VID.
+
+    Attributes:
+        out: The run's folder.
+        max_steps: Optimiser steps.
+        epochs: Train until every video was seen so often, whatever ``max_steps`` says.
+        init_from: Model file to start from (both branches), in place of random weights.
+        data: Videos and clips.
+        model: The network.
+        loss: Losses, queue and momentum.
+        optim: Optimiser and schedule.
+    """
+
+    out: str = "runs/pretrain"
+    max_steps: int = 2000
+    epochs: float | None = None
+    init_from: str | None = None
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
 
     def __post_init__(self) -> None:
-        for name in ("max_steps", "batch_size", "log_every_steps", "keep_checkpoints"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is at least 1, got {getattr(self, name)}")
-        if self.num_workers < 0:
-            raise ValueError(f"num_workers is not negative, got {self.num_workers}")
+        super().__post_init__()
+        if self.max_steps < 1:
+            raise ValueError(f"max_steps is at least 1, got {self.max_steps}")
+        if self.epochs is not None and self.epochs <= 0:
+            raise ValueError(f"epochs is positive, got {self.epochs}")
 
 
 def known_keys(config: Any, prefix: str = "") -> list[str]:
@@ -230,4 +248,5 @@ def to_plain(config: Any) -> dict[str, Any]:
 
 def save_config(config: Any, path: Path) -> None:
     """Write a configuration so that ``--config`` reads it back."""
-    path.write_text(yaml.safe_dump(to_plain(config), sort_keys=False))
+    with atomic_path(path) as temporary:
+        temporary.write_text(yaml.safe_dump(to_plain(config), sort_keys=False))

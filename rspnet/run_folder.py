@@ -11,16 +11,19 @@
 """
 
 import csv
+import hashlib
 import os
 import signal
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import torch
+from tqdm import tqdm
 
 from rspnet.checkpoint import atomic_path
 
@@ -31,10 +34,16 @@ class MetricsLog:
     Args:
         folder: The run's folder.
         columns: Names of the values in a row, after ``step``.
-        first_step: Rows at or after this step are removed from an earlier file.
+        first_step: Rows after this step are removed from an earlier file.
+        wandb: Also log to this project of Weights & Biases.
+
+    Raises:
+        ValueError: Weights & Biases is asked for and not installed.
     """
 
-    def __init__(self, folder: Path, columns: Sequence[str], first_step: int) -> None:
+    def __init__(
+        self, folder: Path, columns: Sequence[str], first_step: int, wandb: str | None = None
+    ) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
         self.columns = ["step", *columns]
@@ -43,11 +52,15 @@ class MetricsLog:
         if first_step and path.is_file():
             with path.open(newline="") as file:
                 kept = [row for row in csv.DictReader(file) if int(row["step"]) <= first_step]
-        self._file = path.open("w", newline="")
+        # Written beside and renamed: a run killed here keeps the rows it had.
+        with atomic_path(path) as temporary, temporary.open("w", newline="") as file:
+            writer = csv.DictWriter(file, self.columns, restval="", extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows(kept)
+        self._file = path.open("a", newline="")
         self._csv = csv.DictWriter(self._file, self.columns, restval="", extrasaction="ignore")
-        self._csv.writeheader()
-        self._csv.writerows(kept)
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=first_step or None)
+        self._wandb = _start_wandb(wandb, folder) if wandb else None
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Write one row."""
@@ -55,11 +68,26 @@ class MetricsLog:
         self._file.flush()
         for name, value in values.items():
             self._board.add_scalar(name, value, step)
+        if self._wandb is not None:
+            self._wandb.log(dict(values), step=step)
 
     def close(self) -> None:
-        """Close both files."""
+        """Close all of them."""
         self._file.close()
         self._board.close()
+        if self._wandb is not None:
+            self._wandb.finish()
+
+
+def _start_wandb(project: str, folder: Path) -> Any:
+    try:
+        wandb = import_module("wandb")
+    except ImportError as error:
+        raise ValueError(
+            "wandb is given, but Weights & Biases is not installed: pip install wandb"
+        ) from error
+    name = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]
+    return wandb.init(project=project, dir=str(folder), id=name, resume="allow", name=folder.name)
 
 
 class Checkpoints:
@@ -78,9 +106,18 @@ class Checkpoints:
         """Checkpoints, the newest first."""
         return sorted(self.folder.glob("step_*.pt"), reverse=True)
 
+    def path(self, step: int) -> Path:
+        """The file of the state after ``step`` steps."""
+        return self.folder / f"step_{step:08d}.pt"
+
+    def clean(self) -> None:
+        """Remove what a run that was killed while it wrote left half-written."""
+        for half in self.folder.glob(".step_*.pt"):
+            half.unlink(missing_ok=True)
+
     def save(self, step: int, state: Mapping[str, Any]) -> Path:
         """Write the state after ``step`` steps and remove what is older than the newest few."""
-        path = self.folder / f"step_{step:08d}.pt"
+        path = self.path(step)
         with atomic_path(path) as temporary:
             torch.save(dict(state), temporary)
         for old in self.paths()[self.keep :]:
@@ -88,12 +125,12 @@ class Checkpoints:
         return path
 
     def load_newest(self) -> tuple[Path, dict[str, Any]] | None:
-        """The newest checkpoint that can be read, or None. A damaged one is passed over."""
+        """The newest checkpoint that can be read, or None. A damaged one is named, passed over."""
         for path in self.paths():
             try:
                 return path, load_checkpoint(path)
-            except ValueError:
-                continue
+            except ValueError as error:
+                tqdm.write(f"Passed over: {error}")
         return None
 
 

@@ -1,17 +1,15 @@
 """Pre-training: ``python -m rspnet.train``.
 
 With no arguments a small model is trained on generated videos. ``--data.root DIR`` trains on a
-folder of videos, ``--config FILE.yaml`` reads settings, and every setting can be given on the
-command line (``--help`` lists them).
+folder of videos, ``--config FILE.yaml`` reads settings (the paper's are in
+``rspnet/configs/pretrain``), and every setting can be given on the command line (``--help`` lists
+them). ``torchrun --nproc-per-node N -m rspnet.train ...`` trains with N processes.
 """
 
 import math
-import signal
 import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,21 +17,18 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from rspnet.checkpoint import load_model, save_model
-from rspnet.config import OptimConfig, TrainConfig, parse_config, save_config, to_plain
+from rspnet.config import TrainConfig, parse_config, to_plain
+from rspnet.data.manifest import known_files
 from rspnet.data.pretrain import Batch, PretrainDataset, SampleStream, collate
 from rspnet.data.sources import FrameCache, Scan, default_cache_folder, expand_roots, scan_files
 from rspnet.data.transforms import normalise
+from rspnet.engine import Engine, Scalars, check_unreadable, run_main, start_worker
 from rspnet.models import Branch
-from rspnet.pretext.network import TwoBranch
+from rspnet.optim import create_optimiser, lr_factor
+from rspnet.pretext.network import Embeddings, TwoBranch
 from rspnet.pretext.objective import pretext_losses
-from rspnet.run_folder import (
-    Checkpoints,
-    Due,
-    MetricsLog,
-    load_checkpoint,
-    stop_on_signal,
-    write_left_out,
-)
+from rspnet.processes import BatchShuffle, Processes
+from rspnet.run_folder import write_left_out
 
 COLUMNS = (
     "loss",
@@ -46,12 +41,9 @@ COLUMNS = (
     "avid_weight",
     "lr",
     "clips_per_second",
+    "memory_gib",
 )
-EXIT_STOPPED = 143  # 128 + SIGTERM: stopped by a signal with its state saved
-
-
-class StoppedError(Exception):
-    """The run was asked to stop and has saved its state."""
+COLLAPSED = 0.01  # spread of the embeddings below which they are all but one point
 
 
 def find_videos(config: TrainConfig) -> Scan:
@@ -70,54 +62,56 @@ def find_videos(config: TrainConfig) -> Scan:
     else:
         paths = expand_roots([data.root] if isinstance(data.root, str) else data.root)
     if data.cache_short_side is None:
-        return scan_files(paths, data.min_frames, config.num_workers)
+        known = known_files(
+            paths, [data.manifest] if data.manifest else expand_manifests(data.root)
+        )
+        return scan_files(paths, data.frames_needed, config.num_workers, known)
     cache = FrameCache(folder / "frames", data.cache_short_side)
-    return cache.scan(paths, data.min_frames, config.num_workers)
+    return cache.scan(paths, data.frames_needed, config.num_workers)
 
 
-def check_videos(scan: Scan, folder: Path, max_unreadable: float, min_frames: int) -> None:
+def expand_manifests(root: str | list[str] | None) -> list[str]:
+    """The ``manifest.parquet`` of those roots that have one."""
+    roots = [root] if isinstance(root, str) else root or []
+    return [str(p) for r in roots if (p := Path(r) / "manifest.parquet").is_file()]
+
+
+def shared_scan(config: TrainConfig, processes: Processes) -> Scan:
+    """:func:`find_videos` in rank 0 for all ranks.
+
+    Raises:
+        ValueError: As there, in all ranks.
+    """
+    found: Scan | str | None = None
+    if processes.first:
+        try:
+            found = find_videos(config)
+        except ValueError as error:
+            found = str(error)
+    found = processes.from_first(found)
+    if not isinstance(found, Scan):
+        raise ValueError(found)
+    return found
+
+
+def check_videos(scan: Scan, folder: Path, max_unreadable: float) -> None:
     """List what is left out in the run's folder, and refuse a data set that is too bad.
 
     Raises:
         ValueError: Too many videos are unreadable, or none is usable.
     """
-    write_left_out(folder, "unreadable.csv", scan.unreadable)
     write_left_out(folder, "too_short.csv", scan.too_short)
     total = len(scan.usable) + len(scan.unreadable) + len(scan.too_short)
-    if len(scan.unreadable) > max_unreadable * total:
-        path, reason = scan.unreadable[0]
-        raise ValueError(
-            f"{len(scan.unreadable)} of {total} videos can't be read, more than the "
-            f"{max_unreadable:.0%} that data.max_unreadable allows. The first: {path}: {reason}. "
-            f"All are listed in {folder / 'unreadable.csv'}"
-        )
+    check_unreadable(dict(scan.unreadable), total, max_unreadable, folder)
     if not scan.usable:
+        reason = f": {scan.too_short[0][1]}" if scan.too_short else ""
         raise ValueError(
-            f"none of {total} videos has the {min_frames} frames that a clip at the fastest speed "
-            "needs; use shorter clips (data.num_frames) or longer videos"
+            f"none of {total} videos is long enough for a clip at the fastest speed{reason}; use "
+            "shorter clips (data.num_frames) or longer videos"
         )
     for name, rows in (("unreadable", scan.unreadable), ("too short", scan.too_short)):
         if rows:
             tqdm.write(f"{len(rows)} of {total} videos are {name} and left out: see {folder}")
-
-
-def create_optimiser(network: TwoBranch, config: OptimConfig) -> torch.optim.Optimizer:
-    """SGD or AdamW over the query branch."""
-    parameters = [p for p in network.query.parameters() if p.requires_grad]
-    if config.name == "sgd":
-        return torch.optim.SGD(
-            parameters, config.lr, momentum=config.momentum, weight_decay=config.weight_decay
-        )
-    return torch.optim.AdamW(parameters, config.lr, weight_decay=config.weight_decay)
-
-
-def lr_factor(step: int, max_steps: int, config: OptimConfig) -> float:
-    """Share of the learning rate at a step: linear warm-up, then a cosine to ``final_lr``."""
-    if step < config.warmup_steps:
-        return (step + 1) / config.warmup_steps
-    progress = (step - config.warmup_steps) / max(1, max_steps - config.warmup_steps)
-    cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
-    return config.final_lr + (1 - config.final_lr) * cosine
 
 
 def create_network(config: TrainConfig) -> TwoBranch:
@@ -148,7 +142,7 @@ def create_network(config: TrainConfig) -> TwoBranch:
     return network
 
 
-class Trainer:
+class Trainer(Engine[Batch]):
     """One run of pre-training.
 
     Args:
@@ -158,163 +152,122 @@ class Trainer:
         ValueError: The run's folder, the videos or the settings do not serve.
     """
 
+    network: TwoBranch
+    clips_per_sample = 3
+    fixed = (*Engine.fixed, "model")
+
     def __init__(self, config: TrainConfig) -> None:
         self.config = config
-        self.folder = Path(config.out)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.checkpoints = Checkpoints(self.folder / "checkpoints", config.keep_checkpoints)
-        resumed = self._find_checkpoint()
-        cuda = torch.cuda.is_available()
-        self.device = torch.device(
-            ("cuda" if cuda else "cpu") if config.device == "auto" else config.device
-        )
-        if config.threads:
-            torch.set_num_threads(config.threads)
-        torch.manual_seed(config.seed)
-        scan = find_videos(config)
-        check_videos(scan, self.folder, config.data.max_unreadable, config.data.min_frames)
-        self.scan = scan
+        super().__init__(config, COLUMNS, "Pre-training")
+
+    def build(self) -> None:
+        """Find the videos, make the two-branch network and its optimiser."""
+        c = self.config
+        self.scan = shared_scan(c, self.processes)
+        scan = self.scan
         self.num_videos = len(scan.usable) + len(scan.unreadable) + len(scan.too_short)
-        save_config(config, self.folder / "config.yaml")
-        self.network = create_network(config).to(self.device)
-        self.network = self.network.to(memory_format=torch.channels_last_3d)
-        self.optimiser = create_optimiser(self.network, config.optim)
-        self.step = 0
-        self.unreadable: dict[Path, str] = dict(scan.unreadable)
-        if resumed:
-            self._restore(*resumed)
+        self.unreadable: dict[Path, str] = dict(self.scan.unreadable)
+        if self.processes.first:
+            check_videos(self.scan, self.folder, c.data.max_unreadable)
+        elif not self.scan.usable:
+            raise ValueError("no usable videos; see what rank 0 says")
+        self.steps_per_epoch = len(self.scan.usable) / c.batch_size
+        self.max_steps = c.max_steps
+        if c.epochs is not None:
+            self.max_steps = math.ceil(c.epochs * self.steps_per_epoch)
+        self.network = create_network(c).to(self.device)
+        if c.channels_last:
+            self.network = self.network.to(memory_format=torch.channels_last_3d)
+        set_batch_norm(self.network, c.model.batch_norm, self.device)
+        self.optimiser = create_optimiser(self.network.query.parameters(), c.optim, c.batch_size)
+        late = c.loss.avid_start > 0 or min(c.loss.avid_weight, c.loss.rsp_weight) == 0
+        self.query = self.distribute(self.network.query, some_unused=late)
+        if c.compile:
+            self.network.key.compile()
 
-    def _find_checkpoint(self) -> tuple[Path, dict[str, Any]] | None:
-        resume = self.config.resume
-        if resume not in ("auto", "never"):
-            return Path(resume), load_checkpoint(Path(resume))
-        if resume == "never":
-            if self.checkpoints.paths():
-                raise ValueError(
-                    f"{self.folder} holds a run already: choose another --out, "
-                    "or --resume auto to go on with it"
-                )
-            return None
-        return self.checkpoints.load_newest()
-
-    def _restore(self, path: Path, state: dict[str, Any]) -> None:
-        now = to_plain(self.config)
-        for part in ("model", "batch_size", "seed"):
-            if state["config"][part] != now[part]:
-                raise ValueError(
-                    f"{path} was written with {part} = {state['config'][part]}, now it is "
-                    f"{now[part]}: give the same, or another --out"
-                )
-        try:
-            self.network.load_state_dict(state["network"])
-        except RuntimeError as error:
-            raise ValueError(f"{path} does not fit this configuration: {error}") from error
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.step = int(state["step"])
-        tqdm.write(f"Going on from {path} at step {self.step}")
-
-    def save_checkpoint(self) -> Path:
-        """Write all that is needed to go on from here."""
-        state = {
-            "step": self.step,
-            "config": to_plain(self.config),
-            "network": self.network.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-        }
-        return self.checkpoints.save(self.step, state)
-
-    def _batches(self) -> Iterator[Batch]:
+    def batches(self) -> Iterator[Batch]:
+        """Micro-batches of this process, from ``self.step`` on."""
         c = self.config
         dataset = PretrainDataset(self.scan.usable, c.data, c.seed)
-        stream = SampleStream(len(dataset), c.batch_size, c.seed, self.step, c.max_steps)
+        stream = SampleStream(
+            len(dataset),
+            c.batch_size,
+            c.seed,
+            self.step,
+            self.max_steps,
+            accumulate=c.accumulate,
+            rank=self.processes.rank,
+            num_processes=self.processes.size,
+        )
         loader: DataLoader[Batch] = DataLoader(
             dataset,  # type: ignore[arg-type]
             batch_sampler=stream,
             num_workers=c.num_workers,
             collate_fn=collate,
-            worker_init_fn=_start_worker,
+            worker_init_fn=start_worker,
             prefetch_factor=4 if c.num_workers else None,
+            pin_memory=self.device.type == "cuda",
+            # Not the process's own generator: a run that goes on makes one loader more.
+            generator=torch.Generator().manual_seed(c.seed),
         )
         return iter(loader)
 
-    def train_step(self, batch: Batch) -> dict[str, float | Tensor]:
+    def _embed(self, batch: Batch, number: int) -> Embeddings:
+        query, same, other = (
+            clips.to(self.device, non_blocking=True)
+            for clips in (batch.query, batch.same_speed, batch.other_speed)
+        )
+        shuffle = BatchShuffle(self.processes, (self.config.seed, 3, self.step, number))
+        keys = normalise(shuffle(torch.cat([same, other])))
+        with self.autocast():
+            query_embeddings = self.query(normalise(query))
+            key_embeddings = self.network.embed_keys(keys)
+        own = {name: shuffle.undo(z) for name, z in key_embeddings.items()}
+        return Embeddings.of(query_embeddings, own)
+
+    def train_step(self, micro_batches: Sequence[Batch]) -> Scalars:
         """One optimiser step. Returns what to log, the losses as tensors."""
-        c = self.config
-        factor = lr_factor(self.step, c.max_steps, c.optim)
-        for group in self.optimiser.param_groups:
-            group["lr"] = c.optim.lr * factor
-        clips = (batch.query, batch.same_speed, batch.other_speed)
-        query, same, other = (normalise(clip.to(self.device)) for clip in clips)
-        video = batch.video.to(self.device)
+        c, share = self.config, len(micro_batches)
         self.network.train()
+        if c.model.batch_norm == "frozen":
+            freeze_batch_norm(self.network)
         if self.step == 0 and c.model.centre_heads and c.init_from is None:
-            self.network.centre_heads(torch.cat([query, other]))
-        embeddings = self.network(query, same, other)
-        losses = pretext_losses(self.network, embeddings, video, c.loss, self.step)
-        self.optimiser.zero_grad(set_to_none=True)
-        losses.total.backward()  # type: ignore[no-untyped-call]
-        if c.optim.clip_norm > 0:
-            nn.utils.clip_grad_norm_(self.network.query.parameters(), c.optim.clip_norm)
-        self.optimiser.step()
+            first = torch.cat([micro_batches[0].query, micro_batches[0].other_speed])
+            self.network.centre_heads(normalise(first.to(self.device)), self.processes.mean)
+        keys: list[tuple[Tensor, Tensor]] = []
+        rows: list[Scalars] = []
+        for number, batch in enumerate(micro_batches):
+            with self.synced(self.query, last=number == share - 1):
+                embeddings = self._embed(batch, number)
+                video = batch.video.to(self.device)
+                losses = pretext_losses(self.network, embeddings, video, c.loss, self.step)
+                self.scaler.scale(losses.total / share).backward()  # type: ignore[no-untyped-call]
+            newest = embeddings.other_speed["avid"]
+            keys.append((self.processes.gather(newest), self.processes.gather(video)))
+            rows.append(losses.scalars)
+        factor = lr_factor(self.step, self.max_steps, c.optim, self.steps_per_epoch)
+        lr = c.optim.base_lr(c.batch_size) * factor
+        self.optimise(c.optim.clip_norm, lr)
         self.network.update_key(c.loss.momentum)
-        self.network.enqueue(embeddings.other_speed["avid"], video)
+        for embedding, video in keys:
+            self.network.enqueue(embedding, video)
         self.step += 1
-        return losses.scalars | {"lr": c.optim.lr * factor}
+        means: Scalars = {name: sum(row[name] for row in rows) / share for name in rows[0]}
+        return means | {"lr": lr}
 
-    def _note_failures(self, batch: Batch) -> None:
-        for index, reason in batch.failures:
-            self.unreadable[self.scan.usable[index].path] = reason
-        if batch.failures:
-            write_left_out(self.folder, "unreadable.csv", self.unreadable.items())
-        if len(self.unreadable) > self.config.data.max_unreadable * self.num_videos:
-            raise ValueError(
-                f"{len(self.unreadable)} of {self.num_videos} videos can't be read, more than "
-                f"data.max_unreadable allows; see {self.folder / 'unreadable.csv'}"
-            )
+    def failures(self, batch: Batch) -> Sequence[tuple[Path, str]]:
+        """Videos of a batch that could not be read."""
+        return [(self.scan.usable[index].path, reason) for index, reason in batch.failures]
 
-    def run(self) -> Path:
-        """Train to ``max_steps`` and write ``model.safetensors``.
+    def note_failures(self, rows: Sequence[tuple[Path, str]]) -> None:
+        """List them; too many stop the run."""
+        if not rows:
+            return
+        self.unreadable.update(rows)
+        most = self.config.data.max_unreadable
+        check_unreadable(self.unreadable, self.num_videos, most, self.folder)
 
-        Raises:
-            StoppedError: A signal asked for it; the state is saved.
-            ValueError: Too many videos turned out unreadable, or the loss is not finite.
-        """
-        c = self.config
-        log = MetricsLog(self.folder, COLUMNS, self.step)
-        due = Due(c.checkpoint_every_steps, c.checkpoint_every_minutes)
-        bar = tqdm(total=c.max_steps, initial=self.step, desc="Pre-training", unit="step")
-        window: list[dict[str, float | Tensor]] = []
-        started = time.monotonic()
-        with stop_on_signal() as stop, bar:
-            for batch in self._batches():
-                self._note_failures(batch)
-                window.append(self.train_step(batch))
-                bar.update()
-                if self.step % c.log_every_steps == 0 or self.step == c.max_steps:
-                    means = _means(window)
-                    elapsed = time.monotonic() - started
-                    means["clips_per_second"] = 3 * c.batch_size * len(window) / elapsed
-                    log.write(self.step, means)
-                    bar.set_postfix_str(_summary(means))
-                    if not math.isfinite(means["loss"]):
-                        raise ValueError(
-                            f"the loss is {means['loss']} at step {self.step}: lower optim.lr or "
-                            "set optim.clip_norm; the last checkpoint is good"
-                        )
-                    window, started = [], time.monotonic()
-                if due(self.step) and self.step < c.max_steps:
-                    self.save_checkpoint()
-                if stop.signal is not None and self.step < c.max_steps:
-                    path = self.save_checkpoint()
-                    log.close()
-                    raise StoppedError(
-                        f"stopped at step {self.step}; the same command goes on ({path})"
-                    )
-        log.close()
-        self.save_checkpoint()
-        return self.save_result()
-
-    def save_result(self) -> Path:
+    def finish(self) -> Path:
         """Write both branches as ``model.safetensors``."""
         metadata = {
             "steps": self.step,
@@ -328,29 +281,36 @@ class Trainer:
             metadata=metadata,
         )
 
-
-def _start_worker(_worker: int) -> None:
-    import cv2
-
-    # A signal to the whole process group is for the trainer, which still needs its workers to
-    # finish the step. They end with it.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
-
-
-def _means(window: list[dict[str, float | Tensor]]) -> dict[str, float]:
-    names = window[0].keys()
-    return {name: sum(float(row[name]) for row in window) / len(window) for name in names}
+    def summary(self, means: dict[str, float]) -> str:
+        """Both losses, how often both tasks are solved, and speed."""
+        collapsed = min(means["rsp_spread"], means["avid_spread"]) < COLLAPSED
+        return (
+            f"RSP {means['rsp_loss']:.3f} (order {means['rsp_accuracy']:.2f})  "
+            f"A-VID {means['avid_loss']:.2f} (top-1 {means['avid_top1']:.2f})  "
+            f"{means['clips_per_second']:.0f} clips/s"
+            + ("  EMBEDDINGS COLLAPSED TO A POINT" if collapsed else "")
+        )
 
 
-def _summary(means: dict[str, float]) -> str:
-    return (
-        f"RSP {means['rsp_loss']:.3f} (order {means['rsp_accuracy']:.2f})  "
-        f"A-VID {means['avid_loss']:.2f} (top-1 {means['avid_top1']:.2f})  "
-        f"{means['clips_per_second']:.0f} clips/s"
-    )
+def freeze_batch_norm(network: nn.Module) -> None:
+    """Let all BatchNorms use and keep the statistics that they have."""
+    for module in network.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.eval()
+
+
+def set_batch_norm(network: TwoBranch, kind: str, device: torch.device) -> None:
+    """Share the statistics of BatchNorm between processes if ``kind`` is ``sync``.
+
+    Raises:
+        ValueError: PyTorch can't do so on this device.
+    """
+    if kind != "sync":
+        return
+    if device.type != "cuda":
+        raise ValueError("model.batch_norm 'sync' needs GPUs: take 'local' or 'frozen'")
+    convert = nn.SyncBatchNorm.convert_sync_batchnorm
+    network.query, network.key = convert(network.query), convert(network.key)  # type: ignore[no-untyped-call]
 
 
 def train(config: TrainConfig) -> Path:
@@ -365,21 +325,17 @@ def train(config: TrainConfig) -> Path:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line. Returns the exit status."""
-    try:
+
+    def run() -> Path:
         config = parse_config(
             TrainConfig,
             arguments,
             prog="python -m rspnet.train",
             description="Pre-train RSPNet. With no arguments: a small model on generated videos.",
         )
-        print(f"Model: {train(config)}")
-    except StoppedError as note:
-        print(note, file=sys.stderr)
-        return EXIT_STOPPED
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+        return train(config)
+
+    return run_main(run, "Model")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from rspnet.data.augment import AugmentConfig, augment_clip
-from rspnet.data.sampling import ClipSpec, clip_span, sample_triplet
+from rspnet.data.sampling import ClipSpec, clip_span, pace_of, sample_triplet
 from rspnet.data.sources import Source
 
 
@@ -26,8 +26,13 @@ class DataConfig:
         root: Folders of videos, single videos, or .txt lists of paths. Nothing: generated videos.
         num_generated: Generated videos, when there is no ``root``.
         generated_seed: Their seed.
+        manifest: What ``python -m rspnet.data.manifest`` wrote: files in it need not be opened to
+            count their frames. Nothing: ``manifest.parquet`` in a root, if there is one.
         num_frames: Frames in a clip.
         size: Height and width of a clip in pixels.
+        fps: Frames per second of a clip at 1x, taken as the nearest of the video's frames.
+            Nothing: every file's own (paper).
+        stride: Take every ``stride``-th frame, at either speed.
         speeds: The two playback speeds; s takes every s-th frame.
         cache_short_side: Decode every video once, to frames of this short side in pixels, into a
             memory-mapped file. Nothing: decode the frames of each clip when they are needed.
@@ -44,8 +49,11 @@ class DataConfig:
     root: str | list[str] | None = None
     num_generated: int = 400
     generated_seed: int = 0
+    manifest: str | None = None
     num_frames: int = 16
     size: int = 112
+    fps: float | None = None
+    stride: int = 1
     speeds: tuple[int, int] = (1, 2)
     cache_short_side: int | None = None
     cache_folder: str | None = None
@@ -57,19 +65,20 @@ class DataConfig:
     def __post_init__(self) -> None:
         if len(self.speeds) != 2 or min(self.speeds) < 1 or self.speeds[0] == self.speeds[1]:
             raise ValueError(f"speeds are two different positive integers, got {self.speeds}")
-        if self.num_frames < 1 or self.size < 1:
+        if min(self.num_frames, self.size, self.stride) < 1 or (self.fps or 1.0) <= 0:
             raise ValueError(
-                "num_frames and size are positive, "
-                f"got num_frames={self.num_frames}, size={self.size}"
+                "num_frames, size, stride and fps are positive, got "
+                f"num_frames={self.num_frames}, size={self.size}, stride={self.stride}, "
+                f"fps={self.fps}"
             )
         for name in ("max_unreadable", "shared_crops", "shared_colours"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is between 0 and 1, got {getattr(self, name)}")
 
-    @property
-    def min_frames(self) -> int:
-        """Frames that a video needs, for a clip at the fastest speed."""
-        return clip_span(self.num_frames, max(self.speeds))
+    def frames_needed(self, video_fps: float) -> int:
+        """Frames that a video of this rate needs, for a clip at the fastest speed."""
+        pace = pace_of(video_fps, self.fps, self.stride)
+        return clip_span(self.num_frames, max(self.speeds), pace)
 
 
 @dataclass(frozen=True)
@@ -95,30 +104,51 @@ class SampleStream(Sampler[list[SampleKey]]):
 
     Args:
         num_videos: Videos in the data set.
-        batch_size: Samples in a batch.
+        batch_size: Samples in a step, of all processes together.
         seed: Fixes the order.
         first_step: Step to begin at.
         num_steps: Step to end before.
+        accumulate: Micro-batches that a step is given in.
+        rank: Number of this process. Each takes its own part of every micro-batch, and the parts
+            in the order of the ranks are what a process alone would have.
+        num_processes: Processes of the run.
 
     Raises:
-        ValueError: A number is not positive.
+        ValueError: A number is not positive, or ``batch_size`` can't be split evenly.
     """
 
     def __init__(
-        self, num_videos: int, batch_size: int, seed: int, first_step: int, num_steps: int
+        self,
+        num_videos: int,
+        batch_size: int,
+        seed: int,
+        first_step: int,
+        num_steps: int,
+        *,
+        accumulate: int = 1,
+        rank: int = 0,
+        num_processes: int = 1,
     ) -> None:
         if num_videos < 1 or batch_size < 1:
             raise ValueError(
                 f"num_videos and batch_size are positive, got {num_videos} and {batch_size}"
+            )
+        if batch_size % (accumulate * num_processes):
+            raise ValueError(
+                f"batch_size is a multiple of accumulate x processes, got {batch_size} for "
+                f"{accumulate} x {num_processes}"
             )
         self.num_videos = num_videos
         self.batch_size = batch_size
         self.seed = seed
         self.first_step = first_step
         self.num_steps = num_steps
+        self.accumulate = accumulate
+        self.rank = rank
+        self.num_processes = num_processes
 
     def __len__(self) -> int:
-        return max(0, self.num_steps - self.first_step)
+        return self.accumulate * max(0, self.num_steps - self.first_step)
 
     def _order(self, epoch: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
         rng = np.random.default_rng([self.seed, 1, epoch])
@@ -126,6 +156,8 @@ class SampleStream(Sampler[list[SampleKey]]):
 
     def __iter__(self) -> Iterator[list[SampleKey]]:
         epoch, order = -1, np.empty(0, np.int64)
+        part = self.batch_size // self.accumulate
+        mine = part // self.num_processes
         for step in range(self.first_step, self.num_steps):
             keys = []
             for i in range(self.batch_size):
@@ -135,7 +167,8 @@ class SampleStream(Sampler[list[SampleKey]]):
                     order = self._order(epoch)
                 video = int(order[position % self.num_videos])
                 keys.append(SampleKey(position, video, (i + step * self.batch_size) % 2))
-            yield keys
+            for first in range(self.rank * mine, self.batch_size, part):
+                yield keys[first : first + mine]
 
 
 @dataclass(frozen=True)
@@ -177,7 +210,7 @@ class PretrainDataset(Dataset[Sample]):
     the sample.
 
     Args:
-        videos: Where frames come from; each at least ``config.min_frames`` long.
+        videos: Where frames come from; each at least ``config.frames_needed`` long.
         config: Clips, speeds, augmentation.
         seed: Fixes frames and augmentation.
     """
@@ -206,7 +239,8 @@ class PretrainDataset(Dataset[Sample]):
         source, config = self.videos[video], self.config
         rng = np.random.default_rng([self.seed, 2, key.position])
         speed, other = config.speeds[key.speed], config.speeds[1 - key.speed]
-        triplet = sample_triplet(source.num_frames, config.num_frames, speed, other, rng)
+        pace = pace_of(source.fps, config.fps, config.stride)
+        triplet = sample_triplet(source.num_frames, config.num_frames, speed, other, rng, pace)
         specs = (triplet.query, triplet.same_speed, triplet.other_speed)
         frames = self._frames(source, specs)
         crops, colours = rng.integers(2**63, size=(2, 3))

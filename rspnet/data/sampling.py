@@ -1,5 +1,6 @@
 """Which frames a clip takes: start, number of frames, playback speed."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,25 +14,52 @@ class ClipSpec:
         start: Index of its first frame.
         num_frames: Frames in the clip.
         speed: Playback speed; every ``speed``-th frame is taken.
+        pace: Frames of the video from one frame of the clip to the next at speed 1, see
+            :func:`pace_of`.
     """
 
     start: int
     num_frames: int
     speed: int
+    pace: float = 1.0
 
     @property
     def indices(self) -> list[int]:
         """Frame indices into the video."""
-        return clip_indices(self.start, self.num_frames, self.speed)
+        return clip_indices(self.start, self.num_frames, self.speed, pace=self.pace)
 
 
-def clip_span(num_frames: int, speed: int) -> int:
+def pace_of(video_fps: float, fps: float | None, stride: int = 1) -> float:
+    """Frames of the video from one frame of a clip to the next, at playback speed 1.
+
+    Args:
+        video_fps: The video's frames per second.
+        fps: Frames per second that clips are to have; nothing follows the video's own.
+        stride: Take every ``stride``-th frame of that.
+
+    Raises:
+        ValueError: A rate or the stride is not positive.
+    """
+    if fps is None:
+        return float(stride)
+    if fps <= 0 or video_fps <= 0 or stride < 1:
+        raise ValueError(
+            f"rates and strides are positive, got {video_fps} and {fps} fps, stride {stride}"
+        )
+    return stride * video_fps / fps
+
+
+def clip_span(num_frames: int, speed: int, pace: float = 1.0) -> int:
     """Frames of the video that a clip reaches over, first and last included."""
-    return (num_frames - 1) * speed + 1
+    return math.floor((num_frames - 1) * speed * pace + 0.5) + 1
 
 
 def clip_indices(
-    start: int, num_frames: int, speed: int = 1, video_length: int | None = None
+    start: int,
+    num_frames: int,
+    speed: int = 1,
+    video_length: int | None = None,
+    pace: float = 1.0,
 ) -> list[int]:
     """Frame indices of a clip: start, start + speed, start + 2 * speed, ...
 
@@ -40,16 +68,18 @@ def clip_indices(
         num_frames: Frames in the clip.
         speed: Playback speed, 1 for the video's own.
         video_length: If given, a video too short for the clip is played in a loop.
+        pace: Frames of the video per frame of the clip at speed 1. Where it is no whole number,
+            the nearest frame is taken (of two equally near, the later).
 
     Raises:
         ValueError: A number is out of range.
     """
-    if num_frames < 1 or speed < 1 or start < 0:
+    if num_frames < 1 or speed < 1 or start < 0 or pace <= 0:
         raise ValueError(
-            "a clip has num_frames >= 1, speed >= 1 and start >= 0, "
-            f"got num_frames={num_frames}, speed={speed}, start={start}"
+            "a clip has num_frames >= 1, speed >= 1, start >= 0 and pace > 0, "
+            f"got num_frames={num_frames}, speed={speed}, start={start}, pace={pace}"
         )
-    indices = [start + speed * t for t in range(num_frames)]
+    indices = [start + math.floor(speed * pace * t + 0.5) for t in range(num_frames)]
     if video_length is None:
         return indices
     if video_length < 1:
@@ -57,7 +87,9 @@ def clip_indices(
     return [index % video_length for index in indices]
 
 
-def even_starts(video_length: int, num_clips: int, num_frames: int, speed: int = 1) -> list[int]:
+def even_starts(
+    video_length: int, num_clips: int, num_frames: int, speed: int = 1, pace: float = 1.0
+) -> list[int]:
     """Starts of clips evenly spaced over a video, first and last clip touching its ends.
 
     One clip sits in the middle. A video shorter than a clip gives start 0 for each.
@@ -67,7 +99,7 @@ def even_starts(video_length: int, num_clips: int, num_frames: int, speed: int =
     """
     if num_clips < 1:
         raise ValueError(f"num_clips is positive, got {num_clips}")
-    last = max(0, video_length - clip_span(num_frames, speed))
+    last = max(0, video_length - clip_span(num_frames, speed, pace))
     if num_clips == 1:
         return [last // 2]
     return [round(last * i / (num_clips - 1)) for i in range(num_clips)]
@@ -88,6 +120,7 @@ def sample_triplet(
     speed: int,
     other_speed: int,
     rng: np.random.Generator,
+    pace: float = 1.0,
 ) -> Triplet:
     """Draw c_i, c_j (at ``speed``) and c_k (at ``other_speed``) from one video.
 
@@ -100,7 +133,7 @@ def sample_triplet(
     """
     if speed == other_speed:
         raise ValueError(f"c_k has another speed than c_i, got {speed} for both")
-    span = clip_span(num_frames, max(speed, other_speed))
+    span = clip_span(num_frames, max(speed, other_speed), pace)
     if video_length < span:
         raise ValueError(
             f"a clip of {num_frames} frames at speed {max(speed, other_speed)} needs {span} "
@@ -108,7 +141,7 @@ def sample_triplet(
         )
     starts = rng.integers(0, video_length - span + 1, size=3)
     return Triplet(
-        ClipSpec(int(starts[0]), num_frames, speed),
-        ClipSpec(int(starts[1]), num_frames, speed),
-        ClipSpec(int(starts[2]), num_frames, other_speed),
+        ClipSpec(int(starts[0]), num_frames, speed, pace),
+        ClipSpec(int(starts[1]), num_frames, speed, pace),
+        ClipSpec(int(starts[2]), num_frames, other_speed, pace),
     )

@@ -7,7 +7,7 @@ Training from files decodes only the frames that a clip takes. For many passes o
 import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing import get_context
@@ -29,7 +29,7 @@ VIDEO_SUFFIXES = frozenset(
 
 
 def list_videos(root: str | Path) -> list[Path]:
-    """Video files below a folder (by suffix), sorted by path.
+    """Video files below a folder (by suffix; hidden ones left out), sorted by path.
 
     Raises:
         ValueError: The folder does not exist or holds no video.
@@ -37,7 +37,11 @@ def list_videos(root: str | Path) -> list[Path]:
     root = Path(root)
     if not root.is_dir():
         raise ValueError(f"no folder {root}: expected a folder of videos")
-    found = sorted(p for p in root.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES and p.is_file())
+    found = sorted(
+        p
+        for p in root.rglob("*")
+        if p.suffix.lower() in VIDEO_SUFFIXES and not p.name.startswith(".") and p.is_file()
+    )
     if not found:
         raise ValueError(
             f"no videos below {root}: looked for files ending in {sorted(VIDEO_SUFFIXES)}"
@@ -76,6 +80,7 @@ class FileSource:
 
     path: Path
     num_frames: int
+    fps: float
 
     def get_frames(self, indices: Sequence[int]) -> Frames:
         """Decode the frames under these indices, (N, H, W, 3) uint8."""
@@ -93,6 +98,7 @@ class CachedSource:
     file: Path
     offset: int
     shape: tuple[int, int, int]
+    fps: float
 
     @property
     def num_frames(self) -> int:
@@ -123,17 +129,17 @@ class Scan:
     too_short: list[tuple[Path, str]] = field(default_factory=list)
 
 
-def _count_frames(path: Path) -> tuple[int, str]:
+def _count_frames(path: Path) -> tuple[int, float, str]:
     from rspnet.data.video import VideoError, VideoReader
 
     try:
         with VideoReader(path) as reader:
-            return len(reader), ""
+            return len(reader), reader.fps, ""
     except VideoError as error:
-        return 0, str(error)
+        return 0, 0.0, str(error)
 
 
-def _decode_small(job: tuple[Path, Path, int]) -> tuple[tuple[int, int, int], str]:
+def _decode_small(job: tuple[Path, Path, int]) -> tuple[tuple[int, int, int], float, str]:
     path, target, short_side = job
     from rspnet.data.video import VideoError, VideoReader
 
@@ -143,12 +149,13 @@ def _decode_small(job: tuple[Path, Path, int]) -> tuple[tuple[int, int, int], st
                 resize_short_side(reader.get_frames(range(i, min(i + 64, len(reader)))), short_side)
                 for i in range(0, len(reader), 64)
             ]
+            fps = reader.fps
     except VideoError as error:
-        return (0, 0, 0), str(error)
+        return (0, 0, 0), 0.0, str(error)
     small = np.concatenate(frames)
     with target.open("wb") as file:
         file.write(small.tobytes())
-    return small.shape[:3], ""
+    return small.shape[:3], fps, ""
 
 
 def _map(function: Callable[[T], R], jobs: Sequence[T], num_workers: int, what: str) -> list[R]:
@@ -160,23 +167,44 @@ def _map(function: Callable[[T], R], jobs: Sequence[T], num_workers: int, what: 
         return list(tqdm(results, total=len(jobs), desc=what, unit="video", leave=False))
 
 
-def scan_files(paths: Sequence[Path], min_frames: int, num_workers: int = 1) -> Scan:
+Needed = int | Callable[[float], int]
+
+
+def _sort(scan: Scan, path: Path, num_frames: int, fps: float, reason: str, needed: Needed) -> bool:
+    """Whether a video is usable. If not, it is listed with the reason."""
+    if reason:
+        scan.unreadable.append((path, reason))
+        return False
+    least = needed(fps) if callable(needed) else needed
+    if num_frames < least:
+        scan.too_short.append((path, f"{num_frames} frames, needs {least}"))
+        return False
+    return True
+
+
+def scan_files(
+    paths: Sequence[Path],
+    needed: Needed,
+    num_workers: int = 1,
+    known: Mapping[Path, tuple[int, float, str]] | None = None,
+) -> Scan:
     """Open every video once and count its frames.
 
     Args:
         paths: Video files.
-        min_frames: Videos with fewer are too short.
+        needed: Videos with fewer frames are too short; a number, or a function of the video's
+            frames per second.
         num_workers: Processes.
+        known: Frames, frames per second and reason of files that need not be opened, as
+            :func:`rspnet.data.manifest.known_files` gives.
     """
-    scan = Scan()
-    counts = _map(_count_frames, paths, num_workers, "Scanning")
-    for path, (num_frames, reason) in zip(paths, counts, strict=True):
-        if reason:
-            scan.unreadable.append((path, reason))
-        elif num_frames < min_frames:
-            scan.too_short.append((path, f"{num_frames} frames, needs {min_frames}"))
-        else:
-            scan.usable.append(FileSource(path, num_frames))
+    scan, found = Scan(), dict(known or {})
+    new = [path for path in paths if path not in found]
+    found |= zip(new, _map(_count_frames, new, num_workers, "Scanning"), strict=True)
+    for path in paths:
+        num_frames, fps, reason = found[path]
+        if _sort(scan, path, num_frames, fps, reason, needed):
+            scan.usable.append(FileSource(path, num_frames, fps))
     return scan
 
 
@@ -198,28 +226,25 @@ class FrameCache:
         self.short_side = short_side
 
     def _key(self, paths: Sequence[Path]) -> str:
-        digest = hashlib.sha256(f"v1 {self.short_side}".encode())
+        digest = hashlib.sha256(f"v2 {self.short_side}".encode())
         for path in paths:
             stat = path.stat() if path.exists() else None
             identity = (stat.st_size, stat.st_mtime_ns) if stat else ()
             digest.update(f"{path.resolve()} {identity}\n".encode())
         return digest.hexdigest()[:16]
 
-    def scan(self, paths: Sequence[Path], min_frames: int, num_workers: int = 1) -> Scan:
+    def scan(self, paths: Sequence[Path], needed: Needed, num_workers: int = 1) -> Scan:
         """Decode what is not in the cache yet; see :func:`scan_files`."""
         key = self._key(paths)
         data, index = self.folder / f"{key}.frames", self.folder / f"{key}.json"
         if not (index.is_file() and data.is_file()):
             self._build(paths, data, index, num_workers)
         scan, offset = Scan(), 0
-        for path, (shape, reason) in zip(paths, json.loads(index.read_text()), strict=True):
+        for path, (shape, fps, reason) in zip(paths, json.loads(index.read_text()), strict=True):
             num_frames, height, width = shape
-            if reason:
-                scan.unreadable.append((path, reason))
-            elif num_frames < min_frames:
-                scan.too_short.append((path, f"{num_frames} frames, needs {min_frames}"))
-            else:
-                scan.usable.append(CachedSource(path, data, offset, (num_frames, height, width)))
+            if _sort(scan, path, num_frames, fps, reason, needed):
+                size = (num_frames, height, width)
+                scan.usable.append(CachedSource(path, data, offset, size, fps))
             offset += num_frames * height * width * 3
         return scan
 

@@ -97,6 +97,11 @@ class VideoReader:
             )
         return "decord"
 
+    @property
+    def why_not_decord(self) -> str:
+        """Why decord is not exact for this file; empty where it is."""
+        return self._index.why_not_decord
+
     def __len__(self) -> int:
         return self._index.num_frames
 

@@ -1,6 +1,7 @@
 """The two-branch network: query branch, momentum branch and queue (MoCo, He et al. 2020)."""
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -17,6 +18,16 @@ class Embeddings:
     query: dict[str, Tensor]
     same_speed: dict[str, Tensor]
     other_speed: dict[str, Tensor]
+
+    @classmethod
+    def of(cls, query: dict[str, Tensor], keys: dict[str, Tensor]) -> "Embeddings":
+        """From those of c_i, (B, 128), and of c_j and c_k one after the other, (2 B, 128)."""
+        num = len(next(iter(query.values())))
+        return cls(
+            query={name: z.float() for name, z in query.items()},
+            same_speed={name: z[:num].float() for name, z in keys.items()},
+            other_speed={name: z[num:].float() for name, z in keys.items()},
+        )
 
 
 class TwoBranch(nn.Module):
@@ -54,21 +65,24 @@ class TwoBranch(nn.Module):
         self.register_buffer("queue_position", torch.zeros((), dtype=torch.long))
 
     @torch.no_grad()
-    def centre_heads(self, clips: Tensor) -> None:
+    def centre_heads(
+        self, clips: Tensor, average: Callable[[Tensor], Tensor] = lambda mean: mean
+    ) -> None:
         """Shift both heads' bias so that the embeddings of these clips have mean zero.
 
         The pooled features of a new network are positive and nearly the same for every clip, so
         all cosines start near 1 and differ by thousandths. Centred, they start spread out.
 
-        Shape:
+        Args:
             clips: (B, 3, T, H, W).
+            average: Takes the mean over all processes of a run.
         """
         x = global_average_pool(self.query.features(clips))
         for name in self.query.heads:
             head = self.query.head(name)
             last = head if isinstance(head, nn.Linear) else list(head.children())[-1]
             assert isinstance(last, nn.Linear)
-            last.bias.sub_(head(x).mean(dim=0))
+            last.bias.sub_(average(head(x).mean(dim=0)))
         self.key.load_state_dict(self.query.state_dict())
 
     @torch.no_grad()
@@ -81,21 +95,19 @@ class TwoBranch(nn.Module):
         query = [parameter.detach() for parameter in self.query.parameters()]
         torch._foreach_lerp_(key, query, 1.0 - momentum)
 
+    @torch.no_grad()
+    def embed_keys(self, clips: Tensor) -> dict[str, Tensor]:
+        """Embeddings of clips by the key branch, without a gradient."""
+        return {name: z.detach() for name, z in self.key(clips).items()}
+
     def forward(self, query: Tensor, same_speed: Tensor, other_speed: Tensor) -> Embeddings:
         """Embed c_i, c_j and c_k, each (B, 3, T, H, W).
 
         Both key clips go through the key branch in one batch, so BatchNorm there can't tell
         them apart by their statistics.
         """
-        query_embeddings = self.query(query)
-        with torch.no_grad():
-            keys = self.key(torch.cat([same_speed, other_speed]))
-        num = query.shape[0]
-        return Embeddings(
-            query=query_embeddings,
-            same_speed={name: z[:num] for name, z in keys.items()},
-            other_speed={name: z[num:] for name, z in keys.items()},
-        )
+        keys = self.embed_keys(torch.cat([same_speed, other_speed]))
+        return Embeddings.of(self.query(query), keys)
 
     def empty_slots(self) -> Tensor:
         """Which queue entries no key was put into yet, (K,) booleans.

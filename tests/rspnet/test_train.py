@@ -13,9 +13,11 @@ import torch
 import yaml
 
 from rspnet.checkpoint import load_model
-from rspnet.config import OptimConfig, TrainConfig, parse_config
+from rspnet.config import TrainConfig, parse_config
+from rspnet.engine import EXIT_STOPPED
+from rspnet.optim import OptimConfig, lr_factor
 from rspnet.run_folder import Checkpoints, load_checkpoint
-from rspnet.train import EXIT_STOPPED, Trainer, lr_factor, main, train
+from rspnet.train import Trainer, main, train
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = [
@@ -80,8 +82,8 @@ def test_a_resumed_run_ends_with_the_weights_of_one_never_stopped(tmp_path, vide
     whole = train(parse_config(TrainConfig, words(tmp_path / "w", video_folder, "--max_steps=5")))
     arguments = words(tmp_path / "r", video_folder, "--max_steps=5", "--checkpoint_every_steps=2")
     trainer = Trainer(parse_config(TrainConfig, arguments))
-    for batch in trainer._batches():
-        trainer.train_step(batch)
+    for batch in trainer.batches():
+        trainer.train_step([batch])
         if trainer.step == 2:
             trainer.save_checkpoint()
         if trainer.step == 3:
@@ -147,7 +149,9 @@ def test_mistakes_end_with_a_sentence(tmp_path, video_folder, capsys):
     assert "expected a folder" in capsys.readouterr().err
     long_clips = words(tmp_path / "y", video_folder, "--data.num_frames=30")
     assert main(long_clips) == 2
-    assert "none of 4 videos has the 59 frames" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "none of 4 videos is long enough" in error
+    assert "needs 59" in error
     out = tmp_path / "run"
     assert main(words(out, video_folder, "--max_steps=1")) == 0
     assert main(words(out, video_folder, "--resume=never")) == 2

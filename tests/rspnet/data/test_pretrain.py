@@ -28,6 +28,7 @@ class Counting:
     """A square video whose frame t is filled with t."""
 
     num_frames = 40
+    fps = 25.0
 
     def __init__(self, number=0, broken=False):
         self.path = Path(f"{number}.mp4")
@@ -147,11 +148,11 @@ def test_scan_tells_bad_from_short(video_folder, tmp_path):
     bad = tmp_path / "bad.mp4"
     bad.write_text("no video")
     good = list_videos(video_folder)
-    scan = scan_files([*good, bad], min_frames=40)
+    scan = scan_files([*good, bad], needed=40)
     assert [source.path for source in scan.usable] == good
     assert [path for path, _ in scan.unreadable] == [bad]
     assert "bad.mp4" in scan.unreadable[0][1]
-    assert len(scan_files(good, min_frames=41).too_short) == 4
+    assert len(scan_files(good, needed=41).too_short) == 4
 
 
 def test_cache_gives_the_frames_of_the_file_and_notices_a_change(video_folder, tmp_path):
@@ -160,7 +161,7 @@ def test_cache_gives_the_frames_of_the_file_and_notices_a_change(video_folder, t
     bad.write_text("no video")
     cache = FrameCache(tmp_path / "cache", short_side=24)
     for _ in range(2):  # built, then reused
-        scan = cache.scan([paths[0], bad, *paths[1:]], min_frames=31)
+        scan = cache.scan([paths[0], bad, *paths[1:]], needed=31)
         assert [path for path, _ in scan.unreadable] == [bad]
         for source in scan.usable:
             with VideoReader(source.path) as reader:
@@ -168,7 +169,7 @@ def test_cache_gives_the_frames_of_the_file_and_notices_a_change(video_folder, t
             np.testing.assert_array_equal(source.get_frames([5, 0, 33]), expected)
     assert len(list((tmp_path / "cache").iterdir())) == 2  # no leftovers
     bad.write_text("still no video")
-    cache.scan([paths[0], bad, *paths[1:]], min_frames=31)
+    cache.scan([paths[0], bad, *paths[1:]], needed=31)
     assert len(list((tmp_path / "cache").glob("*.frames"))) == 2
     small = FrameCache(tmp_path / "cache", short_side=12).scan(paths, 31).usable[0]
     assert small.get_frames([0]).shape == (1, 12, 16, 3)
@@ -195,7 +196,7 @@ def test_file_source_reads_the_file(video_folder):
     path = list_videos(video_folder)[0]
     with VideoReader(path) as reader:
         np.testing.assert_array_equal(
-            FileSource(path, 40).get_frames([7, 3]), reader.get_frames([7, 3])
+            FileSource(path, 40, 25.0).get_frames([7, 3]), reader.get_frames([7, 3])
         )
 
 
@@ -204,4 +205,4 @@ def test_bad_settings_are_named():
         DataConfig(speeds=(2, 2))
     with pytest.raises(ValueError, match="max_unreadable is between 0 and 1"):
         DataConfig(max_unreadable=5)
-    assert DataConfig(num_frames=16, speeds=(1, 2)).min_frames == 31
+    assert DataConfig(num_frames=16, speeds=(1, 2)).frames_needed(25.0) == 31

@@ -1,0 +1,216 @@
+"""A table of video files, made once: ``python -m rspnet.data.manifest DIR``.
+
+``DIR/manifest.parquet`` has a row a file: ``path`` (relative to the table), ``num_frames``,
+``fps``, ``height``, ``width``, ``decoders`` (those whose frames are exact for it), ``reason`` (why
+it can't be used; empty for a good file), ``size`` and ``modified_ns``. Training and extraction
+read it and need not open its files to count their frames. A file that has changed since is looked
+at again.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from rspnet.checkpoint import atomic_path
+from rspnet.data.sources import list_videos
+
+COLUMNS = (
+    "path", "num_frames", "fps", "height", "width", "decoders", "reason", "size", "modified_ns",
+)  # fmt: skip
+NAME = "manifest.parquet"
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ManifestResult:
+    """What :func:`write_manifest` did.
+
+    Attributes:
+        path: The table.
+        good: Files that can be used.
+        bad: (path, reason) of the others.
+        kept: Files that had not changed since the last time and were not opened.
+    """
+
+    path: Path
+    good: int
+    bad: tuple[tuple[str, str], ...]
+    kept: int
+
+
+def _stat(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns
+
+
+def look_at(path: Path) -> Row:
+    """Open a file and describe it: a row without its ``path``."""
+    from rspnet.data.video import VideoError, VideoReader
+
+    row: Row = dict.fromkeys(COLUMNS[1:], 0) | {"fps": 0.0, "decoders": "", "reason": ""}
+    try:
+        row["size"], row["modified_ns"] = _stat(path)
+        with VideoReader(path) as reader:
+            row |= {"num_frames": len(reader), "fps": float(reader.fps)}
+            row |= {"height": reader.height, "width": reader.width}
+            row["decoders"] = "pyav" if reader.why_not_decord else "pyav decord"
+    except (VideoError, OSError) as error:
+        row["reason"] = str(error)
+    return row
+
+
+def read_manifest(path: str | Path) -> list[Row]:
+    """Rows of a manifest.
+
+    Raises:
+        ValueError: The file is missing, damaged or something else.
+    """
+    from pyarrow import ArrowException, parquet
+
+    try:
+        table = parquet.read_table(str(path))
+    except (OSError, ArrowException) as error:
+        raise ValueError(f"{path} is no manifest of videos: {error}") from error
+    missing = sorted(set(COLUMNS) - set(table.column_names))
+    if missing:
+        raise ValueError(
+            f"{path} is no manifest of `python -m rspnet.data.manifest`: it has no {missing}"
+        )
+    rows: list[Row] = table.select(list(COLUMNS)).to_pylist()
+    return rows
+
+
+def _write(rows: Sequence[Row], path: Path) -> None:
+    import pyarrow
+    from pyarrow import parquet
+
+    kinds = {"fps": pyarrow.float64(), "path": pyarrow.string(), "decoders": pyarrow.string()}
+    kinds["reason"] = pyarrow.string()
+    schema = pyarrow.schema([(name, kinds.get(name, pyarrow.int64())) for name in COLUMNS])
+    table = pyarrow.Table.from_pylist(list(rows), schema=schema)
+    with atomic_path(path) as temporary:
+        parquet.write_table(table, str(temporary))
+
+
+def write_manifest(
+    root: str | Path,
+    out: str | Path | None = None,
+    *,
+    num_workers: int = 2,
+    progress: bool = True,
+) -> ManifestResult:
+    """Look at every video below a folder, in parallel, and write the table.
+
+    A table that is there already is brought up to date: files that have not changed are not opened
+    again. Stopped with Ctrl-C, it keeps what it has found, and the next call goes on.
+
+    Args:
+        root: The folder.
+        out: The table, if not ``manifest.parquet`` in the folder. Its paths are relative to where
+            it lies.
+        num_workers: Processes.
+        progress: Show a progress bar.
+
+    Raises:
+        ValueError: There is no such folder, no video in it, or ``out`` is something else.
+    """
+    root = Path(root)
+    target = Path(out) if out is not None else root / NAME
+    videos = list_videos(root)
+    old = {row["path"]: row for row in read_manifest(target)} if target.is_file() else {}
+    rows: dict[str, Row] = {}
+    todo: list[Path] = []
+    for video in videos:
+        row = old.get(os.path.relpath(video, target.parent))
+        if row is not None and (row["size"], row["modified_ns"]) == _stat(video):
+            rows[row["path"]] = row
+        else:
+            todo.append(video)
+    kept = len(rows)
+    bar = tqdm(total=len(videos), initial=kept, desc="Looking", unit="video", disable=not progress)
+    try:
+        with bar:
+            for video, found in zip(todo, _look_at_all(todo, num_workers), strict=True):
+                name = os.path.relpath(video, target.parent)
+                rows[name] = {"path": name} | found
+                bar.update()
+    finally:
+        if rows:
+            _write([rows[name] for name in sorted(rows)], target)
+    bad = tuple((name, row["reason"]) for name, row in sorted(rows.items()) if row["reason"])
+    return ManifestResult(target, len(rows) - len(bad), bad, kept)
+
+
+def _look_at_all(paths: Sequence[Path], num_workers: int) -> Iterable[Row]:
+    if num_workers < 2 or len(paths) < 32:
+        yield from map(look_at, paths)
+        return
+    with ProcessPoolExecutor(num_workers, mp_context=get_context("spawn")) as pool:
+        try:
+            yield from pool.map(look_at, paths, chunksize=8)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def known_files(
+    paths: Iterable[Path], manifests: Iterable[str | Path]
+) -> dict[Path, tuple[int, float, str]]:
+    """Frames, frames per second and reason of those files that manifests describe as they are.
+
+    Args:
+        paths: Video files.
+        manifests: Tables, each beside or above its files' paths.
+
+    Raises:
+        ValueError: A manifest can't be read.
+    """
+    rows: dict[str, Row] = {}
+    for manifest in map(Path, manifests):
+        folder = manifest.parent.absolute()
+        rows |= {os.path.normpath(folder / row["path"]): row for row in read_manifest(manifest)}
+    known = {}
+    for path in paths:
+        row = rows.get(os.path.normpath(path.absolute()))
+        if row is None or not path.is_file():
+            continue
+        if (row["size"], row["modified_ns"]) == _stat(path):
+            known[path] = (row["num_frames"], row["fps"], row["reason"])
+    return known
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line. Returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m rspnet.data.manifest",
+        description="Write a table of the videos below a folder, with what is wrong with which.",
+    )
+    parser.add_argument("root", help="folder of videos")
+    parser.add_argument("--out", help="the table (manifest.parquet in the folder)")
+    parser.add_argument("--num_workers", type=int, default=2, help="processes")
+    options = parser.parse_args(arguments)
+    try:
+        result = write_manifest(options.root, options.out, num_workers=options.num_workers)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on", file=sys.stderr)
+        return 130
+    print(f"{result.path}: {result.good} good videos, {len(result.bad)} bad")
+    for name, reason in result.bad[:20]:
+        print(f"  {name}: {reason}")
+    if len(result.bad) > 20:
+        print(f"  and {len(result.bad) - 20} more: column 'reason' of the table")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,191 @@
+"""The processes of a run: one alone, or those that ``torchrun`` started.
+
+Everything here works with one process too, where nothing is sent.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, distributed
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Processes:
+    """This process among those of the run.
+
+    Attributes:
+        rank: Its number, from 0; rank 0 writes files and shows the progress bar.
+        size: How many there are.
+        device: Where this one computes.
+    """
+
+    rank: int
+    size: int
+    device: torch.device
+
+    @property
+    def first(self) -> bool:
+        """Whether this is rank 0."""
+        return self.rank == 0
+
+    def share_of(self, batch_size: int, what: str = "batch_size") -> int:
+        """This process's part of a global number.
+
+        Raises:
+            ValueError: The number of processes does not divide it.
+        """
+        if batch_size % self.size:
+            raise ValueError(
+                f"{what} is for all processes together and a multiple of their number, "
+                f"got {batch_size} for {self.size} processes"
+            )
+        return batch_size // self.size
+
+    def gather(self, tensor: Tensor) -> Tensor:
+        """Tensors of all ranks, one after the other: (N, ...) -> (size * N, ...). No gradient."""
+        if self.size == 1:
+            return tensor
+        parts = [torch.empty_like(tensor) for _ in range(self.size)]
+        distributed.all_gather(parts, tensor.contiguous())
+        return torch.cat(parts)
+
+    def mean(self, tensor: Tensor) -> Tensor:
+        """Mean over the ranks, the same bits on all of them."""
+        if self.size == 1:
+            return tensor
+        total = tensor.clone()
+        distributed.all_reduce(total)
+        return total / self.size
+
+    def any(self, *flags: bool) -> list[bool]:
+        """For each flag, whether it is set on any rank."""
+        if self.size == 1:
+            return list(flags)
+        votes = torch.tensor([int(flag) for flag in flags])
+        distributed.all_reduce(votes, op=distributed.ReduceOp.MAX)
+        return [bool(vote) for vote in votes]
+
+    def from_first(self, value: T) -> T:
+        """Rank 0's value, on all ranks. Plain values and dataclasses of them."""
+        if self.size == 1:
+            return value
+        box: list[Any] = [value]
+        distributed.broadcast_object_list(box, src=0)
+        found: T = box[0]
+        return found
+
+    def gather_values(self, value: T) -> list[T]:
+        """The values of all ranks, in their order."""
+        if self.size == 1:
+            return [value]
+        values: list[Any] = [None] * self.size
+        distributed.all_gather_object(values, value)
+        return list(values)
+
+    def wait(self) -> None:
+        """Go on when all ranks have come here."""
+        if self.size > 1:
+            distributed.barrier()
+
+
+def pick_device(name: str) -> torch.device:
+    """``auto`` is the GPU of this process if there is one.
+
+    Raises:
+        ValueError: There is no such device.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ValueError(f"no device {name!r}: {error}") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"device is {name!r}, but no GPU is in reach: use 'cpu' or 'auto'")
+    if name == "cuda":
+        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    return device
+
+
+def join_processes(device: str = "auto") -> Processes:
+    """Join the processes that ``torchrun`` started, or stand alone.
+
+    Tensors on a GPU travel by NCCL, all others by gloo.
+
+    Raises:
+        ValueError: There is no such device.
+    """
+    found = pick_device(device)
+    if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
+        return Processes(0, 1, found)
+    if found.type == "cuda":
+        torch.cuda.set_device(found)
+    if not distributed.is_initialized():
+        backend = "cpu:gloo,cuda:nccl" if found.type == "cuda" else "gloo"
+        distributed.init_process_group(backend)
+    return Processes(distributed.get_rank(), distributed.get_world_size(), found)
+
+
+def leave_processes() -> None:
+    """Undo :func:`join_processes`."""
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
+
+
+class BatchShuffle:
+    """Deal the clips of all ranks out anew, so that no batch statistic tells a query its key.
+
+    The order follows from the seed, which all ranks share: nothing is sent but the clips.
+
+    Args:
+        processes: Of the run.
+        seed: Fixes the order.
+    """
+
+    def __init__(self, processes: Processes, seed: Sequence[int]) -> None:
+        self.processes = processes
+        self.seed = list(seed)
+
+    def _order(self, num: int) -> Tensor:
+        return torch.from_numpy(np.random.default_rng(self.seed).permutation(num))
+
+    def __call__(self, clips: Tensor) -> Tensor:
+        """This rank's share after the shuffle: (N, ...) -> (N, ...)."""
+        if self.processes.size == 1:
+            return clips
+        num = len(clips)
+        everything = self.processes.gather(clips)
+        order = self._order(len(everything)).to(clips.device)
+        start = self.processes.rank * num
+        return everything[order[start : start + num]]
+
+    def undo(self, embeddings: Tensor) -> Tensor:
+        """The embeddings of this rank's own clips, in their order: (N, D) -> (N, D)."""
+        if self.processes.size == 1:
+            return embeddings
+        num = len(embeddings)
+        everything = self.processes.gather(embeddings)
+        place = torch.argsort(self._order(len(everything))).to(embeddings.device)
+        start = self.processes.rank * num
+        return everything[place[start : start + num]]
+
+
+def rng_state(device: torch.device) -> dict[str, Any]:
+    """State of PyTorch's generators of this process."""
+    state: dict[str, Any] = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        state["cuda"] = torch.cuda.get_rng_state(device)
+    return state
+
+
+def set_rng_state(state: dict[str, Any], device: torch.device) -> None:
+    """Undo what was drawn since :func:`rng_state`."""
+    torch.set_rng_state(state["cpu"])
+    if device.type == "cuda" and "cuda" in state:
+        torch.cuda.set_rng_state(state["cuda"], device)
