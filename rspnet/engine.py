@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import time
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -210,6 +211,8 @@ class Engine(ABC, Generic[B]):
             module.compile()
         if self.processes.size == 1:
             return module
+        # Gradients of 1x1x1 kernels have no one order in memory; PyTorch warns of the copy.
+        warnings.filterwarnings("ignore", message="Grad strides do not match bucket view")
         return nn.parallel.DistributedDataParallel(
             module,
             device_ids=[self.device] if self.device.type == "cuda" else None,

@@ -232,8 +232,9 @@ class Trainer(Engine[Batch]):
         if c.model.batch_norm == "frozen":
             freeze_batch_norm(self.network)
         if self.step == 0 and c.model.centre_heads and c.init_from is None:
-            first = torch.cat([micro_batches[0].query, micro_batches[0].other_speed])
-            self.network.centre_heads(normalise(first.to(self.device)), self.processes.mean)
+            clips = (clip for batch in micro_batches for clip in (batch.query, batch.other_speed))
+            first = (normalise(clip.to(self.device)) for clip in clips)
+            self.network.centre_heads(first, self.processes.mean)
         keys: list[tuple[Tensor, Tensor]] = []
         rows: list[Scalars] = []
         for number, batch in enumerate(micro_batches):

@@ -1,7 +1,7 @@
 """The two-branch network: query branch, momentum branch and queue (MoCo, He et al. 2020)."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
@@ -66,7 +66,7 @@ class TwoBranch(nn.Module):
 
     @torch.no_grad()
     def centre_heads(
-        self, clips: Tensor, average: Callable[[Tensor], Tensor] = lambda mean: mean
+        self, clips: Iterable[Tensor], average: Callable[[Tensor], Tensor] = lambda mean: mean
     ) -> None:
         """Shift both heads' bias so that the embeddings of these clips have mean zero.
 
@@ -74,10 +74,10 @@ class TwoBranch(nn.Module):
         all cosines start near 1 and differ by thousandths. Centred, they start spread out.
 
         Args:
-            clips: (B, 3, T, H, W).
+            clips: Batches (B, 3, T, H, W).
             average: Takes the mean over all processes of a run.
         """
-        x = global_average_pool(self.query.features(clips))
+        x = torch.cat([global_average_pool(self.query.features(batch)) for batch in clips])
         for name in self.query.heads:
             head = self.query.head(name)
             last = head if isinstance(head, nn.Linear) else list(head.children())[-1]

@@ -1,0 +1,198 @@
+"""Runs that are killed and go on, and runs of two processes, as they are started from a shell."""
+
+import csv
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from rspnet.checkpoint import load_model
+from rspnet.engine import EXIT_STOPPED
+from rspnet.run_folder import Checkpoints, load_checkpoint
+
+ROOT = Path(__file__).resolve().parents[2]
+NUM_KILLS = int(os.environ.get("RSPNET_KILLS", "2"))  # raise it to look harder
+TINY = [
+    "--batch_size=4", "--num_workers=1", "--log_every_steps=1", "--device=cpu",
+    "--checkpoint_every_minutes=0", "--checkpoint_every_steps=1", "--data.size=16",
+    "--data.num_frames=8", "--model.options={width: 2, stem_kernel: [1, 3, 3]}",
+    "--loss.queue_length=7", "--optim.warmup_steps=2",
+]  # fmt: skip
+NUM_STEPS = 30
+
+
+def start(out: Path, videos: Path, num_processes: int, *more: str) -> subprocess.Popen[bytes]:
+    words = ["-m", "rspnet.train", *TINY, f"--out={out}", f"--data.root={videos}", *more]
+    restarts = [word for word in words if word.startswith("--max-restarts")]
+    words = [word for word in words if word not in restarts]
+    if num_processes > 1:
+        launcher = ["torch.distributed.run", "--standalone", f"--nproc-per-node={num_processes}"]
+        words = ["-m", *launcher, *restarts, *words]
+    return subprocess.Popen(
+        [sys.executable, *words],
+        cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+
+
+def complete(process: subprocess.Popen[bytes]) -> str:
+    output, _ = process.communicate(timeout=240)
+    text = output.decode(errors="replace")
+    assert process.returncode == 0, text
+    return text
+
+
+def newest(out: Path) -> int:
+    names = [p.stem for p in Checkpoints(out / "checkpoints", 3).paths()]
+    return int(names[0].removeprefix("step_")) if names else 0
+
+
+def wait_for(out: Path, step: int, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 120
+    while newest(out) < step and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
+def kill_all(process: subprocess.Popen[bytes]) -> None:
+    # torchrun gives its workers sessions of their own.
+    pids = {process.pid, *descendants(process.pid)}
+    for pid in pids:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+    process.communicate()
+
+
+def descendants(pid: int) -> list[int]:
+    children = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        children += [int(child) for child in task.read_text().split()]
+    return children + [below for child in children for below in descendants(child)]
+
+
+def state(out: Path) -> dict[str, torch.Tensor]:
+    network = load_checkpoint(out / "checkpoints" / f"step_{NUM_STEPS:08d}.pt")["network"]
+    assert isinstance(network, dict)
+    return network
+
+
+def rows(out: Path) -> list[dict[str, str]]:
+    with (out / "metrics.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+needs_proc = pytest.mark.skipif(
+    not Path("/proc/self/task").is_dir(), reason="finds the processes to kill in /proc (Linux)"
+)
+
+
+@pytest.fixture(scope="module")
+def never_stopped(tmp_path_factory, video_folder) -> dict[int, Path]:
+    """A run of one and a run of two processes from beginning to end."""
+    folder = tmp_path_factory.mktemp("whole")
+    runs = {n: folder / str(n) for n in (1, 2)}
+    for n, out in runs.items():
+        complete(start(out, video_folder, n, f"--max_steps={NUM_STEPS}"))
+    return runs
+
+
+@needs_proc
+@pytest.mark.parametrize("num_processes", [1, 2])
+def test_a_killed_run_ends_with_the_bits_of_one_never_stopped(
+    num_processes, tmp_path, video_folder, never_stopped
+):
+    out, rng = tmp_path / "run", random.Random(num_processes)
+    for kill in range(NUM_KILLS):
+        process = start(out, video_folder, num_processes, f"--max_steps={NUM_STEPS}")
+        wait_for(out, 1 + kill * (NUM_STEPS - 2) // NUM_KILLS, process)
+        time.sleep(rng.uniform(0, 0.15))
+        kill_all(process)
+    assert newest(out) < NUM_STEPS, "the run was over before it was killed"
+    text = complete(start(out, video_folder, num_processes, f"--max_steps={NUM_STEPS}"))
+    assert "Going on from" in text
+    whole, killed = state(never_stopped[num_processes]), state(out)
+    assert all(torch.equal(tensor, killed[name]) for name, tensor in whole.items())
+    for branch in ("query", "key"):
+        models = [
+            load_model(o / "model.safetensors", branch) for o in (out, never_stopped[num_processes])
+        ]
+        first, second = (model.state_dict() for model in models)
+        assert all(torch.equal(tensor, second[name]) for name, tensor in first.items())
+    assert [int(row["step"]) for row in rows(out)] == list(range(1, NUM_STEPS + 1))
+
+
+def test_two_processes_share_the_batch_and_not_its_statistics(never_stopped):
+    # Each has BatchNorm statistics of its own, so the losses are near but not the same.
+    one, two = (state(never_stopped[n]) for n in (1, 2))
+    assert torch.equal(one["queue_video"], two["queue_video"])
+    assert not torch.equal(one["queue"], two["queue"])
+
+
+def test_with_batch_norm_frozen_processes_and_micro_batches_change_nothing(tmp_path, video_folder):
+    more = ["--model.batch_norm=frozen", "--max_steps=6", "--loss.avid_warmup=0"]
+    runs = {
+        "one": start(tmp_path / "one", video_folder, 1, *more),
+        "two": start(tmp_path / "two", video_folder, 2, *more),
+        "micro": start(tmp_path / "micro", video_folder, 1, "--accumulate=2", *more),
+    }
+    for process in runs.values():
+        complete(process)
+    whole, *others = (
+        load_checkpoint(tmp_path / name / "checkpoints" / "step_00000006.pt")["network"]
+        for name in runs
+    )
+    for other in others:
+        assert torch.equal(whole["queue_video"], other["queue_video"])
+        assert (whole["queue"] - other["queue"]).abs().max() < 1e-5
+    for name in ("two", "micro"):
+        for column in ("loss", "rsp_loss", "avid_loss", "rsp_accuracy"):
+            expected = [float(row[column]) for row in rows(tmp_path / "one")]
+            assert [float(row[column]) for row in rows(tmp_path / name)] == pytest.approx(
+                expected, rel=1e-4
+            )
+
+
+@needs_proc
+def test_a_worker_that_dies_is_started_again(tmp_path, video_folder, never_stopped):
+    out = tmp_path / "run"
+    process = start(out, video_folder, 2, f"--max_steps={NUM_STEPS}", "--max-restarts=1")
+    wait_for(out, 3, process)
+    workers = [
+        pid
+        for pid in descendants(process.pid)
+        if b"LOCAL_RANK=1" in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    ]
+    os.kill(workers[0], signal.SIGKILL)
+    text = complete(process)
+    assert "Going on from" in text
+    whole, recovered = state(never_stopped[2]), state(out)
+    assert all(torch.equal(tensor, recovered[name]) for name, tensor in whole.items())
+
+
+@needs_proc
+def test_a_signal_to_one_process_stops_both_with_their_state_saved(tmp_path, video_folder):
+    out = tmp_path / "run"
+    process = start(out, video_folder, 2, "--max_steps=4000", "--checkpoint_every_steps=0")
+    deadline = time.monotonic() + 120
+    while not ((out / "metrics.csv").is_file() and len(rows(out)) > 2):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    (worker, *_) = (
+        pid
+        for pid in descendants(process.pid)
+        if b"LOCAL_RANK=1" in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    )
+    os.kill(worker, signal.SIGTERM)
+    output, _ = process.communicate(timeout=120)
+    assert f"exitcode  : {EXIT_STOPPED}" in output.decode()
+    assert newest(out) > 2
