@@ -5,6 +5,7 @@ A run is an :class:`Engine` with a step of its own. Whatever a step draws at ran
 was killed and goes on ends with the same weights, to the bit on a CPU, as one never stopped.
 """
 
+import inspect
 import math
 import os
 import signal
@@ -12,8 +13,8 @@ import sys
 import time
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
@@ -213,12 +214,14 @@ class Engine(ABC, Generic[B]):
             return module
         # Gradients of 1x1x1 kernels have no one order in memory; PyTorch warns of the copy.
         warnings.filterwarnings("ignore", message="Grad strides do not match bucket view")
-        return nn.parallel.DistributedDataParallel(
-            module,
-            device_ids=[self.device] if self.device.type == "cuda" else None,
-            broadcast_buffers=False,
-            find_unused_parameters=some_unused,
-        )
+        parallel = nn.parallel.DistributedDataParallel
+        # Rank 0's statistics of BatchNorm are the ones that are saved; newer PyTorch renamed this.
+        known = inspect.signature(parallel).parameters
+        sync = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
+        options: dict[str, Any] = {sync: False, "find_unused_parameters": some_unused}
+        if self.device.type == "cuda":
+            options["device_ids"] = [self.device]
+        return parallel(module, **options)
 
     @staticmethod
     def synced(module: nn.Module, *, last: bool) -> AbstractContextManager[Any]:
@@ -242,7 +245,9 @@ class Engine(ABC, Generic[B]):
 
     # The run.
 
-    def _steps(self) -> Iterator[list[B]]:
+    def _steps(self) -> Generator[list[B], None, None]:
+        # Closed in the end, also by an error: loader processes would outlive their iterator's frame
+        # and be waited for, as they don't listen to signals.
         found: list[B] = []
         for batch in self.batches():
             found.append(batch)
@@ -276,8 +281,7 @@ class Engine(ABC, Generic[B]):
         window: list[Scalars] = []
         failures: list[tuple[Path, str]] = []
         self._started = time.monotonic()
-        with stop_on_signal() as stop, bar:
-            steps = self._steps()
+        with stop_on_signal() as stop, bar, closing(self._steps()) as steps:
             for number, micro_batches in enumerate(steps):
                 if number == 0 and self._rng is not None:
                     set_rng_state(self._rng, self.device)

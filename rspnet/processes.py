@@ -3,7 +3,10 @@
 Everything here works with one process too, where nothing is sent.
 """
 
+import json
 import os
+import time
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -11,6 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from torch import Tensor, distributed
+from torch.distributed import PrefixStore, Store  # type: ignore[attr-defined]
 
 T = TypeVar("T")
 
@@ -128,8 +132,45 @@ def join_processes(device: str = "auto") -> Processes:
         torch.cuda.set_device(found)
     if not distributed.is_initialized():
         backend = "cpu:gloo,cuda:nccl" if found.type == "cuda" else "gloo"
-        distributed.init_process_group(backend)
+        store, rank, size = next(distributed.rendezvous("env://"))  # type: ignore[attr-defined]
+        store = PrefixStore(agree_on_attempt(store, rank, size), store)
+        distributed.init_process_group(backend, store=store, rank=rank, world_size=size)
     return Processes(distributed.get_rank(), distributed.get_world_size(), found)
+
+
+def agree_on_attempt(store: Store, rank: int, size: int, patience: float = 600.0) -> str:
+    """A name for this start of all ranks, which they find out together.
+
+    Workers that torchrun starts again meet in the store of those before them, and would read the
+    addresses that these left there. (torchrun counts restarts for each node by itself, so its
+    count is no such name.) Rank 0 proposes a name and lists who greeted it; a rank takes part
+    when its own greeting of now is in the list.
+
+    Args:
+        store: Where the ranks meet.
+        rank: Of this process.
+        size: Number of ranks.
+        patience: Seconds to wait for the others.
+
+    Raises:
+        TimeoutError: Not all of them came.
+    """
+    mine, deadline = uuid.uuid4().hex, time.monotonic() + patience
+    store.set(f"rspnet/greeting/{rank}", mine)
+    while time.monotonic() < deadline:
+        if rank == 0:
+            names = [f"rspnet/greeting/{r}" for r in range(size)]
+            greetings = [store.get(n).decode() for n in names if store.check([n])]
+            store.set("rspnet/proposal", json.dumps([mine, greetings]))
+            if store.check([f"rspnet/{mine}/{r}" for r in range(1, size)]):
+                return mine
+        elif store.check(["rspnet/proposal"]):
+            name, greetings = json.loads(store.get("rspnet/proposal"))
+            if mine in greetings:
+                store.set(f"rspnet/{name}/{rank}", "here")
+                return str(name)
+        time.sleep(0.02)
+    raise TimeoutError(f"rank {rank} waited {patience:g} s for the other {size - 1} processes")
 
 
 def leave_processes() -> None:

@@ -33,7 +33,7 @@ def test_centred_heads_start_spread_out(network):
     clips = torch.randn(8, 3, 4, 16, 16)
     network.train()
     before = {name: embedding_spread(z).item() for name, z in network.query(clips).items()}
-    network.centre_heads(clips)
+    network.centre_heads([clips])
     features = network.query.features(clips)
     for name in network.query.heads:
         mean = network.query.head(name)(features).mean(dim=0)
