@@ -202,7 +202,7 @@ def parse_config(
     """
     from jsonargparse import ArgumentError, ArgumentParser
 
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    words = _spell_out(config_class, list(sys.argv[1:] if arguments is None else arguments))
     known = known_keys(config_class)
     reserved = {"config", "help", "print_config"}
     check_keys((n for n in _option_names(words) if n not in reserved), known, "command line")
@@ -223,6 +223,16 @@ def parse_config(
     made = parser.instantiate(namespace)
     values = {entry.name: made[entry.name] for entry in fields(config_class)}  # type: ignore[arg-type]
     return config_class(**values)
+
+
+def _spell_out(config_class: Any, words: Sequence[str]) -> list[str]:
+    """``--linear`` alone as ``--linear=true``, for settings that are true or false."""
+    flags = {f"--{e.name}" for e in fields(config_class) if e.type in (bool, "bool")}
+    out = []
+    for i, word in enumerate(words):
+        alone = i + 1 == len(words) or words[i + 1].startswith("-")
+        out.append(f"{word}=true" if word in flags and alone else word)
+    return out
 
 
 def _config_files(words: Sequence[str]) -> Iterable[Path]:
