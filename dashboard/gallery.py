@@ -16,9 +16,11 @@ from dashboard.pictures import fit_height, jpeg
 from dashboard.sources import Identity, Source, Video, decode, probe
 
 if TYPE_CHECKING:
-    from rspnet.gallery import Gallery
+    from rspnet.gallery import Gallery, Protocol
+    from rspnet.models import Branch
 
 NUM_NEAREST = 5
+NUM_CLIPS = 4
 FILM_FRAMES = 8
 FILM_PIXELS = 144
 
@@ -41,9 +43,16 @@ def _galleries() -> "dict[str, Gallery]":
     return {}
 
 
+def protocol(branch: "Branch") -> "Protocol":
+    """How the dashboard makes its vectors: fewer clips than for a table, and no loops."""
+    from rspnet.gallery import protocol_for
+
+    return protocol_for(branch, num_clips=NUM_CLIPS, pooling="avg", short="refuse")
+
+
 def _key(source: Source, loaded: Loaded) -> str:
-    """Changes with the model, with the list of videos and with each of the files."""
-    digest = hashlib.sha256(loaded.query.hash.encode())
+    """Changes with the model, the protocol, the list of videos and with each of the files."""
+    digest = hashlib.sha256(f"{loaded.query.hash} {protocol(loaded.query)}".encode())
     for video in source.videos:
         try:
             digest.update(repr(video.identity()).encode())
@@ -63,13 +72,14 @@ def embed(source: Source, loaded: Loaded) -> tuple[str, Job]:
     def work(job: Job) -> None:
         from rspnet.gallery import Gallery, embed_videos
 
-        path = cache_folder() / "galleries" / f"{key}.npz"
+        path = cache_folder() / "galleries" / key
         try:
             gallery = Gallery.load(path)
         except ValueError:  # not made yet, or damaged: make it
             gallery = embed_videos(
                 loaded.query,
                 [video.path for video in source.videos],
+                protocol(loaded.query),
                 progress=False,
                 on_video=lambda done: setattr(job, "done", done),
                 lock=loaded.lock,

@@ -1,32 +1,49 @@
 """A gallery: one feature vector a video, and the nearest of them.
 
 A video is represented by clips at 1x, evenly spaced over its length. ``backbone`` is the mean
-over clips of the globally pooled features, ``rsp`` and ``avid`` the mean of the L2-normalised
-embeddings of either head; each is L2-normalised in the end, so that a dot product is the cosine.
+over clips of the pooled features of the last convolutional layer (supplementary B), ``rsp`` and
+``avid`` the mean of the L2-normalised embeddings of either head; each is L2-normalised in the
+end, so that a dot product is the cosine. :class:`Protocol` holds the choices.
 """
 
-import json
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 from tqdm import tqdm
 
-from rspnet.checkpoint import atomic_path
-from rspnet.data.sampling import clip_indices, clip_span
-from rspnet.data.transforms import eval_frames, normalise
-from rspnet.data.video import VideoReader
+from rspnet.gallery_store import (
+    FEATURES,
+    MANIFEST,
+    UNREADABLE,
+    Manifest,
+    Part,
+    Protocol,
+    Vectors,
+    join_parts,
+    part_path,
+    read_manifest,
+    read_part,
+    write_manifest,
+    write_part,
+    write_unreadable,
+)
+from rspnet.gallery_vectors import embed_views, load_views, protocol_for
 from rspnet.models import Branch
-from rspnet.models.heads import global_average_pool
 
-Vectors = NDArray[np.float32]
-FEATURES = ("backbone", "rsp", "avid")
-FORMAT = "rspnet-gallery"
-FORMAT_VERSION = 1
+__all__ = [
+    "FEATURES",
+    "Gallery",
+    "Neighbour",
+    "Protocol",
+    "Vectors",
+    "embed_video",
+    "embed_videos",
+    "protocol_for",
+]
 
 
 @dataclass(frozen=True)
@@ -52,19 +69,30 @@ class Gallery:
 
     Attributes:
         paths: Files, in the order of the vectors.
-        labels: One a video: the name of its folder.
+        labels: One a video.
         vectors: ``backbone`` (N, C), ``rsp`` (N, 128) and ``avid`` (N, 128), L2-normalised.
         model_hash: SHA-256 of the model file.
-        num_clips: Clips a video.
-        skipped: (path, reason) of videos that could not be read or are too short.
+        protocol: How a video became a vector.
+        skipped: (path, reason) of videos that could not be used.
+        splits: The split that each video is of; nothing for a plain list of files.
+        clip_starts: First frame of every clip, for each video, where that is known.
+        model: The model's name or file.
+        dataset: Name, root, split and fold of the data set; empty for a plain list of files.
     """
 
     paths: tuple[Path, ...]
     labels: tuple[str, ...]
     vectors: dict[str, Vectors]
     model_hash: str
-    num_clips: int
+    protocol: Protocol
     skipped: tuple[tuple[Path, str], ...] = ()
+    splits: tuple[str, ...] = ()
+    clip_starts: tuple[tuple[int, ...], ...] = ()
+    model: str = ""
+    dataset: dict[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.paths)
 
     def nearest(
         self,
@@ -98,108 +126,137 @@ class Gallery:
         found = [int(i) for i in order if self.paths[i] != exclude][:num]
         return [Neighbour(i, self.paths[i], self.labels[i], float(similarity[i])) for i in found]
 
-    def save(self, path: str | Path) -> Path:
-        """Write ``path`` (.npz: vectors and a JSON manifest), atomically."""
-        manifest = {
-            "format": FORMAT,
-            "version": FORMAT_VERSION,
-            "paths": [str(p) for p in self.paths],
-            "labels": list(self.labels),
-            "model_hash": self.model_hash,
-            "num_clips": self.num_clips,
-            "skipped": [[str(p), reason] for p, reason in self.skipped],
-        }
-        with atomic_path(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, manifest=np.array(json.dumps(manifest)), **self.vectors)  # type: ignore[arg-type]
-        return Path(path)
+    def save(self, folder: str | Path) -> Path:
+        """Write the gallery as a folder, in place of one that is there.
 
-    @classmethod
-    def load(cls, path: str | Path) -> "Gallery":
-        """Read what :meth:`save` wrote.
+        See :mod:`rspnet.gallery_store` for what is in it. The manifest goes first and comes last,
+        so a gallery that was half-written is none.
 
         Raises:
-            ValueError: The file is missing, damaged or something else.
+            ValueError: ``folder`` is a file, or holds something other than a gallery.
         """
-        try:
-            with np.load(path, allow_pickle=False) as stored:
-                arrays = dict(stored)
-            manifest = json.loads(str(arrays.pop("manifest")))
-            if manifest["format"] != FORMAT or manifest["version"] > FORMAT_VERSION:
-                raise ValueError(f"it is of the format {manifest['format']!r}")
-            return cls(
-                paths=tuple(Path(p) for p in manifest["paths"]),
-                labels=tuple(manifest["labels"]),
-                vectors={name: arrays[name] for name in FEATURES},
-                model_hash=manifest["model_hash"],
-                num_clips=manifest["num_clips"],
-                skipped=tuple((Path(p), reason) for p, reason in manifest["skipped"]),
+        folder = Path(folder)
+        if folder.exists() and not folder.is_dir():
+            raise ValueError(f"{folder} is a file, a gallery is a folder: choose another name")
+        old = set(folder.glob("part-*.parquet"))
+        own = old | {folder / MANIFEST, folder / UNREADABLE}
+        for path in folder.iterdir() if folder.is_dir() else ():
+            if path not in own and not path.name.startswith("."):
+                raise ValueError(
+                    f"{folder} holds {path.name}, which is no part of a gallery: choose another "
+                    "name"
+                )
+        (folder / MANIFEST).unlink(missing_ok=True)
+        for path in old:
+            path.unlink()
+        unreadable = tuple((str(path), reason) for path, reason in self.skipped)
+        part = Part(
+            paths=tuple(map(str, self.paths)),
+            labels=self.labels,
+            splits=self.splits or ("",) * len(self),
+            clip_starts=self.clip_starts or ((),) * len(self),
+            vectors=self.vectors,
+            unreadable=unreadable,
+        )
+        write_part(part_path(folder, 0), part)
+        write_unreadable(folder, unreadable)
+        num_videos = len(self) + len(unreadable)
+        manifest = Manifest(
+            model=self.model,
+            model_hash=self.model_hash,
+            protocol=self.protocol,
+            dataset=self.dataset,
+            classes=tuple(dict.fromkeys(self.labels)),
+            num_videos=num_videos,
+            shard_size=max(1, num_videos),
+            num_unreadable=len(unreadable),
+            complete=True,
+        )
+        write_manifest(folder, manifest)
+        return folder
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "Gallery":
+        """Read a folder that :meth:`save` or ``python -m rspnet.extract`` wrote.
+
+        Raises:
+            ValueError: It is missing, not complete, damaged or something else.
+        """
+        manifest = read_manifest(folder)
+        if not manifest.complete:
+            raise ValueError(
+                f"{folder} is a gallery that is not complete: run the command that began it again"
             )
-        # An archive that was cut off raises whatever its first broken part makes of it.
-        except Exception as error:
-            raise ValueError(f"{path} holds no gallery of videos: {error}") from error
+        try:
+            parts = [read_part(part_path(folder, i)) for i in range(manifest.num_shards)]
+            part = join_parts(parts)
+        except ValueError as error:
+            raise ValueError(f"{folder} is a damaged gallery: {error}") from error
+        found = len(part.paths) + len(part.unreadable)
+        if found != manifest.num_videos:
+            raise ValueError(
+                f"{folder} is a damaged gallery: its parts tell of {found} videos, its manifest "
+                f"of {manifest.num_videos}"
+            )
+        return cls(
+            paths=tuple(map(Path, part.paths)),
+            labels=part.labels,
+            vectors=part.vectors,
+            model_hash=manifest.model_hash,
+            protocol=manifest.protocol,
+            skipped=tuple((Path(path), reason) for path, reason in part.unreadable),
+            splits=part.splits,
+            clip_starts=part.clip_starts,
+            model=manifest.model,
+            dataset=manifest.dataset,
+        )
 
 
-def even_starts(video_length: int, num_frames: int, num_clips: int) -> list[int]:
-    """Starts of clips at 1x, evenly spaced from the first possible to the last."""
-    last = max(0, video_length - clip_span(num_frames, 1))
-    if num_clips == 1:
-        return [last // 2]
-    return [round(i * last / (num_clips - 1)) for i in range(num_clips)]
-
-
-def _normalised(vector: NDArray[np.float64]) -> Vectors:
-    return (vector / max(float(np.linalg.norm(vector)), 1e-12)).astype(np.float32)
-
-
-@torch.inference_mode()
-def embed_video(branch: Branch, path: str | Path, num_clips: int = 4) -> dict[str, Vectors]:
+def embed_video(
+    branch: Branch, path: str | Path, protocol: Protocol | None = None
+) -> dict[str, Vectors]:
     """The vectors of one video; see this module.
 
     Args:
         branch: Query branch.
         path: A video file.
-        num_clips: Clips, evenly spaced.
+        protocol: How; nothing for :func:`protocol_for` the branch.
 
     Returns:
         ``backbone`` (C,), ``rsp`` (128,) and ``avid`` (128,), L2-normalised.
 
     Raises:
-        ValueError: The video can't be read or is shorter than a clip.
+        ValueError: The video can't be read, or is too short and is to be refused then.
     """
-    with VideoReader(path) as reader:
-        if len(reader) < branch.num_frames:
-            raise ValueError(
-                f"{path}: {len(reader)} frames, a clip of this model takes {branch.num_frames}"
-            )
-        starts = even_starts(len(reader), branch.num_frames, num_clips)
-        indices = [clip_indices(start, branch.num_frames, 1) for start in starts]
-        wanted = sorted({i for clip in indices for i in clip})
-        frames = eval_frames(reader.get_frames(wanted), branch.size)
-    place = {frame: i for i, frame in enumerate(wanted)}
-    clips = np.stack([frames[[place[i] for i in clip]] for clip in indices])
-    device = next(branch.parameters()).device
-    F = branch.features(normalise(torch.from_numpy(clips).to(device)))
-    parts = {"backbone": global_average_pool(F), **branch.project(F)}
-    return {
-        name: _normalised(part.double().mean(dim=0).cpu().numpy()) for name, part in parts.items()
-    }
+    return _embed(branch, path, protocol or protocol_for(branch))[0]
+
+
+def _embed(
+    branch: Branch, path: str | Path, protocol: Protocol
+) -> tuple[dict[str, Vectors], tuple[int, ...]]:
+    views = load_views(path, protocol)
+    (vectors,) = embed_views(branch, [views], protocol.pooling, protocol.num_clips)
+    return vectors, views.starts
 
 
 def embed_videos(
     branch: Branch,
     paths: Sequence[str | Path],
+    protocol: Protocol | None = None,
     *,
-    num_clips: int = 4,
     progress: bool = True,
     on_video: Callable[[int], None] | None = None,
     lock: AbstractContextManager[object] | None = None,
 ) -> Gallery:
-    """Embed videos into a gallery. Those that can't be used are listed in ``skipped``.
+    """Embed videos into a gallery in memory, their folders' names as labels.
+
+    Those that can't be used are listed in ``skipped``. For a data set, and to go on after a stop,
+    see :mod:`rspnet.extract`.
 
     Args:
         branch: Query branch.
         paths: Video files.
-        num_clips: Clips a video.
+        protocol: How; nothing for :func:`protocol_for` the branch.
         progress: Show a progress bar.
         on_video: Called after every video with how many are done.
         lock: Held while one video is embedded, for a branch that others use as well.
@@ -207,14 +264,15 @@ def embed_videos(
     Raises:
         ValueError: None of the videos can be used.
     """
+    protocol = protocol or protocol_for(branch)
     kept: list[Path] = []
-    rows: list[dict[str, Vectors]] = []
+    rows: list[tuple[dict[str, Vectors], tuple[int, ...]]] = []
     skipped: list[tuple[Path, str]] = []
     bar = tqdm(paths, desc="Embedding", unit="video", leave=False, disable=not progress)
     for number, path in enumerate(map(Path, bar), start=1):
         try:
             with lock or nullcontext():
-                rows.append(embed_video(branch, path, num_clips))
+                rows.append(_embed(branch, path, protocol))
             kept.append(path)
         except ValueError as error:
             skipped.append((path, str(error)))
@@ -226,8 +284,9 @@ def embed_videos(
     return Gallery(
         paths=tuple(kept),
         labels=tuple(path.parent.name for path in kept),
-        vectors={name: np.stack([row[name] for row in rows]) for name in FEATURES},
+        vectors={name: np.stack([vectors[name] for vectors, _ in rows]) for name in FEATURES},
         model_hash=branch.hash,
-        num_clips=num_clips,
+        protocol=protocol,
         skipped=tuple(skipped),
+        clip_starts=tuple(starts for _, starts in rows),
     )

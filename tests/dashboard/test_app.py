@@ -15,6 +15,7 @@ from streamlit.testing.v1 import AppTest
 
 import analysis
 from dashboard import models
+from dashboard.gallery import protocol
 from rspnet import VideoReader, load_model
 from rspnet.data.transforms import load_clip
 from rspnet.gallery import embed_videos
@@ -226,7 +227,8 @@ def test_neighbours_are_those_of_the_gallery(
     app = open_app(i="left/clip_3.mp4", i_start="10")
     page = wait_for_neighbours(app)
     query = load_model(planted_model, "query")
-    gallery = embed_videos(query, sorted(planted_videos.rglob("*.mp4")), progress=False)
+    paths = sorted(planted_videos.rglob("*.mp4"))
+    gallery = embed_videos(query, paths, protocol(query), progress=False)
     with VideoReader(planted_videos / "left" / "clip_3.mp4") as reader, torch.inference_mode():
         z = query(load_clip(reader, 10, 16)[0][None])
     for head in ("rsp", "avid"):

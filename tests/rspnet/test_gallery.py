@@ -1,15 +1,24 @@
 """Galleries: vectors by hand, neighbours by hand, files that are no good."""
 
+import json
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow
 import pytest
 import torch
+from pyarrow import parquet
 
-from rspnet.data.transforms import load_clip
+from rspnet.data.transforms import eval_frames, load_clip
 from rspnet.data.video import VideoReader
-from rspnet.gallery import Gallery, embed_video, embed_videos, even_starts
+from rspnet.gallery import Gallery, Protocol, embed_video, embed_videos, protocol_for
+from rspnet.gallery_store import Pooling, part_path, read_manifest, write_manifest
+from rspnet.gallery_vectors import embed_clips, embed_views, load_views
 from rspnet.models import Branch
+
+ONE = Protocol(num_clips=1, num_frames=8, size=32, pooling="avg")
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +32,7 @@ def by_hand() -> Gallery:
     vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
     paths = tuple(Path(f"{name}.mp4") for name in "abcd")
     return Gallery(paths, ("x", "y", "x", "y"), dict.fromkeys(("backbone", "rsp", "avid"), vectors),
-                   "hash", 4)  # fmt: skip
+                   "hash", Protocol(num_clips=4, pooling="avg"))  # fmt: skip
 
 
 def test_nearest_are_sorted_by_cosine_and_length_does_not_count() -> None:
@@ -54,26 +63,77 @@ def test_nearest_refuses_what_it_cannot_answer(
         by_hand().nearest(vector, feature)
 
 
-def test_starts_are_even_and_cover_the_video() -> None:
-    assert even_starts(40, 8, 3) == [0, 16, 32]
-    assert even_starts(40, 8, 1) == [16]
-    assert even_starts(8, 8, 3) == [0, 0, 0]
-
-
-def test_vectors_are_means_of_single_clips(branch: Branch, video_folder: Path) -> None:
+@pytest.mark.parametrize("pooling", ["max", "avg"])
+def test_vectors_are_means_of_single_clips(
+    branch: Branch, video_folder: Path, pooling: Pooling
+) -> None:
     path = sorted(video_folder.rglob("*.mp4"))[0]
-    got = embed_video(branch, path, num_clips=2)
+    got = embed_video(branch, path, protocol_for(branch, num_clips=3, pooling=pooling))
+    totals = dict.fromkeys(("backbone", "rsp", "avid"), np.zeros(()))
     with VideoReader(path) as reader, torch.inference_mode():
-        clips = [load_clip(reader, start, 8, 1, 32)[0] for start in (0, 32)]
-        maps = [branch.features(clip[None]) for clip in clips]
-        expected = {
-            "backbone": sum(F.mean(dim=(2, 3, 4))[0] for F in maps),
-            "rsp": sum(branch.project(F)["rsp"][0] for F in maps),
-            "avid": sum(branch.project(F)["avid"][0] for F in maps),
-        }
-    for name, total in expected.items():
-        unit = torch.as_tensor(total) / torch.linalg.vector_norm(torch.as_tensor(total))
-        np.testing.assert_allclose(got[name], unit.numpy(), atol=1e-5)
+        for start in (0, 16, 32):
+            F = branch.features(load_clip(reader, start, 8, 1, 32)[0][None])
+            cells = F[0].flatten(1).numpy()
+            pooled = [row.max() if pooling == "max" else row.mean() for row in cells]
+            totals["backbone"] = totals["backbone"] + np.array(pooled)
+            for name, z in branch.project(F).items():
+                totals[name] = totals[name] + z[0].numpy()
+    for name, total in totals.items():
+        np.testing.assert_allclose(got[name], total / np.linalg.norm(total), atol=1e-6)
+        assert got[name].dtype == np.float32
+
+
+def test_max_is_the_largest_over_time_and_space() -> None:
+    class Fixed(Branch):
+        def features(self, clips: torch.Tensor) -> torch.Tensor:
+            F = torch.zeros(len(clips), 4, 2, 2, 2)
+            F[:, 0, 1, 0, 1], F[:, 1] = 3.0, 4.0  # one cell of eight, and all cells
+            return F
+
+    clips = np.zeros((1, 2, 8, 8, 3), np.uint8)
+    fixed = Fixed("resnet18_fine", {"width": 2}).eval()
+    fixed.projections = torch.nn.ModuleDict({n: torch.nn.Linear(4, 4) for n in ("rsp", "avid")})
+    assert embed_clips(fixed, clips, "max")["backbone"].tolist() == [[3, 4, 0, 0]]
+    assert embed_clips(fixed, clips, "avg")["backbone"].tolist() == [[3 / 8, 4, 0, 0]]
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 32])
+def test_batch_size_changes_no_bit(branch: Branch, video_folder: Path, batch_size: int) -> None:
+    protocol = protocol_for(branch, num_clips=3)
+    paths = sorted(video_folder.rglob("*.mp4"))
+    views = [load_views(path, protocol) for path in paths]
+    got = list(embed_views(branch, views, "max", batch_size))
+    assert len(got) == len(paths)
+    for path, vectors in zip(paths, got, strict=True):
+        for name, expected in embed_video(branch, path, protocol).items():
+            np.testing.assert_array_equal(vectors[name], expected)
+
+
+def test_clips_follow_the_rate_that_is_asked_for(video_folder: Path) -> None:
+    path = sorted(video_folder.rglob("*.mp4"))[0]  # 40 frames at 25 fps
+    protocol = Protocol(num_clips=2, num_frames=8, size=16, fps=12.5)
+    views = load_views(path, protocol)
+    assert views.starts == (0, 25)  # a clip reaches over 15 frames
+    with VideoReader(path) as reader:
+        for start, places in zip(views.starts, views.places, strict=True):
+            frames = eval_frames(reader.get_frames(range(start, start + 15, 2)), 16)
+            np.testing.assert_array_equal(views.frames[places], frames)
+
+
+def test_a_short_video_is_played_in_a_loop(branch: Branch, video_folder: Path) -> None:
+    long = Branch("resnet18", {"width": 4}, num_frames=64, size=32).eval()
+    path = sorted(video_folder.rglob("*.mp4"))[0]
+    views = load_views(path, protocol_for(long, num_clips=2))
+    assert views.starts == (0, 0)
+    np.testing.assert_array_equal(views.places, np.tile(np.arange(64) % 40, (2, 1)))
+    assert views.frames.shape == (40, 32, 32, 3)
+
+
+def test_features_that_are_not_finite_are_refused(video_folder: Path) -> None:
+    broken = Branch("resnet18_fine", {"width": 2}, num_frames=8, size=16).eval()
+    torch.nn.init.constant_(broken.encoder.bn1.weight, float("nan"))
+    with pytest.raises(ValueError, match="not finite"):
+        embed_video(broken, sorted(video_folder.rglob("*.mp4"))[0])
 
 
 def test_bad_videos_are_named_and_the_rest_goes_on(
@@ -84,7 +144,7 @@ def test_bad_videos_are_named_and_the_rest_goes_on(
     paths = sorted(video_folder.rglob("*.mp4"))
     seen: list[int] = []
     gallery = embed_videos(
-        branch, [paths[0], bad, paths[1]], num_clips=1, progress=False, on_video=seen.append
+        branch, [paths[0], bad, paths[1]], ONE, progress=False, on_video=seen.append
     )
     assert gallery.paths == (paths[0], paths[1])
     assert gallery.labels == ("class0", "class0")
@@ -99,29 +159,108 @@ def test_a_video_shorter_than_a_clip_is_refused(branch: Branch, video_folder: Pa
     long = Branch("resnet18", {"width": 4}, num_frames=64, size=32).eval()
     path = sorted(video_folder.rglob("*.mp4"))[0]
     with pytest.raises(ValueError, match="40 frames, a clip of this model takes 64"):
-        embed_video(long, path)
+        embed_video(long, path, protocol_for(long, short="refuse"))
+
+
+def full() -> Gallery:
+    return replace(
+        by_hand(),
+        skipped=((Path("e.mp4"), "too short"),),
+        splits=("test",) * 4,
+        clip_starts=((0, 1, 2, 3),) * 4,
+        model="m.safetensors",
+        dataset={"name": "csv", "root": None, "split": "test", "fold": 1},
+    )
 
 
 def test_save_and_load_give_the_same(tmp_path: Path) -> None:
-    gallery = Gallery(**{**by_hand().__dict__, "skipped": ((Path("e.mp4"), "too short"),)})
-    again = Gallery.load(gallery.save(tmp_path / "gallery.npz"))
-    assert again.paths == gallery.paths
-    assert again.labels == gallery.labels
-    assert again.skipped == gallery.skipped
-    assert (again.model_hash, again.num_clips) == ("hash", 4)
+    gallery = full()
+    again = Gallery.load(gallery.save(tmp_path / "gallery"))
+    for entry in fields(Gallery):
+        if entry.name != "vectors":
+            assert getattr(again, entry.name) == getattr(gallery, entry.name)
     for name, vectors in gallery.vectors.items():
         np.testing.assert_array_equal(again.vectors[name], vectors)
+    listed = (tmp_path / "gallery" / "unreadable.csv").read_text().splitlines()
+    assert listed == ["path,reason", "e.mp4,too short"]
 
 
-@pytest.mark.parametrize("damage", ["missing", "text", "cut", "other"])
-def test_load_refuses_other_files(damage: str, tmp_path: Path) -> None:
-    path = tmp_path / "gallery.npz"
-    if damage == "text":
-        path.write_text("hello")
-    elif damage == "cut":
-        by_hand().save(path)
-        path.write_bytes(path.read_bytes()[:400])
-    elif damage == "other":
-        np.savez(path, a=np.zeros(3))
-    with pytest.raises(ValueError, match=r"gallery\.npz holds no gallery"):
-        Gallery.load(path)
+def test_save_replaces_a_gallery_and_nothing_else(tmp_path: Path) -> None:
+    folder = full().save(tmp_path / "gallery")
+    by_hand().save(folder)
+    assert Gallery.load(folder).skipped == ()
+    assert sorted(p.name for p in folder.iterdir()) == ["manifest.json", "part-00000.parquet"]
+    (folder / "manifest.json").unlink()  # as if a process was killed while it saved
+    by_hand().save(folder)
+    (folder / "thesis.txt").write_text("mine")
+    with pytest.raises(ValueError, match=r"thesis\.txt, which is no part"):
+        by_hand().save(folder)
+    with pytest.raises(ValueError, match="is a file"):
+        by_hand().save(folder / "thesis.txt")
+    assert (folder / "thesis.txt").read_text() == "mine"
+
+
+def test_pandas_reads_the_parts(tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    folder = full().save(tmp_path / "gallery")
+    table = pandas.read_parquet(sorted(folder.glob("*.parquet")))
+    assert list(table.columns) == ["path", "label", "split", "clip_starts", "backbone", "rsp",
+                                   "avid"]  # fmt: skip
+    assert list(table["label"]) == ["x", "y", "x", "y"]
+    np.testing.assert_array_equal(np.stack(table["rsp"]), full().vectors["rsp"])
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        ("missing", "holds no gallery"),
+        ("file", "holds no gallery"),
+        ("text", "holds no gallery"),
+        ("other", "'something', version 1"),
+        ("newer", "version 3; this version of rspnet reads"),
+        ("unknown", "unknown settings.*update rspnet"),
+        ("begun", "is not complete: run the command"),
+        ("no part", "damaged gallery"),
+        ("cut", "damaged gallery"),
+        ("foreign", "was not written by rspnet"),
+        ("fewer", "tell of 4 videos, its manifest of 9"),
+    ],
+)
+def test_load_refuses_what_is_no_gallery(damage: str, message: str, tmp_path: Path) -> None:
+    folder = tmp_path / "gallery"
+    if damage != "missing":
+        by_hand().save(folder)
+        manifest, part = folder / "manifest.json", part_path(folder, 0)
+        values = json.loads(manifest.read_text())
+        if damage == "file":
+            folder = part
+        elif damage == "text":
+            manifest.write_text("hello")
+        elif damage == "other":
+            manifest.write_text('{"format": "something", "version": 1}')
+        elif damage == "newer":
+            manifest.write_text(json.dumps(values | {"version": 3}))
+        elif damage == "unknown":
+            values["protocol"]["flip"] = True
+            manifest.write_text(json.dumps(values))
+        elif damage == "begun":
+            write_manifest(folder, replace(read_manifest(folder), complete=False))
+        elif damage == "no part":
+            part.unlink()
+        elif damage == "cut":
+            part.write_bytes(part.read_bytes()[:400])
+        elif damage == "foreign":
+            parquet.write_table(pyarrow.table({"path": ["a.mp4"]}), str(part))
+        elif damage == "fewer":
+            manifest.write_text(json.dumps(values | {"num_videos": 9, "shard_size": 9}))
+    with pytest.raises(ValueError, match=message):
+        Gallery.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [({"num_clips": 0}, "num_clips=0"), ({"fps": -1.0}, "fps=-1"), ({"pooling": "mean"}, "'mean'")],
+)
+def test_protocol_refuses_nonsense(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Protocol(**settings)

@@ -1,0 +1,404 @@
+"""Features of a labelled data set's videos, for retrieval: ``python -m rspnet.extract``.
+
+The protocol is the paper's (supplementary B): 10 clips evenly spaced over each video, in a fixed
+view, the features of the last convolutional layer max-pooled for each clip, their mean over the
+clips. No video is left out: one shorter than a clip is played in a loop. ``--pooling avg`` pools
+as the release does. The embeddings of both heads are written beside.
+
+The gallery is a folder, see :mod:`rspnet.gallery_store`, written part by part. Stop it when you
+like: the same command goes on where it stopped. ``torchrun --nproc-per-node N -m rspnet.extract
+...`` shares the parts out to N processes. Neither that nor ``num_workers`` changes the result by
+a bit, and on a CPU ``batch_size`` does not either.
+"""
+
+import hashlib
+import sys
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from rspnet.checkpoint import load_model
+from rspnet.config import parse_config
+from rspnet.data.labelled import DatasetConfig, LabelledVideo, VideoSet, load_video_set
+from rspnet.engine import start_worker
+from rspnet.gallery_store import (
+    FEATURES,
+    MANIFEST,
+    UNREADABLE,
+    Manifest,
+    Part,
+    Pooling,
+    Protocol,
+    Vectors,
+    clean_up,
+    look_at_part,
+    part_path,
+    read_manifest,
+    write_manifest,
+    write_part,
+    write_unreadable,
+)
+from rspnet.gallery_vectors import Views, embed_views, load_views, protocol_for
+from rspnet.models import Branch
+from rspnet.models.heads import EMBEDDING_DIM
+from rspnet.processes import Processes, join_processes, leave_processes
+
+Unreadable = list[tuple[str, str]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtractConfig:
+    """A gallery of a labelled data set.
+
+    Attributes:
+        out: Folder of the gallery.
+        model: Model file or name of a shipped model.
+        data: The data set.
+        num_clips: Clips a video, evenly spaced over its length.
+        pooling: ``max`` takes the largest value of each channel over (T', H', W') (paper), ``avg``
+            the mean (release).
+        fps: Frames per second of a clip. Nothing: each file's own.
+        batch_size: Clips in a forward pass on a GPU. A CPU takes them in pairs.
+        num_workers: Processes that decode, for each process of the run.
+        shard_size: Videos in a part: what is done anew after a stop, at most.
+        max_unreadable: Largest share of unreadable videos; more are an error.
+        random_weights: Ignore the weights and take random ones of the same architecture.
+        seed: Fixes the random weights.
+        device: ``auto``, ``cpu``, ``cuda``, ...
+    """
+
+    out: str = "runs/gallery"
+    model: str = "default"
+    data: DatasetConfig = field(default_factory=DatasetConfig)
+    num_clips: int = 10
+    pooling: Pooling = "max"
+    fps: float | None = None
+    batch_size: int = 32
+    num_workers: int = 2
+    shard_size: int = 256
+    max_unreadable: float = 0.05
+    random_weights: bool = False
+    seed: int = 0
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "shard_size", "num_clips"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is at least 1, got {getattr(self, name)}")
+        if self.num_workers < 0:
+            raise ValueError(f"num_workers is not negative, got {self.num_workers}")
+        if not 0 <= self.max_unreadable <= 1:
+            raise ValueError(f"max_unreadable is between 0 and 1, got {self.max_unreadable}")
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What rank 0 found there is to do.
+
+    Attributes:
+        videos: Of the data set, with absolute paths.
+        manifest: Of the gallery, when it is begun.
+        left: Numbers of the parts that are not there.
+        unreadable: (path, reason) of videos, from the parts that are there.
+    """
+
+    videos: tuple[LabelledVideo, ...]
+    manifest: Manifest
+    left: tuple[int, ...]
+    unreadable: tuple[tuple[str, str], ...]
+
+
+class _Videos(Dataset[Views | str]):
+    """The clips of each video, or the reason why there are none."""
+
+    def __init__(self, paths: Sequence[Path], protocol: Protocol) -> None:
+        self.paths = paths
+        self.protocol = protocol
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> Views | str:
+        try:
+            return load_views(self.paths[index], self.protocol)
+        except ValueError as error:
+            return str(error)
+
+
+def load_branch(config: ExtractConfig, device: torch.device) -> tuple[Branch, str]:
+    """The query branch and what it is called.
+
+    Raises:
+        ValueError: No such model, or one that can't be read.
+    """
+    branch = load_model(config.model)
+    if not config.random_weights:
+        return branch.to(device), config.model
+    torch.manual_seed(config.seed)
+    branch = Branch.from_spec(branch.spec()).eval()
+    digest = hashlib.sha256()
+    for name, tensor in sorted(branch.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.contiguous().numpy().tobytes())
+    branch.hash = digest.hexdigest()
+    return branch.to(device), f"{config.model} with random weights of seed {config.seed}"
+
+
+def _describe(config: ExtractConfig, branch: Branch, model: str, found: VideoSet) -> Manifest:
+    digest = hashlib.sha256()
+    for video in found.videos:
+        digest.update(f"{video.path}\t{video.label}\n".encode())
+    root = config.data.root
+    return Manifest(
+        model=model,
+        model_hash=branch.hash,
+        protocol=protocol_for(
+            branch, num_clips=config.num_clips, pooling=config.pooling, fps=config.fps
+        ),
+        dataset={
+            "name": found.name,
+            "root": str(Path(root).absolute()) if root is not None else None,
+            "split": found.split,
+            "fold": found.fold,
+        },
+        classes=found.classes,
+        missing=found.missing,
+        num_videos=len(found.videos),
+        videos_hash=digest.hexdigest(),
+        shard_size=config.shard_size,
+    )
+
+
+def _make_plan(config: ExtractConfig, branch: Branch, model: str) -> _Plan:
+    found = load_video_set(config.data)
+    # Absolute, so that a file is the same one from whatever folder it was named.
+    videos = tuple(replace(video, path=video.path.absolute()) for video in found.videos)
+    manifest = _describe(config, branch, model, replace(found, videos=videos))
+    folder = Path(config.out)
+    if (folder / MANIFEST).exists():
+        differences = read_manifest(folder).differences(manifest)
+        if differences:
+            raise ValueError(
+                f"{folder} holds a gallery of something else (there and asked for): "
+                f"{'; '.join(differences)}. Choose another --out"
+            )
+    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ValueError(f"{folder} is there and is no gallery: choose another --out")
+    folder.mkdir(parents=True, exist_ok=True)
+    clean_up(folder)
+    left: list[int] = []
+    unreadable: Unreadable = []
+    for number in range(manifest.num_shards):
+        path = part_path(folder, number)
+        try:
+            _, rows = look_at_part(path)
+            unreadable += rows
+        except ValueError as error:
+            if path.exists():
+                tqdm.write(f"Made anew: {error}")
+            left.append(number)
+    if left:
+        write_manifest(folder, manifest)
+    return _Plan(videos, manifest, tuple(left), tuple(unreadable))
+
+
+def _shared_plan(config: ExtractConfig, branch: Branch, model: str, processes: Processes) -> _Plan:
+    found: _Plan | str = ""
+    if processes.first:
+        try:
+            found = _make_plan(config, branch, model)
+        except ValueError as error:
+            found = str(error)
+    found = processes.from_first(found)
+    if isinstance(found, str):
+        raise ValueError(found)
+    return found
+
+
+def _check_unreadable(rows: Unreadable, num_videos: int, config: ExtractConfig) -> None:
+    """Refuse too many.
+
+    Raises:
+        ValueError: A larger share than ``max_unreadable`` can't be read.
+    """
+    if len(rows) <= config.max_unreadable * num_videos:
+        return
+    listed = write_unreadable(config.out, rows)
+    path, reason = rows[0]
+    raise ValueError(
+        f"{len(rows)} of {num_videos} videos can't be read, more than the "
+        f"{config.max_unreadable:.0%} that max_unreadable allows. The first: {path}: {reason}. "
+        f"Those found so far are listed in {listed}; to go on without them give the same command "
+        "a larger --max_unreadable"
+    )
+
+
+def _as_it_is(item: Any) -> Any:
+    return item
+
+
+def _decode(
+    dataset: _Videos, order: Sequence[int], num_workers: int
+) -> Generator[Views | str, None, None]:
+    loader: DataLoader[Any] = DataLoader(
+        dataset,
+        batch_size=None,
+        sampler=order,
+        num_workers=num_workers,
+        collate_fn=_as_it_is,
+        worker_init_fn=start_worker,
+        generator=torch.Generator(),
+    )
+    yield from loader
+
+
+def _embed_part(
+    branch: Branch,
+    videos: Sequence[LabelledVideo],
+    items: Iterator[Views | str],
+    config: ExtractConfig,
+    on_unreadable: Callable[[tuple[str, str]], None],
+    bar: "tqdm[Any]",
+) -> Part:
+    kept: list[tuple[LabelledVideo, tuple[int, ...]]] = []
+    unreadable: Unreadable = []
+
+    def readable() -> Iterator[Views]:
+        for video, item in zip(videos, items, strict=False):
+            bar.update()
+            if isinstance(item, str):
+                unreadable.append((str(video.path), item))
+                on_unreadable(unreadable[-1])
+            else:
+                kept.append((video, item.starts))
+                yield item
+
+    # Forward passes end with the part, so that what is in one never depends on where a run was
+    # stopped or on the number of processes.
+    rows = list(embed_views(branch, readable(), config.pooling, config.batch_size))
+    sizes = dict.fromkeys(FEATURES, EMBEDDING_DIM) | {"backbone": branch.num_features}
+    vectors: dict[str, Vectors] = {
+        name: np.stack([row[name] for row in rows]) if rows else np.empty((0, size), np.float32)
+        for name, size in sizes.items()
+    }
+    return Part(
+        paths=tuple(str(video.path) for video, _ in kept),
+        labels=tuple(video.label for video, _ in kept),
+        splits=tuple(video.split for video, _ in kept),
+        clip_starts=tuple(starts for _, starts in kept),
+        vectors=vectors,
+        unreadable=tuple(unreadable),
+    )
+
+
+def _make_parts(config: ExtractConfig, branch: Branch, plan: _Plan, processes: Processes) -> None:
+    """This process's share of the parts that are left."""
+    mine = plan.left[processes.rank :: processes.size]
+    size, total = plan.manifest.shard_size, len(plan.videos)
+    ranges = [range(n * size, min((n + 1) * size, total)) for n in mine]
+    order = [i for numbers in ranges for i in numbers]
+    dataset = _Videos([video.path for video in plan.videos], plan.manifest.protocol)
+    unreadable = list(plan.unreadable)
+
+    def note(row: tuple[str, str]) -> None:
+        unreadable.append(row)
+        _check_unreadable(unreadable, total, config)
+
+    title = "Extracting" if processes.size == 1 else f"Extracting, 1 of {processes.size} processes"
+    bar = tqdm(total=len(order), desc=title, unit="video", disable=not processes.first)
+    # TF32 would round each product to 10 bits, and benchmarks pick kernels by the clock.
+    exact = torch.backends.cudnn.flags(
+        enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+    )
+    decoding = _decode(dataset, order, config.num_workers)
+    with exact, bar, closing(decoding) as items:
+        for number, numbers in zip(mine, ranges, strict=True):
+            videos = [plan.videos[i] for i in numbers]
+            part = _embed_part(branch, videos, items, config, note, bar)
+            write_part(part_path(config.out, number), part)
+
+
+def _finish(config: ExtractConfig, plan: _Plan) -> Manifest:
+    """Wait for the parts of all processes, and say that the gallery is complete.
+
+    Processes that are done go home: nothing is sent that could time out while one works on. If
+    one fails, ``torchrun`` ends them all.
+
+    Raises:
+        ValueError: Too many videos, or all of them, can't be read.
+    """
+    unreadable: Unreadable = []
+    num_vectors = 0
+    for number in range(plan.manifest.num_shards):
+        path = part_path(config.out, number)
+        while not path.exists():
+            time.sleep(0.2)
+        rows, missing = look_at_part(path)
+        num_vectors += rows
+        unreadable += missing
+    write_unreadable(config.out, unreadable)
+    _check_unreadable(unreadable, len(plan.videos), config)
+    if not num_vectors:
+        path_text, reason = unreadable[0]
+        raise ValueError(
+            f"none of {len(plan.videos)} videos can be read. The first: {path_text}: {reason}"
+        )
+    done = replace(plan.manifest, num_unreadable=len(unreadable), complete=True)
+    write_manifest(config.out, done)
+    return done
+
+
+def extract(config: ExtractConfig) -> Manifest | None:
+    """Make a gallery, or go on with one that was begun.
+
+    Returns:
+        The manifest of the complete gallery, in rank 0.
+
+    Raises:
+        ValueError: No such model or data set, ``out`` holds something else, or too many videos
+            can't be read.
+    """
+    processes = join_processes(config.device)
+    branch, model = load_branch(config, processes.device)
+    plan = _shared_plan(config, branch, model, processes)
+    _make_parts(config, branch, plan, processes)
+    return _finish(config, plan) if processes.first else None
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line. Returns the exit status."""
+    try:
+        config = parse_config(
+            ExtractConfig,
+            arguments,
+            prog="python -m rspnet.extract",
+            description="Features of a labelled data set's videos, for python -m rspnet.retrieve.",
+        )
+        done = extract(config)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on", file=sys.stderr)
+        return 130
+    finally:
+        leave_processes()
+    if done is not None:
+        print(
+            f"Gallery: {config.out}: {done.num_videos - (done.num_unreadable or 0)} videos"
+            + (f", {done.num_unreadable} unreadable ({UNREADABLE})" if done.num_unreadable else "")
+            + (f", {len(done.missing)} listed but not on the disk" if done.missing else "")
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

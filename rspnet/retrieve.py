@@ -1,0 +1,289 @@
+"""Video retrieval: ``python -m rspnet.retrieve --gallery TRAIN --queries TEST``.
+
+Both are galleries of ``python -m rspnet.extract``, made by one model and protocol. A query is
+right at k if any of its k nearest videos (by the cosine) has its class (supplementary B). Of
+equally near videos the one that comes first in the gallery is the nearer. A query's own file is
+passed over, so that a gallery that queries itself is measured leaving one out. A query whose
+class the gallery lacks is never right.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rspnet.checkpoint import atomic_path
+from rspnet.evaluate import bootstrap_interval
+from rspnet.gallery import Gallery
+from rspnet.gallery_store import FEATURES, protocol_differences
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+KS = (1, 5, 10, 20, 50)
+_CELLS = 2**24  # similarities in memory at once
+
+# Supplementary, Table 1; below the line later work. Top-1, 5, 10, 20, 50 in %.
+PUBLISHED: tuple[tuple[str, tuple[float | None, ...]], ...] = (
+    ("OPN", (19.9, 28.7, 34.0, 40.6, 51.6)),
+    ("Büchler et al. CaffeNet", (25.7, 36.2, 42.2, 49.2, 59.5)),
+    ("ClipOrder R3D", (14.1, 30.3, 40.0, 51.1, 66.5)),
+    ("SpeedNet S3D-G", (13.0, 28.1, 37.5, 49.5, 65.0)),
+    ("VCP R(2+1)D", (19.9, 33.7, 42.0, 50.5, 64.4)),
+    ("Pace C3D", (31.9, 49.7, 59.2, 68.9, 80.2)),
+    ("RSPNet C3D", (36.0, 56.7, 66.5, 76.3, 87.7)),
+    ("RSPNet ResNet-18", (41.1, 59.4, 68.4, 77.8, 88.7)),
+    ("IIC R3D", (42.4, 60.9, 69.2, 77.1, 86.5)),
+    ("CoCLR RGB S3D", (53.3, None, None, None, None)),
+    ("TCLR R3D-18", (56.2, None, None, None, None)),
+    ("random weights R3D", (9.9, 18.9, 26.0, 35.5, 51.9)),
+)
+
+
+@dataclass(frozen=True)
+class RetrievalResult:
+    """What :func:`retrieve` measured.
+
+    Attributes:
+        feature: ``backbone``, ``rsp`` or ``avid``.
+        top_k: Share of the queries that are right at k, in %.
+        intervals: Their 95% intervals in %, by a bootstrap over queries.
+        num_queries: Queries.
+        num_gallery: Videos in the gallery.
+        num_hopeless: Queries whose class no other video of the gallery has.
+    """
+
+    feature: str
+    top_k: dict[int, float]
+    intervals: dict[int, tuple[float, float]]
+    num_queries: int
+    num_gallery: int
+    num_hopeless: int
+
+
+def check_comparable(gallery: Gallery, queries: Gallery) -> None:
+    """Refuse galleries whose vectors do not compare.
+
+    Raises:
+        ValueError: They were made by two models or two protocols.
+    """
+    found = protocol_differences(gallery.protocol, queries.protocol)
+    if gallery.model_hash != queries.model_hash:
+        models = [
+            f"{g.model or 'a model'} ({g.model_hash[:12] or 'no hash'})" for g in (gallery, queries)
+        ]
+        found.insert(0, f"model {models[0]} and {models[1]}")
+    if found:
+        raise ValueError(
+            "gallery and queries were not made by one model and protocol, so their vectors do not "
+            f"compare: {'; '.join(found)}. Extract one of them again"
+        )
+
+
+def _own_places(gallery: Gallery, queries: Gallery) -> list[list[int]]:
+    """For each query, where in the gallery its own file is."""
+    places: dict[Path, list[int]] = {}
+    for i, path in enumerate(gallery.paths):
+        places.setdefault(path, []).append(i)
+    return [places.get(path, []) for path in queries.paths]
+
+
+def _distinct(vectors: NDArray[np.float32]) -> tuple[Floats, Integers]:
+    """Distinct rows, and which of them each row is.
+
+    Equal vectors have to be equally near, but a matrix product may round two columns of the same
+    numbers differently.
+    """
+    seen: dict[bytes, int] = {}
+    which = np.array([seen.setdefault(row.tobytes(), len(seen)) for row in vectors], np.int64)
+    first = np.unique(which, return_index=True)[1]
+    return vectors[first].astype(np.float64), which
+
+
+def first_right(gallery: Gallery, queries: Gallery, feature: str) -> Integers:
+    """Which of its neighbours, counted from 1, is the first of a query's own class.
+
+    Returns:
+        One a query, (Q,); 0 where no other video of the gallery has its class.
+
+    Raises:
+        ValueError: No such feature, or one of the galleries is empty.
+    """
+    if feature not in FEATURES:
+        raise ValueError(f"feature is one of {list(FEATURES)}, got {feature!r}")
+    num = len(gallery)
+    if not num or not len(queries):
+        raise ValueError(f"there are {len(queries)} queries and {num} videos in the gallery")
+    names = {label: i for i, label in enumerate(dict.fromkeys(gallery.labels))}
+    labels = np.array([names[label] for label in gallery.labels])
+    wanted = np.array([names.get(label, -1) for label in queries.labels])
+    known, which = _distinct(gallery.vectors[feature])
+    asked = queries.vectors[feature].astype(np.float64)
+    own = _own_places(gallery, queries)
+    order, places = np.arange(num), []
+    step = max(1, _CELLS // num)
+    for begin in range(0, len(asked), step):
+        similarity_QN = asked[begin : begin + step] @ known.T
+        if len(known) < num:
+            similarity_QN = similarity_QN[:, which]
+        for i, row in enumerate(similarity_QN, start=begin):
+            right = labels == wanted[i]
+            row[own[i]] = -np.inf
+            right[own[i]] = False
+            if not right.any():
+                places.append(0)
+                continue
+            # argmax gives the first of equals, and equals before it are nearer.
+            best = int(np.where(right, row, -np.inf).argmax())
+            nearer = (row > row[best]) | ((row == row[best]) & (order < best))
+            places.append(1 + int(nearer.sum()))
+    return np.array(places, np.int64)
+
+
+def retrieve(
+    gallery: Gallery, queries: Gallery, feature: str, ks: Sequence[int] = KS
+) -> RetrievalResult:
+    """Measure retrieval; see this module.
+
+    Args:
+        gallery: Videos that are searched.
+        queries: Videos that are searched for; may be the gallery itself.
+        feature: ``backbone`` (paper), ``rsp`` or ``avid``.
+        ks: Numbers of neighbours.
+
+    Raises:
+        ValueError: The galleries do not compare, one is empty, there is no such feature, or a k
+            is not positive or larger than the number of videos that a query can find.
+    """
+    check_comparable(gallery, queries)
+    least = len(gallery) - max(map(len, _own_places(gallery, queries)), default=0)
+    ks = list(dict.fromkeys(ks))
+    if not ks or min(ks) < 1 or max(ks) > least:
+        left_out = "" if least == len(gallery) else ", a query's own file left out"
+        raise ValueError(
+            f"every k is between 1 and the {least} videos of the gallery{left_out}, got {ks}"
+        )
+    places = first_right(gallery, queries, feature)
+    right = {k: ((places > 0) & (places <= k)).astype(np.float64) for k in ks}
+    return RetrievalResult(
+        feature=feature,
+        top_k={k: 100 * float(values.mean()) for k, values in right.items()},
+        intervals={
+            k: (100 * low, 100 * high)
+            for k, (low, high) in ((k, bootstrap_interval(v)) for k, v in right.items())
+        },
+        num_queries=len(queries),
+        num_gallery=len(gallery),
+        num_hopeless=int((places == 0).sum()),
+    )
+
+
+def report(gallery: Gallery, queries: Gallery, results: Sequence[RetrievalResult]) -> Any:
+    """Results with their protocol, as plain values for JSON.
+
+    The first result's numbers stand at the top (``top_k``, ...), all of them in ``features``.
+    """
+
+    def source(g: Gallery) -> dict[str, Any]:
+        return {"dataset": g.dataset, "num_videos": len(g), "num_unreadable": len(g.skipped)}
+
+    def numbers(r: RetrievalResult) -> dict[str, Any]:
+        return {
+            "feature": r.feature,
+            "top_k": {str(k): value for k, value in r.top_k.items()},
+            "interval": {str(k): list(pair) for k, pair in r.intervals.items()},
+            "num_queries": r.num_queries,
+            "num_gallery": r.num_gallery,
+            "num_hopeless": r.num_hopeless,
+        }
+
+    return {
+        "protocol": {
+            **asdict(gallery.protocol),
+            "model": gallery.model,
+            "model_hash": gallery.model_hash,
+            "similarity": "cosine",
+            "right_at_k": "any of the k nearest is of the query's class",
+        },
+        "gallery": source(gallery),
+        "queries": source(queries),
+        **numbers(results[0]),
+        "features": {r.feature: numbers(r) for r in results},
+    }
+
+
+def _source(gallery: Gallery) -> str:
+    d = gallery.dataset
+    if not d:
+        return f"{len(gallery)} videos"
+    return f"{len(gallery)} videos of {d['name']} {d['split']}, split {d['fold']}"
+
+
+def _table(gallery: Gallery, queries: Gallery, results: Sequence[RetrievalResult]) -> str:
+    p, ks = gallery.protocol, list(results[0].top_k)
+    rate = "each file's own fps" if p.fps is None else f"{p.fps:g} fps"
+    header = f"{'top-k, %':26}" + "".join(f"{f'k = {k}':>10}" for k in ks)
+    lines = [
+        f"{_source(queries)}, looked for in {_source(gallery)}",
+        f"{gallery.model} ({gallery.model_hash[:12]}): {p.num_clips} clips of {p.num_frames} x "
+        f"{p.size} x {p.size} at {rate}, {p.pooling} pooling, cosine",
+        "",
+        header,
+    ]
+    for r in results:
+        lines.append(f"{r.feature:26}" + "".join(f"{r.top_k[k]:10.1f}" for k in ks))
+        pairs = (f"{r.intervals[k][0]:.0f} - {r.intervals[k][1]:.0f}" for k in ks)
+        lines.append(f"{'  95% interval':26}" + "".join(f"{pair:>10}" for pair in pairs))
+    if results[0].num_hopeless:
+        lines.append(f"{results[0].num_hopeless} queries are of a class that the gallery lacks")
+    lines += [
+        "",
+        "Published, UCF101 split 1 (RSPNet pre-trained on Kinetics-400). They compare with UCF101",
+        "split 1 only:",
+    ]
+    for name, values in PUBLISHED:
+        by_k = dict(zip(KS, values, strict=True))
+        cells = [by_k.get(k) for k in ks]
+        lines.append(f"{name:26}" + "".join(f"{'-' if v is None else v:>10}" for v in cells))
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line. Returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m rspnet.retrieve",
+        description="Top-k of video retrieval with galleries of python -m rspnet.extract.",
+    )
+    parser.add_argument("--gallery", required=True, help="folder: videos that are searched")
+    parser.add_argument(
+        "--queries",
+        required=True,
+        help="folder: videos that are searched for; the gallery itself leaves one out",
+    )
+    parser.add_argument("--k", type=int, nargs="+", default=list(KS), help="numbers of neighbours")
+    parser.add_argument("--feature", choices=FEATURES, help="one of them; nothing: all three")
+    parser.add_argument("--out", help="JSON file for the result")
+    options = parser.parse_args(arguments)
+    try:
+        gallery = Gallery.load(options.gallery)
+        queries = Gallery.load(options.queries)
+        features = [options.feature] if options.feature else FEATURES
+        results = [retrieve(gallery, queries, feature, options.k) for feature in features]
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(_table(gallery, queries, results))
+    if options.out:
+        with atomic_path(options.out) as temporary:
+            temporary.write_text(json.dumps(report(gallery, queries, results), indent=2) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

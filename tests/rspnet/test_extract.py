@@ -1,0 +1,286 @@
+"""Galleries of data sets: the protocol, going on after a kill, several processes, bad files."""
+
+import csv
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from pyarrow import parquet
+
+from rspnet import extract as module
+from rspnet.checkpoint import file_hash, load_model, save_model
+from rspnet.data.encode import write_video
+from rspnet.extract import main
+from rspnet.gallery import Gallery, embed_video, protocol_for
+from rspnet.gallery_store import part_path, read_manifest, write_manifest
+from rspnet.models import Branch
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    branch = Branch("resnet18_fine", {"width": 2}, num_frames=8, size=16)
+    return save_model(tmp_path_factory.mktemp("model") / "m.safetensors", branch, branch)
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Nine videos of 5 (shorter than a clip) to 13 frames in three classes."""
+    folder = tmp_path_factory.mktemp("data")
+    rng = np.random.default_rng(0)
+    for number in range(9):
+        frames = rng.integers(0, 256, (5 + number, 16, 24, 3), np.uint8)
+        path = folder / "train" / f"class{number % 3}" / f"v{number}.mp4"
+        write_video(path, frames, 25, preset="ultrafast")
+    return folder
+
+
+def words(model: Path, videos: Path, out: Path, *more: str) -> list[str]:
+    return [f"--model={model}", "--data.name=folder", f"--data.root={videos}", f"--out={out}",
+            "--num_clips=3", "--shard_size=2", "--num_workers=0", "--device=cpu",
+            *more]  # fmt: skip
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.iterdir())}
+
+
+@pytest.fixture(scope="module")
+def gallery(model: Path, videos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("gallery") / "g"
+    assert main(words(model, videos, out)) == 0
+    return out
+
+
+def test_no_video_is_left_out_and_each_has_its_vectors(
+    gallery: Path, model: Path, videos: Path
+) -> None:
+    found = Gallery.load(gallery)
+    assert found.paths == tuple(sorted(videos.rglob("*.mp4")))
+    assert found.labels == tuple(path.parent.name for path in found.paths)
+    assert found.splits == ("train",) * 9
+    branch = load_model(model)
+    for i, path in enumerate(found.paths):
+        expected = embed_video(branch, path, protocol_for(branch, num_clips=3))
+        for name, vector in expected.items():
+            np.testing.assert_array_equal(found.vectors[name][i], vector)
+    # v0 has 5 frames, a clip takes 8; v8 has 13.
+    starts = dict(zip([path.stem for path in found.paths], found.clip_starts, strict=True))
+    assert starts["v0"] == (0, 0, 0)
+    assert starts["v8"] == (0, 2, 5)
+
+
+def test_the_folder_says_what_it_is_and_other_tools_read_it(gallery: Path, model: Path) -> None:
+    manifest = json.loads((gallery / "manifest.json").read_text())
+    assert manifest["protocol"] == {
+        "num_clips": 3, "num_frames": 8, "size": 16, "pooling": "max", "fps": None, "speed": 1,
+        "view": "centre", "short": "loop",
+    }  # fmt: skip
+    assert manifest["model_hash"] == file_hash(model)
+    assert manifest["dataset"]["name"] == "folder"
+    assert manifest["classes"] == ["class0", "class1", "class2"]
+    assert (manifest["num_videos"], manifest["num_unreadable"]) == (9, 0)
+    assert manifest["complete"] is True
+    assert len(list(gallery.glob("part-*.parquet"))) == 5
+    table = parquet.read_table(str(part_path(gallery, 1)))
+    assert table.num_rows == 2
+    assert str(table.schema.field("clip_starts").type) == "list<element: int32>"
+    assert str(table.schema.field("rsp").type) == "fixed_size_list<element: float>[128]"
+    norms = np.linalg.norm(np.array(table["backbone"].to_pylist()), axis=1)
+    np.testing.assert_allclose(norms, 1, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "more", [["--batch_size=1"], ["--batch_size=7"], ["--batch_size=32", "--num_workers=2"]]
+)
+def test_batches_and_workers_change_no_byte(
+    more: list[str], gallery: Path, model: Path, videos: Path, tmp_path: Path
+) -> None:
+    assert main(words(model, videos, tmp_path / "g", *more)) == 0
+    assert contents(tmp_path / "g") == contents(gallery)
+
+
+def test_what_is_missing_is_made_again_and_the_rest_is_kept(
+    gallery: Path, model: Path, videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "g"
+    assert main(words(model, videos, out)) == 0
+    times = {p.name: p.stat().st_mtime_ns for p in out.glob("part-*.parquet")}
+    part_path(out, 3).unlink()
+    part_path(out, 4).write_bytes(part_path(out, 4).read_bytes()[:500])
+    write_manifest(out, module.replace(read_manifest(out), complete=False, num_unreadable=None))
+    (out / ".part-00003.parquet.abc.parquet").write_text("half")
+    assert main(words(model, videos, out)) == 0
+    assert "Made anew: " in capsys.readouterr().out
+    assert contents(out) == contents(gallery)
+    for number in range(3):
+        path = part_path(out, number)
+        assert path.stat().st_mtime_ns == times[path.name]
+
+
+def start(arguments: list[str], num_processes: int = 1) -> subprocess.Popen[bytes]:
+    command = ["-m", "rspnet.extract", *arguments]
+    if num_processes > 1:
+        launcher = ["torch.distributed.run", "--standalone", f"--nproc-per-node={num_processes}"]
+        command = ["-m", *launcher, *command]
+    return subprocess.Popen(
+        [sys.executable, *command],
+        cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGKILL, -9), (signal.SIGINT, 130)])
+def test_a_stopped_extraction_goes_on_to_the_same_bytes(
+    number: signal.Signals, status: int, model: Path, videos: Path, tmp_path: Path
+) -> None:
+    # Many clips, so that there is time to stop it.
+    arguments = words(model, videos, tmp_path / "g", "--num_clips=150", "--num_workers=1")
+    process = start(arguments)
+    deadline = time.monotonic() + 60
+    while not part_path(tmp_path / "g", 1).exists() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == status, output.decode()
+    if number == signal.SIGINT:
+        assert b"the same command goes on" in output
+        assert b"Traceback" not in output
+    kept = part_path(tmp_path / "g", 0).stat().st_mtime_ns
+    assert not part_path(tmp_path / "g", 4).exists()
+    with pytest.raises(ValueError, match="is not complete"):
+        Gallery.load(tmp_path / "g")
+    assert main(arguments) == 0
+    assert part_path(tmp_path / "g", 0).stat().st_mtime_ns == kept
+    assert main(words(model, videos, tmp_path / "whole", "--num_clips=150")) == 0
+    assert contents(tmp_path / "g") == contents(tmp_path / "whole")
+
+
+def test_two_processes_write_the_same_bytes(
+    gallery: Path, model: Path, videos: Path, tmp_path: Path
+) -> None:
+    process = start(words(model, videos, tmp_path / "g"), num_processes=2)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, output.decode()
+    assert output.decode().count("Gallery: ") == 1
+    assert contents(tmp_path / "g") == contents(gallery)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--num_clips=4"], "num_clips 3 and 4"),
+        (["--pooling=avg"], "pooling 'max' and 'avg'"),
+        (["--fps=25"], "fps None and 25.0"),
+        (["--shard_size=3"], "shard_size 2 and 3"),
+        (["--random_weights=true"], "model_hash"),
+    ],
+)
+def test_going_on_with_something_else_is_refused(
+    more: list[str], message: str, gallery: Path, model: Path, videos: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    before = contents(gallery)
+    assert main(words(model, videos, gallery, *more)) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert "Choose another --out" in error
+    assert contents(gallery) == before
+
+
+def test_a_list_of_videos_that_changed_is_refused(
+    model: Path, videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = tmp_path / "data"
+    for path in sorted(videos.rglob("*.mp4"))[:4]:
+        target = copy / path.relative_to(videos)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.symlink_to(path)
+    assert main(words(model, copy, tmp_path / "g")) == 0
+    target.rename(target.with_name("other.mp4"))
+    assert main(words(model, copy, tmp_path / "g")) == 2
+    assert "videos_hash" in capsys.readouterr().err
+    target.with_name("other.mp4").rename(target)
+    assert main(words(model, copy, copy)) == 2
+    assert "is no gallery: choose another --out" in capsys.readouterr().err
+
+
+def test_unreadable_videos_are_listed_and_too_many_are_an_error(
+    model: Path, videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table, out = tmp_path / "list.csv", tmp_path / "g"
+    (tmp_path / "bad.mp4").write_text("no video")
+    (tmp_path / "worse.mp4").write_text("nor this")
+    good = sorted(videos.rglob("*.mp4"))
+    for path in good:
+        (tmp_path / path.name).symlink_to(path)
+    names = [p.name for p in good]
+    names.insert(3, "bad.mp4")
+    rows = [(name, "c", "train") for name in (*names, "gone.mp4", "worse.mp4")]
+    with table.open("w", newline="") as file:
+        csv.writer(file).writerows([("path", "label", "split"), *rows])
+    arguments = [f"--model={model}", "--data.name=csv", f"--data.annotations={table}",
+                 f"--out={out}", "--num_clips=1", "--shard_size=2", "--num_workers=0",
+                 "--device=cpu"]  # fmt: skip
+    assert main([*arguments, "--max_unreadable=0.1"]) == 2
+    error = capsys.readouterr().err
+    assert "2 of 11 videos can't be read, more than the 10%" in error
+    assert "bad.mp4" in error
+    assert read_manifest(out).complete is False
+    assert main([*arguments, "--max_unreadable=0.2"]) == 0
+    assert "9 videos, 2 unreadable (unreadable.csv), 1 listed but not" in capsys.readouterr().out
+    manifest = read_manifest(out)
+    assert (manifest.num_videos, manifest.num_unreadable) == (11, 2)
+    assert manifest.missing == ("gone.mp4",)
+    found = Gallery.load(out)
+    assert [path.name for path in found.paths] == [p.name for p in good]
+    with (out / "unreadable.csv").open(newline="") as file:
+        listed = list(csv.reader(file))
+    assert listed[0] == ["path", "reason"]
+    assert [Path(path).name for path, _ in listed[1:]] == ["bad.mp4", "worse.mp4"]
+    assert all(reason for _, reason in listed[1:])
+
+
+def test_random_weights_follow_the_seed(model: Path, videos: Path, tmp_path: Path) -> None:
+    hashes = []
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        arguments = words(model, videos, tmp_path / name, f"--seed={seed}", "--random_weights=true")
+        assert main([*arguments, "--num_clips=1"]) == 0
+        hashes.append(read_manifest(tmp_path / name).model_hash)
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+    assert hashes[0] == hashes[1] != hashes[2]
+    assert file_hash(model) not in hashes
+    assert "random weights of seed 1" in read_manifest(tmp_path / "a").model
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--batch_size=0"], "batch_size is at least 1"),
+        (["--max_unreadable=2"], "max_unreadable is between 0 and 1"),
+        (["--num_workers=-1"], "num_workers is not negative"),
+        (["--fps=-5"], "positive"),
+        (["--pool=max"], "Did you mean 'pooling'"),
+        (["--model=nothing"], "no model 'nothing'"),
+        (["--data.root=nowhere"], "no folder nowhere"),
+    ],
+)
+def test_wrong_settings_are_refused_by_name(
+    more: list[str], message: str, model: Path, videos: Path, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    assert main(words(model, videos, tmp_path / "g", *more)) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "g").exists()
