@@ -1,0 +1,408 @@
+"""Maps of fixed clips as they grow during pre-training: an observer of ``rspnet.train``.
+
+``python -m rspnet.train ... --observer analysis.track:MapTracker`` writes, after the first step,
+every N steps and after the last::
+
+    RUN/maps/step_00000100.png   both heads' maps of a few pairs of clips, over the middle frame
+    RUN/maps/step_00000100.npz   the maps, similarities, videos and frames
+    RUN/maps/correlation.csv     rank correlation of the two heads' maps: step, pair, rho
+    RUN/maps/history.png         at the end: the first pair over the steps, and the correlation
+
+N is a twentieth of the run; the environment variable ``RSPNET_TRACK_EVERY`` sets it. The clips are
+the same at every step, in the deterministic view of evaluation, and the network is in evaluation
+mode for them. It is left just as it was, so a run ends with the same weights with or without.
+"""
+
+import csv
+import math
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+from torch import nn
+from tqdm import tqdm
+
+from analysis.overlay import colour_bar, common_limit, draw_overlay, font
+from analysis.pair import UNITS, ClipInfo, Map, PairExplanation, explain_pair
+from rspnet.checkpoint import atomic_path
+from rspnet.config import RunConfig, TrainConfig
+from rspnet.data.pretrain import DataConfig
+from rspnet.data.sampling import clip_indices, even_starts, pace_of
+from rspnet.data.sources import default_cache_folder, expand_roots
+from rspnet.data.transforms import Frames, eval_frames, normalise
+from rspnet.data.video import VideoReader
+from rspnet.models import HEADS
+from rspnet.pretext.network import TwoBranch
+
+EVERY = "RSPNET_TRACK_EVERY"
+NUM_PAIRS = 3
+MOST_IN_HISTORY = 8
+TITLES = {"rsp": "RSP", "avid": "A-VID"}
+INK, GREY = (40, 40, 46), (90, 90, 98)
+
+
+@dataclass(frozen=True)
+class TrackedPair:
+    """Two clips of one video at one speed, early and late in it.
+
+    Attributes:
+        info: Where c_i and c_j are from.
+        frames: Their frames, each (T, size, size, 3) uint8.
+    """
+
+    info: tuple[ClipInfo, ClipInfo]
+    frames: tuple[Frames, Frames]
+
+
+def _videos(data: DataConfig) -> list[Path]:
+    if data.root is None:
+        from rspnet.data.stage import generate
+
+        folder = Path(data.cache_folder) if data.cache_folder else default_cache_folder()
+        name = f"stage_{data.generated_seed}_{data.num_generated}"
+        return expand_roots([generate(folder / name, data.num_generated, data.generated_seed)])
+    return expand_roots([data.root] if isinstance(data.root, str) else data.root)
+
+
+def _read_pair(path: Path, data: DataConfig) -> TrackedPair | None:
+    # The slower speed: a video that is long enough for the run holds two different clips of it.
+    speed = min(data.speeds)
+    try:
+        with VideoReader(path) as reader:
+            if len(reader) < data.frames_needed(reader.fps):
+                return None
+            pace = pace_of(reader.fps, data.fps, data.stride)
+            starts = even_starts(len(reader), 2, data.num_frames, speed, pace)
+            first, second = (clip_indices(s, data.num_frames, speed, pace=pace) for s in starts)
+            frames = tuple(eval_frames(reader.get_frames(i), data.size) for i in (first, second))
+    except (ValueError, OSError):
+        return None  # the run itself lists what can't be read
+    info = tuple(ClipInfo(str(path), tuple(i), speed) for i in (first, second))
+    return TrackedPair((info[0], info[1]), (frames[0], frames[1]))
+
+
+def choose_pairs(
+    paths: Sequence[Path], data: DataConfig, num: int = NUM_PAIRS
+) -> list[TrackedPair]:
+    """Pairs of clips from videos spread evenly over a list, the same for every seed.
+
+    A video that is unreadable or too short gives its place to the next one.
+    """
+    pairs: list[TrackedPair] = []
+    tried: set[int] = set()
+    for k in range(num):
+        first = (2 * k + 1) * len(paths) // (2 * num)
+        for place in ((first + offset) % len(paths) for offset in range(len(paths))):
+            if place in tried:
+                continue
+            tried.add(place)
+            pair = _read_pair(paths[place], data)
+            if pair is not None:
+                pairs.append(pair)
+                break
+    return pairs
+
+
+def round_interval(steps: float) -> int:
+    """The nearest of 1, 2, 5, 10, 20, 50, ... by ratio."""
+    power = math.floor(math.log10(max(steps, 1)))
+    near = [m * 10**power for m in (1, 2, 5, 10)]
+    return int(min(near, key=lambda n: abs(math.log(n / max(steps, 1)))))
+
+
+def rank_correlation(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
+    """Spearman's rho of two maps over their cells, ties at their mean rank; NaN if one is even.
+
+    Raises:
+        ValueError: The shapes differ.
+    """
+    if a.shape != b.shape:
+        raise ValueError(f"two maps of one shape are compared, got {a.shape} and {b.shape}")
+
+    def ranks(values: NDArray[np.floating]) -> NDArray[np.float64]:
+        _, place, count = np.unique(values.ravel(), return_inverse=True, return_counts=True)
+        rank = np.asarray((np.cumsum(count) - (count + 1) / 2)[place], np.float64)
+        centred: NDArray[np.float64] = rank - rank.mean()
+        return centred
+
+    x, y = ranks(a), ranks(b)
+    norm = float(np.linalg.norm(x) * np.linalg.norm(y))
+    return float(x @ y) / norm if norm > 0 else math.nan
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Within the block the network is in evaluation mode; each module gets its own mode back."""
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+class MapTracker:
+    """Keeps both heads' maps of fixed clips while a run of pre-training goes on.
+
+    Args:
+        folder: The run's folder.
+        config: Of the run.
+
+    Raises:
+        ValueError: The run is no pre-training, or ``RSPNET_TRACK_EVERY`` is no positive number.
+    """
+
+    def __init__(self, folder: Path, config: RunConfig) -> None:
+        if not isinstance(config, TrainConfig):
+            raise ValueError("MapTracker looks on at pre-training (python -m rspnet.train) only")
+        self.folder = folder / "maps"
+        paths = _videos(config.data)
+        steps: float = config.max_steps
+        if config.epochs is not None:
+            steps = config.epochs * len(paths) / config.batch_size
+        named = os.environ.get(EVERY, "")
+        if named and not (named.isdecimal() and int(named) > 0):
+            raise ValueError(f"{EVERY} is a positive number of steps, got {named!r}")
+        self.every = int(named) if named else round_interval(steps / 20)
+        self.pairs = choose_pairs(paths, config.data)
+        if not self.pairs:
+            tqdm.write("No maps are tracked: none of the videos gives a pair of clips")
+
+    def __call__(self, step: int, network: nn.Module, *, last: bool) -> None:
+        """Write what is due after this step."""
+        if not self.pairs or not (last or step == 1 or step % self.every == 0):
+            return
+        if not isinstance(network, TwoBranch):
+            raise TypeError(f"a TwoBranch is tracked, got {type(network).__name__}")
+        try:
+            maps = self.explain(network)
+            self._write(step, maps)
+            if last:
+                self._write_history(step, maps[0])
+        except (ValueError, OSError) as error:  # whoever looks on does not end the run
+            tqdm.write(f"Maps of step {step} are not written: {error}")
+
+    def explain(self, network: TwoBranch) -> list[PairExplanation]:
+        """Maps of all pairs by the network as it is."""
+        device = next(network.parameters()).device
+        found = []
+        with evaluating(network):
+            for pair in self.pairs:
+                clip_i, clip_j = (normalise(frames).to(device) for frames in pair.frames)
+                info_i, info_j = pair.info
+                found.append(
+                    explain_pair(
+                        network.query, network.key, clip_i, clip_j, info_i=info_i, info_j=info_j
+                    )
+                )
+        return found
+
+    def _names(self) -> dict[str, Any]:
+        return {
+            "paths": np.array([pair.info[0].video for pair in self.pairs]),
+            "frames_i": np.array([pair.info[0].frame_indices for pair in self.pairs]),
+            "frames_j": np.array([pair.info[1].frame_indices for pair in self.pairs]),
+        }
+
+    def _write(self, step: int, maps: Sequence[PairExplanation]) -> None:
+        heads = [[pair.heads[name] for name in HEADS] for pair in maps]
+        arrays: dict[str, Any] = {
+            "step": np.array(step),
+            "heads": np.array(HEADS),
+            "maps": np.array([[h.contribution_i for h in row] for row in heads], np.float32),
+            "maps_j": np.array([[h.contribution_j for h in row] for row in heads], np.float32),
+            "similarity": np.array([[h.similarity for h in row] for row in heads]),
+            "units": np.array(UNITS),
+        }
+        with (
+            atomic_path(self.folder / f"step_{step:08d}.npz") as temporary,
+            temporary.open("wb") as file,
+        ):
+            np.savez_compressed(file, **arrays, **self._names())
+        _save(draw_step(step, self.pairs, maps), self.folder / f"step_{step:08d}.png")
+        path = self.folder / "correlation.csv"
+        rows = [row for row in read_correlations(path) if row[0] < step]
+        for number, (rsp, avid) in enumerate(heads):
+            both = (
+                rank_correlation(rsp.contribution_i, avid.contribution_i),
+                rank_correlation(rsp.contribution_j, avid.contribution_j),
+            )
+            rows.append((step, number, sum(both) / 2))
+        with atomic_path(path) as temporary, temporary.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(("step", "pair", "rho"))
+            writer.writerows((s, pair, f"{rho:.6f}") for s, pair, rho in rows)
+
+    def _write_history(self, step: int, now: PairExplanation) -> None:
+        found: dict[int, tuple[Map, NDArray[np.float64]]] = {}
+        for path in sorted(self.folder.glob("step_*.npz")):
+            with np.load(path) as stored:
+                # Another run's, or of a run whose videos have changed since.
+                fits = all(np.array_equal(stored[n], v) for n, v in self._names().items())
+                if int(stored["step"]) <= step and fits:
+                    found[int(stored["step"])] = stored["maps"][0], stored["similarity"][0]
+        steps = sorted(found)
+        chosen = {round(i) for i in np.linspace(0, len(steps) - 1, MOST_IN_HISTORY)}
+        shown = {steps[i]: found[steps[i]] for i in sorted(chosen)}
+        rows = read_correlations(self.folder / "correlation.csv")
+        _save(draw_history(self.pairs[0], now, shown, rows), self.folder / "history.png")
+
+
+def read_correlations(path: Path) -> list[tuple[int, int, float]]:
+    """Rows (step, pair, rho) of ``correlation.csv``; none if there is no file."""
+    if not path.is_file():
+        return []
+    with path.open(newline="") as file:
+        return [(int(r["step"]), int(r["pair"]), float(r["rho"])) for r in csv.DictReader(file)]
+
+
+def _save(page: Image.Image, path: Path) -> None:
+    with atomic_path(path) as temporary:
+        page.save(temporary, format="png")
+
+
+def _tile(
+    frames: Frames, values: Map, pair: PairExplanation, part: str, limit: float, size: int
+) -> Image.Image:
+    grid = pair.grid_i if part == "i" else pair.grid_j
+    scale = math.ceil(size / frames.shape[1])
+    middle = draw_overlay(frames, values, grid, limit=limit, scale=scale)[len(frames) // 2]
+    return Image.fromarray(middle).resize((size, size), Image.Resampling.LANCZOS)
+
+
+def _shortened(text: str, width: float, measure: Callable[[str], float]) -> str:
+    while len(text) > 4 and measure(text) > width:
+        text = text[: len(text) // 2 - 1] + "…" + text[len(text) // 2 + 2 :]
+    return text
+
+
+def _foot(
+    page: Image.Image, limits: Sequence[float], left: int, top: int, words: Sequence[str]
+) -> None:
+    brush = ImageDraw.Draw(page)
+    for n, (name, limit) in enumerate(zip(HEADS, limits, strict=True)):
+        bar = colour_bar(limit, 240, label=f"{TITLES[name]}: contribution to s, per cell")
+        page.paste(Image.fromarray(bar), (left + n * 250 - 34, top))
+    for n, line in enumerate(words):
+        brush.text((left + 480, top + 2 + 16 * n), line, fill=GREY, font=font(11))
+
+
+def draw_step(
+    step: int, pairs: Sequence[TrackedPair], maps: Sequence[PairExplanation]
+) -> Image.Image:
+    """Both clips of every pair in columns, a head a row, each head on one scale of its own."""
+    size, side, head, gap = 168, 84, 46, 18
+    block = 2 * size + 4
+    row_height = size + 24
+    width = max(side + len(pairs) * (block + gap), side + 760)
+    page = Image.new("RGB", (width, head + 2 * row_height + 58), "white")
+    brush = ImageDraw.Draw(page)
+    limits = []
+    for number, name in enumerate(HEADS):
+        top = head + number * row_height
+        brush.text((10, top + 2), TITLES[name], fill=INK, font=font(17, bold=True))
+        found = [pair.heads[name] for pair in maps]
+        limits.append(
+            common_limit([m for h in found for m in (h.contribution_i, h.contribution_j)])
+        )
+        for column, (pair, explained, h) in enumerate(zip(pairs, maps, found, strict=True)):
+            left = side + column * (block + gap)
+            for part, values in (("i", h.contribution_i), ("j", h.contribution_j)):
+                n = int(part == "j")
+                tile = _tile(pair.frames[n], values, explained, part, limits[-1], size)
+                page.paste(tile, (left + n * (size + 4), top))
+            brush.text(
+                (left + block // 2, top + size + 3),
+                f"s = {h.similarity:+.3f}", fill=INK, font=font(12), anchor="ma",
+            )  # fmt: skip
+    for column, pair in enumerate(pairs):
+        left = side + column * (block + gap)
+        measure = lambda text: font(12, bold=True).getlength(text)  # noqa: E731
+        title = _shortened(Path(pair.info[0].video).name, block, measure)
+        brush.text((left, 6), title, fill=INK, font=font(12, bold=True))
+        for n, info in enumerate(pair.info):
+            text = f"c_{'ij'[n]}: frame {info.frame_indices[len(info.frame_indices) // 2]}"
+            brush.text((left + n * (size + 4), 25), text, fill=GREY, font=font(11))
+    brush.text((10, 6), f"step {step}", fill=INK, font=font(12))
+    words = (f"{maps[0].grid_i} a clip; the middle frame of", f"{len(pairs[0].frames[0])} is shown")
+    _foot(page, limits, side, page.height - 54, words)
+    return page
+
+
+def draw_history(
+    pair: TrackedPair,
+    explained: PairExplanation,
+    shown: dict[int, tuple[Map, NDArray[np.float64]]],
+    correlations: Sequence[tuple[int, int, float]],
+) -> Image.Image:
+    """c_i of one pair over the steps, a head a row, each on one scale; the correlation below.
+
+    Args:
+        pair: Its frames.
+        explained: For the grid.
+        shown: Maps (heads, T', H', W') and similarities (heads,), by step.
+        correlations: Rows (step, pair, rho).
+    """
+    size, side, head = 132, 84, 28
+    row_height = size + 22
+    width = side + max(len(shown) * (size + 6), 760) + 10
+    page = Image.new("RGB", (width, head + 2 * row_height + 62 + 190), "white")
+    brush = ImageDraw.Draw(page)
+    limits = [common_limit([maps[h] for maps, _ in shown.values()]) for h in range(len(HEADS))]
+    for number, name in enumerate(HEADS):
+        top = head + number * row_height
+        brush.text((10, top + 2), TITLES[name], fill=INK, font=font(17, bold=True))
+        for column, (step, (maps, similarity)) in enumerate(shown.items()):
+            left = side + column * (size + 6)
+            tile = _tile(pair.frames[0], maps[number], explained, "i", limits[number], size)
+            page.paste(tile, (left, top))
+            text = f"s = {similarity[number]:+.3f}"
+            middle = left + size // 2
+            brush.text((middle, top + size + 2), text, fill=INK, font=font(11), anchor="ma")
+            if number == 0:
+                brush.text((middle, 8), f"step {step}", fill=INK, font=font(12), anchor="ma")
+    video, index = Path(pair.info[0].video).name, pair.info[0].frame_indices
+    words = (
+        f"c_i of {_shortened(video, 200, font(11).getlength)}",
+        f"frame {index[len(index) // 2]}; {explained.grid_i} a clip",
+        "one scale a head for all steps",
+    )
+    top = head + 2 * row_height + 6
+    _foot(page, limits, side, top, words)
+    page.paste(_plot(correlations, width - 10, 180), (0, top + 62))
+    return page
+
+
+def _plot(rows: Sequence[tuple[int, int, float]], width: int, height: int) -> Image.Image:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure((width / 100, height / 100), dpi=100, layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    axis = figure.add_subplot()
+    steps = sorted({step for step, _, _ in rows})
+    numbers = sorted({pair for _, pair, _ in rows})
+    values = {(step, pair): rho for step, pair, rho in rows}
+    lines = np.array([[values.get((s, p), math.nan) for s in steps] for p in numbers])
+    for n, line in enumerate(lines):
+        label = "single pairs" if n == 0 else None
+        axis.plot(steps, line, color="0.72", linewidth=1, marker=".", markersize=3, label=label)
+    known = np.isfinite(lines)
+    total, count = np.where(known, lines, 0).sum(axis=0), known.sum(axis=0)
+    mean = np.divide(total, count, out=np.full(len(steps), math.nan), where=count > 0)
+    axis.plot(steps, mean, color="0.1", linewidth=2, marker=".", label="mean")
+    axis.axhline(0, color="0.6", linewidth=0.8)
+    axis.set(xlabel="step", ylim=(-1.05, 1.05))
+    axis.set_ylabel("rank correlation\nof both maps", fontsize=9)
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(frameon=False, fontsize=8, loc="lower left", ncols=2)
+    canvas.draw()  # type: ignore[no-untyped-call]
+    pixels = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
+    return Image.fromarray(pixels).convert("RGB")
