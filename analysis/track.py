@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -243,11 +244,15 @@ class MapTracker:
     def _write_history(self, step: int, now: PairExplanation) -> None:
         found: dict[int, tuple[Map, NDArray[np.float64]]] = {}
         for path in sorted(self.folder.glob("step_*.npz")):
-            with np.load(path) as stored:
-                # Another run's, or of a run whose videos have changed since.
-                fits = all(np.array_equal(stored[n], v) for n, v in self._names().items())
-                if int(stored["step"]) <= step and fits:
-                    found[int(stored["step"])] = stored["maps"][0], stored["similarity"][0]
+            try:
+                with np.load(path) as stored:
+                    # What an earlier run left, or of videos that have changed since, is no part.
+                    fits = all(np.array_equal(stored[n], v) for n, v in self._names().items())
+                    fits &= stored["maps"].shape[2:] == now.grid_i.cells
+                    if int(stored["step"]) <= step and fits:
+                        found[int(stored["step"])] = stored["maps"][0], stored["similarity"][0]
+            except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+                tqdm.write(f"Left out of the history: {path}: {error}")
         steps = sorted(found)
         chosen = {round(i) for i in np.linspace(0, len(steps) - 1, MOST_IN_HISTORY)}
         shown = {steps[i]: found[steps[i]] for i in sorted(chosen)}
@@ -256,11 +261,20 @@ class MapTracker:
 
 
 def read_correlations(path: Path) -> list[tuple[int, int, float]]:
-    """Rows (step, pair, rho) of ``correlation.csv``; none if there is no file."""
+    """Rows (step, pair, rho) of ``correlation.csv``; none if there is no file.
+
+    Raises:
+        ValueError: The file holds something else.
+    """
     if not path.is_file():
         return []
     with path.open(newline="") as file:
-        return [(int(r["step"]), int(r["pair"]), float(r["rho"])) for r in csv.DictReader(file)]
+        try:
+            return [(int(r["step"]), int(r["pair"]), float(r["rho"])) for r in csv.DictReader(file)]
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{path} is no table of step, pair, rho: remove it ({error})"
+            ) from error
 
 
 def _save(page: Image.Image, path: Path) -> None:
@@ -331,7 +345,11 @@ def draw_step(
             text = f"c_{'ij'[n]}: frame {info.frame_indices[len(info.frame_indices) // 2]}"
             brush.text((left + n * (size + 4), 25), text, fill=GREY, font=font(11))
     brush.text((10, 6), f"step {step}", fill=INK, font=font(12))
-    words = (f"{maps[0].grid_i} a clip; the middle frame of", f"{len(pairs[0].frames[0])} is shown")
+    words = (
+        f"{maps[0].grid_i} a clip of {len(pairs[0].frames[0])} frames",
+        "shown: the middle frame of each clip",
+        "one scale a head, for this step",
+    )
     _foot(page, limits, side, page.height - 54, words)
     return page
 
@@ -383,6 +401,7 @@ def draw_history(
 def _plot(rows: Sequence[tuple[int, int, float]], width: int, height: int) -> Image.Image:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure((width / 100, height / 100), dpi=100, layout="constrained")
     canvas = FigureCanvasAgg(figure)
@@ -400,6 +419,7 @@ def _plot(rows: Sequence[tuple[int, int, float]], width: int, height: int) -> Im
     axis.plot(steps, mean, color="0.1", linewidth=2, marker=".", label="mean")
     axis.axhline(0, color="0.6", linewidth=0.8)
     axis.set(xlabel="step", ylim=(-1.05, 1.05))
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.set_ylabel("rank correlation\nof both maps", fontsize=9)
     axis.spines[["top", "right"]].set_visible(False)
     axis.legend(frameon=False, fontsize=8, loc="lower left", ncols=2)

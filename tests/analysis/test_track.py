@@ -2,14 +2,17 @@
 
 import csv
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from analysis.track import rank_correlation, round_interval
+from analysis.track import MapTracker, rank_correlation, read_correlations, round_interval
 from rspnet.checkpoint import load_model
-from rspnet.config import TrainConfig, parse_config
+from rspnet.config import RunConfig, TrainConfig, parse_config
+from rspnet.models import Branch
+from rspnet.pretext.network import TwoBranch
 from rspnet.train import train
 
 TINY = [
@@ -51,3 +54,81 @@ def test_rank_correlation_by_hand():
 
 def test_intervals_are_round_numbers():
     assert [round_interval(n) for n in (0.3, 1, 4, 8, 90, 130)] == [1, 1, 5, 10, 100, 100]
+
+
+def network() -> TwoBranch:
+    torch.manual_seed(0)
+    options = {"width": 2, "stem_kernel": (1, 3, 3)}
+    return TwoBranch(Branch("resnet18_fine", options, num_frames=8, size=32), 8).train()
+
+
+def tracker(folder: Path, videos: Path) -> MapTracker:
+    return MapTracker(folder, parse_config(TrainConfig, [*TINY, f"--data.root={videos}"]))
+
+
+def test_the_network_and_the_generators_are_left_as_they_were(tmp_path, video_folder):
+    trained, look = network(), tracker(tmp_path, video_folder)
+    trained.query.encoder.bn1.eval()  # frozen by whoever trains
+    modes = [module.training for module in trained.modules()]
+    state = {name: tensor.clone() for name, tensor in trained.state_dict().items()}
+    torch.manual_seed(5)
+    generator, random = torch.get_rng_state(), np.random.get_state()[1]  # noqa: NPY002
+    look(1, trained, last=True)
+    assert torch.equal(torch.get_rng_state(), generator)
+    assert np.array_equal(np.random.get_state()[1], random)  # noqa: NPY002
+    assert [module.training for module in trained.modules()] == modes
+    assert all(torch.equal(t, state[name]) for name, t in trained.state_dict().items())
+    assert all(parameter.grad is None for parameter in trained.parameters())
+    assert (tmp_path / "maps" / "history.png").is_file()
+
+
+def test_what_is_kept_are_the_maps_of_fixed_pairs(tmp_path, video_folder, monkeypatch):
+    monkeypatch.setenv("RSPNET_TRACK_EVERY", "2")
+    trained, look = network(), tracker(tmp_path, video_folder)
+    for step in range(1, 6):
+        look(step, trained, last=step == 5)
+    maps = tmp_path / "maps"
+    assert [int(p.stem[5:]) for p in sorted(maps.glob("step_*.npz"))] == [1, 2, 4, 5]
+    with np.load(maps / "step_00000004.npz") as stored:
+        assert int(stored["step"]) == 4
+        assert stored["heads"].tolist() == ["rsp", "avid"]
+        assert stored["maps"].shape == stored["maps_j"].shape == (3, 2, 2, 2, 2)
+        assert stored["maps"].dtype == np.float32
+        for part in ("maps", "maps_j"):
+            sums = stored[part].sum(axis=(2, 3, 4))
+            np.testing.assert_allclose(sums, stored["similarity"], atol=1e-5)
+        assert len(set(stored["paths"].tolist())) == 3
+        assert stored["frames_i"].tolist() == [list(range(8))] * 3
+        assert stored["frames_j"].tolist() == [list(range(32, 40))] * 3
+    # Going on from step 2: what came later is done again, rows and files.
+    (maps / "step_00000001.npz").write_bytes(b"PK half a file")
+    tracker(tmp_path, video_folder)(3, trained, last=True)
+    steps = [step for step, _, _ in read_correlations(maps / "correlation.csv")]
+    assert steps == [1] * 3 + [2] * 3 + [3] * 3
+
+
+def test_videos_that_serve_are_found_among_those_that_do_not(tmp_path, video_folder, capsys):
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    for n in range(7):
+        (videos / f"broken{n}.mp4").write_text("no video")
+    look = tracker(tmp_path / "none", videos)
+    look(1, network(), last=True)
+    assert capsys.readouterr().out.count("No maps are tracked") == 1
+    assert not (tmp_path / "none").exists()
+    for path in list(video_folder.rglob("*.mp4"))[:2]:
+        (videos / path.name).symlink_to(path)
+    names = [Path(pair.info[0].video).name for pair in tracker(tmp_path, videos).pairs]
+    assert len(names) == len(set(names)) == 2
+    assert all(name.startswith("v") for name in names)
+
+
+def test_mistakes_of_the_user_are_named(tmp_path, video_folder, monkeypatch):
+    with pytest.raises(ValueError, match="looks on at pre-training"):
+        MapTracker(tmp_path, RunConfig())
+    monkeypatch.setenv("RSPNET_TRACK_EVERY", "0")
+    with pytest.raises(ValueError, match="RSPNET_TRACK_EVERY is a positive number of steps"):
+        tracker(tmp_path, video_folder)
+    (tmp_path / "c.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(ValueError, match="no table of step, pair, rho"):
+        read_correlations(tmp_path / "c.csv")

@@ -1,5 +1,6 @@
 """The paper's settings of pre-training, value by value."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,19 @@ LR = {"c3d": 0.1, "resnet18": 0.1, "s3dg": 0.05, "r2plus1d": 0.05}
 
 
 def test_there_is_a_recipe_for_every_network_of_the_paper():
-    assert {p.name for p in CONFIGS.glob("*.yaml")} == {f"{arch}_k400.yaml" for arch in LR}
+    names = {f"{arch}_k400" for arch in LR} | {"resnet18_k400_release"}
+    assert {p.stem for p in CONFIGS.glob("*.yaml")} == names
+
+
+def test_the_release_differs_in_its_loss_alone():
+    paper, release = (
+        parse_config(TrainConfig, ["--config", str(CONFIGS / f"resnet18_k400{name}.yaml")])
+        for name in ("", "_release")
+    )
+    assert (release.loss.rsp_form, release.loss.margin) == ("hinge_logits", 2.0)
+    assert release.loss.rsp_temperature == 0.07
+    loss = replace(release.loss, rsp_form="hinge", rsp_margin=0.15)
+    assert replace(release, loss=loss, out=paper.out) == paper
 
 
 @pytest.mark.parametrize("arch", LR)
