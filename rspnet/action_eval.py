@@ -17,6 +17,7 @@ from rspnet.engine import start_worker
 from rspnet.models import Branch
 from rspnet.models.heads import global_average_pool
 from rspnet.processes import Processes
+from rspnet.run_folder import refuse_unreadable
 
 
 def load_splits(data: ActionsConfig) -> tuple[VideoSet, VideoSet]:
@@ -35,7 +36,8 @@ def load_splits(data: ActionsConfig) -> tuple[VideoSet, VideoSet]:
     if both:
         raise ValueError(
             f"{len(both)} videos are in {data.split} and in {data.test_split}, such as "
-            f"{min(both)}: a test on them means nothing"
+            f"{min(both)}: a test on them means nothing. Name two splits (data.split, "
+            "data.test_split), or give the root the folders train and test"
         )
     for part in (train, test):
         if part.missing:
@@ -114,11 +116,6 @@ def each_video(
     shares = processes.gather_values(found)
     rows = [shares[i % processes.size][i // processes.size] for i in range(len(videos))]
     bad = [(str(v.path), reason) for v, (_, reason) in zip(videos, rows, strict=True) if reason]
-    if len(bad) > data.max_unreadable * len(videos):
-        raise ValueError(
-            f"{len(bad)} of {len(videos)} videos can't be read, more than the "
-            f"{data.max_unreadable:.0%} that data.max_unreadable allows. "
-            f"The first: {bad[0][0]}: {bad[0][1]}"
-        )
+    refuse_unreadable(bad, len(videos), data.max_unreadable)
     good = [(row, v) for v, (row, _) in zip(videos, rows, strict=True) if row is not None]
     return [row for row, _ in good], [v for _, v in good], bad

@@ -21,15 +21,18 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from rspnet.config import RunConfig, save_config, to_plain
+from rspnet.data.pretrain import SampleStream
 from rspnet.processes import join_processes, leave_processes, rng_state, set_rng_state
 from rspnet.run_folder import (
     Checkpoints,
     Due,
     MetricsLog,
     load_checkpoint,
+    refuse_unreadable,
     stop_on_signal,
     write_left_out,
 )
@@ -37,6 +40,10 @@ from rspnet.run_folder import (
 B = TypeVar("B")
 Scalars = dict[str, float | Tensor]
 EXIT_STOPPED = 143  # 128 + SIGTERM: stopped by a signal with its state saved; start it again
+
+DIVERGED = (
+    "lower optim.lr, set optim.clip_norm, or take another precision; the last checkpoint is good"
+)
 
 
 class StoppedError(Exception):
@@ -77,6 +84,11 @@ class Engine(ABC, Generic[B]):
         self.title = title
         self.processes = join_processes(config.device)
         self.device = self.processes.device
+        if config.precision == "bf16" and self.device.type == "cpu":
+            raise ValueError(
+                "precision is 'bf16', but PyTorch's 3D convolutions in bf16 on CPUs give wrong "
+                "gradients, some of them NaN: take 'fp32', or a GPU"
+            )
         if config.threads:
             torch.set_num_threads(config.threads)
         self.folder = Path(config.out)
@@ -85,8 +97,7 @@ class Engine(ABC, Generic[B]):
             self.folder.mkdir(parents=True, exist_ok=True)
             self.checkpoints.clean()
         resumed = self._find_checkpoint()
-        # What a batch is split into, for this process.
-        self.micro_batch = self.processes.share_of(config.batch_size // config.accumulate)
+        self.processes.share_of(config.batch_size // config.accumulate, "batch_size / accumulate")
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=config.precision == "fp16")
         self.step = 0
         torch.manual_seed(config.seed)
@@ -175,7 +186,15 @@ class Engine(ABC, Generic[B]):
             tqdm.write(f"Going on from {path} at step {self.step}")
 
     def save_checkpoint(self) -> Path:
-        """Write all that is needed to go on from here. All processes take part."""
+        """Write all that is needed to go on from here. All processes take part.
+
+        Raises:
+            ValueError: A weight is not finite: nothing is written over the last good checkpoint.
+        """
+        tensors = self.network.state_dict().values()
+        broken = not all(bool(t.isfinite().all()) for t in tensors if t.is_floating_point())
+        if self.processes.any(broken)[0]:
+            raise ValueError(f"weights are not finite after step {self.step}: {DIVERGED}")
         generators = self.processes.gather_values(rng_state(self.device))
         path = self.checkpoints.path(self.step)
         if self.processes.first:
@@ -190,6 +209,39 @@ class Engine(ABC, Generic[B]):
             self.checkpoints.save(self.step, state)
         self.processes.wait()
         return path
+
+    # Batches.
+
+    def loader(self, dataset: Dataset[Any], collate: Callable[[list[Any]], B]) -> Iterator[B]:
+        """Micro-batches of this process from ``self.step`` on.
+
+        Args:
+            dataset: Samples by :class:`~rspnet.data.pretrain.SampleKey`; has a length.
+            collate: Makes a batch of samples.
+        """
+        c = self.run_config
+        stream = SampleStream(
+            len(dataset),  # type: ignore[arg-type]
+            c.batch_size,
+            c.seed,
+            self.step,
+            self.max_steps,
+            accumulate=c.accumulate,
+            rank=self.processes.rank,
+            num_processes=self.processes.size,
+        )
+        loader: DataLoader[B] = DataLoader(
+            dataset,
+            batch_sampler=stream,
+            num_workers=c.num_workers,
+            collate_fn=collate,
+            worker_init_fn=start_worker,
+            prefetch_factor=4 if c.num_workers else None,
+            pin_memory=self.device.type == "cuda",
+            # Not the process's own generator: a run that goes on makes one loader more.
+            generator=torch.Generator().manual_seed(c.seed),
+        )
+        return iter(loader)
 
     # A step's arithmetic.
 
@@ -295,7 +347,10 @@ class Engine(ABC, Generic[B]):
                     self._log(window, log, bar)
                     window, failures = [], []
                 if observer is not None:
+                    looked = time.monotonic()
                     observer(self.step, self.network, last=last)
+                    # Looking on is no part of the run's speed.
+                    self._started += time.monotonic() - looked
                 stopping, saving = self.processes.any(
                     stop.signal is not None, due(self.step) and first
                 )
@@ -330,10 +385,7 @@ class Engine(ABC, Generic[B]):
             log.write(self.step, means)
         bar.set_postfix_str(self.summary(means))
         if not math.isfinite(means["loss"]):
-            raise ValueError(
-                f"the loss is {means['loss']} at step {self.step}: lower optim.lr or "
-                "set optim.clip_norm; the last checkpoint is good"
-            )
+            raise ValueError(f"the loss is {means['loss']} at step {self.step}: {DIVERGED}")
         self._started = time.monotonic()
 
     clips_per_sample = 1
@@ -373,14 +425,8 @@ def check_unreadable(
     Raises:
         ValueError: A larger share than ``most`` can't be read.
     """
-    write_left_out(folder, "unreadable.csv", unreadable.items())
-    if len(unreadable) > most * num_videos:
-        path, reason = next(iter(unreadable.items()))
-        raise ValueError(
-            f"{len(unreadable)} of {num_videos} videos can't be read, more than the {most:.0%} "
-            f"that data.max_unreadable allows. The first: {path}: {reason}. "
-            f"All are listed in {folder / 'unreadable.csv'}"
-        )
+    listed = write_left_out(folder, "unreadable.csv", unreadable.items())
+    refuse_unreadable(list(unreadable.items()), num_videos, most, f"All are listed in {listed}")
 
 
 def run_main(what: Callable[[], Path], result: str) -> int:

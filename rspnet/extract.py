@@ -50,6 +50,7 @@ from rspnet.gallery_vectors import Views, embed_views, load_views, protocol_for
 from rspnet.models import Branch
 from rspnet.models.heads import EMBEDDING_DIM
 from rspnet.processes import Processes, join_processes, leave_processes
+from rspnet.run_folder import refuse_unreadable
 
 Unreadable = list[tuple[str, str]]
 
@@ -229,16 +230,13 @@ def _check_unreadable(rows: Unreadable, num_videos: int, config: ExtractConfig) 
     Raises:
         ValueError: A larger share than ``max_unreadable`` can't be read.
     """
-    if len(rows) <= config.max_unreadable * num_videos:
-        return
-    listed = write_unreadable(config.out, rows)
-    path, reason = rows[0]
-    raise ValueError(
-        f"{len(rows)} of {num_videos} videos can't be read, more than the "
-        f"{config.max_unreadable:.0%} that max_unreadable allows. The first: {path}: {reason}. "
-        f"Those found so far are listed in {listed}; to go on without them give the same command "
-        "a larger --max_unreadable"
-    )
+    if len(rows) > config.max_unreadable * num_videos:
+        listed = write_unreadable(config.out, rows)
+        hint = (
+            f"Those found so far are listed in {listed}; to go on without them give the same "
+            "command a larger --max_unreadable"
+        )
+        refuse_unreadable(rows, num_videos, config.max_unreadable, hint, "max_unreadable")
 
 
 def _as_it_is(item: Any) -> Any:

@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch.nn import functional
-from torch.utils.data import DataLoader
 
 from rspnet.action_eval import PooledFeatures, each_video, load_splits
 from rspnet.action_result import ActionResult, Floats, score
@@ -35,9 +34,8 @@ from rspnet.data.actions import (
     collate_labelled,
 )
 from rspnet.data.labelled import VideoSet
-from rspnet.data.pretrain import SampleStream
 from rspnet.data.transforms import normalise
-from rspnet.engine import Engine, Scalars, check_unreadable, run_main, start_worker
+from rspnet.engine import Engine, Scalars, check_unreadable, run_main
 from rspnet.models import Branch, encoder_info
 from rspnet.optim import OptimConfig, create_optimiser, lr_factor
 from rspnet.probes import knn_votes, linear_probe
@@ -154,27 +152,7 @@ class FinetuneTrainer(Engine[LabelledBatch]):
         """Micro-batches of this process, from ``self.step`` on."""
         c = self.config
         clips = ActionClips(self.train, self.plan, c.data.augment, c.seed)
-        stream = SampleStream(
-            len(clips),
-            c.batch_size,
-            c.seed,
-            self.step,
-            self.max_steps,
-            accumulate=c.accumulate,
-            rank=self.processes.rank,
-            num_processes=self.processes.size,
-        )
-        loader: DataLoader[LabelledBatch] = DataLoader(
-            clips,  # type: ignore[arg-type]
-            batch_sampler=stream,
-            num_workers=c.num_workers,
-            collate_fn=collate_labelled,
-            worker_init_fn=start_worker,
-            prefetch_factor=4 if c.num_workers else None,
-            pin_memory=self.device.type == "cuda",
-            generator=torch.Generator().manual_seed(c.seed),
-        )
-        return iter(loader)
+        return self.loader(clips, collate_labelled)
 
     def train_step(self, micro_batches: Sequence[LabelledBatch]) -> Scalars:
         """One optimiser step."""

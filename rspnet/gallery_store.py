@@ -14,7 +14,6 @@ in the part's own metadata, so that a part is all there is to know about its vid
 The manifest is written first, with ``"complete": false``, and once more when all parts are there.
 """
 
-import csv
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -25,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rspnet.checkpoint import atomic_path
+from rspnet.run_folder import write_left_out
 
 FEATURES = ("backbone", "rsp", "avid")
 FORMAT = "rspnet-gallery"
@@ -290,15 +290,7 @@ def join_parts(parts: Sequence[Part]) -> Part:
 
 def write_unreadable(folder: str | Path, rows: Sequence[tuple[str, str]]) -> Path:
     """Write ``unreadable.csv``, or remove an old one if there is nothing to list."""
-    path = Path(folder) / UNREADABLE
-    if not rows:
-        path.unlink(missing_ok=True)
-        return path
-    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["path", "reason"])
-        writer.writerows(rows)
-    return path
+    return write_left_out(Path(folder), UNREADABLE, rows)
 
 
 def clean_up(folder: str | Path) -> None:

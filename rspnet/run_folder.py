@@ -149,14 +149,47 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     return state
 
 
-def write_left_out(folder: Path, name: str, rows: Iterable[tuple[Path, str]]) -> None:
-    """Write ``name`` (CSV: path, reason) into the run's folder if there is anything to write."""
-    rows = list(rows)
-    if rows:
-        with (folder / name).open("w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(["path", "reason"])
-            writer.writerows(rows)
+def write_left_out(folder: Path, name: str, rows: Iterable[tuple[str | Path, str]]) -> Path:
+    """Write ``name`` (CSV: path, reason) into a folder, or remove an old one if there is nothing.
+
+    Atomically, as every process of a run may write it.
+    """
+    path, rows = folder / name, list(rows)
+    if not rows:
+        path.unlink(missing_ok=True)
+        return path
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["path", "reason"])
+        writer.writerows(rows)
+    return path
+
+
+def refuse_unreadable(
+    rows: Sequence[tuple[str | Path, str]],
+    num_videos: int,
+    most: float,
+    hint: str = "",
+    setting: str = "data.max_unreadable",
+) -> None:
+    """Refuse a set of which too much can't be read.
+
+    Args:
+        rows: (path, reason) of its unreadable videos.
+        num_videos: Videos of the set.
+        most: Largest share that may be unreadable.
+        hint: What to do, or where to look.
+        setting: What the user sets ``most`` by.
+
+    Raises:
+        ValueError: More are unreadable.
+    """
+    if len(rows) > most * num_videos:
+        path, reason = rows[0]
+        raise ValueError(
+            f"{len(rows)} of {num_videos} videos can't be read, more than the {most:.0%} that "
+            f"{setting} allows. The first: {path}: {reason}. {hint}".rstrip()
+        )
 
 
 class StopRequest:

@@ -13,16 +13,21 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from rspnet.checkpoint import load_model, save_model
 from rspnet.config import TrainConfig, parse_config, to_plain
-from rspnet.data.manifest import known_files
-from rspnet.data.pretrain import Batch, PretrainDataset, SampleStream, collate
-from rspnet.data.sources import FrameCache, Scan, default_cache_folder, expand_roots, scan_files
+from rspnet.data.manifest import known_files, manifests_in
+from rspnet.data.pretrain import (
+    Batch,
+    PretrainDataset,
+    cache_folder,
+    collate,
+    training_videos,
+)
+from rspnet.data.sources import FrameCache, Scan, scan_files
 from rspnet.data.transforms import normalise
-from rspnet.engine import Engine, Scalars, check_unreadable, run_main, start_worker
+from rspnet.engine import Engine, Scalars, check_unreadable, run_main
 from rspnet.models import Branch
 from rspnet.optim import create_optimiser, lr_factor
 from rspnet.pretext.network import Embeddings, TwoBranch
@@ -53,27 +58,14 @@ def find_videos(config: TrainConfig) -> Scan:
         ValueError: Nothing to train on.
     """
     data = config.data
-    folder = Path(data.cache_folder) if data.cache_folder else default_cache_folder()
-    if data.root is None:
-        from rspnet.data.stage import generate
-
-        name = f"stage_{data.generated_seed}_{data.num_generated}"
-        paths = expand_roots([generate(folder / name, data.num_generated, data.generated_seed)])
-    else:
-        paths = expand_roots([data.root] if isinstance(data.root, str) else data.root)
+    paths = training_videos(data)
     if data.cache_short_side is None:
-        known = known_files(
-            paths, [data.manifest] if data.manifest else expand_manifests(data.root)
-        )
+        roots = [data.root] if isinstance(data.root, str) else data.root or []
+        manifests = [data.manifest] if data.manifest else manifests_in(roots)
+        known = known_files(paths, manifests)
         return scan_files(paths, data.frames_needed, config.num_workers, known)
-    cache = FrameCache(folder / "frames", data.cache_short_side)
+    cache = FrameCache(cache_folder(data) / "frames", data.cache_short_side)
     return cache.scan(paths, data.frames_needed, config.num_workers)
-
-
-def expand_manifests(root: str | list[str] | None) -> list[str]:
-    """The ``manifest.parquet`` of those roots that have one."""
-    roots = [root] if isinstance(root, str) else root or []
-    return [str(p) for r in roots if (p := Path(r) / "manifest.parquet").is_file()]
 
 
 def shared_scan(config: TrainConfig, processes: Processes) -> Scan:
@@ -188,29 +180,7 @@ class Trainer(Engine[Batch]):
     def batches(self) -> Iterator[Batch]:
         """Micro-batches of this process, from ``self.step`` on."""
         c = self.config
-        dataset = PretrainDataset(self.scan.usable, c.data, c.seed)
-        stream = SampleStream(
-            len(dataset),
-            c.batch_size,
-            c.seed,
-            self.step,
-            self.max_steps,
-            accumulate=c.accumulate,
-            rank=self.processes.rank,
-            num_processes=self.processes.size,
-        )
-        loader: DataLoader[Batch] = DataLoader(
-            dataset,  # type: ignore[arg-type]
-            batch_sampler=stream,
-            num_workers=c.num_workers,
-            collate_fn=collate,
-            worker_init_fn=start_worker,
-            prefetch_factor=4 if c.num_workers else None,
-            pin_memory=self.device.type == "cuda",
-            # Not the process's own generator: a run that goes on makes one loader more.
-            generator=torch.Generator().manual_seed(c.seed),
-        )
-        return iter(loader)
+        return self.loader(PretrainDataset(self.scan.usable, c.data, c.seed), collate)
 
     def _embed(self, batch: Batch, number: int) -> Embeddings:
         query, same, other = (

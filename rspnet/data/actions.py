@@ -17,7 +17,7 @@ from rspnet.data.augment import AugmentConfig, augment_clip
 from rspnet.data.labelled import DatasetConfig, VideoSet
 from rspnet.data.pretrain import SampleKey
 from rspnet.data.sampling import clip_indices, clip_span, even_starts, pace_of
-from rspnet.data.transforms import Frames, eval_frames
+from rspnet.data.transforms import Frames, eval_clips
 from rspnet.data.video import VideoReader
 
 
@@ -109,10 +109,8 @@ class ClipPlan:
     def test_clips(self, reader: VideoReader, num_clips: int) -> Frames:
         """Clips of a test video in the fixed view, (num_clips, T, size, size, 3)."""
         clips = self.even(len(reader), reader.fps, num_clips)
-        wanted = sorted({i for clip in clips for i in clip})
-        frames = eval_frames(reader.get_frames(wanted), self.size)
-        place = {index: i for i, index in enumerate(wanted)}
-        return np.stack([frames[[place[i] for i in clip]] for clip in clips])
+        frames, places = eval_clips(reader, clips, self.size)
+        return frames[places]
 
 
 @dataclass(frozen=True)

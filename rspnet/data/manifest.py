@@ -2,9 +2,8 @@
 
 ``DIR/manifest.parquet`` has a row a file: ``path`` (relative to the table), ``num_frames``,
 ``fps``, ``height``, ``width``, ``decoders`` (those whose frames are exact for it), ``reason`` (why
-it can't be used; empty for a good file), ``size`` and ``modified_ns``. Training and extraction
-read it and need not open its files to count their frames. A file that has changed since is looked
-at again.
+it can't be used; empty for a good file), ``size`` and ``modified_ns``. Pre-training reads it and
+need not open its files to count their frames. A file that has changed since is looked at again.
 """
 
 import argparse
@@ -158,6 +157,11 @@ def _look_at_all(paths: Sequence[Path], num_workers: int) -> Iterable[Row]:
             yield from pool.map(look_at, paths, chunksize=8)
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def manifests_in(roots: Iterable[str | Path]) -> list[Path]:
+    """The ``manifest.parquet`` of those roots that have one."""
+    return [path for root in roots if (path := Path(root) / NAME).is_file()]
 
 
 def known_files(

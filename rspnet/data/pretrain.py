@@ -7,6 +7,7 @@ goes on at step n sees just what it would have seen.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,8 +15,8 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from rspnet.data.augment import AugmentConfig, augment_clip
-from rspnet.data.sampling import ClipSpec, clip_span, pace_of, sample_triplet
-from rspnet.data.sources import Source
+from rspnet.data.sampling import ClipSpec, clip_span, pace_of, sample_triplet, share_frames
+from rspnet.data.sources import Source, default_cache_folder, expand_roots
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +80,26 @@ class DataConfig:
         """Frames that a video of this rate needs, for a clip at the fastest speed."""
         pace = pace_of(video_fps, self.fps, self.stride)
         return clip_span(self.num_frames, max(self.speeds), pace)
+
+
+def training_videos(data: DataConfig) -> list[Path]:
+    """Files that are trained on; videos are generated where none are named.
+
+    Raises:
+        ValueError: Something named does not exist or holds no video.
+    """
+    if data.root is None:
+        from rspnet.data.stage import generate
+
+        name = f"stage_{data.generated_seed}_{data.num_generated}"
+        folder = cache_folder(data) / name
+        return expand_roots([generate(folder, data.num_generated, data.generated_seed)])
+    return expand_roots([data.root] if isinstance(data.root, str) else data.root)
+
+
+def cache_folder(data: DataConfig) -> Path:
+    """Where generated videos and decoded frames are kept."""
+    return Path(data.cache_folder) if data.cache_folder else default_cache_folder()
 
 
 @dataclass(frozen=True)
@@ -264,8 +285,6 @@ class PretrainDataset(Dataset[Sample]):
     def _frames(
         source: Source, specs: Sequence[ClipSpec]
     ) -> list[np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]:
-        # The clips overlap: decode each frame once.
-        wanted = sorted({index for spec in specs for index in spec.indices})
+        wanted, places = share_frames([spec.indices for spec in specs])
         frames = source.get_frames(wanted)
-        place = {index: i for i, index in enumerate(wanted)}
-        return [frames[[place[index] for index in spec.indices]] for spec in specs]
+        return [frames[place] for place in places]

@@ -1,9 +1,11 @@
 """Which frames a clip takes: start, number of frames, playback speed."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,20 @@ def even_starts(
     if num_clips == 1:
         return [last // 2]
     return [round(last * i / (num_clips - 1)) for i in range(num_clips)]
+
+
+def share_frames(clips: Sequence[Sequence[int]]) -> tuple[list[int], NDArray[np.int64]]:
+    """The frames that clips need, each once, so that where clips overlap nothing is decoded twice.
+
+    Args:
+        clips: Frame indices of clips of one length.
+
+    Returns:
+        Frame indices in rising order, and for each clip where its frames stand there,
+        (num_clips, num_frames).
+    """
+    wanted, places = np.unique(np.asarray(clips, np.int64), return_inverse=True)
+    return wanted.tolist(), places.reshape(len(clips), -1)
 
 
 @dataclass(frozen=True)

@@ -211,7 +211,6 @@ def transcode(
         unit="video",
         disable=not progress,
     )
-    (out / UNREADABLE).unlink(missing_ok=True)
     outcomes = _run(missing, num_workers)
     try:
         with bar:

@@ -9,10 +9,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rspnet.data.sampling import clip_indices
+from rspnet.data.sampling import clip_indices, share_frames
 from rspnet.models.branch import IMAGENET_MEAN, IMAGENET_STD
 
 Frames = NDArray[np.uint8]
+
+_CHUNK = 64  # frames decoded at once
 
 
 class FrameReader(Protocol):
@@ -78,6 +80,29 @@ def centre_crop(frames: Frames, size: int) -> Frames:
 def eval_frames(frames: Frames, size: int) -> Frames:
     """The deterministic view of evaluation: short side to ``size``, then the centre crop."""
     return centre_crop(resize_short_side(frames, size), size)
+
+
+def eval_clips(
+    reader: FrameReader, clips: Sequence[Sequence[int]], size: int
+) -> tuple[Frames, NDArray[np.int64]]:
+    """Frames of clips in the deterministic view, each once.
+
+    They are decoded a few at a time, as at the size of the file all of them could fill the memory.
+
+    Args:
+        reader: The video.
+        clips: Frame indices of clips of one length.
+        size: Height and width in pixels.
+
+    Returns:
+        Frames (N, size, size, 3), and which of them each clip consists of, (num_clips, T).
+    """
+    wanted, places = share_frames(clips)
+    frames = [
+        eval_frames(reader.get_frames(wanted[i : i + _CHUNK]), size)
+        for i in range(0, len(wanted), _CHUNK)
+    ]
+    return np.concatenate(frames), places
 
 
 def load_clip(

@@ -179,3 +179,32 @@ def test_learning_rate_by_hand():
     config = OptimConfig(warmup_steps=4, final_lr=0.1)
     factors = [lr_factor(step, 14, config) for step in (0, 1, 3, 4, 9, 14)]
     assert factors == pytest.approx([0.25, 0.5, 1.0, 1.0, 0.55, 0.1])
+
+
+def test_weights_that_are_not_finite_are_not_saved(tmp_path, video_folder):
+    trainer = Trainer(parse_config(TrainConfig, words(tmp_path / "run", video_folder)))
+    good = trainer.save_checkpoint()
+    trainer.step = 1
+    next(trainer.network.query.parameters()).data[0] = float("nan")
+    with pytest.raises(ValueError, match="weights are not finite after step 1: lower optim.lr"):
+        trainer.save_checkpoint()
+    assert trainer.checkpoints.paths() == [good]
+
+
+def test_half_precision_trains_and_keeps_its_scale(tmp_path, video_folder):
+    words_ = words(tmp_path / "run", video_folder, "--max_steps=2", "--precision=fp16")
+    model = load_model(train(parse_config(TrainConfig, words_)))
+    assert all(tensor.isfinite().all() for tensor in model.state_dict().values())
+    state = load_checkpoint(tmp_path / "run" / "checkpoints" / "step_00000002.pt")
+    assert state["scaler"]["scale"] > 0
+    assert all(tensor.dtype != torch.float16 for tensor in state["network"].values())
+
+
+def test_bf16_is_refused_where_it_computes_wrongly(tmp_path, video_folder, capsys):
+    assert main(words(tmp_path / "run", video_folder, "--precision=bf16")) == 2
+    assert "give wrong gradients, some of them NaN: take 'fp32'" in capsys.readouterr().err
+
+
+def test_an_observer_that_does_not_exist_is_named(tmp_path, video_folder, capsys):
+    assert main(words(tmp_path / "a", video_folder, "--observer=analysis.trak:X")) == 2
+    assert "observer is named module:Class, got 'analysis.trak:X'" in capsys.readouterr().err

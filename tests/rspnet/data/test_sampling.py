@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from rspnet.data.sampling import clip_indices, clip_span, even_starts, sample_triplet
+from rspnet.data.sampling import (
+    clip_indices,
+    clip_span,
+    even_starts,
+    pace_of,
+    sample_triplet,
+    share_frames,
+)
 
 
 def test_indices_by_hand():
@@ -12,6 +19,34 @@ def test_indices_by_hand():
     assert clip_span(16, 2) == 31
     # A video of 5 frames is played in a loop.
     assert clip_indices(3, 4, 2, video_length=5) == [3, 0, 2, 4]
+
+
+def test_frames_at_another_rate_by_hand():
+    # 30 frames per second shown at 20: every 1.5th frame, of two equally near the later.
+    assert pace_of(30.0, 20.0) == 1.5
+    assert pace_of(30.0, None, stride=2) == 2.0
+    assert pace_of(25.0, 25.0, stride=3) == 3.0
+    assert clip_indices(10, 5, 1, pace=1.5) == [10, 12, 13, 15, 16]
+    assert clip_indices(10, 5, 2, pace=1.5) == [10, 13, 16, 19, 22]
+    assert clip_span(5, 1, 1.5) == 7
+    assert clip_span(5, 2, 1.5) == 13
+    with pytest.raises(ValueError, match="rates and strides are positive, got 25"):
+        pace_of(25.0, 0.0)
+
+
+def test_triplets_at_another_rate_stay_inside():
+    rng = np.random.default_rng(2)
+    for _ in range(100):
+        t = sample_triplet(24, 8, 1, 2, rng, pace=1.6)
+        for clip in (t.query, t.same_speed, t.other_speed):
+            assert 0 <= clip.indices[0] <= clip.indices[-1] < 24
+
+
+def test_clips_share_their_frames():
+    clips = [[4, 5, 6], [5, 7, 9], [4, 4, 5]]
+    wanted, places = share_frames(clips)
+    assert wanted == [4, 5, 6, 7, 9]
+    assert [[wanted[p] for p in row] for row in places] == clips
 
 
 def test_even_starts_touch_both_ends():
