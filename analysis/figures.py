@@ -21,7 +21,7 @@ from matplotlib.patheffects import Stroke, withStroke
 from numpy.typing import NDArray
 
 from analysis.grid import TIME, Box, Grid
-from analysis.overlay import draw_overlay
+from analysis.overlay import draw_overlay, font
 from rspnet.checkpoint import atomic_path
 
 Map = NDArray[np.floating]
@@ -98,7 +98,7 @@ def check_out(out: str | Path) -> Path:
     return path
 
 
-def save(figure: Figure, out: str | Path) -> Path:
+def save(figure: Figure, out: str | Path, *, dpi: int = DPI) -> Path:
     """Write a figure, atomically; the ending of its name says as what.
 
     No date is written, so the same figure gives the same bytes.
@@ -106,17 +106,20 @@ def save(figure: Figure, out: str | Path) -> Path:
     Args:
         figure: Any figure.
         out: ``*.png``, ``*.svg`` or ``*.pdf``.
+        dpi: Pixels an inch of a PNG, and of the pictures in the others.
 
     Raises:
-        ValueError: Another ending.
+        ValueError: Another ending, or ``dpi`` is not positive.
     """
     path = check_out(out)
+    if dpi < 1:
+        raise ValueError(f"dpi is positive, got {dpi}")
     kind = path.suffix.lower()[1:]
     dates: dict[str, dict[str, None]] = {
         "png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None},
     }  # fmt: skip
     with style(), atomic_path(path) as temporary:
-        figure.savefig(temporary, format=kind, dpi=DPI, metadata=dates[kind])
+        figure.savefig(temporary, format=kind, dpi=dpi, metadata=dates[kind])
     return path
 
 
@@ -249,3 +252,23 @@ def colour_bar(
 def number(value: float, digits: int = 2) -> str:
     """A signed number with so many digits that count, its minus as long as its plus."""
     return f"{value:+.{digits}g}".replace("-", "\N{MINUS SIGN}")
+
+
+def wrapped(words: str, width: float, size: float) -> list[str]:
+    """Lines of a text in the figures' font that are at most so wide, broken between words.
+
+    Args:
+        words: The text.
+        width: In inches.
+        size: Of the letters, in points.
+    """
+    # Measured at ten times the size: the font's lengths are whole pixels.
+    measure = font(round(10 * size)).getlength
+    lines: list[str] = []
+    for word in words.split(" "):  # spaces that do not break stay
+        longer = f"{lines[-1]} {word}" if lines else ""
+        if longer and measure(longer) / 10 <= 72 * width:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines

@@ -12,6 +12,7 @@ score, not where an object's edge is.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -377,10 +378,22 @@ def tracks_of_pair(
     return PairTracks(maps.similarity, found[0], found[1])
 
 
-def save_tracks(path: str | Path, tracks: ClipTracks | PairTracks) -> Path:
-    """Write tracks as JSON, atomically."""
-    kind = "rspnet-tracks" if isinstance(tracks, ClipTracks) else "rspnet-pair-tracks"
-    plain = {"format": kind, "version": 1, **tracks.to_json()}
+def save_tracks(
+    path: str | Path, tracks: ClipTracks | PairTracks | Mapping[str, PairTracks]
+) -> Path:
+    """Write tracks as JSON, atomically.
+
+    Args:
+        path: The file.
+        tracks: Of a clip, of a pair, or of a pair by several heads.
+    """
+    if isinstance(tracks, ClipTracks):
+        plain = {"format": "rspnet-tracks", "version": 1, **tracks.to_json()}
+    elif isinstance(tracks, PairTracks):
+        plain = {"format": "rspnet-pair-tracks", "version": 1, **tracks.to_json()}
+    else:
+        heads = {head: found.to_json() for head, found in tracks.items()}
+        plain = {"format": "rspnet-heads-tracks", "version": 1, "heads": heads}
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(plain, indent=1) + "\n")
     return Path(path)

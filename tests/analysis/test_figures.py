@@ -21,9 +21,10 @@ from analysis.figures import (
     show_map,
     style,
     values_at,
+    wrapped,
 )
 from analysis.grid import Box, Grid
-from analysis.overlay import colours, draw_overlay
+from analysis.overlay import colours, draw_overlay, font
 
 GRID = Grid((2, 3, 4), (4, 24, 32), (2.0, 8.0, 8.0), (0.5, 0.0, 3.5))
 MAP = np.random.default_rng(0).normal(size=GRID.cells)
@@ -135,3 +136,17 @@ def test_categories_differ_in_lightness_or_hue_and_pair_with_shapes() -> None:
 def test_numbers_have_signs_of_one_length() -> None:
     assert number(0.01234) == "+0.012"
     assert number(-0.01234) == "\N{MINUS SIGN}0.012"
+
+
+def test_text_is_wrapped_by_its_measured_width() -> None:
+    words = "iiii mmmm " * 20
+    lines = wrapped(words.strip(), 1.0, 6.5)
+    assert " ".join(lines) == words.strip()
+    for n, line in enumerate(lines):
+        assert font(65).getlength(line) / 10 <= 72
+        if n:  # as much as fits stands on the line before
+            assert font(65).getlength(f"{lines[n - 1]} {line.split()[0]}") / 10 > 72
+    assert wrapped("a\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}b c", 0.01, 6.5) == [
+        "a\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}b",
+        "c",
+    ]
