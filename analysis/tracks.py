@@ -343,6 +343,35 @@ def tracks_of(clip_map: ClipMap, *, share: float = SHARE, min_iou: float = MIN_I
     )
 
 
+def maps_of_pair(pair: PairExplanation, head: str) -> tuple[ClipMap, ClipMap]:
+    """The exact contributions of one head in c_i and in c_j, each as a map of its clip.
+
+    Raises:
+        ValueError: No such head.
+    """
+    if head not in pair.heads:
+        raise ValueError(f"head is one of {list(pair.heads)}, got {head!r}")
+    maps = pair.heads[head]
+
+    def of(values: Map, grid: Grid, own: ClipInfo, other: ClipInfo) -> ClipMap:
+        return ClipMap(
+            values=np.asarray(values, np.float64),
+            score=maps.similarity,
+            head=head,
+            kind="contribution",
+            grid=grid,
+            clip=own,
+            others=(other,),
+            model_hash=pair.model_hash,
+            exact=True,
+        )
+
+    return (
+        of(maps.contribution_i, pair.grid_i, pair.clip_i, pair.clip_j),
+        of(maps.contribution_j, pair.grid_j, pair.clip_j, pair.clip_i),
+    )
+
+
 def tracks_of_pair(
     pair: PairExplanation, head: str, *, share: float = SHARE, min_iou: float = MIN_IOU
 ) -> PairTracks:
@@ -351,31 +380,10 @@ def tracks_of_pair(
     Raises:
         ValueError: No such head, or a number is out of range.
     """
-    if head not in pair.heads:
-        raise ValueError(f"head is one of {list(pair.heads)}, got {head!r}")
-    maps = pair.heads[head]
-    found = [
-        tracks_of(
-            ClipMap(
-                values=values,
-                score=maps.similarity,
-                head=head,
-                kind="contribution",
-                grid=grid,
-                clip=own,
-                others=(other,),
-                model_hash=pair.model_hash,
-                exact=True,
-            ),
-            share=share,
-            min_iou=min_iou,
-        )
-        for values, grid, own, other in (
-            (maps.contribution_i, pair.grid_i, pair.clip_i, pair.clip_j),
-            (maps.contribution_j, pair.grid_j, pair.clip_j, pair.clip_i),
-        )
-    ]
-    return PairTracks(maps.similarity, found[0], found[1])
+    c_i, c_j = (
+        tracks_of(clip_map, share=share, min_iou=min_iou) for clip_map in maps_of_pair(pair, head)
+    )
+    return PairTracks(c_i.score, c_i, c_j)
 
 
 def save_tracks(

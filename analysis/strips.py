@@ -1,0 +1,231 @@
+"""Maps over time: every time step of a clip side by side, the heads under each other::
+
+    python -m analysis.strips --model M --video-i A.mp4 --video-j B.mp4 --out strip.png
+    python -m analysis.strips --out pair.mp4
+
+A picture (.png, .svg, .pdf) shows each step of the maps on the frame nearest to its centre, with
+the frame's number in its video and what the step contributes. A film (.mp4) is that of
+:func:`analysis.overlay.pair_video`: both clips side by side, a head a row.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from analysis.clip_map import ClipMap
+from analysis.clips import View
+from analysis.figure_inputs import ShownPair, add_pair_arguments, pair_of
+from analysis.figures import (
+    COLOURS,
+    DPI,
+    PAGE_INCHES,
+    TITLES,
+    check_out,
+    colour_bar,
+    save,
+    show_map,
+    style,
+)
+from analysis.grid import TIME, Grid
+from analysis.overlay import Row, common_limit, pair_video
+from analysis.regions import region_of_interest
+from analysis.tracks import maps_of_pair
+from rspnet.checkpoint import atomic_path
+from rspnet.models import HEADS
+
+_SIDE, _EDGE, _GAP, _LABEL, _FOOT = 0.75, 0.05, 0.05, 0.2, 0.42  # inches
+_MOST_INCHES = 1.5  # of a panel: few steps do not make huge ones
+
+
+@dataclass(frozen=True, kw_only=True)
+class StripRow:
+    """One row of a strip.
+
+    Attributes:
+        name: Of the clip, such as ``$c_i$``.
+        view: The clip that the map was computed from.
+        clip_map: Its map by one head.
+    """
+
+    name: str
+    view: View
+    clip_map: ClipMap
+
+
+def _fixed(value: float, digits: int) -> str:
+    return f"{value:+.{digits}f}".replace("-", "\N{MINUS SIGN}")
+
+
+def step_frames(grid: Grid) -> list[int]:
+    """The frame nearest to the centre of each time step of a map; of two, the earlier."""
+    last = grid.clip[TIME] - 1
+    return [int(np.clip(np.ceil(centre - 0.5), 0, last)) for centre in grid.centres(TIME)]
+
+
+def pair_rows(pair: ShownPair) -> list[StripRow]:
+    """Rows of a pair: c_i by each head, then c_j by each head."""
+    maps = {head: maps_of_pair(pair.maps, head) for head in pair.maps.heads}
+    return [
+        StripRow(name=name, view=view, clip_map=maps[head][side])
+        for side, (name, view) in enumerate((("$c_i$", pair.view_i), ("$c_j$", pair.view_j)))
+        for head in maps
+    ]
+
+
+def draw_strip(
+    rows: Sequence[StripRow],
+    *,
+    limit: float | None = None,
+    opacity: float = 0.75,
+    smooth: bool = True,
+) -> Figure:
+    """Draw maps over time, all on one scale.
+
+    Args:
+        rows: From top to bottom.
+        limit: End of the colour scale. Nothing: the largest absolute value of all maps.
+        opacity: See :func:`~analysis.overlay.draw_overlay`.
+        smooth: The same.
+
+    Raises:
+        ValueError: There are no rows, their maps differ in the number of time steps, or a clip is
+            not the one that its map was computed from.
+    """
+    if not rows:
+        raise ValueError("there are no maps to draw")
+    counts = sorted({row.clip_map.grid.cells[TIME] for row in rows})
+    if len(counts) > 1:
+        raise ValueError(f"maps in one strip have as many time steps each, got {counts}")
+    for row in rows:
+        if row.view.frames.shape[:3] != row.clip_map.grid.clip:
+            raise ValueError(
+                f"the map is of a clip of (T, H, W) = {row.clip_map.grid.clip}, got frames of "
+                f"{row.view.frames.shape[:3]}: these are not what it was computed from"
+            )
+    limit = limit or common_limit([row.clip_map.values for row in rows])
+    num = counts[0]
+    size = min(_MOST_INCHES, (PAGE_INCHES - _SIDE - _EDGE - (num - 1) * _GAP) / num)
+    # The bar and its words need room even under few steps.
+    width = max(_SIDE + num * size + (num - 1) * _GAP + _EDGE, 5.0)
+    height = _EDGE + len(rows) * (size + _LABEL) + _FOOT
+    with style():
+        figure = Figure((width, height))
+        for n, row in enumerate(rows):
+            top = _EDGE + n * (size + _LABEL)
+            _draw_row(figure, row, top, size, limit, opacity=opacity, smooth=smooth)
+        place = figure.add_axes((_SIDE / width, 0.27 / height, 2.0 / width, 0.09 / height))
+        bar = colour_bar(
+            figure, [], limit, "", opacity=opacity, place=place, orientation="horizontal"
+        )
+        bar.ax.tick_params(length=2, pad=1.5, labelsize=6.5)
+        figure.text(
+            (_SIDE + 2.4) / width,
+            0.36 / height,
+            f"{rows[0].clip_map.units}\nbelow each frame: the sum of its step",
+            va="top",
+            fontsize=6.5,
+        )
+    return figure
+
+
+def _draw_row(
+    figure: Figure,
+    row: StripRow,
+    top: float,
+    size: float,
+    limit: float,
+    *,
+    opacity: float,
+    smooth: bool,
+) -> None:
+    width, height = figure.get_size_inches()
+    found, indices = row.clip_map, row.clip_map.clip.frame_indices
+    colour, title = COLOURS.get(found.head, "black"), TITLES.get(found.head, found.head)
+    left = 0.05 / width
+    figure.text(left, 1 - (top + 0.02) / height, title, va="top", fontweight="bold", color=colour)
+    figure.text(left, 1 - (top + 0.18) / height, row.name, va="top", fontsize=9)
+    score = f"{'s' if found.kind == 'contribution' else found.kind} = {_fixed(found.score, 3)}"
+    figure.text(left, 1 - (top + 0.36) / height, score, va="top", fontsize=6.5)
+    for step, frame in enumerate(step_frames(found.grid)):
+        x = _SIDE + step * (size + _GAP)
+        axis = figure.add_axes((x / width, 1 - (top + size) / height, size / width, size / height))
+        picture, values = row.view.frames[frame], found.values[step]
+        show_map(axis, picture, values, found.grid, limit, opacity=opacity, smooth=smooth)
+        shown = indices[frame] if indices else frame
+        figure.text(
+            (x + size / 2) / width,
+            1 - (top + size + 0.03) / height,
+            f"frame {shown}:  {_fixed(float(values.sum()), 2)}",
+            va="top",
+            ha="center",
+            fontsize=6.5,
+        )
+
+
+def pair_film(pair: ShownPair, *, fps: float = 8.0, share: float = 0.25) -> bytes:
+    """Both clips side by side, a head a row, as an H.264 film that browsers play.
+
+    Args:
+        pair: The clips with their maps.
+        fps: Frames per second of the film.
+        share: Of the positive contribution that the regions are to hold, whose boxes are drawn.
+
+    Raises:
+        ValueError: A number is out of range.
+    """
+    rows = []
+    for head in pair.maps.heads:
+        maps = maps_of_pair(pair.maps, head)
+        regions = [region_of_interest(m.values, share).box for m in maps]
+        boxes = [
+            None if box is None else m.grid.in_pixels(box)
+            for box, m in zip(regions, maps, strict=True)
+        ]
+        rows.append(Row(TITLES[head], maps[0].score, maps[0].values, maps[1].values, *boxes))
+    return pair_video(
+        pair.view_i.frames,
+        pair.view_j.frames,
+        rows,
+        pair.maps.grid_i,
+        pair.maps.grid_j,
+        fps=fps,
+        caption=f"boxes: region of interest, {100 * share:g}% of the positive contribution",
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line. Returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m analysis.strips", description="Both heads' maps of a pair over time."
+    )
+    add_pair_arguments(parser)
+    parser.add_argument("--heads", nargs="+", choices=HEADS, default=list(HEADS), help="rows")
+    parser.add_argument("--cells", action="store_true", help="show cells as they are, not smooth")
+    parser.add_argument("--fps", type=float, default=8.0, help="of a film")
+    parser.add_argument("--dpi", type=int, default=DPI, help="pixels an inch of a picture")
+    parser.add_argument("--out", required=True, help=".png, .svg or .pdf; .mp4 for a film")
+    options = parser.parse_args(arguments)
+    out = Path(options.out)
+    try:
+        if out.suffix.lower() == ".mp4":
+            film = pair_film(pair_of(options), fps=options.fps)
+            with atomic_path(out) as temporary:
+                temporary.write_bytes(film)
+        else:
+            check_out(out)
+            rows = [r for r in pair_rows(pair_of(options)) if r.clip_map.head in options.heads]
+            save(draw_strip(rows, smooth=not options.cells), out, dpi=options.dpi)
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(out)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
