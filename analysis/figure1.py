@@ -56,7 +56,7 @@ SHARE = 0.25
 RIGHT = CATEGORIES[0]
 UNITS = "contribution to s, per cell"
 # Inches.
-_SIDE, _GAP, _WIDE, _EDGE = 0.62, 0.05, 0.26, 0.04
+_SIDE, _GAP, _WIDE, _EDGE = 0.68, 0.05, 0.26, 0.04
 _HEAD, _LABEL = 0.2, 0.16
 _SMALL = 6.5  # points
 
@@ -198,7 +198,7 @@ def _draw_head(
     lefts, size = _columns(len(frames), len(frames))
     page.text(0.04, top + 0.02, TITLES[head], fontweight="bold", color=COLOURS[head], fontsize=8.5)
     similarity = pair.maps.heads[head].similarity
-    page.text(0.04, top + 0.19, f"s = {_cosine(similarity)}", fontsize=7)
+    page.text(0.04, top + 0.19, f"s = {_cosine(similarity)}", fontsize=_SMALL)
     axes = []
     ends: list[list[tuple[Axes, float, float]]] = [[], []]
     clips = ((pair.view_i, pair.maps.grid_i), (pair.view_j, pair.maps.grid_j))
@@ -312,7 +312,7 @@ def draw_figure1(
     if scale == "shared":
         limits = dict.fromkeys(heads, max(limits.values()))
     caption = _caption(pair, retrieval, tracks, kind, scale)
-    lines = wrapped(caption, PAGE_INCHES - 0.08, _SMALL) if with_caption else []
+    lines = wrapped(caption, PAGE_INCHES - 0.2, _SMALL) if with_caption else []
 
     _, size = _columns(num_frames, num_frames)
     rows_a = len(retrieval.found) if retrieval else 0

@@ -60,6 +60,7 @@ _STYLE: Any = {
     "xtick.major.width": 0.6,
     "ytick.major.width": 0.6,
     "text.color": INK,
+    "text.hinting": "none",  # letters as wide at any resolution
     "legend.fontsize": 7,
     "legend.frameon": False,
     "lines.linewidth": 1.4,
