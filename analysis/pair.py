@@ -8,31 +8,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from analysis.clip_map import Map, clip_info
+from analysis.clips import ClipInfo
+from analysis.closed_form import contribution_map, similarity_map
 from analysis.grid import Grid
-from analysis.maps import contribution_map, similarity_map
+from analysis.score import look_at
 from rspnet.checkpoint import atomic_path
 from rspnet.models import Branch
 
-Map = NDArray[np.float64]
 UNITS = "contribution to the cosine similarity s, per cell"
-
-
-@dataclass(frozen=True)
-class ClipInfo:
-    """Which frames a clip was made of.
-
-    Attributes:
-        video: Its file or name.
-        frame_indices: Frames of the video, one a frame of the clip.
-        speed: Playback speed.
-    """
-
-    video: str = ""
-    frame_indices: tuple[int, ...] = ()
-    speed: int = 1
 
 
 @dataclass(frozen=True)
@@ -121,9 +107,6 @@ class PairExplanation:
         except (OSError, KeyError, ValueError) as error:
             raise ValueError(f"{path} holds no maps of a pair: {error}") from error
 
-        def info(value: dict[str, Any]) -> ClipInfo:
-            return ClipInfo(value["video"], tuple(value["frame_indices"]), value["speed"])
-
         heads = {
             name: HeadMaps(
                 similarity=similarity,
@@ -138,22 +121,11 @@ class PairExplanation:
             heads=heads,
             grid_i=Grid.from_json(manifest["grid_i"]),
             grid_j=Grid.from_json(manifest["grid_j"]),
-            clip_i=info(manifest["clip_i"]),
-            clip_j=info(manifest["clip_j"]),
+            clip_i=clip_info(manifest["clip_i"]),
+            clip_j=clip_info(manifest["clip_j"]),
             model_hash=manifest["model_hash"],
             units=manifest["units"],
         )
-
-
-def _one_clip(name: str, clip: Tensor) -> Tensor:
-    if clip.ndim == 4:
-        clip = clip[None]
-    if clip.ndim != 5 or clip.shape[:2] != (1, 3):
-        raise ValueError(
-            f"{name} is one normalised clip (3, T, H, W) or (1, 3, T, H, W), "
-            f"got shape {tuple(clip.shape)}"
-        )
-    return clip
 
 
 def _array(map_BTHW: Tensor) -> Map:
@@ -186,11 +158,18 @@ def explain_pair(
         heads: Which heads.
 
     Raises:
-        ValueError: A clip or a head does not fit.
+        ValueError: A clip or a head does not fit, the clips differ in size, the weights are not
+            finite, or an embedding has length 0.
     """
-    clip_i, clip_j = _one_clip("clip_i", clip_i), _one_clip("clip_j", clip_j)
+    c_i = look_at(query, clip_i, info_i, name="clip_i")
+    c_j = look_at(key, clip_j, info_j, name="clip_j")
+    if c_i.grid.clip != c_j.grid.clip:
+        raise ValueError(
+            "the two clips of a pair have one size, got clip_i with (T, H, W) = "
+            f"{c_i.grid.clip} and clip_j with {c_j.grid.clip}: load both alike"
+        )
     # Double from here: a contribution is a small share of s.
-    F_i, F_j = query.features(clip_i).double(), key.features(clip_j).double()
+    F_i, F_j = c_i.features.double(), c_j.features.double()
     maps = {}
     for name in heads:
         head_i, head_j = query.head(name), key.head(name)
@@ -199,9 +178,8 @@ def explain_pair(
             W_i, W_j = head_i.weight.double(), head_j.weight.double()
             eq2_i = _array(similarity_map(F_i, F_j, W_i, W_j))
             eq2_j = _array(similarity_map(F_j, F_i, W_j, W_i))
-        s = (query.project(F_i.float())[name] * key.project(F_j.float())[name]).sum()
         maps[name] = HeadMaps(
-            similarity=float(s),
+            similarity=float((c_i.embeddings[name] * c_j.embeddings[name]).sum()),
             contribution_i=_array(contribution_map(F_i, F_j, head_i, head_j)),
             contribution_j=_array(contribution_map(F_j, F_i, head_j, head_i)),
             eq2_i=eq2_i,
@@ -209,9 +187,9 @@ def explain_pair(
         )
     return PairExplanation(
         heads=maps,
-        grid_i=Grid.of(query, F_i.shape[2:], clip_i.shape[2:]),
-        grid_j=Grid.of(key, F_j.shape[2:], clip_j.shape[2:]),
-        clip_i=info_i or ClipInfo(),
-        clip_j=info_j or ClipInfo(),
+        grid_i=c_i.grid,
+        grid_j=c_j.grid,
+        clip_i=c_i.info,
+        clip_j=c_j.info,
         model_hash=query.hash,
     )

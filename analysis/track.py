@@ -27,7 +27,10 @@ from numpy.typing import NDArray
 from torch import nn
 from tqdm import tqdm
 
-from analysis.pair import UNITS, ClipInfo, Map, PairExplanation, explain_pair
+from analysis.clip_map import Map
+from analysis.clips import ClipInfo
+from analysis.pair import UNITS, PairExplanation, explain_pair
+from analysis.statistics import rank_correlation
 from analysis.track_figures import TrackedPair, draw_history, draw_step, save_page
 from rspnet.checkpoint import atomic_path
 from rspnet.config import RunConfig, TrainConfig
@@ -87,26 +90,6 @@ def round_interval(steps: float) -> int:
     power = math.floor(math.log10(max(steps, 1)))
     near = [m * 10**power for m in (1, 2, 5, 10)]
     return int(min(near, key=lambda n: abs(math.log(n / max(steps, 1)))))
-
-
-def rank_correlation(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
-    """Spearman's rho of two maps over their cells, ties at their mean rank; NaN if one is even.
-
-    Raises:
-        ValueError: The shapes differ.
-    """
-    if a.shape != b.shape:
-        raise ValueError(f"two maps of one shape are compared, got {a.shape} and {b.shape}")
-
-    def ranks(values: NDArray[np.floating]) -> NDArray[np.float64]:
-        _, place, count = np.unique(values.ravel(), return_inverse=True, return_counts=True)
-        rank = np.asarray((np.cumsum(count) - (count + 1) / 2)[place], np.float64)
-        centred: NDArray[np.float64] = rank - rank.mean()
-        return centred
-
-    x, y = ranks(a), ranks(b)
-    norm = float(np.linalg.norm(x) * np.linalg.norm(y))
-    return float(x @ y) / norm if norm > 0 else math.nan
 
 
 @contextmanager

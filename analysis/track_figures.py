@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from analysis.clip_map import Map
+from analysis.clips import ClipInfo
 from analysis.overlay import colour_bar, common_limit, draw_overlay, font
-from analysis.pair import ClipInfo, Map, PairExplanation
+from analysis.pair import PairExplanation
 from rspnet.checkpoint import atomic_path
 from rspnet.data.transforms import Frames
 from rspnet.models import HEADS

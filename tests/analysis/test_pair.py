@@ -77,9 +77,11 @@ def test_contributions_sum_to_s_for_random_pairs(head: str) -> None:
     query, key = (Branch("resnet18", {"width": 4}, **spec).eval() for _ in "qk")
     for seed in range(5):
         generator = torch.Generator().manual_seed(seed)
-        clips = [torch.randn(3, 8, size, size, generator=generator) for size in (32, 48)]
+        # Fully convolutional: a larger clip has a finer grid.
+        size = (32, 48)[seed % 2]
+        clips = [torch.randn(3, 8, size, size, generator=generator) for _ in "ij"]
         pair = explain_pair(query, key, *clips)
-        assert pair.grid_i != pair.grid_j
+        assert pair.grid_i.clip == (8, size, size)
         for maps in pair.heads.values():
             assert maps.completeness_error < 1e-6
             assert (maps.eq2_i is None) == (head == "mlp")
@@ -114,5 +116,9 @@ def test_saved_maps_are_read_back(planted_branch: Branch, tmp_path: Path) -> Non
 def test_mistakes_are_named(planted_branch: Branch) -> None:
     with pytest.raises(ValueError, match="clip_j is one normalised clip"):
         explain_pair(planted_branch, planted_branch, clip(0, 80), torch.zeros(2, 3, 16, 112, 112))
+    with pytest.raises(ValueError, match="one size, got clip_i"):
+        explain_pair(planted_branch, planted_branch, clip(0, 80), torch.zeros(3, 16, 128, 128))
+    with pytest.raises(ValueError, match="clip_i has 8 frames, this model takes 16"):
+        explain_pair(planted_branch, planted_branch, clip(0, 80)[:, :8], clip(0, 80))
     with pytest.raises(ValueError, match=r"heads are \['rsp', 'avid'\]"):
         explain_pair(planted_branch, planted_branch, clip(0, 80), clip(0, 80), heads=["motion"])

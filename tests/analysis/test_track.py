@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from analysis.track import MapTracker, rank_correlation, read_correlations, round_interval
+from analysis.statistics import rank_correlation
+from analysis.track import MapTracker, read_correlations, round_interval
 from rspnet.checkpoint import load_model
 from rspnet.config import RunConfig, TrainConfig, parse_config
 from rspnet.models import Branch

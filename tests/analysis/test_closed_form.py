@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from analysis.maps import (
+from analysis.closed_form import (
     affine_head,
     class_activation_map,
     contribution_map,
@@ -174,5 +174,5 @@ def test_mistakes_are_named() -> None:
     dead = nn.Linear(5, 3)
     nn.init.zeros_(dead.weight)
     nn.init.zeros_(dead.bias)
-    with pytest.raises(ValueError, match=r"pair \[0, 1\] has length 0"):
+    with pytest.raises(ValueError, match=r"clip \[0, 1\] has length 0"):
         contribution_map(F, F, dead, dead)

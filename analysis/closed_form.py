@@ -137,12 +137,60 @@ def _local_embeddings(features: Tensor, head: nn.Module) -> tuple[Tensor, Tensor
     return local, (affine.weight @ x[..., None])[..., 0] + affine.bias
 
 
-def _norms(z_i: Tensor, z_j: Tensor) -> Tensor:
-    norms: Tensor = torch.linalg.vector_norm(z_i, dim=1) * torch.linalg.vector_norm(z_j, dim=1)
-    if (norms == 0).any():
-        where = (norms == 0).nonzero().flatten().tolist()
-        raise ValueError(f"the embedding of pair {where} has length 0: it has no cosine")
-    return norms
+def _unit(z_BD: Tensor) -> Tensor:
+    """Embeddings at unit length."""
+    length_B = torch.linalg.vector_norm(z_BD, dim=1)
+    if (length_B == 0).any():
+        where = (length_B == 0).nonzero().flatten().tolist()
+        raise ValueError(f"the embedding of clip {where} has length 0: it has no cosine")
+    unit_BD: Tensor = z_BD / length_B[:, None]
+    return unit_BD
+
+
+def unit_embedding(F: Tensor, head: nn.Module) -> Tensor:
+    """The embedding z = W x + b of a clip's pooled features, at unit length, in double precision.
+
+    Shape:
+        (B, C, T', H', W') -> (B, D).
+
+    Raises:
+        ValueError: An embedding has length 0, or the head is of a kind that is not known.
+    """
+    _check_features(F=F)
+    return _unit(_local_embeddings(F.double(), head)[1])
+
+
+def directed_map(F: Tensor, head: nn.Module, target_BD: Tensor) -> Tensor:
+    """What each place of a clip contributes to (z / |z|) . t, for any vector t.
+
+    c[p] = (W F[p] + b) . t / (P |z|), signed, and exact: it sums over (T', H', W') to the score.
+    With t = z_j / |z_j| the score is the cosine of :func:`contribution_map`, with the difference
+    of two such vectors the margin of :func:`margin_map`.
+
+    Computed in double precision.
+
+    Args:
+        F: Features of the clip, (B, C, T', H', W').
+        head: Projection head of its branch.
+        target_BD: t, (B, D).
+
+    Shape:
+        -> (B, T', H', W') in the features' dtype, in units of the score.
+
+    Raises:
+        ValueError: Shapes do not fit, the head is of a kind that is not known, or the embedding
+            has length 0.
+    """
+    _check_features(F=F)
+    local_BDP, z = _local_embeddings(F.double(), head)
+    if target_BD.shape != z.shape:
+        raise ValueError(
+            f"the target is one vector a clip, {tuple(z.shape)}, got {tuple(target_BD.shape)}"
+        )
+    _unit(z)  # refuses length 0
+    weight_B = 1 / (local_BDP.shape[2] * torch.linalg.vector_norm(z, dim=1))
+    contributions = torch.einsum("bdp,bd,b->bp", local_BDP, target_BD.double(), weight_B)
+    return contributions.reshape(F.shape[0], *F.shape[2:]).to(F.dtype)
 
 
 def contribution_map(F_i: Tensor, F_j: Tensor, head_i: nn.Module, head_j: nn.Module) -> Tensor:
@@ -167,12 +215,32 @@ def contribution_map(F_i: Tensor, F_j: Tensor, head_i: nn.Module, head_j: nn.Mod
         ValueError: Shapes do not fit, a head is of a kind that is not known, or an embedding has
             length 0.
     """
-    _check_features(F_i=F_i, F_j=F_j)
-    local_BDP, z_i = _local_embeddings(F_i.double(), head_i)
-    _, z_j = _local_embeddings(F_j.double(), head_j)
-    weight_B = 1 / (local_BDP.shape[2] * _norms(z_i, z_j))
-    contributions = torch.einsum("bdp,bd,b->bp", local_BDP, z_j, weight_B)
-    return contributions.reshape(F_i.shape[0], *F_i.shape[2:]).to(F_i.dtype)
+    return directed_map(F_i, head_i, unit_embedding(F_j, head_j))
+
+
+def margin_map(
+    F_i: Tensor, F_j: Tensor, F_k: Tensor, head_i: nn.Module, head_j: nn.Module
+) -> Tensor:
+    """What each place of c_i contributes to the margin cos(z_i, z_j) - cos(z_i, z_k), exactly.
+
+    The difference that RSP is trained on (L_m): what in c_i makes it nearer to c_j, of its
+    own speed, than to c_k. What c_j and c_k share cancels. It is the contribution map to c_j less
+    that to c_k, and sums to the margin.
+
+    Args:
+        F_i: Features of c_i, (B, C, T', H', W').
+        F_j: Features of c_j.
+        F_k: Features of c_k.
+        head_i: Projection head of c_i's branch.
+        head_j: Projection head of the branch of c_j and c_k.
+
+    Shape:
+        -> (B, T', H', W') in the features' dtype, in units of the cosine.
+
+    Raises:
+        ValueError: As :func:`contribution_map`.
+    """
+    return directed_map(F_i, head_i, unit_embedding(F_j, head_j) - unit_embedding(F_k, head_j))
 
 
 def pairwise_map(F_i: Tensor, F_j: Tensor, head_i: nn.Module, head_j: nn.Module) -> Tensor:
@@ -190,6 +258,48 @@ def pairwise_map(F_i: Tensor, F_j: Tensor, head_i: nn.Module, head_j: nn.Module)
     _check_features(F_i=F_i, F_j=F_j)
     local_i, z_i = _local_embeddings(F_i.double(), head_i)
     local_j, z_j = _local_embeddings(F_j.double(), head_j)
-    weight_B = 1 / (local_i.shape[2] * local_j.shape[2] * _norms(z_i, z_j))
+    _unit(z_i), _unit(z_j)  # refuse length 0
+    norms_B = torch.linalg.vector_norm(z_i, dim=1) * torch.linalg.vector_norm(z_j, dim=1)
+    weight_B = 1 / (local_i.shape[2] * local_j.shape[2] * norms_B)
     pairs = torch.einsum("bdp,bdq,b->bpq", local_i, local_j, weight_B)
     return pairs.reshape(len(pairs), *F_i.shape[2:], *F_j.shape[2:]).to(F_i.dtype)
+
+
+def pooled_map(F: Tensor, target_BC: Tensor, pooling: str) -> Tensor:
+    """What each place contributes to (x / |x|) . t, with x the pooled features themselves.
+
+    This is the similarity that retrieval ranks by when it takes no head (supplementary B).
+    ``avg``: c[p] = F[p] . t / (P |x|). ``max``: the value of each channel comes from the cells
+    where it is largest, so x_c t_c / |x| belongs to these, in equal parts if there are several.
+    Either sums exactly to the score.
+
+    Args:
+        F: Features of a clip, (B, C, T', H', W').
+        target_BC: t, (B, C), such as the other video's vector at unit length.
+        pooling: ``max`` or ``avg``.
+
+    Shape:
+        -> (B, T', H', W') in the features' dtype.
+
+    Raises:
+        ValueError: Shapes or the pooling do not fit, or the pooled features have length 0.
+    """
+    _check_features(F=F)
+    if target_BC.shape != F.shape[:2]:
+        raise ValueError(
+            f"the target is one vector a clip, {tuple(F.shape[:2])}, got {tuple(target_BC.shape)}"
+        )
+    flat_BCP = F.double().flatten(2)
+    if pooling == "avg":
+        x = flat_BCP.mean(dim=2)
+        held_BCP = flat_BCP / flat_BCP.shape[2]
+    elif pooling == "max":
+        x = flat_BCP.amax(dim=2)
+        won = (flat_BCP == x[..., None]).double()
+        held_BCP = won / won.sum(dim=2, keepdim=True) * x[..., None]
+    else:
+        raise ValueError(f"pooling is 'max' or 'avg', got {pooling!r}")
+    direction_BC = target_BC.double() / torch.linalg.vector_norm(x, dim=1)[:, None]
+    _unit(x)  # refuses length 0
+    contributions = torch.einsum("bcp,bc->bp", held_BCP, direction_BC)
+    return contributions.reshape(F.shape[0], *F.shape[2:]).to(F.dtype)
