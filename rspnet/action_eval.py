@@ -1,7 +1,8 @@
 """Test videos through a network: evenly spaced clips of each, shared out over the processes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -63,15 +64,25 @@ class PooledFeatures(nn.Module):
 class _TestClips(torch.utils.data.Dataset[tuple[Tensor, str]]):
     """The clips of videos in the fixed view; an empty tensor and the reason for a bad video."""
 
-    def __init__(self, videos: Sequence[LabelledVideo], plan: ClipPlan, num_clips: int) -> None:
-        self.videos, self.plan, self.num_clips = videos, plan, num_clips
+    def __init__(
+        self,
+        videos: Sequence[LabelledVideo],
+        known_bad: Mapping[Path, str],
+        plan: ClipPlan,
+        num_clips: int,
+    ) -> None:
+        self.videos, self.known_bad = videos, known_bad
+        self.plan, self.num_clips = plan, num_clips
 
     def __len__(self) -> int:
         return len(self.videos)
 
     def __getitem__(self, index: int) -> tuple[Tensor, str]:
+        path = self.videos[index].path
+        if path in self.known_bad:
+            return torch.empty(0), self.known_bad[path]
         try:
-            with VideoReader(self.videos[index].path) as reader:
+            with VideoReader(path) as reader:
                 return torch.from_numpy(self.plan.test_clips(reader, self.num_clips)), ""
         except VideoError as error:
             return torch.empty(0), str(error)
@@ -80,14 +91,14 @@ class _TestClips(torch.utils.data.Dataset[tuple[Tensor, str]]):
 @torch.inference_mode()
 def each_video(
     function: nn.Module,
-    videos: Sequence[LabelledVideo],
+    part: VideoSet,
     data: ActionsConfig,
     plan: ClipPlan,
     processes: Processes,
     num_workers: int,
     title: str,
 ) -> tuple[list[Floats], list[LabelledVideo], list[tuple[str, str]]]:
-    """Apply a network to the evenly spaced clips of every video, shared out over the processes.
+    """Apply a network to the evenly spaced clips of each video of a split, shared over processes.
 
     A forward pass has the clips of one video, so that nothing depends on the videos beside it.
 
@@ -98,9 +109,10 @@ def each_video(
     Raises:
         ValueError: More videos than ``data.max_unreadable`` can't be read.
     """
-    mine = list(videos)[processes.rank :: processes.size]
+    videos = part.videos
+    mine = videos[processes.rank :: processes.size]
     loader = DataLoader(
-        _TestClips(mine, plan, data.num_clips),
+        _TestClips(mine, part.known_bad, plan, data.num_clips),
         batch_size=None,
         num_workers=num_workers,
         worker_init_fn=start_worker,

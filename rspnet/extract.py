@@ -2,8 +2,9 @@
 
 The protocol is the paper's (supplementary B): 10 clips evenly spaced over each video, in a fixed
 view, the features of the last convolutional layer max-pooled for each clip, their mean over the
-clips. No video is left out: one shorter than a clip is played in a loop. ``--pooling avg`` pools
-as the release does. The embeddings of both heads are written beside.
+clips. No good video is left out: one shorter than a clip is played in a loop. Files that a
+``manifest.parquet`` in ``--data.root`` found to be bad are listed and not opened again.
+``--pooling avg`` pools as the release does. The embeddings of both heads are written beside.
 
 The gallery is a folder, see :mod:`rspnet.gallery_store`, written part by part. Stop it when you
 like: the same command goes on where it stopped. ``torchrun --nproc-per-node N -m rspnet.extract
@@ -14,7 +15,7 @@ a bit, and on a CPU ``batch_size`` does not either.
 import hashlib
 import sys
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -109,27 +110,35 @@ class _Plan:
         manifest: Of the gallery, when it is begun.
         left: Numbers of the parts that are not there.
         unreadable: (path, reason) of videos, from the parts that are there.
+        known_bad: Videos that the data set's manifest found to be bad, and why.
     """
 
     videos: tuple[LabelledVideo, ...]
     manifest: Manifest
     left: tuple[int, ...]
     unreadable: tuple[tuple[str, str], ...]
+    known_bad: Mapping[Path, str]
 
 
 class _Videos(Dataset[Views | str]):
     """The clips of each video, or the reason why there are none."""
 
-    def __init__(self, paths: Sequence[Path], protocol: Protocol) -> None:
+    def __init__(
+        self, paths: Sequence[Path], known_bad: Mapping[Path, str], protocol: Protocol
+    ) -> None:
         self.paths = paths
+        self.known_bad = known_bad
         self.protocol = protocol
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __getitem__(self, index: int) -> Views | str:
+        path = self.paths[index]
+        if path in self.known_bad:
+            return self.known_bad[path]
         try:
-            return load_views(self.paths[index], self.protocol)
+            return load_views(path, self.protocol)
         except ValueError as error:
             return str(error)
 
@@ -208,7 +217,8 @@ def _make_plan(config: ExtractConfig, branch: Branch, model: str) -> _Plan:
             left.append(number)
     if left:
         write_manifest(folder, manifest)
-    return _Plan(videos, manifest, tuple(left), tuple(unreadable))
+    bad = {path.absolute(): reason for path, reason in found.known_bad.items()}
+    return _Plan(videos, manifest, tuple(left), tuple(unreadable), bad)
 
 
 def _shared_plan(config: ExtractConfig, branch: Branch, model: str, processes: Processes) -> _Plan:
@@ -303,7 +313,8 @@ def _make_parts(config: ExtractConfig, branch: Branch, plan: _Plan, processes: P
     size, total = plan.manifest.shard_size, len(plan.videos)
     ranges = [range(n * size, min((n + 1) * size, total)) for n in mine]
     order = [i for numbers in ranges for i in numbers]
-    dataset = _Videos([video.path for video in plan.videos], plan.manifest.protocol)
+    paths = [video.path for video in plan.videos]
+    dataset = _Videos(paths, plan.known_bad, plan.manifest.protocol)
     unreadable = list(plan.unreadable)
 
     def note(row: tuple[str, str]) -> None:

@@ -120,7 +120,6 @@ class FinetuneTrainer(Engine[LabelledBatch]):
     Args:
         config: All settings, with one model.
         train: The training split.
-        branch: The encoder to begin with; if nothing, ``config.model`` says.
 
     Raises:
         ValueError: The run's folder, the videos or the settings do not serve.
@@ -242,7 +241,7 @@ def _probe(config: FinetuneConfig, train: VideoSet, test: VideoSet) -> ActionRes
         title = f"Features, {part.split}"
         rows, videos, failed = each_video(
             PooledFeatures(branch),
-            part.videos,
+            part,
             config.data,
             plan,
             processes,
@@ -279,7 +278,7 @@ def _finetune(config: FinetuneConfig, train: VideoSet, test: VideoSet) -> Action
     index = {name: i for i, name in enumerate(train.classes)}
     logits, videos, bad = each_video(
         network,
-        test.videos,
+        test,
         config.data,
         trainer.plan,
         trainer.processes,
@@ -292,8 +291,14 @@ def _finetune(config: FinetuneConfig, train: VideoSet, test: VideoSet) -> Action
     return score(logits, labels, train.classes, protocol, bad)
 
 
-def finetune(config: FinetuneConfig) -> ActionResult:
+def finetune(
+    config: FinetuneConfig, splits: tuple[VideoSet, VideoSet] | None = None
+) -> ActionResult:
     """Run one model and write ``result.json`` into its folder.
+
+    Args:
+        config: All settings, with one model.
+        splits: What :func:`load_splits` gave, if it was called already.
 
     Raises:
         ValueError: Something about the configuration or the data does not serve.
@@ -301,7 +306,7 @@ def finetune(config: FinetuneConfig) -> ActionResult:
     """
     if not isinstance(config.model, str):
         raise ValueError(f"finetune takes one model, got {config.model}")
-    train, test = load_splits(config.data)
+    train, test = splits or load_splits(config.data)
     run = _probe if config.linear or config.knn else _finetune
     result = run(config, train, test)
     if join_processes(config.device).first:
@@ -324,10 +329,11 @@ def compare(config: FinetuneConfig) -> dict[str, ActionResult]:
     if len(set(names.values())) != len(models):
         raise ValueError(f"models are told apart by their files' names, got {models}")
     results = {}
+    splits = load_splits(config.data)
     for model in models:
         folder = Path(config.out) / names[model]
         arch = config.arch if model == RANDOM else None
-        results[model] = finetune(replace(config, model=model, out=str(folder), arch=arch))
+        results[model] = finetune(replace(config, model=model, out=str(folder), arch=arch), splits)
     return results
 
 

@@ -143,8 +143,8 @@ def collate_labelled(samples: Sequence[LabelledClip]) -> LabelledBatch:
 class ActionClips(Dataset[LabelledClip]):
     """Training clips of a labelled set by :class:`~rspnet.data.pretrain.SampleKey`.
 
-    A video that can't be read gives its place to the next one in the list and is reported with
-    the sample.
+    A video that can't be read, or is known to be bad, gives its place to the next one in the list
+    and is reported with the sample.
 
     Args:
         videos: The training split.
@@ -155,6 +155,7 @@ class ActionClips(Dataset[LabelledClip]):
 
     def __init__(self, videos: VideoSet, plan: ClipPlan, augment: AugmentConfig, seed: int) -> None:
         self.videos = videos.videos
+        self.known_bad = videos.known_bad
         self.labels = {name: i for i, name in enumerate(videos.classes)}
         self.plan = plan
         self.augment = augment
@@ -168,6 +169,9 @@ class ActionClips(Dataset[LabelledClip]):
         for offset in range(len(self.videos)):
             index = (key.video + offset) % len(self.videos)
             video = self.videos[index]
+            if video.path in self.known_bad:
+                failures.append((index, self.known_bad[video.path]))
+                continue
             rng = np.random.default_rng([self.seed, 4, key.position])
             try:
                 with VideoReader(video.path) as reader:

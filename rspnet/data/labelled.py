@@ -22,14 +22,15 @@ serve as well. Kinetics files are named ``<id>_000010_000020.mp4`` or ``<id>.mp4
 its labels hold spaces or underscores.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from rspnet.data._labelled.common import Listing, Request, nearest, plain, read_lines
 from rspnet.data._labelled.large import list_kinetics, list_ssv2
 from rspnet.data._labelled.lists import list_hmdb51, list_ucf101, parse_hmdb51, parse_ucf101
 from rspnet.data._labelled.tables import list_csv, list_folder, list_stage
+from rspnet.data.manifest import known_bad
 
 __all__ = [
     "DATASETS",
@@ -88,6 +89,7 @@ class VideoSet:
         classes: All classes in the data set's own order, not only those present.
         videos: The videos found, each file once, in the order of the lists.
         missing: Relative paths that the annotations list and the disk lacks.
+        known_bad: Videos that ``root/manifest.parquet`` found to be bad, unchanged since, and why.
     """
 
     name: str
@@ -96,6 +98,7 @@ class VideoSet:
     classes: tuple[str, ...]
     videos: tuple[LabelledVideo, ...]
     missing: tuple[str, ...]
+    known_bad: Mapping[Path, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,11 +127,13 @@ class DatasetConfig:
 def load_video_set(config: DatasetConfig) -> VideoSet:
     """Read the lists of a data set and find its files.
 
-    Files are looked up by name; none is opened.
+    Files are looked up by name; none is opened. What a ``manifest.parquet`` in the root folder
+    says of bad ones goes into ``known_bad`` (:mod:`rspnet.data.manifest`).
 
     Raises:
         ValueError: The data set, fold or split is unknown, a folder or list is missing or can't be
-            understood, a path leads out of the root folder, or no listed file is there.
+            understood, a path leads out of the root folder, no listed file is there, or the
+            manifest is damaged.
     """
     request = _check(config)
     listing = _READERS[config.name](request)
@@ -157,7 +162,8 @@ def load_video_set(config: DatasetConfig) -> VideoSet:
             f"{request.root / missing[0]} (or with another video suffix): check `root`"
         )
     videos = tuple(found.values())
-    return VideoSet(config.name, config.split, config.fold, classes, videos, tuple(missing))
+    bad = known_bad(found, [request.root])
+    return VideoSet(config.name, config.split, config.fold, classes, videos, tuple(missing), bad)
 
 
 def _check(config: DatasetConfig) -> Request:

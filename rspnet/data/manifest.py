@@ -3,7 +3,8 @@
 ``DIR/manifest.parquet`` has a row a file: ``path`` (relative to the table), ``num_frames``,
 ``fps``, ``height``, ``width``, ``decoders`` (those whose frames are exact for it), ``reason`` (why
 it can't be used; empty for a good file), ``size`` and ``modified_ns``. Pre-training reads it and
-need not open its files to count their frames. A file that has changed since is looked at again.
+need not open its files to count their frames; extraction and fine-tuning do not open again what it
+found to be bad, and list it with its reason. A file that has changed since is looked at again.
 """
 
 import argparse
@@ -188,6 +189,16 @@ def known_files(
         if (row["size"], row["modified_ns"]) == _stat(path):
             known[path] = (row["num_frames"], row["fps"], row["reason"])
     return known
+
+
+def known_bad(paths: Iterable[Path], roots: Iterable[str | Path]) -> dict[Path, str]:
+    """Files that the ``manifest.parquet`` of a root found to be bad, unchanged since: why.
+
+    Raises:
+        ValueError: A manifest can't be read.
+    """
+    known = known_files(paths, manifests_in(roots))
+    return {path: reason for path, (_, _, reason) in known.items() if reason}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

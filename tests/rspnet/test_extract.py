@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,9 +19,11 @@ from pyarrow import parquet
 from rspnet import extract as module
 from rspnet.checkpoint import file_hash, load_model, save_model
 from rspnet.data.encode import write_video
+from rspnet.data.manifest import write_manifest as write_table
 from rspnet.extract import main
 from rspnet.gallery import Gallery, embed_video, protocol_for
-from rspnet.gallery_store import part_path, read_manifest, write_manifest
+from rspnet.gallery_store import Protocol, part_path, read_manifest, write_manifest
+from rspnet.gallery_vectors import Views, load_views
 from rspnet.models import Branch
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -263,6 +266,34 @@ def test_random_weights_follow_the_seed(model: Path, videos: Path, tmp_path: Pat
     assert hashes[0] == hashes[1] != hashes[2]
     assert file_hash(model) not in hashes
     assert "random weights of seed 1" in read_manifest(tmp_path / "a").model
+
+
+def test_what_the_manifest_found_bad_is_listed_with_its_reason_and_not_opened(
+    model: Path, videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "data"
+    shutil.copytree(videos, root)
+    bad = root / "train" / "class0" / "bad.mp4"
+    bad.write_text("no video")
+    ((name, reason),) = write_table(root, progress=False).bad
+    assert root / name == bad
+    opened: list[Path] = []
+
+    def load(path: Path, protocol: Protocol) -> Views:
+        opened.append(path)
+        return load_views(path, protocol)
+
+    monkeypatch.setattr(module, "load_views", load)
+    assert main(words(model, root, tmp_path / "a", "--max_unreadable=0.2")) == 0
+    assert bad not in opened
+    assert len(opened) == 9
+    with (tmp_path / "a" / "unreadable.csv").open(newline="") as file:
+        ((path, why),) = [tuple(row.values()) for row in csv.DictReader(file)]
+    assert (path, why) == (str(bad), reason)
+    # Mended since: the table no longer speaks of this file.
+    shutil.copy(root / "train" / "class0" / "v0.mp4", bad)
+    assert main(words(model, root, tmp_path / "b")) == 0
+    assert bad in Gallery.load(tmp_path / "b").paths
 
 
 @pytest.mark.parametrize(

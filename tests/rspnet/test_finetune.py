@@ -2,11 +2,13 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from pyarrow import parquet
 from torch.nn import functional
 
 from rspnet.action_eval import load_splits
@@ -14,6 +16,7 @@ from rspnet.checkpoint import save_model
 from rspnet.classifier import Classifier, load_classifier
 from rspnet.config import parse_config
 from rspnet.data.encode import write_video
+from rspnet.data.manifest import write_manifest
 from rspnet.data.transforms import normalise
 from rspnet.data.video import VideoReader
 from rspnet.finetune import FinetuneConfig, FinetuneTrainer, compare, finetune, main
@@ -171,6 +174,27 @@ def test_unreadable_test_videos_are_named_and_too_many_refused(tmp_path, actions
     assert path.endswith("bad.mp4")
     assert reason
     assert result.num_videos == 4
+
+
+def test_what_the_manifest_found_bad_is_not_opened_again(tmp_path, actions, model):
+    """One training and one test video are named bad with a reason no decoder would give."""
+    root = tmp_path / "videos"
+    shutil.copytree(actions, root)
+    marked = [sorted((root / split).rglob("*.mp4"))[0] for split in ("train", "test")]
+    table = parquet.read_table(str(write_manifest(root, progress=False).path))
+    paths = [str(path.relative_to(root)) for path in marked]
+    reasons = ["seen to be bad" if path in paths else "" for path in table["path"].to_pylist()]
+    place = table.schema.get_field_index("reason")
+    changed = table.set_column(place, table.schema.field("reason"), [reasons])
+    parquet.write_table(changed, str(root / "manifest.parquet"))
+    more = ("--data.max_unreadable=0.3",)
+    probe = finetune(config(tmp_path / "a", root, model, "--knn", "--neighbours=2", *more))
+    assert probe.unreadable == ((str(marked[1]), "seen to be bad"),)
+    assert probe.protocol["train_unreadable"] == 1
+    trained = finetune(config(tmp_path / "b", root, model, "--epochs=1", *more))
+    assert trained.unreadable == ((str(marked[1]), "seen to be bad"),)
+    listed = (tmp_path / "b" / "unreadable.csv").read_text()
+    assert f"{marked[0]},seen to be bad" in listed
 
 
 # Every row of the release's table: batch, learning rate, epochs, frames, size, clips, milestones.
