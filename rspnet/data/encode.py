@@ -36,7 +36,9 @@ def write_video(
         preset: x264's trade of time for size.
         gop: Most frames from one key frame to the next; nothing leaves it to x264 (250).
         num_b_frames: Most B-frames in a row; nothing leaves it to x264.
-        threads: Encoder threads; the result is the same for one number of threads.
+        threads: Encoder threads. x264 gives the same bytes for one number of threads, but for
+            rare runs on pictures of less than about 100 pixels, where its rate control may
+            spend a few bits otherwise.
 
     Raises:
         ValueError: There are no frames, or they differ in shape or type.
