@@ -118,8 +118,11 @@ def bootstrap_interval(
 ) -> tuple[float, float]:
     """95% interval of the mean of ``values`` (N,), by resampling them."""
     rng = np.random.default_rng(seed)
-    draws = rng.integers(0, len(values), size=(num_samples, len(values)))
-    low, high = np.quantile(values[draws].mean(axis=1), [0.025, 0.975])
+    # Resamples are drawn one after the other: large test sets must not fill the memory.
+    means = [
+        values[rng.integers(0, len(values), size=len(values))].mean() for _ in range(num_samples)
+    ]
+    low, high = np.quantile(means, [0.025, 0.975])
     return float(low), float(high)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torchvision.ops import StochasticDepth
 
 from rspnet.models import EMBEDDING_DIM, Branch, global_average_pool
 
@@ -59,10 +60,23 @@ class TwoBranch(nn.Module):
         self.query = query
         self.key = copy.deepcopy(query)
         self.key.requires_grad_(False)
+        self.train(self.training)
         queue = functional.normalize(torch.randn(EMBEDDING_DIM, queue_length), dim=0)
         self.register_buffer("queue", queue)
         self.register_buffer("queue_video", torch.full((queue_length,), -1, dtype=torch.long))
         self.register_buffer("queue_position", torch.zeros((), dtype=torch.long))
+
+    def train(self, mode: bool = True) -> "TwoBranch":
+        """Set training mode; the key branch never drops units or paths.
+
+        Keys are targets: chance in them is noise in what is asked (as in DINO, Caron et al. 2021,
+        whose teacher has no stochastic depth). Its BatchNorm does train.
+        """
+        super().train(mode)
+        for module in self.key.modules():
+            if isinstance(module, nn.Dropout | nn.Dropout3d | StochasticDepth):
+                module.eval()
+        return self
 
     @torch.no_grad()
     def centre_heads(

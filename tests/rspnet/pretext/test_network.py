@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch.nn import functional
+from torchvision.ops import StochasticDepth
 
 from rspnet.models import Branch
 from rspnet.pretext import TwoBranch, avid_loss
@@ -130,3 +131,20 @@ def test_empty_slots_are_no_negatives(network):
         keys.T,
     )
     assert float(losses.scalars["avid_loss"]) == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_the_key_branch_drops_nothing_in_training():
+    query = Branch("swin3d_t", {}, num_frames=16, size=64)
+    network = TwoBranch(query, queue_length=2).train()
+    dropping = (torch.nn.Dropout, StochasticDepth)
+
+    def training(branch: Branch) -> list[bool]:
+        return [m.training for m in branch.modules() if isinstance(m, dropping)]
+
+    assert all(training(network.query))
+    assert len(training(network.query)) > 10
+    assert not any(training(network.key))
+    norms = [m for m in network.key.modules() if isinstance(m, torch.nn.LayerNorm)]
+    assert norms
+    assert all(m.training for m in norms)
+    assert not any(m.training for m in network.eval().modules())
