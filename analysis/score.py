@@ -50,7 +50,8 @@ class ClipFeatures:
         Raises:
             ValueError: No such head, or the embedding has length 0.
         """
-        return unit_embedding(self.features, self.branch.head(head))[0]
+        with torch.no_grad():
+            return unit_embedding(self.features, self.branch.head(head))[0]
 
 
 def check_clip(branch: Branch, clip: Tensor, name: str = "the clip") -> Tensor:
