@@ -111,16 +111,17 @@ def _both(values: Sequence[float] | None, name: str) -> tuple[float | None, floa
     return values[0], values[-1]
 
 
-def load_pair(
+def load_views(
     model: str | Path = "default",
     video_i: str | Path | None = None,
     video_j: str | Path | None = None,
     *,
     start: Sequence[int] | None = None,
     speed: Sequence[float] | None = None,
+    size: int | None = None,
     seed: int = 0,
-) -> ShownPair:
-    """Load a model and two clips, and explain their similarity.
+) -> tuple[Branch, Branch, View, View]:
+    """Load both branches of a model and two clips.
 
     Args:
         model: A model's file, or the name of one that ships.
@@ -129,6 +130,7 @@ def load_pair(
         start: First frame, one for both clips or one each. Nothing: of one video the first and the
             last clip, of two videos the middle one of each.
         speed: Playback speed, one for both or one each; nothing for 1.
+        size: Height and width in pixels; nothing for the model's. A larger one gives more cells.
         seed: Of the generated video.
 
     Raises:
@@ -138,23 +140,46 @@ def load_pair(
     speed_i, speed_j = (value if value is not None else 1.0 for value in _both(speed, "speed"))
     if video_i is None and video_j is not None:
         raise ValueError("a video for c_j was given and none for c_i: give --video-i as well")
+    if size is not None and size < 1:
+        raise ValueError(f"size is a positive number of pixels, got {size}")
     query, key = load_model(model, "query"), load_model(model, "key")
     sources: list[str | Path | _Generated]
     sources = [_Generated.make(seed, 0)] * 2 if video_i is None else [video_i, video_j or video_i]
     num_clips = 2 if video_j is None or str(video_j) == str(video_i) else 1
-    views = []
+    num_frames, views = query.num_frames, []
     asked = ((start_i, speed_i), (start_j, speed_j))
     for place, (source, (first, rate)) in enumerate(zip(sources, asked, strict=True)):
         if not rate > 0:
             raise ValueError(f"speed is positive, got {rate:g}")
         if first is None:
             length = len(source) if isinstance(source, _Generated) else _length(source)
-            first = even_starts(length, num_clips, query.num_frames, pace=rate)[place % num_clips]
+            first = even_starts(length, num_clips, num_frames, pace=rate)[place % num_clips]
         name = source.name if isinstance(source, _Generated) else ""
         views.append(
-            load_view(source, query.num_frames, query.size, start=int(first), speed=rate, name=name)
+            load_view(
+                source, num_frames, size or query.size, start=int(first), speed=rate, name=name
+            )
         )
-    c_i, c_j = views
+    return query, key, views[0], views[1]
+
+
+def load_pair(
+    model: str | Path = "default",
+    video_i: str | Path | None = None,
+    video_j: str | Path | None = None,
+    *,
+    start: Sequence[int] | None = None,
+    speed: Sequence[float] | None = None,
+    size: int | None = None,
+    seed: int = 0,
+) -> ShownPair:
+    """Load a model and two clips, and explain their similarity.
+
+    Arguments and errors are those of :func:`load_views`.
+    """
+    query, key, c_i, c_j = load_views(
+        model, video_i, video_j, start=start, speed=speed, size=size, seed=seed
+    )
     maps = explain_pair(query, key, c_i.clip, c_j.clip, info_i=c_i.info, info_j=c_j.info)
     return ShownPair(query=query, view_i=c_i, view_j=c_j, maps=maps)
 
@@ -310,6 +335,9 @@ def add_pair_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--speed", type=float, nargs="+", help="playback speed, one for both or one each"
     )
+    parser.add_argument(
+        "--size", type=int, help="of the clips in pixels; larger gives a finer grid"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the generated videos")
 
 
@@ -325,5 +353,6 @@ def pair_of(options: Namespace) -> ShownPair:
         options.video_j,
         start=options.start,
         speed=options.speed,
+        size=options.size,
         seed=options.seed,
     )

@@ -14,9 +14,9 @@ from analysis.clip_map import Map, clip_info
 from analysis.clips import ClipInfo
 from analysis.closed_form import contribution_map, similarity_map
 from analysis.grid import Grid
-from analysis.score import look_at
+from analysis.score import ClipFeatures, look_at
 from rspnet.checkpoint import atomic_path
-from rspnet.models import Branch
+from rspnet.models import HEADS, Branch
 
 UNITS = "contribution to the cosine similarity s, per cell"
 
@@ -141,7 +141,7 @@ def explain_pair(
     *,
     info_i: ClipInfo | None = None,
     info_j: ClipInfo | None = None,
-    heads: Sequence[str] = ("rsp", "avid"),
+    heads: Sequence[str] = HEADS,
 ) -> PairExplanation:
     """Maps of both heads in both clips, from one forward pass a clip.
 
@@ -163,6 +163,18 @@ def explain_pair(
     """
     c_i = look_at(query, clip_i, info_i, name="clip_i")
     c_j = look_at(key, clip_j, info_j, name="clip_j")
+    return pair_of_features(c_i, c_j, heads)
+
+
+@torch.no_grad()
+def pair_of_features(
+    c_i: ClipFeatures, c_j: ClipFeatures, heads: Sequence[str] = HEADS
+) -> PairExplanation:
+    """:func:`explain_pair` of clips that went through their branches already.
+
+    Raises:
+        ValueError: As there.
+    """
     if c_i.grid.clip != c_j.grid.clip:
         raise ValueError(
             "the two clips of a pair have one size, got clip_i with (T, H, W) = "
@@ -172,7 +184,7 @@ def explain_pair(
     F_i, F_j = c_i.features.double(), c_j.features.double()
     maps = {}
     for name in heads:
-        head_i, head_j = query.head(name), key.head(name)
+        head_i, head_j = c_i.branch.head(name), c_j.branch.head(name)
         eq2_i = eq2_j = None
         if isinstance(head_i, torch.nn.Linear) and isinstance(head_j, torch.nn.Linear):
             W_i, W_j = head_i.weight.double(), head_j.weight.double()
@@ -191,5 +203,5 @@ def explain_pair(
         grid_j=c_j.grid,
         clip_i=c_i.info,
         clip_j=c_j.info,
-        model_hash=query.hash,
+        model_hash=c_i.branch.hash,
     )
