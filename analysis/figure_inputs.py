@@ -84,7 +84,7 @@ class Retrieval:
 
 
 @dataclass(frozen=True)
-class _Generated:
+class Generated:
     """A generated video as a source of frames."""
 
     frames: Frames
@@ -98,7 +98,7 @@ class _Generated:
         return self.frames[list(indices)]
 
     @classmethod
-    def make(cls, seed: int, index: int) -> "_Generated":
+    def make(cls, seed: int, index: int) -> "Generated":
         video = render_video(seed, index)
         return cls(video.frames, str(video.labels["action"]), f"stage_{seed}_{index:06d}")
 
@@ -143,8 +143,8 @@ def load_views(
     if size is not None and size < 1:
         raise ValueError(f"size is a positive number of pixels, got {size}")
     query, key = load_model(model, "query"), load_model(model, "key")
-    sources: list[str | Path | _Generated]
-    sources = [_Generated.make(seed, 0)] * 2 if video_i is None else [video_i, video_j or video_i]
+    sources: list[str | Path | Generated]
+    sources = [Generated.make(seed, 0)] * 2 if video_i is None else [video_i, video_j or video_i]
     num_clips = 2 if video_j is None or str(video_j) == str(video_i) else 1
     num_frames, views = query.num_frames, []
     asked = ((start_i, speed_i), (start_j, speed_j))
@@ -152,9 +152,9 @@ def load_views(
         if not rate > 0:
             raise ValueError(f"speed is positive, got {rate:g}")
         if first is None:
-            length = len(source) if isinstance(source, _Generated) else _length(source)
+            length = len(source) if isinstance(source, Generated) else _length(source)
             first = even_starts(length, num_clips, num_frames, pace=rate)[place % num_clips]
-        name = source.name if isinstance(source, _Generated) else ""
+        name = source.name if isinstance(source, Generated) else ""
         views.append(
             load_view(
                 source, num_frames, size or query.size, start=int(first), speed=rate, name=name
@@ -301,7 +301,7 @@ def retrieve_generated(
     names: list[Path] = []
     bar = tqdm(range(num_videos), desc="Embedding", unit="video", disable=not progress, leave=False)
     for index in bar:
-        video = _Generated.make(seed, index)
+        video = Generated.make(seed, index)
         starts = even_starts(len(video), num_clips, protocol.num_frames)
         clips = [clip_indices(s, protocol.num_frames, video_length=len(video)) for s in starts]
         frames, places = eval_clips(video, clips, protocol.size)
