@@ -1,6 +1,10 @@
 """Contributions of random pairs of clips: how far their sums are from the similarity.
 
-python benchmarks/completeness.py --root DIR [--model default] [--num_pairs 100]
+python benchmarks/completeness.py [--root DIR] [--model default] [--num_pairs 100]
+python benchmarks/completeness.py --encoders all
+
+The second form takes every encoder with new weights, with linear and with MLP heads, and also
+compares the closed form with Captum's LayerGradCam (linear heads, no ReLU).
 """
 
 import argparse
@@ -17,12 +21,13 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from analysis import explain_pair
+from analysis import Score, explain_pair, look_at
 from rspnet import VideoReader, load_model
 from rspnet.data.sampling import clip_span
 from rspnet.data.sources import expand_roots
 from rspnet.data.stage import generate
 from rspnet.data.transforms import load_clip
+from rspnet.models import Branch, encoder_info, list_encoders
 
 
 def random_clip(
@@ -38,14 +43,86 @@ def random_clip(
                 return load_clip(reader, start, num_frames, speed, size)[0]
 
 
+def grad_cam_difference(branch: Branch, key: Branch, clips: list[torch.Tensor]) -> float:
+    """Largest |contribution map - LayerGradCam + the bias' share|, both heads, relative to s.
+
+    LayerGradCam is the mean gradient of a score times the features. Its score here is the cosine
+    with the length of the clip's own embedding held fixed; the head's bias, which lies in no
+    place, is added in equal parts.
+    """
+    from captum.attr import LayerGradCam
+
+    largest = 0.0
+    for head in branch.heads:
+        c_i, c_j = look_at(branch, clips[0]), look_at(key, clips[1])
+        found = Score.similarity(branch, head, c_j).contributions(c_i).values
+        own = branch.head(head)
+        F = c_i.features.double()
+        z = F.mean((2, 3, 4)) @ own.weight.double().T + own.bias.double()
+        target = c_j.unit(head) / z.norm()
+
+        class Network(torch.nn.Module):
+            """From features to the score, so that all encoders are one."""
+
+            def __init__(self) -> None:
+                super().__init__()
+                self.layer = torch.nn.Identity()
+
+            def forward(self, x: torch.Tensor) -> torch.Tensor:
+                pooled = self.layer(x).mean((2, 3, 4))
+                return (pooled @ own.weight.double().T) @ target[:, None]  # noqa: B023
+
+        network = Network()
+        cam = LayerGradCam(network, network.layer).attribute(F.requires_grad_(), target=0)
+        num = found.size
+        # Captum takes the sum over channels of (mean gradient) * F: a map whose sum is the score.
+        expected = cam[0, 0].detach().numpy() + float((own.bias.double() @ target).detach()) / num
+        largest = max(largest, float(np.abs(found - expected).max()))
+    return largest
+
+
+def encoders(names: list[str], num_pairs: int, seed: int) -> None:
+    """Every encoder with new weights, on noise that moves, linear and MLP heads."""
+    rows = []
+    for arch in tqdm(names, unit="encoder", disable=None):
+        info = encoder_info(arch)
+        for head in ("linear", "mlp"):
+            torch.manual_seed(seed)
+            query, key = (
+                Branch(arch, head=head, num_frames=info.num_frames, size=info.size).eval()
+                for _ in range(2)
+            )
+            worst, cam, cells = dict.fromkeys(query.heads, 0.0), 0.0, ""
+            for _ in range(num_pairs):
+                shape = (3, info.num_frames, info.size, info.size)
+                clips = [torch.randn(shape) for _ in range(2)]
+                pair = explain_pair(query, key, *clips)
+                cells = " x ".join(str(n) for n in pair.grid_i.cells)
+                for name, maps in pair.heads.items():
+                    worst[name] = max(worst[name], maps.completeness_error)
+                if head == "linear":
+                    cam = max(cam, grad_cam_difference(query, key, clips))
+            rows.append((arch, head, cells, worst, f"{cam:.1e}" if head == "linear" else "-"))
+    print(f"\nlargest |sum of contributions - s| over {num_pairs} pairs, new weights")
+    print(f"{'encoder':18}{'head':8}{'cells':14}{'RSP':>10}{'A-VID':>10}{'- LayerGradCam':>16}")
+    for arch, head, cells, worst, cam_text in rows:
+        print(f"{arch:18}{head:8}{cells:14}{worst['rsp']:10.1e}{worst['avid']:10.1e}{cam_text:>16}")
+    print(f"largest of all: {max(max(row[3].values()) for row in rows):.1e}")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", help="videos; nothing: eight generated ones")
     parser.add_argument("--model", default="default")
     parser.add_argument("--num_pairs", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--encoders", nargs="+", help="names, or 'all'; with new weights")
     options = parser.parse_args()
     print(f"Python {platform.python_version()}, torch {version('torch')}, {platform.machine()}")
+    if options.encoders:
+        names = list_encoders() if options.encoders == ["all"] else options.encoders
+        encoders(names, min(options.num_pairs, 3), options.seed)
+        return 0
     query, key = load_model(options.model, "query"), load_model(options.model, "key")
     rng = np.random.default_rng(options.seed)
     errors: dict[str, list[float]] = {name: [] for name in query.heads}
