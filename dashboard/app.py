@@ -1,6 +1,6 @@
 """The dashboard: ``streamlit run dashboard/app.py``, from the repository's root or anywhere else.
 
-What follows a double dash is the app's own: ``-- --videos DIR --model FILE``.
+What follows a double dash is the app's own: ``-- --videos DIR --model FILE --runs DIR``.
 """
 
 import sys
@@ -13,23 +13,26 @@ if _ROOT not in sys.path:
 
 import streamlit as st  # noqa: E402
 
+from dashboard import shell  # noqa: E402
 from dashboard.viewer import ASSETS  # noqa: E402
-from dashboard.views import compare  # noqa: E402
+
+# A page a line: its file in dashboard/views, which holds `page()`; the menu's word; its icon.
+PAGES = (
+    ("home", "Home", ":material/home:"),
+    ("compare", "Compare", ":material/compare:"),
+)
 
 
 def main() -> None:
     """Draw the page that the link names."""
     st.set_page_config(page_title="RSPNet", page_icon=str(ASSETS / "icon.png"), layout="wide")
-    pages = [
-        st.Page(
-            compare.page,
-            title="Compare",
-            icon=":material/compare:",
-            url_path="compare",
-            default=True,
+    pages = {
+        name: st.Page(
+            shell.opener(name), title=title, icon=icon, url_path=name, default=name == "home"
         )
-    ]
-    st.navigation(pages, position="top").run()
+        for name, title, icon in PAGES
+    }
+    shell.run(pages, st.navigation(list(pages.values()), position="top"))
 
 
 main()

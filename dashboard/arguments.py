@@ -17,11 +17,13 @@ class Arguments:
     Attributes:
         videos: A folder of videos to look at, or None for the generated ones alone.
         model: A model file to look at, or None for the models that ship.
+        runs: A folder of training runs to look at, or None for ``runs`` beside the packages.
         num_videos: Videos to generate for the first gallery.
     """
 
     videos: Path | None = None
     model: Path | None = None
+    runs: Path | None = None
     num_videos: int = 24
 
 
@@ -29,7 +31,8 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise ValueError(
             f"The app's arguments can't be read: {message}. Expected "
-            "`streamlit run dashboard/app.py -- [--videos DIR] [--model FILE] [--num_videos N]`."
+            "`streamlit run dashboard/app.py -- [--videos DIR] [--model FILE] [--runs DIR] "
+            "[--num_videos N]`."
         )
 
 
@@ -42,13 +45,14 @@ def parse_arguments(argv: Sequence[str]) -> Arguments:
     parser = _Parser(add_help=False, allow_abbrev=False)
     parser.add_argument("--videos", type=Path)
     parser.add_argument("--model", type=Path)
+    parser.add_argument("--runs", type=Path)
     parser.add_argument("--num_videos", "--num-videos", type=int, default=Arguments.num_videos)
     given = parser.parse_args(list(argv))
     if given.num_videos < 2:
         raise ValueError(
             f"--num_videos is the number of videos to generate, at least 2, got {given.num_videos}."
         )
-    return Arguments(videos=given.videos, model=given.model, num_videos=given.num_videos)
+    return Arguments(given.videos, given.model, given.runs, given.num_videos)
 
 
 def cache_folder() -> Path:

@@ -2,17 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NoReturn
 
 import streamlit as st
-from streamlit.delta_generator import DeltaGenerator
 
-from dashboard import sources
+from dashboard import links, sources
 from dashboard.arguments import Arguments
 from dashboard.models import ModelChoice
 from dashboard.sources import Source, Video, VideoInfo
 from dashboard.state import (
-    Chosen,
     choose,
     choose_number,
     default_starts,
@@ -83,42 +80,19 @@ class Selection:
     look: Look
 
 
-def restore_link() -> dict[str, str]:
-    """The link's parameters if they are new: not those that the page itself wrote."""
-    link = {name: st.query_params[name] for name in st.query_params}
-    if link == st.session_state.get("link"):
-        return {}
-    st.session_state["link"] = link
-    st.session_state["link_serial"] = st.session_state.get("link_serial", 0) + 1
-    return link
-
-
 def choose_frame(link: dict[str, str], num_frames: int) -> None:
     """The frame that the panels begin with."""
     if "frame" in link or "frame" not in st.session_state:
         frames = range(1, num_frames + 1)
-        _take("frame_number", choose_number("the frame", link.get("frame"), frames, 1))
+        links.take("frame_number", choose_number("the frame", link.get("frame"), frames, 1))
         st.session_state["frame"] = st.session_state["frame_number"] - 1
-
-
-def write_link(view: dict[str, str]) -> None:
-    """Put the view into the address bar."""
-    if view != st.session_state.get("link"):
-        st.session_state["link"] = view
-        st.query_params.from_dict(view)
-
-
-def _take(key: str, chosen: Chosen[str] | Chosen[int]) -> None:
-    st.session_state[key] = chosen.value
-    if chosen.note:
-        st.session_state.setdefault("notes", []).append(chosen.note)
 
 
 def choose_model(link: dict[str, str], choices: Sequence[ModelChoice]) -> ModelChoice:
     """The model's menu."""
     names = [choice.name for choice in choices]
     if "model" in link or st.session_state.get("model") not in names:
-        _take("model", choose("the model", link.get("model"), names, names[0]))
+        links.take("model", choose("the model", link.get("model"), names, names[0]))
     name = st.selectbox("Model", names, key="model")
     return next(choice for choice in choices if choice.name == name)
 
@@ -127,7 +101,7 @@ def choose_gallery(link: dict[str, str], arguments: Arguments) -> str:
     """The gallery in use, from the link or the menu under More (drawn by :func:`more`)."""
     titles = galleries(arguments)
     if "gallery" in link or st.session_state.get("gallery") not in titles:
-        _take("gallery", choose("the gallery", link.get("gallery"), titles, titles[0]))
+        links.take("gallery", choose("the gallery", link.get("gallery"), titles, titles[0]))
     return str(st.session_state["gallery"])
 
 
@@ -152,7 +126,7 @@ def choose_clip(side: str, link: dict[str, str], source: Source, num_frames: int
     if side in link or st.session_state.get(key) not in names:
         default = str(st.session_state.get("video_i")) if side == "j" else names[0]
         default = default if _is_usable(source, default, num_frames) else names[0]
-        _take(key, choose(f"the video of c_{side}", link.get(side), names, default))
+        links.take(key, choose(f"the video of c_{side}", link.get(side), names, default))
     columns = st.columns([5, 4, 3.4], gap="small", vertical_alignment="bottom")
     with columns[0]:
         name = st.selectbox(
@@ -191,7 +165,9 @@ def _is_usable(source: Source, name: str, num_frames: int) -> bool:
 def _speed(side: str, link: dict[str, str], speeds: tuple[int, ...]) -> int:
     key, parameter = f"speed_{side}", f"{side}_speed"
     if parameter in link or st.session_state.get(key) not in speeds:
-        _take(key, choose_number(f"the speed of c_{side}", link.get(parameter), speeds, speeds[0]))
+        links.take(
+            key, choose_number(f"the speed of c_{side}", link.get(parameter), speeds, speeds[0])
+        )
     chosen = st.segmented_control(
         "Speed", speeds, key=key, required=True, format_func=lambda s: f"{s}x"
     )
@@ -204,7 +180,9 @@ def _start(side: str, link: dict[str, str], length: int, num_frames: int, speed:
     if parameter in link or key not in st.session_state:
         default = min(last, default_starts(length, num_frames)[SIDES.index(side)])
         options = range(last + 1)
-        _take(key, choose_number(f"the start of c_{side}", link.get(parameter), options, default))
+        links.take(
+            key, choose_number(f"the start of c_{side}", link.get(parameter), options, default)
+        )
     st.session_state[key] = min(last, int(st.session_state[key]))
     if last == 0:
         st.slider("Start, frame", 0, 1, key=f"{key}_only", disabled=True)
@@ -222,7 +200,7 @@ def _refuse(side: str, video: Video, reason: str) -> None:
 def choose_scale(link: dict[str, str]) -> str:
     """Whether both heads share one colour scale."""
     if "scale" in link or "scale" not in st.session_state:
-        _take("scale", choose("the colour scale", link.get("scale"), list(SCALES), "shared"))
+        links.take("scale", choose("the colour scale", link.get("scale"), list(SCALES), "shared"))
     chosen = st.segmented_control(
         "Colour scale",
         list(SCALES),
@@ -245,23 +223,6 @@ def more(arguments: Arguments) -> tuple[bool, float]:
     smooth = st.toggle("Smooth between cells", value=True, key="smooth")
     opacity = st.slider("Opacity of the map", 20, 100, 75, step=5, format="%d%%", key="opacity")
     return smooth, opacity / 100
-
-
-def show_notes(place: DeltaGenerator) -> None:
-    """Say what of the link could not be used. It goes with the visitor's next move."""
-    again = st.session_state.pop("again", False)
-    notes = st.session_state.get("notes", []) or (
-        st.session_state.get("notes_shown", []) if again else []
-    )
-    for note in notes:
-        place.warning(note, icon=":material/link_off:")
-    st.session_state["notes_shown"], st.session_state["notes"] = notes, []
-
-
-def draw_again() -> NoReturn:
-    """Draw the page anew without a move of the visitor: what it says about the link stays."""
-    st.session_state["again"] = True
-    st.rerun()
 
 
 def use_as_c_j(name: str, start: int) -> None:

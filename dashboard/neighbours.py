@@ -4,7 +4,7 @@ import html
 
 import streamlit as st
 
-from dashboard import controls, gallery, jobs, sources
+from dashboard import controls, gallery, jobs, links, sources
 from dashboard.controls import Selection
 from dashboard.engine import HEADS, TITLES
 from dashboard.gallery import NUM_NEAREST, Near
@@ -28,7 +28,7 @@ def draw(selection: Selection, loaded: Loaded) -> None:
 @st.fragment(run_every=0.5)
 def _wait(job: jobs.Job) -> None:
     if job.finished.is_set():
-        controls.draw_again()
+        links.draw_again()
     videos = "video" if job.total == 1 else "videos"
     st.progress(
         job.part, f"Embedding the gallery, {job.done} of {job.total} {videos}. This happens once."

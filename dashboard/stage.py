@@ -5,7 +5,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import controls, engine, sources
+from dashboard import engine, links, sources
 from dashboard.controls import Clip, Selection
 from dashboard.engine import HEADS, TITLES, HeadView, PairView
 from dashboard.models import Loaded
@@ -77,7 +77,7 @@ def draw(selection: Selection, view: PairView, loaded: Loaded) -> None:
         st.html(_facts(view))
     link = dict(st.session_state.get("link", {}))
     if link.get("frame") != str(frame + 1):
-        controls.write_link(link | {"frame": str(frame + 1)})
+        links.write(link | {"frame": str(frame + 1)})
 
 
 def _moved(frame: int) -> None:

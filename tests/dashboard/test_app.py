@@ -36,7 +36,8 @@ def open_app(
         given = argv or ("--model", str(planted_model), "--videos", str(planted_videos))
         monkeypatch.setattr(sys, "argv", ["app.py", *given])
         app = AppTest.from_file(str(APP), default_timeout=60)
-        app.query_params.update(link)
+        # Links of the time when Compare was the only page have no page in them.
+        app.query_params.update(link or {"scale": "shared"})
         return app.run()
 
     return open_
@@ -291,7 +292,9 @@ def waiting(selection):
 def load(choice):
     raise ValueError("no further")
 stage.draw_waiting, models.load = waiting, load
-app = AppTest.from_file({str(APP)!r}, default_timeout=30).run()
+app = AppTest.from_file({str(APP)!r}, default_timeout=30)
+app.query_params["scale"] = "shared"
+app.run()
 assert not app.exception, app.exception
 assert app.selectbox("video_i").options[0] == "walk 0 (actor 0, set 0)"
 assert seen == [False], seen

@@ -98,16 +98,19 @@ class Visitor:
         self.page.on("request", self._watch)
 
     def _hear(self, message: Any) -> None:
-        if message.type == "error":
+        # Streamlit asks for the server first below the page's own path, then at the root.
+        if message.type == "error" and not re.search(
+            r"/\w+/_stcore/(health|host-config)$", message.location["url"]
+        ):
             self.faults.append(f"console: {message.text}")
 
     def _watch(self, request: Any) -> None:
         if not re.match(r"(https?|wss?)://localhost|data:|blob:", request.url):
             self.faults.append(f"asked the network for {request.url}")
 
-    def open(self, address: str, **link: str) -> None:
+    def open(self, address: str, page: str = "compare", **link: str) -> None:
         query = "&".join(f"{name}={value}" for name, value in link.items())
-        self.page.goto(f"{address}/?{query}")
+        self.page.goto(f"{address}/{page}?{query}")
 
     def wait_ready(self) -> str:
         """Wait for the four overlays; gives the token of what is shown."""
