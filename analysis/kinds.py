@@ -13,10 +13,19 @@ video. Each head then gives of c_i
   videos, where there is no faster one, it is the margin map;
 - ``margin_deviation``: |margin - its median|, where a cell stands out, whatever the sign;
 - ``margin_still``: the margin map less that of c_i frozen at its middle frame.
+
+Three controls go with whatever is measured on these maps (:func:`with_controls`):
+
+- *swapped heads*: the model's heads exchanged, each asked what it was trained on under its other
+  name. Differences must be exactly reversed, else names and not weights make them;
+- *crossed questions*: each head is asked the other's margin. Maps of similarities do not change;
+  what is left of a difference between margins is the head's, what goes is the question's;
+- *random weights*: an untrained network is asked the same. What is not near zero here comes of the
+  question and the architecture, and only the rest of training.
 """
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -39,6 +48,8 @@ HEADS = ("rsp", "avid")
 Asked = Literal["speed", "video"]
 ASKED: Mapping[str, Asked] = {"rsp": "speed", "avid": "video"}
 CROSSED: Mapping[str, Asked] = {"rsp": "video", "avid": "speed"}
+WEIGHTS = ("trained", "swapped heads", "crossed questions", "random weights")
+Views = tuple[View, View, View]
 
 
 @dataclass(frozen=True)
@@ -60,9 +71,7 @@ class Question:
     c_k: ClipFeatures
 
 
-def triplet_views(
-    reader: FrameReader, triplet: Triplet, size: int, name: str = ""
-) -> tuple[View, View, View]:
+def triplet_views(reader: FrameReader, triplet: Triplet, size: int, name: str = "") -> Views:
     """c_i, c_j and c_k in the view of evaluation, every frame decoded once.
 
     Args:
@@ -81,7 +90,7 @@ def triplet_views(
     return i, j, k
 
 
-def ask(query: Branch, key: Branch, views: tuple[View, View, View]) -> Question:
+def ask(query: Branch, key: Branch, views: Views) -> Question:
     """Send a triplet through the branches.
 
     Args:
@@ -166,3 +175,74 @@ def with_random_weights(branch: Branch, seed: int) -> Branch:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return Branch.from_spec(branch.spec()).to(next(branch.parameters()).device).eval()
+
+
+@dataclass(frozen=True)
+class Asking:
+    """A model or one of its controls after it was asked all questions.
+
+    Attributes:
+        weights: One of :data:`WEIGHTS`.
+        questions: For each video, its questions.
+        asked: What each head's margin is about.
+    """
+
+    weights: str
+    questions: tuple[tuple[Question, ...], ...]
+    asked: Mapping[str, Asked]
+
+    def maps(self, video: int, number: int, head: str) -> dict[str, Map]:
+        """The maps of one question (:func:`maps_of`).
+
+        The clips of other videos are the c_j of the question of the same number.
+        """
+        others = [own[number].c_j for place, own in enumerate(self.questions) if place != video]
+        question = self.questions[video][number]
+        return maps_of(question, head, others, asked=self.asked[head])
+
+
+def with_controls(
+    query: Branch,
+    key: Branch,
+    videos: Sequence[Sequence[Views]],
+    *,
+    num_random: int = 3,
+    done: Callable[[], object] = lambda: None,
+) -> Iterator[Asking]:
+    """Ask a model and its three controls about the same clips.
+
+    Args:
+        query: Query branch.
+        key: Momentum branch.
+        videos: At least two, each with as many triplets (c_i, c_j, c_k).
+        num_random: Draws of random weights, each an item of its own.
+        done: Called after each video of each model, ``len(videos) * (2 + num_random)`` times.
+
+    Yields:
+        In the order of :data:`WEIGHTS`.
+
+    Raises:
+        ValueError: There are fewer than two videos, or no draw of random weights.
+    """
+    if len(videos) < 2 or num_random < 1:
+        raise ValueError(
+            "A-VID needs other videos, and a control some weights: give at least 2 videos and 1 "
+            f"draw of random weights, got {len(videos)} and {num_random}"
+        )
+
+    def answers(query: Branch, key: Branch) -> tuple[tuple[Question, ...], ...]:
+        found = []
+        for triplets in videos:
+            found.append(tuple(ask(query, key, views) for views in triplets))
+            done()
+        return tuple(found)
+
+    questions = answers(query, key)
+    yield Asking("trained", questions, ASKED)
+    swapped = answers(with_swapped_heads(query), with_swapped_heads(key))
+    yield Asking("swapped heads", swapped, CROSSED)
+    yield Asking("crossed questions", questions, CROSSED)
+    for draw in range(num_random):
+        # Before training the momentum branch is a copy of the query branch.
+        branch = with_random_weights(query, draw)
+        yield Asking("random weights", answers(branch, branch), ASKED)

@@ -15,20 +15,13 @@ Generated videos know where their limbs, their prop and their set are. Here the 
   (Zhang et al. 2018, "Top-down Neural Attention by Excitation Backprop") with parts of a hit, as
   a cell is wider than a limb.
 
-Three controls go with it:
-
-- *swapped heads*: the model's heads exchanged, each asked what it was trained on under its other
-  name. Differences must be exactly reversed, else names and not weights make them;
-- *crossed questions*: each head is asked the other's margin. Maps of similarities do not change;
-  what is left of a difference between margins is the head's, what goes is the question's;
-- *random weights*: an untrained network is asked the same. What is not near zero here comes of the
-  question and the architecture, and only the rest of training.
+The controls are those of :mod:`analysis.kinds`.
 """
 
 import argparse
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -38,19 +31,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from analysis.clips import Masks, View, view_masks
-from analysis.grid import Grid
-from analysis.kinds import (
-    ASKED,
-    CROSSED,
-    HEADS,
-    Asked,
-    ask,
-    kinds_of,
-    maps_of,
-    triplet_views,
-    with_random_weights,
-    with_swapped_heads,
-)
+from analysis.kinds import HEADS, Asking, Views, kinds_of, triplet_views, with_controls
 from analysis.motion import cell_coverage
 from analysis.planted_result import (
     REGIONS,
@@ -59,7 +40,6 @@ from analysis.planted_result import (
     PlantedRow,
     PlantedStudy,
 )
-from analysis.score import look_at
 from analysis.statistics import estimate, mean, ratio
 from rspnet.checkpoint import atomic_path, load_model
 from rspnet.data.stage import render_video
@@ -67,7 +47,6 @@ from rspnet.evaluate import eval_triplets
 from rspnet.models import Branch
 
 Floats = NDArray[np.float64]
-Views = tuple[View, View, View]
 
 SPEEDS = (1, 2)
 CUES_SHARE = 0.1  # of the set's pixels, those that count as its cues
@@ -216,51 +195,28 @@ class Measured:
         return cls(parts[0].kinds, **means)
 
 
-def measure(
-    query: Branch,
-    key: Branch,
-    scenes: Sequence[Scene],
-    *,
-    asked: Mapping[str, Asked] = ASKED,
-    done: Callable[[], object] = lambda: None,
-) -> Measured:
+def measure(asking: Asking, scenes: Sequence[Scene]) -> Measured:
     """Hold every map of every scene against the regions.
 
     Args:
-        query: Query branch.
-        key: Momentum branch.
-        scenes: Videos, at least two; a triplet's other videos are the c_j of the same place in
-            the other scenes.
-        asked: What each head's margin is about.
-        done: Called after each scene.
-
-    Raises:
-        ValueError: There are fewer than two scenes.
+        asking: The model or control, after it was asked about the scenes' triplets.
+        scenes: The videos.
     """
-    if len(scenes) < 2:
-        raise ValueError(f"A-VID needs other videos: give at least two, got {len(scenes)}")
-    kinds = kinds_of(query, key)
-    questions = []
-    for scene in scenes:
-        questions.append([ask(query, key, views) for views in scene.triplets])
-        done()
+    questions = asking.questions
+    kinds = kinds_of(questions[0][0].c_i.branch, questions[0][0].c_j.branch)
     num_videos, num_questions = len(scenes), len(scenes[0].triplets)
     share = np.zeros((num_videos, num_questions, len(HEADS), len(kinds), len(REGIONS)))
     pointing, part = np.zeros_like(share), np.zeros_like(share)
     area = np.zeros((num_videos, num_questions, len(REGIONS)))
     even, ceiling = np.zeros_like(area), np.zeros_like(area)
     for v, q in np.ndindex(num_videos, num_questions):
-        question, regions = questions[v][q], scenes[v].regions[q]
-        coverage_RP = np.stack(
-            [cell_coverage(regions[name], question.c_i.grid).ravel() for name in REGIONS]
-        )
+        regions, grid = scenes[v].regions[q], questions[v][q].c_i.grid
+        coverage_RP = np.stack([cell_coverage(regions[name], grid).ravel() for name in REGIONS])
         area[v, q] = [regions[name].mean() for name in REGIONS]
         even[v, q] = coverage_RP.mean(axis=1)
         ceiling[v, q] = coverage_RP.max(axis=1)
-        others = [questions[other][q].c_j for other in range(num_videos) if other != v]
         for h, head in enumerate(HEADS):
-            maps = maps_of(question, head, others, asked=asked[head])
-            for k, values in enumerate(maps.values()):
+            for k, values in enumerate(asking.maps(v, q, head).values()):
                 positive = np.clip(values, 0, None).ravel()
                 total = positive.sum()
                 share[v, q, h, k] = coverage_RP @ positive / total if total > 0 else 0
@@ -361,8 +317,7 @@ def planted_study(
         raise ValueError(
             f"size is between half and four times the model's own {query.size} pixels, got {size}"
         )
-    swapped = with_swapped_heads(query), with_swapped_heads(key)
-    total = num_videos * (4 + num_random)
+    total = num_videos * (3 + num_random)
     with tqdm(total=total, desc="Planted", unit="video", disable=not progress) as bar:
         scenes = []
         for index in range(num_videos):
@@ -371,21 +326,14 @@ def planted_study(
             )
             scenes.append(scene)
             bar.update()
-        found = {
-            "trained": measure(query, key, scenes, done=bar.update),
-            "swapped heads": measure(*swapped, scenes, asked=CROSSED, done=bar.update),
-            "crossed questions": measure(query, key, scenes, asked=CROSSED, done=bar.update),
-        }
-        draws = []
-        for draw in range(num_random):
-            # Before training the momentum branch is a copy of the query branch.
-            branch = with_random_weights(query, draw)
-            draws.append(measure(branch, branch, scenes, done=bar.update))
-        found["random weights"] = Measured.average(draws)
-    grid: Grid = look_at(query, scenes[0].triplets[0][0]).grid
+        clips = [scene.triplets for scene in scenes]
+        found: dict[str, list[Measured]] = {}
+        for asking in with_controls(query, key, clips, num_random=num_random, done=bar.update):
+            found.setdefault(asking.weights, []).append(measure(asking, scenes))
+            grid = asking.questions[0][0].c_i.grid
     results = tuple(
-        summarise(measured, weights=name, model_hash=query.hash, seed=seed)
-        for name, measured in found.items()
+        summarise(Measured.average(parts), weights=name, model_hash=query.hash, seed=seed)
+        for name, parts in found.items()
     )
     return PlantedStudy(results=results, grid=grid, num_triplets=num_triplets)
 

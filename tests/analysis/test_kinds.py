@@ -10,11 +10,13 @@ from analysis.kinds import (
     CROSSED,
     HEADS,
     KINDS,
+    WEIGHTS,
     Question,
     ask,
     kinds_of,
     maps_of,
     triplet_views,
+    with_controls,
     with_random_weights,
     with_swapped_heads,
 )
@@ -155,3 +157,26 @@ def test_mistakes_are_named() -> None:
         maps_of(question, "motion", others)
     with pytest.raises(ValueError, match="against clips of other videos, got none"):
         maps_of(question, "avid", [])
+    with pytest.raises(ValueError, match="at least 2 videos and 1 draw of random weights, got 1"):
+        next(with_controls(query := branch(0), query, [[]]))
+
+
+def test_the_controls_are_asked_about_the_same_clips() -> None:
+    query, key = branch(0), branch(1)
+    videos = [[(view(n), view(n + 1), view(n + 2, 2))] for n in (0, 10, 20)]
+    calls: list[int] = []
+    found = list(with_controls(query, key, videos, num_random=2, done=lambda: calls.append(1)))
+    assert tuple(asking.weights for asking in found) == (*WEIGHTS, WEIGHTS[-1])
+    assert len(calls) == 3 * (2 + 2)
+    for asking in found:
+        infos = [[q.c_i.info for q in own] for own in asking.questions]
+        assert infos == [[triplet[0].info for triplet in own] for own in videos]
+    trained, swapped, crossed = (asking.maps(1, 0, "avid") for asking in found[:3])
+    assert found[0].questions is found[2].questions
+    others = [found[0].questions[n][0].c_j for n in (0, 2)]
+    expected = maps_of(found[0].questions[1][0], "avid", others)
+    for kind in KINDS:
+        np.testing.assert_array_equal(trained[kind], expected[kind])
+        np.testing.assert_array_equal(trained[kind], found[1].maps(1, 0, "rsp")[kind])
+    assert not np.allclose(trained["margin"], crossed["margin"])
+    assert not np.allclose(trained["contribution"], swapped["contribution"])

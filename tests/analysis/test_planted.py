@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from analysis import planted
+from analysis import kinds
 from analysis.clips import ClipInfo, View
-from analysis.kinds import HEADS, KINDS, ask
+from analysis.kinds import HEADS, KINDS, Asking, ask, with_controls
 from analysis.planted import (
     EXPECTED,
     Measured,
@@ -32,6 +32,10 @@ def tiny() -> Branch:
     torch.manual_seed(0)
     options = {"width": 2, "stem_kernel": (1, 3, 3)}
     return Branch("resnet18_fine", options, num_frames=8, size=32).eval()
+
+
+def asking(model: Branch, scenes: list[Scene]) -> Asking:
+    return next(with_controls(model, model, [one.triplets for one in scenes]))
 
 
 def at(*names: str) -> tuple[int, ...]:
@@ -58,7 +62,7 @@ def scene(limbs: int, prop: int, *, size: int = 112, num_frames: int = 16) -> Sc
 
 def test_each_planted_head_has_its_energy_in_its_region(planted_branch: Branch) -> None:
     scenes = [scene(0, 80), scene(64, 16)]
-    found = measure(planted_branch, planted_branch, scenes)
+    found = measure(asking(planted_branch, scenes), scenes)
     assert found.share.shape == (2, 2, 2, len(KINDS), len(REGIONS))
     limbs, prop, body, static, whole = at("limbs", "prop", "body", "static", "whole")
     kind = KINDS.index("contribution")
@@ -95,8 +99,8 @@ def test_shares_parts_and_pointing_of_a_map_made_by_hand(monkeypatch: pytest.Mon
             masks["limbs"] = mask
     cells = np.broadcast_to(np.array([[6.0, 3.0], [1.0, -2.0]]), grid.cells)
     assert grid.cells[1:] == (2, 2)
-    monkeypatch.setattr(planted, "maps_of", lambda *_, **__: dict.fromkeys(KINDS, cells))
-    found = measure(model, model, scenes)
+    monkeypatch.setattr(kinds, "maps_of", lambda *_, **__: dict.fromkeys(KINDS, cells))
+    found = measure(asking(model, scenes), scenes)
     half = upper / (32 - edge[1])
     (limbs, whole) = at("limbs", "whole")
     times = grid.cells[0]
@@ -107,8 +111,8 @@ def test_shares_parts_and_pointing_of_a_map_made_by_hand(monkeypatch: pytest.Mon
     np.testing.assert_allclose(found.even[..., limbs], (1 + half) / 4)
     np.testing.assert_allclose(found.ceiling[..., limbs], 1)
     np.testing.assert_allclose(found.area[..., limbs], mask.mean())
-    monkeypatch.setattr(planted, "maps_of", lambda *_, **__: dict.fromkeys(KINDS, -1 - 0 * cells))
-    assert (measure(model, model, scenes).share == 0).all()
+    monkeypatch.setattr(kinds, "maps_of", lambda *_, **__: dict.fromkeys(KINDS, -1 - 0 * cells))
+    assert (measure(asking(model, scenes), scenes).share == 0).all()
 
 
 def test_numbers_over_videos_by_hand() -> None:
@@ -243,8 +247,3 @@ def test_mistakes_are_named(tmp_path: Path, capsys, words: list[str], message: s
     assert main([*words, f"--out={tmp_path / 'p.json'}"]) == 2
     assert message in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
-
-
-def test_one_video_has_no_others() -> None:
-    with pytest.raises(ValueError, match="give at least two, got 1"):
-        measure(tiny(), tiny(), [scene(0, 0, size=32, num_frames=8)])
