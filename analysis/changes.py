@@ -75,9 +75,9 @@ def find_change(name: str) -> Change:
     return CHANGES[name]
 
 
-def window_of(num_frames: int, max_speed: float, max_offset: int = 0) -> int:
-    """Frames of the video that a clip and its changes of time need."""
-    return max(clip_span(num_frames, 1, max_speed), num_frames + max_offset)
+def window_of(num_frames: int, max_speed: float) -> int:
+    """Frames of the video that a clip needs at every speed up to the highest."""
+    return max(num_frames, clip_span(num_frames, 1, max_speed))
 
 
 def levels_within(change: Change, num_frames: int, window: int) -> tuple[float, ...]:
