@@ -166,7 +166,7 @@ def draw_retrieval(
     size = min(_MOST_INCHES, (PAGE_INCHES - _SIDE - _EDGE - num * _GAP) / (num + 1))
     width = max(_SIDE + (num + 1) * (size + _GAP), _LEAST_INCHES)
     rows = _rows(found, films)
-    tops = [_HEAD, _HEAD + size + _GAP, _HEAD + 2 * size + _GAP + _LABEL + _HEAD]
+    tops = [_HEAD, _HEAD + size + _GAP, 2 * (_HEAD + size) + _GAP + 0.1]
     bars = tops[len(rows) - 1] + size + (0.1 if found.gaps else _LABEL + 0.1)
     with style():
         caption = _caption(found)
