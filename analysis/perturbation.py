@@ -158,33 +158,40 @@ def unexplained(
 ) -> float:
     """Captum's normalised infidelity of a map, over the mean square of the drops it predicts.
 
-    Cells are taken away at random, any number of them. A map predicts the drop of the score
-    as the sum of its values there. The infidelity is the mean squared error of that, at the best
-    scale of the map. Of the drops' own mean square it is the share that the map leaves
-    unexplained: 0 for a perfect map, 1 for one that says nothing.
+    A box of cells, half of the grid along each axis, is taken away at a random place ("square
+    removal" of the source). A map predicts the drop of the score as the sum of its values there.
+    The infidelity is the mean squared error of that, at the best scale of the map. Of the drops'
+    own mean square it is the share that the map leaves unexplained: 0 for a perfect map, 1 for one
+    that says nothing. Compare it with that of the map shuffled: boxes of one size have much of
+    their drop in common, which takes no knowledge of the place.
 
     Args:
         score: What is asked.
         cells: The clip and what stands in for its cells.
         values_THW: The map.
-        num_samples: Random sets of cells.
+        num_samples: Boxes.
         seed: Fixes them.
 
     Returns:
-        The share; NaN if no set of cells changes the score.
+        The share; NaN if no box changes the score.
 
     Raises:
         ValueError: The map is not on the grid.
     """
     grid = cells.swap.grid
     grid.check(values_THW)
+    sizes = [(n + 1) // 2 for n in grid.cells]
 
     def measured(values: Map, *, normalize: bool) -> float:
         rng = np.random.default_rng(seed)
 
         def take_away(kept: Tensor) -> tuple[Tensor, Tensor]:
-            share = rng.uniform(size=(len(kept), 1, 1, 1))
-            taken = torch.from_numpy(rng.uniform(size=kept.shape) < share).to(kept)
+            taken = torch.zeros_like(kept)
+            for box in taken:
+                starts = [
+                    rng.integers(n - size + 1) for n, size in zip(grid.cells, sizes, strict=True)
+                ]
+                box[tuple(slice(a, a + size) for a, size in zip(starts, sizes, strict=True))] = 1
             return taken, kept - taken
 
         found = infidelity(

@@ -147,8 +147,10 @@ def test_unexplained_by_its_definition(score: Score, cells: KeptCells) -> None:
     grid = cells.swap.grid
     values = np.random.default_rng(1).normal(size=grid.cells)
     rng = np.random.default_rng(7)
-    share = rng.uniform(size=(5, 1, 1, 1))
-    taken = (rng.uniform(size=(5, *grid.cells)) < share).astype(float)
+    assert grid.cells == (2, 2, 2)  # boxes are single cells
+    taken = np.zeros((5, *grid.cells))
+    for box in taken:
+        box[tuple(rng.integers([2, 2, 2]))] = 1
     whole = cells.ask(score, torch.ones(1, *grid.cells)).item()
     drops = whole - cells.ask(score, torch.from_numpy(1 - taken)).numpy()
     predicted = (taken * values).sum(axis=(1, 2, 3))
