@@ -39,6 +39,11 @@ class Change:
     neutral: float = 0
     exchange: bool = False
 
+    @property
+    def is_switch(self) -> bool:
+        """Whether it is only on or off."""
+        return len(self.levels) == 2
+
 
 _SWITCH = (0.0, 1.0)  # off, on
 CHANGES = {

@@ -15,7 +15,7 @@ from rspnet.models import HEADS
 
 Floats = NDArray[np.float64]
 FORMAT = "rspnet-responses"
-_TITLES = {"rsp": "RSP", "avid": "A-VID"}
+TITLES = {"rsp": "RSP", "avid": "A-VID"}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -142,7 +142,7 @@ class Responses:
 
     def table(self) -> str:
         """Similarities and scaled drops of both heads, a line a change and level."""
-        heads = [_TITLES[head] for head in HEADS]
+        heads = [TITLES[head] for head in HEADS]
         lines = [
             f"{self.weights}: {len(self.videos)} {self.source}, clips of {self.num_frames} frames, "
             f"changed clips by the {self.branch} branch",
@@ -158,8 +158,7 @@ class Responses:
             for level in curve.levels:
                 if level == change.neutral:
                     continue
-                switch = change.levels == (0, 1)
-                name = change.title if switch else f"{change.title} {level:g}"
+                name = change.title if change.is_switch else f"{change.title} {level:g}"
                 cells = "".join(f"{mean(curve.at(head, level))!s:>20}" for head in HEADS)
                 drops = [self.scaled_drop(head, curve.change, level) for head in HEADS]
                 cells += "".join(f"{drop!s:>21}" for drop in drops)

@@ -35,6 +35,7 @@ from analysis.probes import (
     views_of,
 )
 from analysis.response_result import Curve, Responses
+from analysis.selectivity import selectivities, selectivity_table
 from rspnet.checkpoint import atomic_path, load_model
 from rspnet.data.sources import expand_roots
 from rspnet.data.video import VideoReader
@@ -277,9 +278,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             num_random=args.num_random,
         )
         with atomic_path(args.out) as temporary:
-            temporary.write_text(json.dumps(found.to_json(), indent=1))
+            chosen = selectivities(found)
+            extra = {"selectivity": [one.to_json() for one in chosen]}
+            temporary.write_text(json.dumps(found.to_json() | extra, indent=1))
         for result in (found, *found.controls):
             print(result.table(), end="\n\n")
+        print(selectivity_table(chosen), end="\n\n")
         print(args.out)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -216,6 +216,10 @@ def test_command_line(folder: Path, tmp_path: Path, capsys) -> None:
     assert (found.unchanged["rsp"] < 0.999).all()
     printed = capsys.readouterr().out
     assert "RSP less A-VID" in printed
+    assert "motion selectivity" in printed
+    (trained, control) = json.loads(out.read_text())["selectivity"]
+    assert (trained["weights"], control["weights"]) == ("trained", "random weights")
+    assert trained["measure"] == "changes"
     assert printed.strip().endswith(str(out))
     assert main([*asked, "--num_videos", "0"]) == 2
     assert "at least 2 videos" in capsys.readouterr().err
