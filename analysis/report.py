@@ -1,0 +1,243 @@
+"""All there is to know of a model on one page: ``python -m analysis.report --out report.html``.
+
+The page needs no other file: what the model is, how well it does what it was trained on, whether
+it finds videos of the same class, where both heads look against the truth of generated videos and
+the movement of real ones, what moves each head, whether its maps are faithful, and its best and
+worst answers. Every number stands with its interval and the videos that it is over. The numbers
+are written beside the page as JSON, for ``python -m analysis.compare``::
+
+    python -m analysis.report --model M --data.name hmdb51 --data.root DIR --data.annotations DIR \\
+        --out report.html
+
+Stop it when you like: parts that are done lie in a folder beside the page, and the same command
+goes on.
+"""
+
+import io
+import json
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from matplotlib.figure import Figure
+
+from analysis.examples import best_and_worst, draw_examples, make_example, margins_of
+from analysis.figures import style
+from analysis.questions import ask_all
+from analysis.report_page import Picture, Section, Table, render
+from analysis.report_parts import Found, ReportConfig, measure, real_videos, triplets_of
+from analysis.report_sections import (
+    NAMES,
+    WHERE,
+    faithfulness_section,
+    flow_section,
+    planted_section,
+    pretext_section,
+    responses_section,
+    retrieval_section,
+)
+from analysis.score import look_at
+from analysis.selectivity import selectivity
+from analysis.statistics import Estimate
+from rspnet.checkpoint import atomic_path, load_model, resolve_model
+from rspnet.config import parse_config, to_plain
+from rspnet.models import HEADS, Branch
+
+FORMAT = "rspnet-report"
+_TITLES = {
+    "pretext": "Does it do what it was trained on?",
+    "retrieval": "Does it find videos of the same class?",
+    "planted": "Do the maps lie where the truth is?",
+    "responses": "What moves each head?",
+    "flow": "Do the maps follow movement in real video?",
+    "faithfulness": "Does the score change where the maps say?",
+    "examples": "Best and worst answers",
+}
+
+
+def picture(figure: Figure, alt: str, caption: str, dpi: int = 130) -> Picture:
+    """A figure as PNG for the page."""
+    held = io.BytesIO()
+    with style():
+        figure.savefig(held, format="png", dpi=dpi)
+    return Picture(data=held.getvalue(), alt=alt, caption=caption)
+
+
+def headline(found: Found) -> Section:
+    """The project's question, in a few rows: the heads, their difference, random weights."""
+    rows: list[list[str | float | Estimate]] = []
+
+    def add(name: str, heads: Sequence[Estimate], less: Estimate, random: Estimate | None) -> None:
+        rows.append([name, *heads, less, "-" if random is None else random])
+
+    if found.planted is not None:
+        trained, control = found.planted.of(), found.planted.of("random weights")
+        for region, words in (("limbs", "moving limbs"), ("cues", "prop and set cues")):
+            ratios = [trained.row("margin", head, region).ratio for head in HEADS]
+            d = trained.difference("margin", region)
+            c = control.difference("margin", region)
+            if region != "limbs":  # kept there as A-VID less RSP
+                d, c = (Estimate(-e.value, -e.high, -e.low, e.num) for e in (d, c))
+            add(f"margin map in {words}, over their area", ratios, d, c)
+    if found.flow is not None:
+        row = found.flow.of().row("margin", "flow")
+        c = found.flow.of("random weights").row("margin", "flow").difference
+        add("margin map with optical flow, rho", [row.rsp, row.avid], row.difference, c)
+    for kind, responses in found.responses.items():
+        s = selectivity(responses)
+        controls = [selectivity(control).difference for control in responses.controls]
+        motion = [head.motion for head in s.heads]
+        random = controls[0] if controls else None
+        add(f"motion selectivity, {WHERE[kind]}", motion, s.difference, random)
+    return Section(
+        key="headline",
+        title="Does the motion head look at motion, the appearance head at appearance?",
+        reading=(
+            "An interval of the difference that holds 0 shows no difference. The last column is "
+            "the difference with random weights: what an untrained network shows already."
+        ),
+        tables=[
+            Table(
+                header=("measure", "RSP", "A-VID", "RSP less A-VID", "the same, random weights"),
+                rows=rows,
+                caption="95% intervals over videos; the sections below say how each is measured",
+            )
+        ],
+        left_out="" if rows else "none of its measures was asked for",
+    )
+
+
+def examples_section(
+    config: ReportConfig, query: Branch, key: Branch, videos: Sequence[Path]
+) -> Section:
+    """Pictures of the largest and smallest margins of both heads."""
+    kind = "real" if videos else "generated"
+    triplets = triplets_of(config, query, kind, videos)
+    questions = ask_all(query, key, triplets)
+    pictures, sentences = [], []
+    for head in HEADS:
+        maps = margins_of(questions, head)
+        places = best_and_worst([m.score for m in maps], config.num_examples)
+        examples = [make_example(questions, triplets, place, maps[place]) for place in places]
+        right = sum(m.score > 0 for m in maps)
+        sentences.append(f"{NAMES[head]} is right for {right} of {len(maps)} videos.")
+        pictures.append(
+            picture(
+                draw_examples(examples),
+                f"{NAMES[head]}: rows of videos with the margin map of c_i, c_j and what it is "
+                "set against",
+                f"{NAMES[head]}: the {len(examples)} videos with the largest and smallest margins "
+                f"of {len(maps)} {triplets.what}",
+            )
+        )
+    return Section(
+        key="examples",
+        title=_TITLES["examples"],
+        answer=" ".join(sentences),
+        reading=(
+            "The margin is s_ij less s_ik. Orange places make it larger, blue ones smaller, on "
+            "one scale for all rows of a head."
+        ),
+        pictures=pictures,
+    )
+
+
+def sections_of(found: Found) -> list[Section]:
+    """Sections of what was measured, and of what was left out with the reason."""
+    makers: dict[str, tuple[Any, Callable[[Any], Section]]] = {
+        "pretext": (found.pretext, pretext_section),
+        "retrieval": (found.retrieval, retrieval_section),
+        "planted": (found.planted, planted_section),
+        "responses": (found.responses, responses_section),
+        "flow": (found.flow, flow_section),
+        "faithfulness": (found.faithfulness, faithfulness_section),
+    }
+    return [
+        make(value)
+        if value
+        else Section(key=name, title=_TITLES[name], left_out=found.left_out.get(name, "no result"))
+        for name, (value, make) in makers.items()
+    ]
+
+
+def _about(config: ReportConfig, query: Branch) -> list[str]:
+    parameters = sum(p.numel() for p in query.encoder.parameters())
+    size = query.size
+    grid = look_at(query, torch.zeros(3, query.num_frames, size, size)).grid
+    return [
+        f"{config.model}: {query.arch}, {parameters / 1e6:.2f} M parameters, "
+        f"{query.head_kind} heads, clips of {query.num_frames} x {size} x {size}",
+        f"maps of {grid}",
+        f"SHA-256 {query.hash}",
+    ]
+
+
+def report(config: ReportConfig, command: str = "") -> dict[str, Any]:
+    """Measure what is not measured yet, and write the page and its numbers.
+
+    Args:
+        config: What to measure, and where to write.
+        command: What the page says it was made by.
+
+    Returns:
+        The numbers, as written.
+
+    Raises:
+        ValueError: No such model or data set, or too few videos.
+    """
+    query, key = load_model(config.model, "query"), load_model(config.model, "key")
+    videos = real_videos(config) if config.has_data else []
+    out = Path(config.out)
+    folder = out.with_name(out.stem + "_parts")
+    found = measure(config, query, key, folder, videos)
+    sections = [headline(found), *sections_of(found)]
+    if "examples" in config.skip:
+        sections.append(
+            Section(key="examples", title=_TITLES["examples"], left_out="not asked for")
+        )
+    else:
+        sections.append(examples_section(config, query, key, videos))
+    lines = _about(config, query) + ([command] if command else [])
+    numbers = {
+        "format": FORMAT,
+        "version": 1,
+        "model": config.model,
+        "model_hash": query.hash,
+        "config": to_plain(config),
+        "found": found.to_json(),
+    }
+    with atomic_path(out.with_suffix(".json")) as temporary:
+        temporary.write_text(json.dumps(numbers, indent=1))
+    page = render(f"RSPNet: {resolve_model(config.model).stem}", lines, sections)
+    with atomic_path(out) as temporary:
+        temporary.write_text(page)
+    return numbers
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line. Returns the exit status."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        config = parse_config(
+            ReportConfig,
+            words,
+            prog="python -m analysis.report",
+            description="One page about a model: what its two heads look at, and how sure that is.",
+        )
+        report(config, shlex.join(["python", "-m", "analysis.report", *words]))
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped: the same command goes on", file=sys.stderr)
+        return 130
+    print(config.out)
+    print(Path(config.out).with_suffix(".json"))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
