@@ -188,9 +188,18 @@ def _difference(m: Floats, a: Floats, other_m: Floats, other_a: Floats) -> Float
     return _share(m, a) - _share(other_m, other_a)
 
 
+def _groups(responses: Responses, head: str, measure: Measure) -> tuple[Floats, Floats]:
+    motion, appearance = measure.motion, measure.appearance
+    return group_drop(responses, head, motion), group_drop(responses, head, appearance)
+
+
+def _is_moved(responses: Responses, head: str, measure: Measure) -> bool:
+    return any(group.mean() > 0 for group in _groups(responses, head, measure))
+
+
 def _drops(responses: Responses, head: str, measure: Measure) -> tuple[Floats, Floats]:
-    m, a = (group_drop(responses, head, part) for part in (measure.motion, measure.appearance))
-    if not max(m.mean(), a.mean()) > 0:
+    m, a = _groups(responses, head, measure)
+    if not _is_moved(responses, head, measure):
         raise ValueError(f"no change moves the {head} head: it has no selectivity")
     return m, a
 
@@ -249,11 +258,16 @@ def selectivity(responses: Responses, measure: str = "changes") -> Selectivity:
 
 
 def selectivities(responses: Responses) -> tuple[Selectivity, ...]:
-    """Every measure there is, of the model and of its controls."""
+    """Every measure there is, of the model and of its controls.
+
+    Weights of which nothing moves a head have none. That happens between two branches which have
+    nothing in common: there no clip is nearest to itself.
+    """
     return tuple(
         selectivity(part, measure)
         for measure in measures_of(responses)
         for part in (responses, *responses.controls)
+        if all(_is_moved(part, head, MEASURES[measure]) for head in HEADS)
     )
 
 

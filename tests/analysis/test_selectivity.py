@@ -100,6 +100,7 @@ def test_ends_of_the_scale() -> None:
     nothing = responses({"rsp": 0.5, "avid": 0.0}, {"rsp": 0.5, "avid": 0.0})
     with pytest.raises(ValueError, match="no change moves the avid head"):
         selectivity(nothing)
+    assert selectivities(nothing) == ()
     # Nearer than the unchanged clip counts as not moved.
     nearer = responses({"rsp": -0.1, "avid": 0.2}, {"rsp": 0.3, "avid": 0.2})
     assert motion_selectivity(nearer, "rsp").value == 0
