@@ -23,6 +23,7 @@ from tqdm import tqdm
 
 from analysis.changes import Probe, find_change, window_of
 from analysis.clips import View
+from analysis.figures import check_out
 from analysis.kinds import with_random_weights
 from analysis.probes import (
     Floats,
@@ -34,6 +35,7 @@ from analysis.probes import (
     video_probe,
     views_of,
 )
+from analysis.response_figures import save_responses
 from analysis.response_result import Curve, Responses
 from analysis.selectivity import selectivities, selectivity_table
 from rspnet.checkpoint import atomic_path, load_model
@@ -264,8 +266,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--branch", choices=("query", "key"), default="query", help="of the changed clips"
     )
     parser.add_argument("--out", type=Path, required=True, help="JSON file for the result")
+    parser.add_argument("--figure", type=Path, help="a figure of it: .png, .svg or .pdf")
     args = parser.parse_args(arguments)
     try:
+        if args.figure is not None:
+            check_out(args.figure)
         query = load_model(args.model, "query")
         found = response_study(
             query,
@@ -285,6 +290,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(result.table(), end="\n\n")
         print(selectivity_table(chosen), end="\n\n")
         print(args.out)
+        if args.figure is not None:
+            print(save_responses(found, args.figure))
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

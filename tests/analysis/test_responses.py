@@ -225,5 +225,12 @@ def test_command_line(folder: Path, tmp_path: Path, capsys) -> None:
     assert (trained["weights"], control["weights"]) == ("trained", "random weights")
     assert trained["measure"] == "changes"
     assert printed.strip().endswith(str(out))
+    picture = tmp_path / "r.png"
+    assert main([*asked, "--figure", str(tmp_path / "r.gif")]) == 2
+    assert ".png" in capsys.readouterr().err
+    generated = [*asked, "--max_speed", "2", "--figure", str(picture)]
+    assert main(generated) == 0
+    assert picture.stat().st_size > 10_000
+    assert Responses.load(out).videos == ("stage_9_000000", "stage_9_000001")
     assert main([*asked, "--num_videos", "0"]) == 2
     assert "at least 2 videos" in capsys.readouterr().err
