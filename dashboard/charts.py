@@ -53,6 +53,18 @@ def profiles(
                         "dash": "5px 3px" if dashes[name] == "dashed" else "solid",
                     },
                     mode="lines",
+                    hoverinfo="skip",
+                ),
+                row=1,
+                col=column,
+            )
+            # What the pointer finds: a point a frame.
+            figure.add_trace(
+                go.Scatter(
+                    x=list(range(1, num_frames + 1)),
+                    y=values,
+                    mode="markers",
+                    marker={"size": 14, "color": colours[name], "opacity": 0},
                     name=titles[name],
                     hovertemplate="%{y:+.4f}",
                 ),

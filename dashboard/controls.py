@@ -7,6 +7,7 @@ import streamlit as st
 
 from dashboard import links, sources
 from dashboard.arguments import Arguments
+from dashboard.look import Look
 from dashboard.models import ModelChoice
 from dashboard.sources import Source, Video, VideoInfo
 from dashboard.state import (
@@ -20,7 +21,6 @@ from dashboard.state import (
 from rspnet.data.sampling import clip_indices
 
 SIDES = ("i", "j")
-SCALES = {"shared": "Shared", "head": "Per head"}
 
 
 @dataclass(frozen=True)
@@ -52,21 +52,6 @@ class Clip:
     def title(self) -> str:
         """Name, frames and speed in a few words."""
         return f"{self.video.title}, frames {self.indices[0]} to {self.indices[-1]}, {self.speed}x"
-
-
-@dataclass(frozen=True)
-class Look:
-    """How maps are drawn.
-
-    Attributes:
-        scale: ``shared`` by both heads, or one for each ``head``.
-        smooth: Interpolate between cells.
-        opacity: Of the strongest colour, 0 to 1.
-    """
-
-    scale: str = "shared"
-    smooth: bool = True
-    opacity: float = 0.75
 
 
 @dataclass(frozen=True)
@@ -197,32 +182,11 @@ def _refuse(side: str, video: Video, reason: str) -> None:
     )
 
 
-def choose_scale(link: dict[str, str]) -> str:
-    """Whether both heads share one colour scale."""
-    if "scale" in link or "scale" not in st.session_state:
-        links.take("scale", choose("the colour scale", link.get("scale"), list(SCALES), "shared"))
-    chosen = st.segmented_control(
-        "Colour scale",
-        list(SCALES),
-        key="scale",
-        required=True,
-        format_func=lambda name: SCALES[name],
-    )
-    return str(chosen or "shared")
-
-
-def more(arguments: Arguments) -> tuple[bool, float]:
-    """The rest of the controls: gallery, cells and opacity.
-
-    Returns:
-        Whether to interpolate between cells, and the colours' opacity.
-    """
+def more(arguments: Arguments) -> None:
+    """The menu of galleries, where there is more than one."""
     titles = galleries(arguments)
     if len(titles) > 1:
         st.selectbox("Gallery", titles, key="gallery")
-    smooth = st.toggle("Smooth between cells", value=True, key="smooth")
-    opacity = st.slider("Opacity of the map", 20, 100, 75, step=5, format="%d%%", key="opacity")
-    return smooth, opacity / 100
 
 
 def use_as_c_j(name: str, start: int) -> None:

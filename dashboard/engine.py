@@ -1,32 +1,32 @@
-"""From a selection to maps, numbers and pictures: `analysis` asked once, the answers kept.
+"""From a selection to numbers and pictures of its maps; what was drawn once is kept.
 
-Torch comes in with the first call, not with the import. What is kept is keyed by the model's
-hash, the videos' identities (path, time of change, size), the frames and the way of drawing.
+Torch comes in with the first call, not with the import.
 """
 
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import streamlit as st
 
-from dashboard.controls import Clip, Look, Selection
+from dashboard import maps
+from dashboard.controls import Selection
+from dashboard.look import Look
+from dashboard.maps import HEADS, Asked, PairMaps, Place
 from dashboard.models import Loaded
 from dashboard.pictures import sheet
-from dashboard.sources import Frames, Identity, decode
+from dashboard.sources import Frames
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from analysis import Grid, HeadMaps, PairExplanation
+    from analysis import ClipMap, Grid
     from analysis.overlay import Row
 
-HEADS = ("rsp", "avid")
 TITLES = {"rsp": "RSP", "avid": "A-VID"}
 PANEL_PIXELS = 336
 LOOP_PIXELS = 280
 LOOP_FPS = 8.0
 
-ClipKey = tuple[Identity, tuple[int, ...], int]
 FractionBox = tuple[float, float, float, float]
 
 
@@ -39,57 +39,94 @@ class Share:
 
 
 @dataclass(frozen=True)
+class Panel:
+    """What the page shows of one map.
+
+    Attributes:
+        total: What its cells come to: their sum, of Eq. 2 their mean.
+        off: How far the sum is from what the network says; None where nothing is promised.
+        limit: End of the colour scale.
+        profile: Of each frame the sum of its time cell.
+        box: Region of interest as parts of the picture's side, or None.
+        moving: Shares on moving pixels.
+        sheet: All frames with the map drawn in, as a data URI.
+    """
+
+    total: float
+    off: float | None
+    limit: float
+    profile: list[float]
+    box: FractionBox | None
+    moving: Share
+    sheet: str
+
+
+@dataclass(frozen=True)
 class HeadView:
-    """What the page shows of one head. Pairs are for c_i and c_j.
+    """What the page shows of one head.
 
     Attributes:
         similarity: s.
-        total: Sum of the contributions in c_i.
-        off: Largest difference between a clip's sum and s.
-        limit: End of the colour scale, contribution per cell.
-        profiles: Contribution of each frame's time cell.
-        boxes: Region of interest as parts of the picture's side, or None.
-        moving: Shares on moving pixels.
-        sheets: All frames with the map drawn in, as data URIs.
-        ramp: Colours from -limit to +limit, as they are drawn.
+        score: What the map of c_i is of: s, the margin, or the mean of Eq. 2.
+        panels: Of c_i and of c_j.
+        against: Clips that c_j is set against, 0 if it is not.
     """
 
     similarity: float
-    total: float
-    off: float
-    limit: float
-    profiles: tuple[list[float], list[float]]
-    boxes: tuple[FractionBox | None, FractionBox | None]
-    moving: tuple[Share, Share]
-    sheets: tuple[str, str]
-    ramp: list[str]
+    score: float
+    panels: tuple[Panel, Panel]
+    against: int
 
 
 @dataclass(frozen=True)
 class PairView:
-    """What the page shows of a pair."""
+    """What the page shows of a pair.
+
+    Attributes:
+        heads: By name.
+        grid: Of the maps of c_i.
+        ramp: Colours from the lower to the upper end of the scale, as they are drawn.
+    """
 
     heads: dict[str, HeadView]
     grid: "Grid"
+    ramp: list[str]
 
 
-def clip_key(clip: Clip, size: int) -> ClipKey:
-    """What tells a clip from every other.
+@dataclass(frozen=True)
+class Partners:
+    """What the page shows of a place in c_i that was chosen.
 
-    Raises:
-        ValueError: The video is gone.
+    Attributes:
+        total: The place's own contribution.
+        panel: The map of c_j that belongs to it.
+        box: The place, as parts of the picture's side.
+        frames: First and last frame of its time step, from 1.
     """
-    return clip.video.identity(), clip.indices, size
+
+    total: float
+    panel: Panel
+    box: FractionBox
+    frames: tuple[int, int]
 
 
 def view_pair(selection: Selection, loaded: Loaded) -> PairView:
     """Maps, numbers and pictures of the selected pair.
 
     Raises:
-        ValueError: A clip can't be decoded or does not fit the model.
+        ValueError: A clip can't be decoded or does not fit the model, or has no such map.
     """
-    clip_i, clip_j = _keys(selection)
-    return _view(loaded.query.hash, clip_i, clip_j, selection.look, loaded)
+    return _view(loaded.query.hash, maps.asked_of(selection), selection.look, loaded)
+
+
+def partners_of(selection: Selection, head: str, place: Place, loaded: Loaded) -> Partners:
+    """The places of c_j that go with a place of c_i.
+
+    Raises:
+        ValueError: There is no such place, or a clip can't be decoded.
+    """
+    asked = maps.asked_of(selection)
+    return _partners(loaded.query.hash, asked, selection.look, head, place, loaded)
 
 
 def loop_of(selection: Selection, loaded: Loaded) -> bytes:
@@ -98,126 +135,119 @@ def loop_of(selection: Selection, loaded: Loaded) -> bytes:
     Raises:
         ValueError: A clip can't be decoded or does not fit the model.
     """
-    clip_i, clip_j = _keys(selection)
+    asked = maps.asked_of(selection)
     titles = (selection.clip_i.title, selection.clip_j.title)
-    return _loop(loaded.query.hash, clip_i, clip_j, selection.look, titles, loaded)
+    return _loop(loaded.query.hash, asked, selection.look, titles, loaded)
 
 
-def embedding_of(selection: Selection, loaded: Loaded) -> dict[str, Any]:
-    """Embeddings of c_i by both heads of the query branch, each (128,) float32."""
-    return _embedding(loaded.query.hash, _keys(selection)[0], loaded)
+def file_name(selection: Selection, loaded: Loaded) -> str:
+    """A short name that tells this view from others, for files."""
+    asked = maps.asked_of(selection)
+    digest = hashlib.sha256(repr((loaded.query.hash, asked)).encode()).hexdigest()[:8]
+    return f"rspnet-{selection.look.kind}-{digest}"
 
 
-def _keys(selection: Selection) -> tuple[ClipKey, ClipKey]:
-    size = selection.model.size
-    return clip_key(selection.clip_i, size), clip_key(selection.clip_j, size)
-
-
-def _clip(key: ClipKey) -> tuple["Tensor", Frames]:
-    from rspnet.data.transforms import eval_frames, normalise
-
-    frames = eval_frames(decode(key[0], key[1]), key[2])
-    return normalise(frames), frames
-
-
-@st.cache_data(max_entries=256, show_spinner=False)
-def _embedding(model: str, clip: ClipKey, _loaded: Loaded) -> dict[str, Any]:
-    import torch
-
-    x, _ = _clip(clip)
-    with _loaded.lock, torch.inference_mode():
-        z = _loaded.query.project(_loaded.query.features(x[None]))
-    return {name: vector[0].numpy() for name, vector in z.items()}
-
-
-@st.cache_data(max_entries=256, show_spinner=False)
-def _explain(model: str, clip_i: ClipKey, clip_j: ClipKey, _loaded: Loaded) -> "PairExplanation":
-    from analysis import ClipInfo, explain_pair
-
-    infos = [
-        ClipInfo(key[0][0], key[1], key[1][1] - key[1][0] if len(key[1]) > 1 else 1)
-        for key in (clip_i, clip_j)
-    ]
-    tensors = [_clip(key)[0] for key in (clip_i, clip_j)]
-    with _loaded.lock:
-        return explain_pair(_loaded.query, _loaded.key, *tensors, info_i=infos[0], info_j=infos[1])
-
-
-def _limits(pair: "PairExplanation", scale: str) -> dict[str, float]:
+def limits_of(found: PairMaps, scale: str) -> dict[str, tuple[float, float]]:
+    """Ends of the colour scale of each head's two maps."""
     from analysis.overlay import common_limit
 
-    maps = {name: [h.contribution_i, h.contribution_j] for name, h in pair.heads.items()}
+    if scale == "map":
+        return {
+            name: (common_limit([i.values]), common_limit([j.values]))
+            for name, (i, j) in found.heads.items()
+        }
+    own = {n: common_limit([m.values for m in both]) for n, both in found.heads.items()}
     if scale == "shared":
-        limit = common_limit([m for both in maps.values() for m in both])
-        return dict.fromkeys(maps, limit)
-    return {name: common_limit(both) for name, both in maps.items()}
+        own = dict.fromkeys(own, max(own.values()))
+    return {name: (limit, limit) for name, limit in own.items()}
 
 
 @st.cache_data(max_entries=48, show_spinner=False)
-def _view(model: str, clip_i: ClipKey, clip_j: ClipKey, look: Look, _loaded: Loaded) -> PairView:
-    from analysis.motion import moving_pixels
-    from rspnet.data.transforms import eval_frames
-
-    pair = _explain(model, clip_i, clip_j, _loaded)
-    limits = _limits(pair, look.scale)
-    keys = (clip_i, clip_j)
-    moving = [moving_pixels(_clip(key)[1]) for key in keys]
+def _view(model: str, asked: Asked, look: Look, _loaded: Loaded) -> PairView:
+    found = maps.maps_of(asked, _loaded)
+    limits = limits_of(found, look.scale)
+    keys = (asked.clip_i, asked.clip_j)
+    small = [maps.view_of(key).frames for key in keys]
     # The same frames in the same view, at the size they are shown at.
-    large = [eval_frames(decode(key[0], key[1]), PANEL_PIXELS) for key in keys]
+    large = [maps.frames_of(key, PANEL_PIXELS) for key in keys]
+
+    def panels(name: str) -> tuple[Panel, Panel]:
+        first, second = (
+            _panel(found.heads[name][n], limits[name][n], look, small[n], large[n])
+            for n in range(2)
+        )
+        return first, second
+
     return PairView(
         heads={
-            name: _head_view(
-                pair.heads[name], (pair.grid_i, pair.grid_j), limits[name], look, moving, large
+            name: HeadView(
+                found.similarity[name],
+                found.heads[name][0].score,
+                panels(name),
+                found.against.get(name, 0),
             )
             for name in HEADS
         },
-        grid=pair.grid_i,
-    )
-
-
-def _head_view(
-    maps: "HeadMaps",
-    grids: "tuple[Grid, Grid]",
-    limit: float,
-    look: Look,
-    moving: list[Any],
-    large: list[Frames],
-) -> HeadView:
-    from analysis.motion import share_inside
-    from analysis.overlay import draw_overlay
-    from analysis.regions import region_of_interest
-
-    both = (maps.contribution_i, maps.contribution_j)
-    boxes: list[FractionBox | None] = []
-    shares, sheets, profiles = [], [], []
-    for values, grid, mask, frames in zip(both, grids, moving, large, strict=True):
-        box = region_of_interest(values).box
-        unit = grid.in_pixels(box, (1, 1)) if box is not None else None
-        boxes.append((unit.left, unit.top, unit.right, unit.bottom) if unit else None)
-        inside = share_inside(values, mask, grid)
-        shares.append(Share(inside.share, inside.area))
-        drawn = draw_overlay(
-            frames, values, grid, limit=limit, opacity=look.opacity, smooth=look.smooth
-        )
-        sheets.append(sheet(drawn))
-        profiles.append([float(v) for v in values.sum(axis=(1, 2))[grid.cell_of(0)]])
-    return HeadView(
-        similarity=maps.similarity,
-        total=float(maps.contribution_i.sum()),
-        off=maps.completeness_error,
-        limit=limit,
-        profiles=(profiles[0], profiles[1]),
-        boxes=(boxes[0], boxes[1]),
-        moving=(shares[0], shares[1]),
-        sheets=(sheets[0], sheets[1]),
+        grid=found.heads[HEADS[0]][0].grid,
         ramp=_ramp(look.opacity),
     )
 
 
+def _panel(clip_map: "ClipMap", limit: float, look: Look, small: Frames, large: Frames) -> Panel:
+    from analysis.motion import moving_pixels, share_inside
+    from analysis.overlay import draw_overlay
+    from analysis.regions import region_of_interest
+
+    values, grid = clip_map.values, clip_map.grid
+    box = region_of_interest(values).box
+    inside = share_inside(values, moving_pixels(small), grid)
+    drawn = draw_overlay(
+        large, values, grid, limit=limit, opacity=look.opacity, smooth=look.cells != "raw"
+    )
+    return Panel(
+        total=clip_map.score if clip_map.kind == "eq2" else float(values.sum()),
+        off=clip_map.completeness_error,
+        limit=limit,
+        profile=[float(v) for v in values.sum(axis=(1, 2))[grid.cell_of(0)]],
+        box=_fractions(grid, box),
+        moving=Share(inside.share, inside.area),
+        sheet=sheet(drawn),
+    )
+
+
+def _fractions(grid: "Grid", box: Any) -> FractionBox | None:
+    if box is None:
+        return None
+    unit = grid.in_pixels(box, (1, 1))
+    return unit.left, unit.top, unit.right, unit.bottom
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def _partners(
+    model: str, asked: Asked, look: Look, head: str, place: Place, _loaded: Loaded
+) -> Partners:
+    from analysis.grid import Box
+    from analysis.overlay import common_limit
+
+    found = maps.partners(asked, head, place, _loaded)
+    grid = maps.maps_of(asked, _loaded).heads[head][0].grid
+    key = asked.clip_j
+    panel = _panel(
+        found,
+        common_limit([found.values]),
+        look,
+        maps.view_of(key).frames,
+        maps.frames_of(key, PANEL_PIXELS),
+    )
+    time, row, column = place
+    frames = np.flatnonzero(grid.cell_of(0) == time)
+    box = _fractions(grid, Box(column, row, column + 1, row + 1))
+    assert box is not None
+    return Partners(found.score, panel, box, (int(frames[0]) + 1, int(frames[-1]) + 1))
+
+
 def _ramp(opacity: float, num_colours: int = 33) -> list[str]:
     """Colours of the scale from its lower to its upper end, as drawn on a grey frame."""
-    import numpy as np
-
     from analysis import Grid
     from analysis.overlay import draw_overlay
 
@@ -229,44 +259,41 @@ def _ramp(opacity: float, num_colours: int = 33) -> list[str]:
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
-def _loop(
-    model: str,
-    clip_i: ClipKey,
-    clip_j: ClipKey,
-    look: Look,
-    titles: tuple[str, str],
-    _loaded: Loaded,
-) -> bytes:
+def _loop(model: str, asked: Asked, look: Look, titles: tuple[str, str], _loaded: Loaded) -> bytes:
     from analysis.overlay import pair_video
-    from rspnet.data.transforms import eval_frames
 
-    pair = _explain(model, clip_i, clip_j, _loaded)
-    limits = _limits(pair, look.scale)
-    frames = [eval_frames(decode(key[0], key[1]), LOOP_PIXELS) for key in (clip_i, clip_j)]
+    found = maps.maps_of(asked, _loaded)
+    # A row of a film has one scale.
+    limits = [max(both) for both in limits_of(found, look.scale).values()]
+    if asked.kind != "contribution":
+        # One bar for all says "contribution to s", which this map is not: ask for a bar a head.
+        limits[1] = float(np.nextafter(limits[1], np.inf))
+    frames = [maps.frames_of(key, LOOP_PIXELS) for key in (asked.clip_i, asked.clip_j)]
+    grid_i, grid_j = (clip_map.grid for clip_map in found.heads[HEADS[0]])
+    what = "" if asked.kind == "contribution" else f"map: {found.heads['rsp'][0].kind}   "
     return pair_video(
         frames[0],
         frames[1],
-        [_row(name, pair) for name in HEADS],
-        pair.grid_i,
-        pair.grid_j,
+        [_row(name, found) for name in HEADS],
+        grid_i,
+        grid_j,
         fps=LOOP_FPS,
-        limit=[limits[name] for name in HEADS],
+        limit=limits,
         opacity=look.opacity,
-        smooth=look.smooth,
+        smooth=look.cells != "raw",
         scale=1,
-        caption=f"c_i: {titles[0]}   c_j: {titles[1]}",
+        caption=f"{what}c_i: {titles[0]}   c_j: {titles[1]}",
     )
 
 
-def _row(name: str, pair: "PairExplanation") -> "Row":
+def _row(name: str, found: PairMaps) -> "Row":
     from analysis.overlay import Row
     from analysis.regions import region_of_interest
 
-    maps, size = pair.heads[name], (LOOP_PIXELS, LOOP_PIXELS)
     boxes = []
-    for values, grid in ((maps.contribution_i, pair.grid_i), (maps.contribution_j, pair.grid_j)):
-        box = region_of_interest(values).box
-        boxes.append(grid.in_pixels(box, size) if box is not None else None)
-    return Row(
-        TITLES[name], maps.similarity, maps.contribution_i, maps.contribution_j, boxes[0], boxes[1]
-    )
+    for clip_map in found.heads[name]:
+        box = region_of_interest(clip_map.values).box
+        size = (LOOP_PIXELS, LOOP_PIXELS)
+        boxes.append(clip_map.grid.in_pixels(box, size) if box is not None else None)
+    i, j = found.heads[name]
+    return Row(TITLES[name], found.similarity[name], i.values, j.values, boxes[0], boxes[1])

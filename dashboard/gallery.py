@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from dashboard import engine
+from dashboard import maps
 from dashboard.arguments import cache_folder
 from dashboard.controls import Selection
 from dashboard.jobs import Job, start
@@ -97,7 +97,8 @@ def nearest(key: str, head: str, selection: Selection, loaded: Loaded) -> list[N
         ValueError: c_i can't be decoded.
     """
     gallery = _galleries()[key]
-    vector = engine.embedding_of(selection, loaded)[head]
+    clip = maps.clip_key(selection.clip_i, selection.model.size)
+    vector = maps.embedding(loaded.query.hash, clip, loaded)[head]
     found = gallery.nearest(vector, head, NUM_NEAREST, exclude=selection.clip_i.video.path)
     videos = {video.path: video for video in selection.source.videos}
     return [Near(videos[n.path], n.similarity) for n in found if n.path in videos]

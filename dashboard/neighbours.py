@@ -6,8 +6,9 @@ import streamlit as st
 
 from dashboard import controls, gallery, jobs, links, sources
 from dashboard.controls import Selection
-from dashboard.engine import HEADS, TITLES
+from dashboard.engine import TITLES
 from dashboard.gallery import NUM_NEAREST, Near
+from dashboard.maps import HEADS
 from dashboard.models import Loaded
 from dashboard.stage import signed
 from dashboard.state import last_start

@@ -5,11 +5,14 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import engine, links, sources
+from dashboard import engine, links, maps, sources
 from dashboard.controls import Clip, Selection
-from dashboard.engine import HEADS, TITLES, HeadView, PairView
+from dashboard.engine import TITLES, HeadView, PairView, Panel, Partners
+from dashboard.look import C_I, C_J, KINDS
+from dashboard.maps import HEADS, Place
 from dashboard.models import Loaded
 from dashboard.pictures import SHEET_COLUMNS, jpeg
+from dashboard.state import quote
 from dashboard.viewer import viewer
 
 NOTES = {"rsp": "relative speed", "avid": "appearance"}
@@ -58,12 +61,15 @@ def _columns(name: str) -> tuple[Any, Any]:
 def draw(selection: Selection, view: PairView, loaded: Loaded) -> None:
     """Panels, scrubber and what goes with the frame. A move of the scrubber runs this alone."""
     frame = min(int(st.session_state.get("frame", 0)), view.grid.clip[0] - 1)
+    place = _place(selection, view)
+    partners = engine.partners_of(selection, *place, loaded) if place else None
     left, right = _columns("stage")
     with left:
         if st.session_state.get("loop"):
             _draw_loop(selection, loaded)
         else:
-            shown = viewer(_shown(selection, view, frame), VIEWER, _moved)
+            data = _shown(selection, view, frame, place, partners)
+            shown = viewer(data, VIEWER, _moved, _placed)
             # The charts' library keeps the browser busy for a second: pictures first.
             if shown:
                 st.session_state["charts"] = True
@@ -73,11 +79,39 @@ def draw(selection: Selection, view: PairView, loaded: Loaded) -> None:
             help="The four panels as one H.264 clip. Right-click it to save it.",
         )
     with right:
-        _draw_profiles(view, frame)
-        st.html(_facts(view))
+        if place and partners:
+            _draw_partners(place, partners, view)
+        _draw_profiles(selection, view, frame)
+        st.html(_facts(selection, view))
+    _write_link(frame)
+
+
+def _write_link(frame: int) -> None:
     link = dict(st.session_state.get("link", {}))
-    if link.get("frame") != str(frame + 1):
-        links.write(link | {"frame": str(frame + 1)})
+    wanted = link | {"frame": str(frame + 1)}
+    wanted.pop("place", None)
+    if st.session_state.get("place"):
+        wanted["place"] = st.session_state["place"]
+    if wanted != link:
+        links.write(wanted)
+
+
+def _place(selection: Selection, view: PairView) -> tuple[str, Place] | None:
+    """The place in c_i that was chosen, if these maps have it."""
+    named = str(st.session_state.get("place") or "")
+    parts = named.split(".")
+    can = selection.look.kind == "contribution" and selection.look.cells != "fine"
+    if can and len(parts) == 4 and parts[0] in HEADS and all(p.isdecimal() for p in parts[1:]):
+        time, row, column = (int(part) for part in parts[1:])
+        if all(n < cells for n, cells in zip((time, row, column), view.grid.cells, strict=True)):
+            return parts[0], (time, row, column)
+        st.warning(f"There is no place {quote(named)}: the maps have {view.grid}.")
+    st.session_state["place"] = ""
+    return None
+
+
+def _placed(place: str) -> None:
+    st.session_state["place"] = place
 
 
 def _moved(frame: int) -> None:
@@ -91,30 +125,69 @@ def _draw_loop(selection: Selection, loaded: Loaded) -> None:
     except ValueError as error:
         st.error(f"The loop can't be made: {error}.", icon=":material/error:")
         return
-    alt = f"Maps of {selection.clip_i.title} and {selection.clip_j.title}, RSP above A-VID."
+    what = KINDS[selection.look.kind].title
+    alt = f"{what} of {selection.clip_i.title} and {selection.clip_j.title}, RSP above A-VID."
     st.video(film, loop=True, autoplay=True, muted=True, alt=alt)
 
 
-def _shown(selection: Selection, view: PairView, frame: int) -> dict[str, Any]:
+def _shown(
+    selection: Selection,
+    view: PairView,
+    frame: int,
+    place: tuple[str, Place] | None,
+    partners: Partners | None,
+) -> dict[str, Any]:
     """The viewer's data. It is the same for every frame, so that it is not sent again."""
+    kind, clips = KINDS[selection.look.kind], (selection.clip_i, selection.clip_j)
     rows = []
     for name in HEADS:
         head = view.heads[name]
-        clips = (selection.clip_i, selection.clip_j)
+        own = partners if place and place[0] == name else None
+        shown = (head.panels[0], own.panel if own else head.panels[1])
+        boxes = (own.box if own else shown[0].box, shown[1].box)
         panels = [
-            _panel(c, head.sheets[n], name, [head.boxes[n]] * view.grid.clip[0])
+            _panel(c, shown[n].sheet, name, [boxes[n]] * view.grid.clip[0], kind.title)
             for n, c in enumerate(clips)
         ]
-        rows.append(_row(name, signed(head.similarity, 2), panels, head))
-    key = (selection, st.session_state.get("link_serial", 0))
-    token = hashlib.sha256(repr(key).encode()).hexdigest()[:16]
-    if st.session_state.get("token") != token:
-        st.session_state["token"], st.session_state["token_frame"] = token, frame
-    data = _data(selection, rows, token, int(st.session_state["token_frame"]))
+        if own:
+            panels[1]["alt"] = (
+                f"Partners of the chosen place, {TITLES[name]}, in {panels[1]['alt']}"
+            )
+        if selection.look.scale == "map" or own:
+            for n, panel in enumerate(panels):
+                panel["limit"] = f"\N{PLUS-MINUS SIGN}{shown[n].limit:.2g}"
+        rows.append(_row(name, signed(head.score, 2), panels, kind.letter))
+        rows[-1]["bar"] = _bar(name, head, view.ramp, selection.look.scale)
+    token, token_frame, keep = _token(selection, frame, place)
+    data = _data(selection, rows, token, token_frame)
+    if selection.look.kind == "contribution" and selection.look.cells != "fine":
+        grid = view.grid
+        data["cells"] = {
+            "time": grid.cell_of(0).tolist(),
+            "y": (grid.edges(1) / grid.clip[1]).tolist(),
+            "x": (grid.edges(2) / grid.clip[2]).tolist(),
+        }
     return data | {
         "sheet": {"columns": SHEET_COLUMNS, "rows": -(-view.grid.clip[0] // SHEET_COLUMNS)},
-        "unit": "contribution to s, per cell",
+        "unit": kind.unit,
+        "place": st.session_state.get("place", ""),
+        "keep_frame": keep,
     }
+
+
+def _token(
+    selection: Selection, frame: int, place: tuple[str, Place] | None
+) -> tuple[str, int, bool]:
+    """Names what is shown; the frame it began with; whether only the way of showing changed."""
+    state = st.session_state
+    serial = state.get("link_serial", 0)
+    token = hashlib.sha256(repr((selection, serial, place)).encode()).hexdigest()[:16]
+    pair = (selection.clip_i, selection.clip_j, selection.model, serial)
+    if state.get("token") != token:
+        state["token"], state["token_frame"] = token, frame
+        state["token_keeps"] = state.get("token_pair") == pair
+        state["token_pair"] = pair
+    return token, int(state["token_frame"]), bool(state["token_keeps"])
 
 
 def _data(
@@ -133,50 +206,71 @@ def _data(
     }
 
 
-def _row(
-    name: str, score: str, panels: list[dict[str, Any]], head: HeadView | None = None
-) -> dict[str, Any]:
-    row: dict[str, Any] = {
+def _row(name: str, score: str, panels: list[dict[str, Any]], letter: str = "s") -> dict[str, Any]:
+    return {
         "head": name,
         "title": TITLES[name],
         "note": NOTES[name],
+        "letter": letter,
         "index": SYMBOLS[name],
         "line": f"3px {DASHES[name]} {COLOURS[name]}",
         "score": score,
         "panels": panels,
     }
-    if head is not None:
-        end = f"{head.limit:.2g}"
-        row["bar"] = {
-            "colors": head.ramp,
-            "ticks": [f"+{end}", "0", f"\N{MINUS SIGN}{end}"],
-            "alt": f"Colour scale of {TITLES[name]}: orange raises s, blue lowers it, "
-            f"up to {end} a cell.",
-        }
-    return row
 
 
-def _panel(clip: Clip, image: str, name: str, boxes: list[Any] | None) -> dict[str, Any]:
+def _bar(name: str, head: HeadView, ramp: list[str], scale: str) -> dict[str, Any]:
+    end = "max" if scale == "map" else f"{head.panels[0].limit:.2g}"
+    return {
+        "colors": ramp,
+        "ticks": [f"+{end}", "0", f"\N{MINUS SIGN}{end}"],
+        "alt": f"Colour scale of {TITLES[name]}: orange raises the score, blue lowers it, "
+        f"up to {end} a cell.",
+    }
+
+
+def _panel(
+    clip: Clip, image: str, name: str, boxes: list[Any] | None, what: str = ""
+) -> dict[str, Any]:
     alt = f"c_{clip.side}: {clip.title}"
     if boxes is not None:
-        alt = f"Contributions to the {TITLES[name]} similarity on {alt}"
+        alt = f"{what}, {TITLES[name]}, on {alt}"
     return {"column": clip.side, "image": image, "alt": alt, "boxes": boxes}
 
 
-def _draw_profiles(view: PairView, frame: int) -> None:
-    st.html(_legend())
+def _draw_partners(place: tuple[str, Place], partners: Partners, view: PairView) -> None:
+    """What the chosen place is, in words, and the way back."""
+    head, (_, row, column) = place
+    first, last = partners.frames
+    total = view.heads[head].similarity
+    with st.container(key="partners", horizontal=True, vertical_alignment="center"):
+        st.html(
+            '<div class="facts" data-testid="partners"><p><b>Place in '
+            f"{C_I}</b>, {TITLES[head]}: row {row + 1}, column {column + 1} of the cells, frames "
+            f"{first} to {last}. It adds {signed(partners.total, 4)} to s = {signed(total, 4)}; "
+            f"shown on {C_J} is where its partners are, and together they are that sum.</p></div>",
+            width="stretch",
+        )
+        st.button("Show the whole map", key="place_clear", on_click=_placed, args=("",))
+
+
+def _draw_profiles(selection: Selection, view: PairView, frame: int) -> None:
+    kind = KINDS[selection.look.kind]
+    st.html(_legend(kind.title, kind.total))
     box = st.container(height=CHART_PIXELS, border=False, key="profiles_box", gap=None)
     if not st.session_state.get("charts"):
         return
     from dashboard.charts import profiles
 
-    heads = {name: head.profiles for name, head in view.heads.items()}
+    heads = {
+        name: (head.panels[0].profile, head.panels[1].profile) for name, head in view.heads.items()
+    }
     figure = profiles(heads, frame, TITLES, COLOURS, DASHES, CHART_PIXELS)
     box.plotly_chart(
         figure,
         key="profiles",
         config={"displayModeBar": False, "scrollZoom": False, "doubleClick": False},
-        alt="Contribution to s over the frames of c_i and of c_j, one line a head.",
+        alt=f"{kind.title} over the frames of c_i and of c_j, one line a head.",
     )
 
 
@@ -185,41 +279,58 @@ def _swatch(name: str) -> str:
     return f'<span class="swatch" style="border-top: 3px {DASHES[name]} {COLOURS[name]}"></span>'
 
 
-def _legend() -> str:
+def _legend(title: str, total: str) -> str:
     keys = "".join(f'<span class="key">{_swatch(name)}{TITLES[name]}</span>' for name in HEADS)
+    what = "together the score" if total.startswith("Sum") else "a step a time cell"
     return (
-        '<div class="row-title">Contribution over time <span class="dim">a step a time cell, '
-        f'together s</span><span class="legend">{keys}</span></div>'
+        f'<div class="row-title">{title} over time <span class="dim">{what}; click a frame'
+        f'</span><span class="legend">{keys}</span></div>'
     )
 
 
-def _facts(view: PairView) -> str:
-    """Numbers of both heads, as a table, and the grid in words."""
-    frames, height, width = view.grid.clip
+def _facts(selection: Selection, view: PairView) -> str:
+    """Numbers of both heads, as a table, and the maps in words."""
+    kind, (frames, height, width) = KINDS[selection.look.kind], view.grid.clip
     rows = []
     for name in HEADS:
         head = view.heads[name]
-        symbol = f'<span class="symbol">s<sub>{SYMBOLS[name]}</sub></span>'
-        moving = "".join(
-            f'<td class="number">{share.share:.0%} '
-            f'<span class="dim">of {share.area:.0%}</span></td>'
-            for share in head.moving
+        symbol = f'<span class="symbol">{kind.letter}<sub>{SYMBOLS[name]}</sub></span>'
+        off = max((p.off for p in head.panels if p.off is not None), default=None)
+        said = "" if off is None else f' <span class="dim">off {small(off)}</span>'
+        similarity = (
+            "" if kind.letter == "s" else f'<td class="number">{signed(head.similarity)}</td>'
         )
         rows.append(
             f'<tr data-testid="facts-{name}"><td>{_swatch(name)}{TITLES[name]}</td>'
-            f'<td class="number">{signed(head.total, 4)} = {symbol}'
-            f' <span class="dim">off {small(head.off)}</span></td>{moving}</tr>'
+            f'<td class="number">{signed(head.panels[0].total, 4)} = {symbol}{said}</td>'
+            f"{similarity}{''.join(_moving(panel) for panel in head.panels)}</tr>"
         )
+    head_s = "" if kind.letter == "s" else '<th>Similarity <span class="symbol">s</span></th>'
+    fine = ", from clips shifted by parts of a cell" if selection.look.cells == "fine" else ""
+    number = view.heads["avid"].against
+    nearest = f" ({number} of up to {maps.NUM_CANDIDATES} others)" if number else ""
     return (
-        '<div class="facts"><table><thead><tr><th></th><th>Sum of contributions</th>'
-        '<th>On moving pixels, <span class="symbol">c<sub>i</sub></span></th>'
-        '<th><span class="symbol">c<sub>j</sub></span></th></tr></thead>'
+        f'<div class="facts"><table><thead><tr><th></th><th>{kind.total}</th>{head_s}'
+        f"<th>On moving pixels, {C_I}</th><th>{C_J}</th></tr></thead>"
         f"<tbody>{''.join(rows)}</tbody></table>"
         '<p class="dim">On moving pixels: share of the positive contribution, and the share of '
         "all pixels that move, which is what a map that knows nothing would give.</p>"
-        f'<p data-testid="grid">The maps have {view.grid} (time x height x width), '
+        f'<p data-testid="kind">{kind.text}{nearest}</p>'
+        f'<p data-testid="grid">The maps have {view.grid}{fine} (time x height x width), '
         f"drawn over {frames} frames of {height} x {width} pixels. "
-        "Orange raises <span class='symbol'>s</span>, blue lowers it, and the frame shows "
+        "Orange raises the score, blue lowers it, and the frame shows "
         "through where a cell adds nothing. Box: the largest connected part of the cells that "
-        "hold half of the positive contribution.</p></div>"
+        "hold half of the positive contribution."
+        f"{_hint(selection)}</p></div>"
     )
+
+
+def _moving(panel: Panel) -> str:
+    share = panel.moving
+    return f'<td class="number">{share.share:.0%} <span class="dim">of {share.area:.0%}</span></td>'
+
+
+def _hint(selection: Selection) -> str:
+    if selection.look.kind != "contribution" or selection.look.cells == "fine":
+        return ""
+    return f" Click a place of {C_I} to see its partners in {C_J}."

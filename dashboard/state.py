@@ -1,5 +1,6 @@
 """The view as a link: what of a link can be used, and a sentence about what can't."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -65,6 +66,21 @@ def choose_number(
     can = f"{options[0]} to {options[-1]}" if isinstance(options, range) else _list(options)
     return Chosen(
         default, f"The link gives {what} as {quote(given)}, it can be {can}; this is {default}."
+    )
+
+
+def choose_place(given: str) -> Chosen[str]:
+    """Take a link's place of c_i if it can be one: a head, time, row and column, from 0.
+
+    Args:
+        given: What the link says, such as ``rsp.1.3.4``.
+    """
+    if not given or re.fullmatch(r"(rsp|avid)(\.\d{1,3}){3}", given):
+        return Chosen(given)
+    return Chosen(
+        "",
+        f"The link names the place {quote(given)}, it can be a head and a cell of its map, such "
+        "as `rsp.1.3.4`; no place is chosen.",
     )
 
 

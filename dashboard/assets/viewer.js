@@ -45,14 +45,15 @@ function drawLabel(row) {
   const swatch = element("div", "swatch")
   swatch.style.borderTop = row.line
   const score = element("div", "score")
-  score.append(symbol("s", row.index), " =")
+  score.append(symbol(row.letter, row.index), " =")
   const value = element("div", "value", row.score)
   value.dataset.testid = `score-${row.head}`
   label.append(element("div", "title", row.title), element("div", "note", row.note), swatch, score, value)
   return label
 }
 
-function drawPanel(row, panel, sheet) {
+function drawPanel(row, panel, data) {
+  const { sheet } = data
   const box = element("div", "panel")
   box.dataset.testid = `panel-${row.head}-${panel.column}`
   if (!panel.image) return box
@@ -69,6 +70,15 @@ function drawPanel(row, panel, sheet) {
     box.append(element("div", "waiting"))
   }
   box.prepend(image)
+  if (panel.limit) box.append(element("div", "limit", panel.limit))
+  if (data.cells && panel.column === data.columns[0].index) {
+    box.classList.add("places")
+    box.tabIndex = 0
+    box.setAttribute("role", "button")
+    box.setAttribute("aria-label",
+      `${panel.alt}. Choose a place to see its partners: arrow keys move, Enter chooses, Escape clears.`)
+    box.append(element("div", "cell"))
+  }
   return box
 }
 
@@ -89,7 +99,7 @@ function drawRows(root, data) {
   const rows = data.rows.map(row => {
     const line = element("div", "row")
     const pair = element("div", "pair")
-    for (const panel of row.panels) pair.append(drawPanel(row, panel, data.sheet))
+    for (const panel of row.panels) pair.append(drawPanel(row, panel, data))
     const marks = document.createElementNS(SVG, "svg")
     marks.setAttribute("viewBox", `0 0 ${200 + GAP} 100`)
     marks.setAttribute("preserveAspectRatio", "none")
@@ -165,6 +175,70 @@ function move(view, frame, tell) {
   if (tell) inform(view)
 }
 
+// Places: a cell of c_i, chosen by mouse or keys. The server sends c_j's map of its partners.
+const find = (edges, at) => Math.max(0, Math.min(edges.length - 2, edges.findIndex(edge => edge > at) - 1))
+
+function pointed(view, panel, event) {
+  const { x, y } = view.data.cells
+  const box = panel.getBoundingClientRect()
+  return [find(y, (event.clientY - box.top) / box.height), find(x, (event.clientX - box.left) / box.width)]
+}
+
+function drawCell(view, panel, cell) {
+  const { x, y } = view.data.cells
+  const mark = panel.querySelector(".cell")
+  mark.style.display = cell ? "block" : "none"
+  if (!cell) return
+  const [row, column] = cell
+  mark.style.top = `${100 * y[row]}%`
+  mark.style.left = `${100 * x[column]}%`
+  mark.style.height = `${100 * (y[row + 1] - y[row])}%`
+  mark.style.width = `${100 * (x[column + 1] - x[column])}%`
+}
+
+function choose(view, place) {
+  view.setStateValue("place", view.data.place === place ? "" : place)
+}
+
+function listenPlaces(view) {
+  for (const panel of view.root.querySelectorAll(".panel.places")) {
+    const head = panel.dataset.testid.split("-")[1]
+    const time = () => view.data.cells.time[view.frame]
+    let cell = null
+    const show = next => { cell = next; drawCell(view, panel, cell) }
+    panel.onpointermove = event => show(pointed(view, panel, event))
+    panel.onpointerleave = () => show(null)
+    panel.onblur = () => show(null)
+    panel.onclick = event => choose(view, [head, time(), ...pointed(view, panel, event)].join("."))
+    panel.onkeydown = event => {
+      const steps = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }
+      const step = steps[event.key]
+      const last = [view.data.cells.y.length - 2, view.data.cells.x.length - 2]
+      if (step) show((cell ?? last.map(n => n >> 1)).map((n, i) => Math.max(0, Math.min(last[i], n + (cell ? step[i] : 0)))))
+      else if ((event.key === "Enter" || event.key === " ") && cell) choose(view, [head, time(), ...cell].join("."))
+      else if (event.key === "Escape") view.setStateValue("place", "")
+      else return
+      event.preventDefault()
+    }
+  }
+}
+
+// The chart below or beside drives the frame, too. Plotly's own event: which point was clicked.
+function listenChart(view) {
+  const chart = event => event.target.closest?.(".st-key-profiles_box .js-plotly-plot")
+  view.watch = event => {
+    const plot = chart(event)
+    if (!plot?.on || plot.dataset.drives) return
+    plot.dataset.drives = "frame"
+    plot.on("plotly_click", ({ points }) => {
+      const current = views.get(document.querySelector(".viewer")) ?? view
+      if (current.clock) setPlaying(current, false)
+      move(current, Math.round(points[0].x) - 1, true)
+    })
+  }
+  document.addEventListener("pointerover", view.watch)
+}
+
 // The server hears of the first move at once and of later ones at most every 100 ms.
 function inform(view) {
   if (view.timer) return
@@ -209,6 +283,7 @@ export default function (component) {
     root.querySelector(".back").innerHTML = ICONS.back
     root.querySelector(".forward").innerHTML = ICONS.forward
     root.querySelector(".play").innerHTML = ICONS.play
+    listenChart(view)
   }
   view.setStateValue = setStateValue
   if (view.token !== data.token) {
@@ -224,6 +299,7 @@ export default function (component) {
     for (const control of root.querySelectorAll(".scrubber button, .scrubber input")) control.disabled = idle
     root.querySelector("input").max = data.num_frames - 1
     show(view)
+    if (data.cells) listenPlaces(view)
     setPlaying(view, playing && !idle)
     if (!idle) announce(view, data.token)
   }
@@ -232,5 +308,5 @@ export default function (component) {
   root.querySelector(".back").onclick = () => { setPlaying(view, false); move(view, view.frame - 1, true) }
   root.querySelector(".forward").onclick = () => { setPlaying(view, false); move(view, view.frame + 1, true) }
   root.querySelector(".play").onclick = () => setPlaying(view, view.clock === null)
-  return () => { clearInterval(view.clock); clearTimeout(view.timer); views.delete(root) }
+  return () => { document.removeEventListener("pointerover", view.watch); clearInterval(view.clock); clearTimeout(view.timer); views.delete(root) }
 }

@@ -3,8 +3,10 @@
 import streamlit as st
 
 from dashboard import controls, engine, links, models, neighbours, shell, stage
-from dashboard.controls import Look, Selection
+from dashboard.controls import Selection
+from dashboard.look import choose_look, link_of
 from dashboard.shell import Opened
+from dashboard.state import choose_place
 
 QUESTION = (
     "Where does the head for relative speed (RSP) look, and where the one for appearance (A-VID)?"
@@ -33,9 +35,13 @@ def _select(opened: Opened) -> Selection | None:
         model = controls.choose_model(link, opened.models)
     controls.choose_frame(link, model.num_frames)
     boxes = {side: row.container(key=f"clip_box_{side}") for side in controls.SIDES}
-    with row.popover("More", type="tertiary", width="content"):
-        scale = controls.choose_scale(link)
-        smooth, opacity = controls.more(arguments)
+    if len(controls.galleries(arguments)) > 1:
+        with row.popover("More", type="tertiary", width="content"):
+            controls.more(arguments)
+    with st.container(key="look", horizontal=True, vertical_alignment="bottom", gap="medium"):
+        look = choose_look(link)
+    if "place" in link:
+        links.take("place", choose_place(link["place"]))
     source = shell.open_gallery(title, arguments)
     if source is None:
         return None
@@ -46,7 +52,7 @@ def _select(opened: Opened) -> Selection | None:
     clip_i, clip_j = clips
     if clip_i is None or clip_j is None:
         return None
-    return Selection(model, source, clip_i, clip_j, Look(scale, smooth, opacity))
+    return Selection(model, source, clip_i, clip_j, look)
 
 
 def _look(selection: Selection) -> None:
@@ -78,11 +84,12 @@ def _link(selection: Selection) -> dict[str, str]:
     link = {
         "model": selection.model.name,
         "gallery": selection.source.title,
-        "scale": selection.look.scale,
         "frame": str(int(st.session_state["frame"]) + 1),
     }
+    if st.session_state.get("place"):
+        link["place"] = st.session_state["place"]
     for clip in (selection.clip_i, selection.clip_j):
         link[clip.side] = clip.video.name
         link[f"{clip.side}_start"] = str(clip.start)
         link[f"{clip.side}_speed"] = str(clip.speed)
-    return link
+    return link | link_of(selection.look)

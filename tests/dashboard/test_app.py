@@ -16,6 +16,7 @@ from streamlit.testing.v1 import AppTest
 import analysis
 from dashboard import models
 from dashboard.gallery import protocol
+from dashboard.stage import signed
 from rspnet import VideoReader, load_model
 from rspnet.data.transforms import load_clip
 from rspnet.gallery import embed_videos
@@ -37,7 +38,7 @@ def open_app(
         monkeypatch.setattr(sys, "argv", ["app.py", *given])
         app = AppTest.from_file(str(APP), default_timeout=60)
         # Links of the time when Compare was the only page have no page in them.
-        app.query_params.update(link or {"scale": "shared"})
+        app.query_params.update({"scale": "shared"} | link)
         return app.run()
 
     return open_
@@ -65,6 +66,71 @@ def test_numbers_of_the_planted_model(open_app: Open) -> None:
     assert "drawn over 16 frames of 112 x 112 pixels" in page
     # One feature a head, the same in both clips: each cosine is 1.
     assert page.count("+1.0000 = ") == 2
+
+
+def numbers(app: AppTest, head: str) -> str:
+    """A head's row of the table of numbers, as text."""
+    row = re.search(rf'facts-{head}".*?</tr>', texts(app), re.DOTALL)
+    assert row
+    return re.sub(r"<[^>]+>", " ", row[0])
+
+
+def test_numbers_of_every_kind_are_those_of_analysis(open_app: Open, planted_videos: Path) -> None:
+    link = {"i": "left/clip_1.mp4", "i_start": "2", "j": "left/clip_3.mp4", "j_start": "5"}
+    app = open_app(**link, map="margin")
+    model = sys.argv[sys.argv.index("--model") + 1]
+    query, key = load_model(model, "query"), load_model(model, "key")
+
+    def view(name: str, start: int, speed: int = 1) -> analysis.View:
+        return analysis.load_view(planted_videos / name, 16, 112, start=start, speed=speed)
+
+    c_i, c_j = view("left/clip_1.mp4", 2), view("left/clip_3.mp4", 5)
+    found = analysis.explain_margin(query, key, "rsp", c_i, c_j, [view("left/clip_3.mp4", 5, 2)])
+    assert signed(found.margin, 4) in numbers(app, "rsp")
+    app.button_group("map").set_value("still").run()
+    assert signed(found.still.score, 4) in numbers(app, "rsp")
+    app.button_group("map").set_value("eq2").run()
+    pair = analysis.explain_pair(query, key, c_i.clip, c_j.clip)
+    for head in ("rsp", "avid"):
+        eq2 = pair.heads[head].eq2_i
+        assert eq2 is not None
+        assert signed(float(eq2.mean()), 4) in numbers(app, head)
+    assert "Mean of the map" in texts(app)
+    assert not app.exception
+
+
+def test_fine_grid_and_what_has_none(open_app: Open) -> None:
+    app = open_app(cells="fine", scale="map")
+    assert not app.warning
+    assert "The maps have 4 x 28 x 28 cells, from clips shifted" in texts(app)
+    app.button_group("map").set_value("eq2").run()
+    assert "4 x 7 x 7 cells" in texts(app)
+    assert app.query_params["cells"] == "smooth"
+    assert not app.exception
+
+
+def test_place_and_its_partners(open_app: Open) -> None:
+    app = open_app(place="rsp.1.2.1")
+    page = texts(app)
+    assert "row 3, column 2 of the cells, frames" in page
+    assert app.query_params["place"] == "rsp.1.2.1"
+    app.button("place_clear").click().run()
+    assert 'data-testid="partners"' not in texts(app)
+    assert "place" not in app.query_params
+    app = open_app(place="rsp.9.9.9")
+    assert any("no place `rsp.9.9.9`" in warning.value for warning in app.warning)
+    app = open_app(place="<b>")
+    assert any("names the place `<b>`" in warning.value for warning in app.warning)
+    assert not app.exception
+
+
+def test_margin_without_anything_to_be_against(
+    open_app: Open, planted_model: Path, planted_videos: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "only.mp4").write_bytes((planted_videos / "left" / "clip_1.mp4").read_bytes())
+    app = open_app("--model", str(planted_model), "--videos", str(tmp_path), map="margin")
+    assert not app.exception
+    assert "this gallery has none that can be read" in app.error[0].value
 
 
 def test_link_restores_the_view(open_app: Open) -> None:
@@ -204,7 +270,8 @@ def test_maps_are_computed_once(open_app: Open, monkeypatch: pytest.MonkeyPatch)
     app.run()
     app.button_group("scale").set_value("head").run()
     app.slider("opacity").set_value(50).run()
-    app.toggle("smooth").set_value(False).run()
+    app.button_group("cells").set_value("raw").run()
+    app.button_group("map").set_value("eq2").run()
     assert len(calls) == 1
     app.slider("start_j").set_value(32).run()
     assert len(calls) == 2

@@ -229,10 +229,54 @@ def test_change_of_the_pair_and_the_scale(visitor: Visitor, address: str) -> Non
     token = visitor.wait_other(token)
     assert "clip_4, frames" in visitor.page.inner_text(".heads")
     visitor.page.wait_for_url(re.compile(r"j=right%2Fclip_4.mp4"))
-    visitor.page.get_by_role("button", name="More").click()
     visitor.page.get_by_text("Per head", exact=True).click()
-    visitor.wait_other(token)
+    token = visitor.wait_other(token)
     visitor.page.wait_for_url(re.compile(r"scale=head"))
+    visitor.page.get_by_text("Margin", exact=True).click()
+    visitor.wait_other(token)
+    visitor.page.wait_for_url(re.compile(r"map=margin"))
+
+
+def test_place_in_c_i_shows_its_partners_in_c_j(visitor: Visitor, address: str) -> None:
+    visitor.open(address, i="right/clip_0.mp4", i_start="0", j="right/clip_2.mp4", j_start="3")
+    token = visitor.wait_ready()
+    whole = visitor.panel("avid", "j")
+    panel = visitor.page.locator('[data-testid="panel-avid-i"]')
+    size = panel.bounding_box()["width"]
+    panel.click(position={"x": 0.78 * size, "y": 0.5 * size})  # on the blue block
+    token = visitor.wait_other(token)
+    visitor.page.wait_for_url(re.compile(r"place=avid\.0\."))
+    said = visitor.page.inner_text('[data-testid="partners"]')
+    assert "A-VID" in said
+    assert "frames 1 to" in said
+    # Its partners are where c_j is blue, and drawn on a scale of their own.
+    partners = visitor.panel("avid", "j")
+    assert block(partners, *BLUE)[0] > block(partners, *RED)[0] - 200
+    assert np.abs(partners - whole).max() > 20
+    assert panel.locator(".limit").inner_text().startswith("\N{PLUS-MINUS SIGN}")
+    # The same by keys.
+    panel.press("Escape")
+    token = visitor.wait_other(token)
+    expect(visitor.page.locator('[data-testid="partners"]')).to_have_count(0)
+    visitor.page.locator('[data-testid="panel-rsp-i"]').focus()
+    for key in ("ArrowLeft", "ArrowUp", "Enter"):
+        visitor.page.keyboard.press(key)
+    visitor.wait_other(token)
+    visitor.page.wait_for_url(re.compile(r"place=rsp\.0\.2\.3"))
+
+
+def test_click_in_the_chart_goes_to_the_frame(visitor: Visitor, address: str) -> None:
+    visitor.open(address)
+    visitor.wait_ready()
+    visitor.wait_chart()
+    plot = visitor.page.locator(".st-key-profiles_box .js-plotly-plot .nsewdrag").first
+    box = plot.bounding_box()
+    visitor.page.mouse.move(box["x"] + 5, box["y"] + 5)
+    visitor.page.mouse.move(box["x"] + 0.59 * box["width"], box["y"] + 40, steps=4)
+    visitor.page.wait_for_timeout(300)  # Plotly looks for the nearest point now and then only
+    visitor.page.mouse.click(box["x"] + 0.59 * box["width"], box["y"] + 40)
+    expect(visitor.page.locator(".position")).to_have_text("frame 10 / 16")
+    visitor.page.wait_for_url(re.compile(r"frame=10\b"))
 
 
 def test_neighbours_stand_below_and_become_c_j(visitor: Visitor, address: str) -> None:

@@ -1,0 +1,137 @@
+"""How maps are made and drawn: kind, cells, colour scale, opacity."""
+
+from dataclasses import dataclass
+
+import streamlit as st
+
+from dashboard import links
+from dashboard.state import choose, choose_number
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of map in words.
+
+    Attributes:
+        title: What the menu says.
+        letter: Of the score that the map is of.
+        unit: Of a cell's value.
+        total: What the cells' values come to.
+        text: One or two sentences, HTML.
+        fine: Whether it is there on the finer grid.
+    """
+
+    title: str
+    letter: str
+    unit: str
+    total: str
+    text: str
+    fine: bool = False
+
+
+_C = '<span class="symbol">c<sub>{}</sub></span>'
+C_I, C_J = _C.format("i"), _C.format("j")
+S = '<span class="symbol">s</span>'
+AGAINST = (
+    f"RSP sets {C_J} against the same video at another speed, A-VID against the clips of other "
+    f"videos that are nearest to {C_I}. The map of {C_J} is of {S} itself"
+)
+KINDS = {
+    "contribution": Kind(
+        "Contribution",
+        "s",
+        "contribution to s, per cell",
+        "Sum of contributions",
+        f"Exact: all cells of a clip add up to the cosine similarity {S}.",
+        fine=True,
+    ),
+    "eq2": Kind(
+        "Eq. 2",
+        "M",
+        "Eq. 2, per cell",
+        "Mean of the map",
+        f"Eq. 2 as the paper has it: its mean is {S} without the norms and the heads' bias.",
+    ),
+    "margin": Kind(
+        "Margin",
+        "\N{GREEK CAPITAL LETTER DELTA}s",
+        "margin, per cell",
+        "Sum of contributions",
+        f"What makes {C_I} nearer to {C_J} than to other clips. {AGAINST}.",
+        fine=True,
+    ),
+    "still": Kind(
+        "Margin less still",
+        "\N{GREEK CAPITAL LETTER DELTA}s",
+        "added by movement, per cell",
+        "Sum of contributions",
+        "What movement adds to the margin: its map less that of the same clip stopped at its "
+        f"middle frame. {AGAINST}, less the still clip's.",
+    ),
+}
+SCALES = {"shared": "Shared", "head": "Per head", "map": "Per map"}
+CELLS = {"smooth": "Smooth", "raw": "Raw cells", "fine": "Fine grid"}
+
+
+@dataclass(frozen=True)
+class Look:
+    """How maps are made and drawn.
+
+    Attributes:
+        kind: Of :data:`KINDS`.
+        scale: ``shared`` by both heads, one for each ``head``, or one for each ``map``.
+        cells: ``smooth`` between cells, ``raw``, or ``fine`` by shifted clips.
+        opacity: Of the strongest colour, 0 to 1.
+    """
+
+    kind: str = "contribution"
+    scale: str = "shared"
+    cells: str = "smooth"
+    opacity: float = 0.75
+
+
+def _segments(name: str, what: str, label: str, options: dict[str, str], link: str | None) -> str:
+    """One choice of a few, restored from the link."""
+    first = next(iter(options))
+    if link is not None or st.session_state.get(name) not in options:
+        links.take(name, choose(what, link, list(options), first))
+    chosen = st.segmented_control(
+        label, list(options), key=name, required=True, format_func=lambda key: options[key]
+    )
+    return str(chosen or first)
+
+
+def choose_look(link: dict[str, str]) -> Look:
+    """Draw the controls of the map.
+
+    Args:
+        link: New parameters of the link.
+    """
+    titles = {name: kind.title for name, kind in KINDS.items()}
+    kind = _segments("map", "the kind of map", "Map", titles, link.get("map"))
+    cells = {n: title for n, title in CELLS.items() if n != "fine" or KINDS[kind].fine}
+    if st.session_state.get("cells") == "fine" and "fine" not in cells:
+        st.session_state["cells"] = "smooth"
+    return Look(
+        kind=kind,
+        cells=_segments("cells", "the cells", "Cells", cells, link.get("cells")),
+        scale=_segments("scale", "the colour scale", "Colour scale", SCALES, link.get("scale")),
+        opacity=_opacity(link.get("opacity")) / 100,
+    )
+
+
+def _opacity(link: str | None) -> int:
+    if link is not None or "opacity" not in st.session_state:
+        options = range(20, 101, 5)
+        links.take("opacity", choose_number("the opacity", link, list(options), 75))
+    return int(st.slider("Opacity", 20, 100, step=5, format="%d%%", key="opacity", width=140))
+
+
+def link_of(look: Look) -> dict[str, str]:
+    """The parameters that :func:`choose_look` restores."""
+    return {
+        "map": look.kind,
+        "cells": look.cells,
+        "scale": look.scale,
+        "opacity": f"{100 * look.opacity:.0f}",
+    }
