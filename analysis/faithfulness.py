@@ -81,7 +81,7 @@ def measure_video(
     *,
     fills: Sequence[Fill] = FILLS,
     num_steps: int = 10,
-    num_random: int = 3,
+    num_random: int = 4,
     num_boxes: int = 30,
     num_shakes: int = 5,
     seed: int = 0,
@@ -94,7 +94,7 @@ def measure_video(
         c_i: Its features.
         fills: What stands in for cells.
         num_steps: Steps of a curve.
-        num_random: Random orders.
+        num_random: Random orders, every second one the one before it backwards.
         num_boxes: Boxes of cells for the infidelity.
         num_shakes: Draws of noise for the sensitivity.
         seed: Fixes orders, boxes and noise.
@@ -110,7 +110,11 @@ def measure_video(
     grid, clip = c_i.grid, view.clip
     maps = [score.contributions(c_i).values for score in scores]
     rng = np.random.default_rng(seed)
-    randoms = [rng.permutation(maps[0].size) for _ in range(num_random)]
+    randoms: list[Order] = []
+    for number in range(num_random):
+        # Every second one is the one before it backwards: what one deletes the other inserts, so
+        # that they share their clips.
+        randoms.append(randoms[-1][::-1] if number % 2 else rng.permutation(maps[0].size))
     shuffled = [rng.permutation(values.ravel()).reshape(values.shape) for values in maps]
     curves, explained = [], []
     shares: Floats = np.empty(0)
@@ -149,7 +153,7 @@ def faithfulness_study(
     *,
     fills: Sequence[Fill] = FILLS,
     num_steps: int = 10,
-    num_random: int = 3,
+    num_random: int = 4,
     num_boxes: int = 30,
     num_shakes: int = 5,
     seed: int = SEED,
@@ -163,7 +167,7 @@ def faithfulness_study(
         triplets: Of at least two videos.
         fills: What stands in for cells.
         num_steps: Steps of a curve.
-        num_random: Random orders.
+        num_random: Random orders, every second one the one before it backwards.
         num_boxes: Boxes of cells for the infidelity.
         num_shakes: Draws of noise for the sensitivity.
         seed: Fixes orders, boxes and noise.
@@ -305,7 +309,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     add_video_arguments(parser)
     parser.add_argument("--num_steps", "--num-steps", type=int, default=10)
-    parser.add_argument("--num_random", "--num-random", type=int, default=3)
+    parser.add_argument("--num_random", "--num-random", type=int, default=4)
     parser.add_argument("--out", type=Path, required=True, help="JSON file for the result")
     args = parser.parse_args(arguments)
     try:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from analysis.clips import View
 from analysis.kinds import HEADS, Question, ask, triplet_views
-from analysis.score import ClipFeatures, Kind, Score, hardest
+from analysis.score import Kind, Score, hardest
 from rspnet.data.sampling import clip_span
 from rspnet.data.sources import expand_roots, scan_files
 from rspnet.data.stage import render_video
@@ -122,43 +122,42 @@ def ask_all(query: Branch, key: Branch, triplets: Triplets) -> list[Question]:
     return [ask(query, key, views) for views in triplets.views]
 
 
-def opponents(
-    questions: Sequence[Question], number: int, head: str, num_hardest: int = 5
-) -> list[tuple[int, ClipFeatures]]:
-    """What the margin of a head sets a video against, each with the video that it is of.
+def nearest_videos(questions: Sequence[Question], number: int, num: int = 5) -> list[int]:
+    """The other videos whose c_j is nearest to a video's c_i by the A-VID head, nearest first.
 
     Args:
         questions: All videos.
         number: The one that is asked about.
-        head: ``rsp``: c_k of the same video. ``avid``: the c_j of other videos that are nearest to
-            c_i.
-        num_hardest: At most so many of these.
+        num: At most so many.
 
     Raises:
-        ValueError: No such head, or A-VID without other videos.
+        ValueError: There is no other video.
     """
-    own = questions[number]
-    if head == "rsp":
-        return [(number, own.c_k)]
-    if head != "avid":
-        raise ValueError(f"heads are {list(HEADS)}, got {head!r}")
     others = [place for place in range(len(questions)) if place != number]
     clips = [questions[place].c_j for place in others]
-    near = hardest(own.c_i, clips, head, min(num_hardest, len(clips)))
-    return [(others[n], clips[n]) for n in near]
+    return [others[n] for n in hardest(questions[number].c_i, clips, "avid", min(num, len(clips)))]
 
 
-def scores_of(questions: Sequence[Question], number: int) -> dict[tuple[str, Kind], Score]:
+def scores_of(
+    questions: Sequence[Question], number: int, nearest: Sequence[int] | None = None
+) -> dict[tuple[str, Kind], Score]:
     """Both heads' similarity and margin of one video's c_i.
+
+    Args:
+        questions: All videos.
+        number: The one that is asked about.
+        nearest: The videos that the margin of A-VID is against, if not :func:`nearest_videos`.
 
     Raises:
         ValueError: There is no other video, or an embedding has length 0.
     """
     question = questions[number]
-    query = question.c_i.branch
+    places = nearest_videos(questions, number) if nearest is None else nearest
+    against = {"rsp": [question.c_k], "avid": [questions[place].c_j for place in places]}
     scores: dict[tuple[str, Kind], Score] = {}
     for head in HEADS:
-        against = [clip for _, clip in opponents(questions, number, head)]
-        scores[head, "similarity"] = Score.similarity(query, head, question.c_j)
-        scores[head, "margin"] = Score.margin(query, head, question.c_j, against)
+        scores[head, "similarity"] = Score.similarity(question.c_i.branch, head, question.c_j)
+        scores[head, "margin"] = Score.margin(
+            question.c_i.branch, head, question.c_j, against[head]
+        )
     return scores

@@ -11,7 +11,7 @@ from analysis.questions import (
     ask_all,
     file_triplets,
     generated_triplets,
-    opponents,
+    nearest_videos,
     scores_of,
 )
 from rspnet.models import Branch
@@ -65,19 +65,18 @@ def test_scores_are_cosines_and_margins_of_the_network(
         assert margin == pytest.approx((cosine - against).item(), abs=1e-9)
 
 
-def test_opponents_of_avid_are_the_nearest_of_other_videos(
+def test_avid_is_set_against_the_nearest_of_other_videos(
     branches: tuple[Branch, Branch], triplets: Triplets
 ) -> None:
     query, key = branches
     questions = ask_all(query, key, triplets)
-    found = opponents(questions, 2, "avid", num_hardest=2)
-    cosines = {n: (questions[2].c_i.unit("avid") @ questions[n].c_j.unit("avid")).item()
-               for n in (0, 1, 3)}  # fmt: skip
-    assert [n for n, _ in found] == sorted(cosines, key=lambda n: -cosines[n])[:2]
-    assert all(clip is questions[n].c_j for n, clip in found)
-    assert [n for n, _ in opponents(questions, 2, "rsp")] == [2]
-    with pytest.raises(ValueError, match="heads are"):
-        opponents(questions, 2, "backbone")
+    unit = questions[2].c_i.unit("avid")
+    cosines = {n: (unit @ questions[n].c_j.unit("avid")).item() for n in (0, 1, 3)}
+    expected = sorted(cosines, key=lambda n: -cosines[n])
+    assert nearest_videos(questions, 2) == expected
+    assert nearest_videos(questions, 2, num=2) == expected[:2]
+    chosen = scores_of(questions, 2, nearest=[0])["avid", "margin"].target
+    assert torch.equal(chosen, questions[2].c_j.unit("avid") - questions[0].c_j.unit("avid"))
 
 
 def test_files_are_spread_over_the_usable_ones(
