@@ -22,7 +22,7 @@ from analysis.figures import (
 )
 from analysis.kinds import Question
 from analysis.overlay import common_limit
-from analysis.questions import Triplets, opponents, scores_of
+from analysis.questions import Triplets, nearest_videos, scores_of
 
 Frame = np.typing.NDArray[np.uint8]
 _NUM_FRAMES = 3
@@ -74,14 +74,16 @@ def make_example(
 ) -> Example:
     """The example of one video, given its margin map."""
     own = triplets.views[place]
-    video, clip = opponents(questions, place, margin_map.head)[0]
-    away = own[2] if margin_map.head == "rsp" else triplets.views[video][1]
+    if margin_map.head == "rsp":
+        away = own[2]
+    else:
+        away = triplets.views[nearest_videos(questions, place, 1)[0]][1]
     return Example(
         frames=own[0].frames,
         margin_map=margin_map,
         c_j=own[1].frames[len(own[1].frames) // 2],
         away=away.frames[len(away.frames) // 2],
-        away_info=clip.info,
+        away_info=away.info,
     )
 
 

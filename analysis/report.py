@@ -175,15 +175,18 @@ def _about(config: ReportConfig, query: Branch) -> list[str]:
     ]
 
 
-def report(config: ReportConfig, command: str = "") -> dict[str, Any]:
+def report(
+    config: ReportConfig, command: str = "", folder: Path | None = None
+) -> tuple[Found, dict[str, Any]]:
     """Measure what is not measured yet, and write the page and its numbers.
 
     Args:
         config: What to measure, and where to write.
         command: What the page says it was made by.
+        folder: Where parts are kept; several models can share one. Nothing: beside the page.
 
     Returns:
-        The numbers, as written.
+        What was measured, and the numbers as written.
 
     Raises:
         ValueError: No such model or data set, or too few videos.
@@ -191,7 +194,7 @@ def report(config: ReportConfig, command: str = "") -> dict[str, Any]:
     query, key = load_model(config.model, "query"), load_model(config.model, "key")
     videos = real_videos(config) if config.has_data else []
     out = Path(config.out)
-    folder = out.with_name(out.stem + "_parts")
+    folder = folder or out.with_name(out.stem + "_parts")
     found = measure(config, query, key, folder, videos)
     sections = [headline(found), *sections_of(found)]
     if "examples" in config.skip:
@@ -214,7 +217,7 @@ def report(config: ReportConfig, command: str = "") -> dict[str, Any]:
     page = render(f"RSPNet: {resolve_model(config.model).stem}", lines, sections)
     with atomic_path(out) as temporary:
         temporary.write_text(page)
-    return numbers
+    return found, numbers
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from analysis.examples import best_and_worst, draw_examples, make_example, margins_of
-from analysis.questions import ask_all, generated_triplets, opponents
+from analysis.questions import ask_all, generated_triplets, nearest_videos
 from rspnet.models import Branch
 
 
@@ -31,7 +31,8 @@ def test_margins_are_those_of_the_embeddings(asked, head: str) -> None:
     for place, found in enumerate(margins_of(questions, head)):
         q = questions[place]
         own = float(q.c_i.embeddings[head] @ q.c_j.embeddings[head])
-        away = [c for _, c in opponents(questions, place, head)]
+        near = nearest_videos(questions, place)
+        away = [q.c_k] if head == "rsp" else [questions[n].c_j for n in near]
         other = np.mean([float(q.c_i.embeddings[head] @ c.embeddings[head]) for c in away])
         assert found.score == pytest.approx(own - other, abs=1e-6)
         assert found.values.sum() == pytest.approx(found.score, abs=1e-5)
