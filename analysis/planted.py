@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from analysis.clips import Masks, View, view_masks
+from analysis.figures import check_out, save
 from analysis.kinds import HEADS, Asking, Views, kinds_of, triplet_views, with_controls
 from analysis.motion import cell_coverage
 from analysis.planted_result import (
@@ -353,11 +354,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--num_random", "--num-random", type=int, default=3)
     parser.add_argument("--seed", type=int, default=SEED, help="of the videos")
     parser.add_argument("--out", type=Path, required=True, help="JSON file for the result")
+    parser.add_argument("--figure", type=Path, help="PNG, SVG or PDF for a picture of the result")
     args = parser.parse_args(arguments)
     try:
+        if args.figure is not None:
+            check_out(args.figure)
+        query, key = load_model(args.model, "query"), load_model(args.model, "key")
         study = planted_study(
-            load_model(args.model, "query"),
-            load_model(args.model, "key"),
+            query,
+            key,
             num_videos=args.num_videos,
             size=args.size,
             seed=args.seed,
@@ -368,6 +373,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             temporary.write_text(json.dumps(study.to_json(), indent=1))
         print(study.table())
         print(f"\n{args.out}")
+        if args.figure is not None:
+            from analysis.planted_figures import draw_planted, make_examples
+
+            print(save(draw_planted(study, make_examples(query, key, study)), args.figure))
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
