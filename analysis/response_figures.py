@@ -186,9 +186,10 @@ def draw_responses(responses: Responses) -> Figure:
 def _explain_scale(axis: Axes) -> None:
     # Where most curves are flat there is room for words.
     right = axis.get_xlim()[1]
-    for height, words in ((1, "1: the unchanged clip"), (0, "0: clips of other videos")):
-        axis.annotate(words, (right, height), (0, -7), textcoords="offset points", ha="right",
-                      va="top", fontsize=7, color=GREY)  # fmt: skip
+    words = {1: ("1: the unchanged clip", -9, "top"), 0: ("0: clips of other videos", 2, "bottom")}
+    for height, (text, shift, side) in words.items():
+        axis.annotate(text, (right, height), (0, shift), textcoords="offset points", ha="right",
+                      va=side, fontsize=7, color=GREY)  # fmt: skip
 
 
 def _legend(figure: Figure, responses: Responses) -> None:

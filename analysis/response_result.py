@@ -164,7 +164,7 @@ class Responses:
                 cells += "".join(f"{drop!s:>21}" for drop in drops)
                 lines.append(f"{name:<42}{cells}{self.difference(curve.change, level)!s:>22}")
         if self.left_out:
-            lines.append(f"{len(self.left_out)} videos left out:")
+            lines.append(f"left out: {len(self.left_out)}")
             lines += [f"  {name}: {why}" for name, why in self.left_out.items()]
         return "\n".join(lines)
 

@@ -113,7 +113,7 @@ def test_drops_by_hand() -> None:
     assert "grey scale" in table
     assert "0.80 [0.70, 0.90]" in table
     assert "0.50 [0.25, 0.75]" in table  # RSP's scaled drop
-    assert "1 videos left out:\n  c: too short" in table
+    assert "left out: 1\n  c: too short" in table
 
 
 def test_average_of_draws() -> None:
