@@ -142,9 +142,9 @@ def _caption(embeddings: Sequence[Embedding], label: str, num_classes: int, othe
     parts = [f"{videos} videos in two dimensions by {first.settings}, coloured by {label}."]
     if first.explained is not None:
         shares = "; ".join(
-            f"{_title(e)}: {100 * sum(e.explained):.0f}%" for e in embeddings if e.explained
+            f"{_title(e)} {100 * sum(e.explained):.0f}%" for e in embeddings if e.explained
         )
-        parts.append(f"Of the variance both axes together show ({shares}).")
+        parts.append(f"Share of the variance that both axes together show: {shares}.")
     else:
         parts.append("What is near stays near; distances between groups mean little.")
     if label == "cluster":
@@ -194,7 +194,8 @@ def draw_embeddings(
     num_classes = len({name for name in every if name})
     columns = min(len(embeddings), 2)
     rows = -(-len(embeddings) // columns)
-    width, tall = columns * PAGE_INCHES / 2, _HEAD + _PANEL + _FOOT
+    foot = _FOOT if embeddings[0].explained is not None else 0.12  # without axes' names
+    width, tall = columns * PAGE_INCHES / 2, _HEAD + _PANEL + foot
     with style():
         caption = _caption(embeddings, label, num_classes, other is not None)
         lines = wrapped(caption, width - 2 * _EDGE, _SMALL) if with_caption else []

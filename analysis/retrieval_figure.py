@@ -228,9 +228,8 @@ def _draw_query(page: _Page, found: RetrievalExplanation, frame: Frames) -> None
         color=COLOURS[found.feature],
     )  # fmt: skip
     axis = page.panel(0, _HEAD)
-    axis.imshow(frame)
-    axis.set_xticks([])
-    axis.set_yticks([])
+    # Enlarged as the frames with maps are.
+    show_map(axis, frame, None, found.hits[0].query_maps.maps[0].grid, 1.0)
     frame_border(axis, INK, width=0.6)
     page.text(page.middle(0), _HEAD - 0.15, "query", ha="center", fontsize=_SMALL)
     label = page.short(found.label or "class not known")
