@@ -9,7 +9,7 @@ of :mod:`analysis.kinds`.
 
     python -m analysis.flow --videos DIR --out flow.json
     python -m analysis.flow --data.name hmdb51 --data.root R --data.annotations A \\
-      --data.split test --num_videos 60 --out flow.json
+      --data.split test --num_videos 60 --out flow.json --figure flow.png
 """
 
 import json
@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from analysis.figures import check_out, save
 from analysis.flow_result import TARGETS, FlowResult, FlowRow, FlowStudy
 from analysis.grid import Grid
 from analysis.kinds import HEADS, Asking, Views, kinds_of, triplet_views, with_controls
@@ -58,6 +59,7 @@ class FlowConfig:
         size: Height and width of clips in pixels; nothing for the model's own.
         seed: Of the clips.
         num_workers: Processes that look at the files.
+        figure: PNG, SVG or PDF file for a picture of the result.
     """
 
     out: str = ""
@@ -70,6 +72,7 @@ class FlowConfig:
     size: int | None = None
     seed: int = SEED
     num_workers: int = 2
+    figure: str | None = None
 
 
 @dataclass(frozen=True)
@@ -276,6 +279,8 @@ def run(config: FlowConfig) -> FlowStudy:
     """
     if not config.out:
         raise ValueError("give --out FILE.json: where the result is written")
+    if config.figure is not None:
+        check_out(config.figure)
     named = config.data.root is not None or config.data.annotations is not None
     if named == (config.videos is not None):
         raise ValueError(
@@ -305,6 +310,10 @@ def run(config: FlowConfig) -> FlowStudy:
     )
     with atomic_path(config.out) as temporary:
         temporary.write_text(json.dumps(study.to_json(), indent=1))
+    if config.figure is not None:
+        from analysis.flow_figure import draw_flow
+
+        save(draw_flow(study), config.figure)
     return study
 
 
@@ -325,6 +334,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for path, reason in study.left_out:
         print(f"left out: {path}: {reason}", file=sys.stderr)
     print(f"\n{config.out}")
+    if config.figure is not None:
+        print(config.figure)
     return 0
 
 

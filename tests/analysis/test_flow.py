@@ -183,8 +183,11 @@ def test_command_line_writes_what_it_prints(folder: Path, tmp_path: Path, capsys
     model, out = tmp_path / "m.safetensors", tmp_path / "flow.json"
     save_model(model, tiny(), tiny())
     words = [f"--model={model}", f"--videos={folder}", "--num_random=1", "--num_workers=1"]
-    assert main([*words, f"--out={out}"]) == 0
+    figure = tmp_path / "flow.svg"
+    assert main([*words, f"--out={out}", f"--figure={figure}"]) == 0
     printed = capsys.readouterr()
+    assert printed.out.rstrip().endswith("flow.svg")
+    assert figure.read_bytes().startswith(b"<?xml")
     study = FlowStudy.load(out)
     assert study.table() in printed.out
     assert study.what == f"videos of {folder.name}"
@@ -204,6 +207,7 @@ def test_mistakes_are_named(folder: Path, tmp_path: Path, capsys) -> None:
     out = f"--out={tmp_path / 'f.json'}"
     for words, message in (
         (["--videos=x"], "give --out FILE.json"),
+        ([out, "--figure=f.txt"], "written as .png, .svg, .pdf"),
         ([out], "a folder of videos, or a data set such as"),
         ([out, f"--videos={folder}", f"--data.root={folder}"], "got both"),
         ([out, "--videos=nowhere"], "no folder nowhere"),
