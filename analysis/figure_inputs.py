@@ -95,10 +95,12 @@ class Generated:
         return len(self.frames)
 
     def get_frames(self, indices: Sequence[int]) -> Frames:
+        """Frames by their numbers, (N, H, W, 3)."""
         return self.frames[list(indices)]
 
     @classmethod
     def make(cls, seed: int, index: int) -> "Generated":
+        """Render one, named as :mod:`rspnet.data.stage` names its files."""
         video = render_video(seed, index)
         return cls(video.frames, str(video.labels["action"]), f"stage_{seed}_{index:06d}")
 

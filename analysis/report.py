@@ -18,6 +18,7 @@ import json
 import shlex
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,10 @@ from analysis.report_sections import (
     pretext_section,
     responses_section,
     retrieval_section,
+    sanity_section,
 )
+from analysis.response_figures import draw_responses
+from analysis.response_result import Responses
 from analysis.score import look_at
 from analysis.selectivity import selectivity
 from analysis.statistics import Estimate
@@ -54,6 +58,7 @@ _TITLES = {
     "responses": "What moves each head?",
     "flow": "Do the maps follow movement in real video?",
     "faithfulness": "Does the score change where the maps say?",
+    "sanity": "Do the maps depend on the weights?",
     "examples": "Best and worst answers",
 }
 
@@ -145,15 +150,31 @@ def examples_section(
     )
 
 
+def _responses_with_figures(found: dict[str, Responses]) -> Section:
+    section = responses_section(found)
+    pictures = [
+        picture(
+            draw_responses(responses),
+            "Curves of both heads' similarity as playback speed, order, colours and frame change",
+            f"How each head answers as one thing changes, {len(responses.videos)} {WHERE[kind]}: "
+            "similarity to the unchanged clip, 1 for no change and 0 for the clip of another "
+            "video; bands are 95% intervals over videos.",
+        )
+        for kind, responses in found.items()
+    ]
+    return replace(section, pictures=pictures)
+
+
 def sections_of(found: Found) -> list[Section]:
     """Sections of what was measured, and of what was left out with the reason."""
     makers: dict[str, tuple[Any, Callable[[Any], Section]]] = {
         "pretext": (found.pretext, pretext_section),
         "retrieval": (found.retrieval, retrieval_section),
         "planted": (found.planted, planted_section),
-        "responses": (found.responses, responses_section),
+        "responses": (found.responses, _responses_with_figures),
         "flow": (found.flow, flow_section),
         "faithfulness": (found.faithfulness, faithfulness_section),
+        "sanity": (found.sanity, sanity_section),
     }
     return [
         make(value)

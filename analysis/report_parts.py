@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from analysis.faithfulness import faithfulness_study
 from analysis.faithfulness_result import FaithfulnessResult
@@ -15,6 +15,8 @@ from analysis.questions import Triplets, file_triplets, generated_triplets
 from analysis.report_store import Store
 from analysis.response_result import Responses
 from analysis.responses import MAX_SPEED, response_study
+from analysis.sanity import sanity_study
+from analysis.sanity_result import SanityResult
 from rspnet.data.labelled import DatasetConfig, load_video_set
 from rspnet.data.stage import generate
 from rspnet.evaluate import EvaluateConfig, evaluate
@@ -23,8 +25,10 @@ from rspnet.gallery import FEATURES, Gallery
 from rspnet.models import Branch
 from rspnet.retrieve import KS, report, retrieve
 
-PARTS = ("pretext", "retrieval", "planted", "responses", "flow", "faithfulness", "examples")
-Part = Literal["pretext", "retrieval", "planted", "responses", "flow", "faithfulness", "examples"]
+Part = Literal[
+    "pretext", "retrieval", "planted", "responses", "flow", "faithfulness", "sanity", "examples"
+]
+PARTS: tuple[Part, ...] = get_args(Part)
 _NUM_STAGE = 128  # generated videos for the pretext tasks and for retrieval
 
 
@@ -99,6 +103,7 @@ class Found:
         responses: Probes, by kind of videos.
         flow: Maps against the movement of real videos.
         faithfulness: Insertion and deletion, by kind of videos.
+        sanity: Maps while the weights are randomised, on real videos if there are any.
         left_out: Part and reason.
     """
 
@@ -108,6 +113,7 @@ class Found:
     responses: dict[str, Responses] = field(default_factory=dict)
     flow: FlowStudy | None = None
     faithfulness: dict[str, FaithfulnessResult] = field(default_factory=dict)
+    sanity: SanityResult | None = None
     left_out: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -119,6 +125,7 @@ class Found:
             "responses": {name: part.to_json() for name, part in self.responses.items()},
             "flow": self.flow.to_json() if self.flow else None,
             "faithfulness": {name: part.to_json() for name, part in self.faithfulness.items()},
+            "sanity": self.sanity.to_json() if self.sanity else None,
             "left_out": self.left_out,
         }
 
@@ -134,6 +141,7 @@ class Found:
             faithfulness={
                 n: FaithfulnessResult.from_json(v) for n, v in value["faithfulness"].items()
             },
+            sanity=SanityResult.from_json(value["sanity"]) if value["sanity"] else None,
             left_out=value["left_out"],
         )
 
@@ -296,6 +304,16 @@ class _Measuring:
 
         return FaithfulnessResult.from_json(self.kept("faithfulness", kind, make))
 
+    def sanity(self) -> SanityResult:
+        kind = self.kinds[-1]
+        num_draws = self.config.num_random
+
+        def make() -> dict[str, Any]:
+            triplets = triplets_of(self.config, self.query, kind, self.videos)
+            return sanity_study(self.query, self.key, triplets, num_draws=num_draws).to_json()
+
+        return SanityResult.from_json(self.kept("sanity", kind, make, num_draws=num_draws))
+
 
 def measure(
     config: ReportConfig, query: Branch, key: Branch, folder: Path, videos: Sequence[Path]
@@ -332,5 +350,6 @@ def measure(
         faithfulness=(
             {k: measuring.faithfulness(k) for k in kinds} if wanted("faithfulness") else {}
         ),
+        sanity=measuring.sanity() if wanted("sanity") else None,
         left_out=left_out,
     )

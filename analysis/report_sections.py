@@ -11,6 +11,7 @@ from analysis.planted_result import REGION_NAMES as REGIONS
 from analysis.report_page import Section, Table
 from analysis.report_page import number as plain_number
 from analysis.response_result import Responses
+from analysis.sanity_result import OTHER_VIDEO, RULE, SanityResult
 from analysis.selectivity import selectivities, selectivity
 from analysis.statistics import Estimate
 from rspnet.retrieve import KS, PUBLISHED
@@ -331,4 +332,42 @@ def faithfulness_section(found: dict[str, FaithfulnessResult]) -> Section:
             "score falls early (a small area), insertion when it rises early (a large one)."
         ),
         tables=tables,
+    )
+
+
+def sanity_section(found: SanityResult) -> Section:
+    """Whether maps depend on the weights."""
+    rows: list[list[str | float | Estimate]] = []
+    strong, verdicts = [], []
+    for head, question in found.questions:
+        passes = "passes" if found.passes(head, question) else "does not pass"
+        verdicts.append(f"{NAMES[head]}, {question}: {passes}.")
+        for stage in (*found.stages, OTHER_VIDEO):
+            signed = found.row(head, question, stage)
+            absolute = found.row(head, question, stage, "absolute")
+            if stage == found.stages[-1]:
+                strong.append(len(rows))
+            rows.append(
+                [f"{NAMES[head]}, {question}, {stage}", signed.rho, signed.size, absolute.size]
+            )
+    return Section(
+        key="sanity",
+        title="Do the maps depend on the weights?",
+        answer=" ".join(verdicts),
+        reading=(
+            f"Weights are made random from the heads down, step by step (Adebayo et al. 2018). A "
+            f"map {RULE}. The last row of each is how alike the trained model's own maps of two "
+            "different videos are."
+        ),
+        tables=[
+            Table(
+                header=("random down to", "rho, signed", "|rho|, signed", "|rho|, |map|"),
+                rows=rows,
+                caption=(
+                    f"rank correlation with the trained model's map, {found.num_videos} "
+                    f"{found.videos}, {found.num_draws} draws, 95% interval over videos"
+                ),
+                strong=frozenset(strong),
+            )
+        ],
     )
