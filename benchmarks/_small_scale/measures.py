@@ -1,0 +1,149 @@
+"""From features to what each test video got: retrieval, k-NN and a linear probe; and their rows."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import comb
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from _small_scale.features import Vectors, Videos
+from analysis.statistics import Estimate, difference, mean
+from rspnet.gallery import Gallery, Protocol
+from rspnet.probes import knn_votes, linear_probe
+from rspnet.retrieve import KS, first_right
+
+Floats = NDArray[np.float64]
+METRICS = (*(f"top-{k}" for k in KS), "k-NN", "linear")
+
+
+def video_vectors(clips: Vectors) -> Vectors:
+    """The mean over clips, (N, clips, D) -> (N, D), at unit length."""
+    found = clips.astype(np.float64).mean(axis=1)
+    lengths = np.linalg.norm(found, axis=1, keepdims=True)
+    return np.asarray(found / np.maximum(lengths, 1e-12), np.float32)
+
+
+def first_places(vectors: Vectors, videos: Videos, kind: str) -> list[int]:
+    """At which neighbour each test video first finds its label; 0 for never."""
+    train = slice(None, videos.num_train)
+    test = slice(videos.num_train, None)
+
+    def gallery(part: slice) -> Gallery:
+        own = {"backbone": vectors[part]}
+        return Gallery(videos.paths[part], videos.labels[kind][part], own, "", Protocol())
+
+    return [int(place) for place in first_right(gallery(train), gallery(test), "backbone")]
+
+
+def outcomes(
+    clips: Vectors, videos: Videos, kind: str, neighbours: int, decay: float
+) -> dict[str, list[int]]:
+    """What each test video got, as plain values.
+
+    Args:
+        clips: Features of all videos, (N, clips, D).
+        videos: Training and test videos.
+        kind: Of label.
+        neighbours: That vote with k-NN; all training videos where there are fewer.
+        decay: Weight decay of the linear probe on standardised clips.
+
+    Returns:
+        ``place`` as :func:`first_places`; ``k-NN`` and ``linear``: 1 for right, 0 for wrong.
+    """
+    names = {label: i for i, label in enumerate(sorted(set(videos.labels[kind])))}
+    labels = np.array([names[label] for label in videos.labels[kind]], np.int64)
+    vectors, num = video_vectors(clips), videos.num_train
+    k = min(neighbours, num)
+    votes = knn_votes(vectors[:num], labels[:num], vectors[num:], len(names), k)
+    per_video = clips.shape[1]
+    rows = clips.astype(np.float64).reshape(-1, clips.shape[2])
+    cut = num * per_video
+    logits = linear_probe(rows[:cut], labels[:num].repeat(per_video), rows[cut:], len(names), decay)
+    means = logits.reshape(-1, per_video, len(names)).mean(axis=1)
+    return {
+        "place": first_places(vectors, videos, kind),
+        "k-NN": (votes.argmax(axis=1) == labels[num:]).astype(int).tolist(),
+        "linear": (means.argmax(axis=1) == labels[num:]).astype(int).tolist(),
+    }
+
+
+def right(found: Mapping[str, Sequence[int]]) -> dict[str, Floats]:
+    """For each metric 1 where a test video was right and 0 where not, (N,)."""
+    place = np.asarray(found["place"])
+    values = {f"top-{k}": (place > 0) & (place <= k) for k in KS}
+    return {name: row.astype(np.float64) for name, row in values.items()} | {
+        name: np.asarray(found[name], np.float64) for name in ("k-NN", "linear")
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One feature of one model, on one kind of label; in % where it is written.
+
+    Attributes:
+        name: Of the model, or of what needs none.
+        feature: In words.
+        seeds: For each metric what every test video got, (seeds, N).
+    """
+
+    name: str
+    feature: str
+    seeds: dict[str, Floats]
+
+    @classmethod
+    def of(cls, name: str, feature: str, runs: Sequence[Mapping[str, Sequence[int]]]) -> "Row":
+        """From the outcomes of one or more seeds."""
+        found = [right(run) for run in runs]
+        return cls(
+            name=name,
+            feature=feature,
+            seeds={metric: np.stack([run[metric] for run in found]) for metric in METRICS},
+        )
+
+    def per_video(self, metric: str) -> Floats:
+        """The mean over seeds in %, (N,)."""
+        return np.asarray(100 * self.seeds[metric].mean(axis=0))
+
+    def mean(self, metric: str) -> float:
+        """Over seeds and videos, in %."""
+        return float(self.per_video(metric).mean())
+
+    def estimate(self, metric: str) -> Estimate:
+        """The mean over seeds and videos in %, its interval over videos."""
+        return mean(self.per_video(metric))
+
+    def spread(self, metric: str) -> tuple[float, float]:
+        """Of the seeds' means in %, the lowest and the highest."""
+        means = 100 * self.seeds[metric].mean(axis=1)
+        return float(means.min()), float(means.max())
+
+    def less(self, other: "Row", metric: str) -> Estimate:
+        """The difference in points, paired video by video."""
+        return difference(self.per_video(metric), other.per_video(metric))
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "name": self.name,
+            "feature": self.feature,
+            "num_seeds": len(self.seeds["top-1"]),
+            "metrics": {
+                metric: self.estimate(metric).to_json()
+                | {"seeds": (100 * self.seeds[metric].mean(axis=1)).tolist()}
+                for metric in METRICS
+            },
+        }
+
+
+def chance(videos: Videos, kind: str) -> dict[str, float]:
+    """Retrieval in a random order, in %: 1 - C(N - n, k) / C(N, k) with n of the label in N."""
+    train = videos.labels[kind][: videos.num_train]
+    test = videos.labels[kind][videos.num_train :]
+    num = len(train)
+    found = {}
+    for k in KS:
+        misses = [comb(num - train.count(label), min(k, num)) for label in test]
+        found[f"top-{k}"] = 100 * (1 - sum(misses) / comb(num, min(k, num)) / len(test))
+    return found
