@@ -14,13 +14,27 @@ if TYPE_CHECKING:
         contribution_map,
         margin_map,
         pairwise_map,
+        pooled_map,
         similarity_map,
     )
+    from analysis.faithfulness import faithfulness_study
+    from analysis.figure1 import draw_figure1
     from analysis.fine import fine_map
+    from analysis.flow import flow_study
     from analysis.grid import Grid
+    from analysis.maps import PairMaps, all_maps
     from analysis.margin import MarginExplanation, explain_margin
     from analysis.pair import HeadMaps, PairExplanation, explain_pair
+    from analysis.pairwise import PairwiseMap, explain_pairwise
+    from analysis.planted import planted_study
+    from analysis.responses import response_study
+    from analysis.retrieval import explain_retrieval
+    from analysis.sanity import sanity_study
     from analysis.score import Score, look_at
+    from analysis.selectivity import appearance_selectivity, motion_selectivity
+    from analysis.strips import draw_strip
+    from analysis.tracks import save_tracks, tracks_of, tracks_of_pair
+    from analysis.witnesses import witness
 
 _HOME = {
     "ClipInfo": "clips",
@@ -29,18 +43,37 @@ _HOME = {
     "HeadMaps": "pair",
     "MarginExplanation": "margin",
     "PairExplanation": "pair",
+    "PairMaps": "maps",
+    "PairwiseMap": "pairwise",
     "Score": "score",
     "View": "clips",
+    "all_maps": "maps",
+    "appearance_selectivity": "selectivity",
     "class_activation_map": "closed_form",
     "contribution_map": "closed_form",
+    "draw_figure1": "figure1",
+    "draw_strip": "strips",
     "explain_margin": "margin",
     "explain_pair": "pair",
+    "explain_pairwise": "pairwise",
+    "explain_retrieval": "retrieval",
+    "faithfulness_study": "faithfulness",
     "fine_map": "fine",
+    "flow_study": "flow",
     "load_view": "clips",
     "look_at": "score",
     "margin_map": "closed_form",
+    "motion_selectivity": "selectivity",
     "pairwise_map": "closed_form",
+    "planted_study": "planted",
+    "pooled_map": "closed_form",
+    "response_study": "responses",
+    "sanity_study": "sanity",
+    "save_tracks": "tracks",
     "similarity_map": "closed_form",
+    "tracks_of": "tracks",
+    "tracks_of_pair": "tracks",
+    "witness": "witnesses",
 }
 
 __all__ = [
@@ -50,18 +83,37 @@ __all__ = [
     "HeadMaps",
     "MarginExplanation",
     "PairExplanation",
+    "PairMaps",
+    "PairwiseMap",
     "Score",
     "View",
+    "all_maps",
+    "appearance_selectivity",
     "class_activation_map",
     "contribution_map",
+    "draw_figure1",
+    "draw_strip",
     "explain_margin",
     "explain_pair",
+    "explain_pairwise",
+    "explain_retrieval",
+    "faithfulness_study",
     "fine_map",
+    "flow_study",
     "load_view",
     "look_at",
     "margin_map",
+    "motion_selectivity",
     "pairwise_map",
+    "planted_study",
+    "pooled_map",
+    "response_study",
+    "sanity_study",
+    "save_tracks",
     "similarity_map",
+    "tracks_of",
+    "tracks_of_pair",
+    "witness",
 ]
 
 
