@@ -1,10 +1,15 @@
 """The page's plotly figures."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 GRID = "rgba(128, 128, 128, 0.22)"
 INK = "rgba(128, 128, 128, 0.9)"
+MOST_POINTS = 2000
 
 
 def profiles(
@@ -94,5 +99,65 @@ def profiles(
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         uirevision="profiles",
+    )
+    return figure
+
+
+def curves(
+    lines: Sequence[tuple[str, str, str, NDArray[np.floating]]],
+    faint: Sequence[NDArray[np.floating]],
+    steps: NDArray[np.floating],
+    height: int,
+    *,
+    logarithmic: bool = False,
+    reference: float | None = None,
+) -> Any:
+    """Curves over the steps of a run.
+
+    Args:
+        lines: Name, colour, kind of line (``solid`` or ``dash``) and values of each.
+        faint: The single rows that each line is the mean of; drawn faintly behind. Empty for none.
+        steps: Of the rows.
+        height: Of the figure, pixels.
+        logarithmic: Scale of the values.
+        reference: A value to draw a thin line at, such as chance.
+
+    Returns:
+        A plotly figure.
+    """
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    every = max(1, math.ceil(len(steps) / MOST_POINTS))
+    for (_, colour, _, _), values in zip(lines, faint or (), strict=bool(faint)):
+        line = {"color": colour, "width": 1}
+        figure.add_trace(
+            go.Scatter(
+                x=steps[::every], y=values[::every], mode="lines", line=line,
+                opacity=0.25, hoverinfo="skip",
+            )
+        )  # fmt: skip
+    for name, colour, dash, values in lines:
+        line = {"color": colour, "width": 2.2, "dash": dash}
+        figure.add_trace(
+            go.Scatter(
+                x=steps[::every], y=values[::every], name=name, line=line,
+                mode="lines+markers" if len(steps) < 3 else "lines", hovertemplate="%{y:.4g}",
+            )
+        )  # fmt: skip
+    if reference is not None:
+        figure.add_hline(y=reference, line={"color": INK, "width": 1, "dash": "dot"})
+    figure.update_xaxes(showgrid=False, zeroline=False, title={"text": "step", "standoff": 4})
+    figure.update_yaxes(gridcolor=GRID, zeroline=False, nticks=6, exponentformat="e")
+    if logarithmic:
+        figure.update_yaxes(type="log", dtick="D2")
+    figure.update_layout(
+        height=height,
+        margin={"l": 4, "r": 8, "t": 8, "b": 4},
+        showlegend=False,
+        hovermode="x unified",
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        uirevision="curves",  # a zoom stays while the run goes on
     )
     return figure

@@ -147,6 +147,26 @@ def _is_usable(source: Source, name: str, num_frames: int) -> bool:
         return False
 
 
+def first_pair(source: Source, num_frames: int) -> tuple[Clip, Clip] | None:
+    """What Compare begins with: an early and a late clip of the first video that can be used.
+
+    Args:
+        source: The gallery.
+        num_frames: Frames of the model's clips.
+    """
+    for video in source.videos:
+        if _is_usable(source, video.name, num_frames):
+            info = sources.probe(video)
+            early, late = (
+                Clip(side, video, info, start, 1, num_frames)
+                for side, start in zip(
+                    SIDES, default_starts(info.num_frames, num_frames), strict=True
+                )
+            )
+            return early, late
+    return None
+
+
 def _speed(side: str, link: dict[str, str], speeds: tuple[int, ...]) -> int:
     key, parameter = f"speed_{side}", f"{side}_speed"
     if parameter in link or st.session_state.get(key) not in speeds:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 HEADS = ("rsp", "avid")
 FINE_STEPS = 4
 # A-VID's margin is against the nearest few of so many clips of other videos.
-NUM_CANDIDATES, NUM_HARDEST = 12, 5
+NUM_CANDIDATES, NUM_HARDEST = 8, 5
 
 ClipKey = tuple[Identity, tuple[int, ...], int]
 Place = tuple[int, int, int]

@@ -1,10 +1,12 @@
 """Models to choose from, without torch; and the one place where torch and weights come in."""
 
+import hashlib
 import json
+import re
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
@@ -72,6 +74,55 @@ def _describe(name: str, path: Path) -> ModelChoice:
         return ModelChoice(name, path, int(spec["num_frames"]), int(spec["size"]))
     except (SafetensorError, OSError, KeyError, ValueError, TypeError):
         return ModelChoice(name, path)
+
+
+@dataclass(frozen=True)
+class About:
+    """What is known of a model file without loading it.
+
+    Attributes:
+        sha256: Of the file.
+        spec: How its branches are built.
+        metadata: What was kept with it: name, steps, data, ...
+        card: The text that ships with it, Markdown; empty if there is none.
+    """
+
+    sha256: str
+    spec: dict[str, Any]
+    metadata: dict[str, Any]
+    card: str
+
+
+def about(choice: ModelChoice) -> About:
+    """Hash, header and card of a model file.
+
+    Raises:
+        ValueError: The file is gone or no model.
+    """
+    return _about(identity(choice.path))
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def _about(model: Identity) -> About:
+    from safetensors import SafetensorError, safe_open
+
+    path = Path(model[0])
+    try:
+        with path.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        with safe_open(path, framework="numpy") as file:
+            header = file.metadata() or {}
+        spec, metadata = json.loads(header["spec"]), json.loads(header.get("metadata", "{}"))
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        raise ValueError(
+            f"{path} is no model: expected a .safetensors file written by `python -m rspnet.train`"
+        ) from error
+    card = path.parent / "README.md"
+    shipped = path.parent == CHECKPOINTS and card.is_file()
+    text = card.read_text(encoding="utf-8") if shipped else ""
+    # Its pictures are files that the page does not serve.
+    text = re.sub(r"!\[[^\]]*\]\([^)]*\)", "", text)
+    return About(sha256, spec, metadata, text)
 
 
 def load(choice: ModelChoice) -> Loaded:
