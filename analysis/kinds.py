@@ -9,7 +9,9 @@ video. Each head then gives of c_i
   c_j is set against c_k, of the other *speed*, or against clips of other *videos*, those nearest
   to c_i;
 - ``margin_faster``: the margin map with the sign with which it points from the slow to the fast
-  clip. For fast c_i it is the margin map, for slow c_i its negative: where c_i looks fast. About
+  clip. For fast c_i it is the margin map, for slow c_i its negative: where c_i looks fast. A head
+  that reads how much moves has no sign of slowness but stillness, so what moves in a slow c_i
+  lowers its margin, and the positive part of its margin map is all that stands still. About
   videos, where there is no faster one, it is the margin map;
 - ``margin_deviation``: |margin - its median|, where a cell stands out, whatever the sign;
 - ``margin_still``: the margin map less that of c_i frozen at its middle frame.

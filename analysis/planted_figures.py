@@ -254,4 +254,4 @@ def dot_legend(figure: Figure, num: str) -> None:
                 options |= {"linestyle": LINES[head], "linewidth": 1.3}
             label = f"{TITLES[head]}, {words}"
             keys.append(Line2D([], [], color=COLOURS[head], label=label, **options))
-    figure.legend(handles=keys, loc="outside upper center", ncols=4, columnspacing=1.4)
+    figure.legend(handles=keys, loc="outside upper center", ncols=4, columnspacing=1.1)
