@@ -109,13 +109,21 @@ def respond(
         By name, the responses.
 
     Raises:
-        ValueError: Fewer than two videos are left, or a model does not fit.
+        ValueError: Fewer than two videos are left, they differ in their changes, or a model does
+            not fit.
     """
     left_out = {} if left_out is None else left_out
     collectors = {name: _Collector(*pair) for name, pair in models.items()}
     videos: list[str] = []
+    first: Levels = {}
     for probe in probes:
         levels = levels_of(probe, window)
+        first = first or levels
+        if levels != first:
+            raise ValueError(
+                f"all videos have the same changes, the first has {list(first)}, {probe.name} has "
+                f"{list(levels)}: measure generated videos and others apart"
+            )
         try:
             views = views_of(probe, levels)
         except ValueError as error:

@@ -199,6 +199,8 @@ def test_a_video_that_breaks_off_is_left_out() -> None:
     probes = [generated_probe(query, 9, index, 15) for index in range(2)]
     for probe in probes:
         probe.exchanged.clear()
+    with pytest.raises(ValueError, match="generated videos and others apart"):
+        respond({}, [probes[0], replace(probes[1], exchanged={"set": probes[0].reader})], 15)
     probes.insert(1, video_probe(query, Broken(), window=15, name="broken"))
     found = respond({"trained": (query, query)}, probes, 15)["trained"]
     assert found.left_out == {"broken": "frame 13 can't be read"}
