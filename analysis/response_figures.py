@@ -130,6 +130,8 @@ def draw_selectivity(axis: Axes, responses: Responses) -> None:
                 _mark(axis, place + side, own.motion.value)
     axis.set_xticks(range(len(names)), [_MEASURES[name] for name in names])
     axis.tick_params(axis="x", length=0)
+    middle, half = (len(names) - 1) / 2, max(1.3, len(names) / 2)  # one pair is no wall
+    axis.set_xlim(middle - half, middle + half)
     axis.set_ylim(0, 1)
     axis.set_ylabel("motion selectivity")
 
@@ -186,7 +188,7 @@ def draw_responses(responses: Responses) -> Figure:
 def _explain_scale(axis: Axes) -> None:
     # Where most curves are flat there is room for words.
     right = axis.get_xlim()[1]
-    words = {1: ("1: the unchanged clip", -9, "top"), 0: ("0: clips of other videos", 2, "bottom")}
+    words = {1: ("1: the unchanged clip", -13, "top"), 0: ("0: clips of other videos", 2, "bottom")}
     for height, (text, shift, side) in words.items():
         axis.annotate(text, (right, height), (0, shift), textcoords="offset points", ha="right",
                       va=side, fontsize=7, color=GREY)  # fmt: skip
