@@ -35,6 +35,7 @@ from analysis.figures import check_out, save
 from analysis.kinds import HEADS, Asking, Views, kinds_of, triplet_views, with_controls
 from analysis.motion import cell_coverage
 from analysis.planted_result import (
+    REGION_NAMES,
     REGIONS,
     HeadDifference,
     PlantedResult,
@@ -234,6 +235,12 @@ def measure(asking: Asking, scenes: Sequence[Scene]) -> Measured:
 
 def summarise(measured: Measured, *, weights: str, model_hash: str, seed: int) -> PlantedResult:
     """Estimates over videos, with bootstrap intervals."""
+    # Where a region is out of the picture in all videos of a resample, that one does not count.
+    with np.errstate(invalid="ignore"):
+        return _summarise(measured, weights, model_hash, seed)
+
+
+def _summarise(measured: Measured, weights: str, model_hash: str, seed: int) -> PlantedResult:
     speeds = {f"{speed}x": [s] for s, speed in enumerate(SPEEDS)}
     rows, differences = [], []
     for speed, places in {"both": [0, 1], **speeds}.items():
@@ -306,7 +313,7 @@ def planted_study(
         progress: Show a progress bar.
 
     Raises:
-        ValueError: A number is too small.
+        ValueError: A number is too small, or no video shows a region.
     """
     if num_videos < 2 or num_triplets < 1 or num_random < 1:
         raise ValueError(
@@ -327,6 +334,12 @@ def planted_study(
             )
             scenes.append(scene)
             bar.update()
+        for name in REGIONS:
+            if not any(region[name].any() for scene in scenes for region in scene.regions):
+                raise ValueError(
+                    f"none of the {num_videos} videos of seed {seed} shows its "
+                    f"{REGION_NAMES[name]}: take more videos or another seed"
+                )
         clips = [scene.triplets for scene in scenes]
         found: dict[str, list[Measured]] = {}
         for asking in with_controls(query, key, clips, num_random=num_random, done=bar.update):

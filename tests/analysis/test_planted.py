@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from analysis import kinds
+from analysis import kinds, planted
 from analysis.clips import ClipInfo, View
 from analysis.kinds import HEADS, KINDS, Asking, ask, with_controls
 from analysis.planted import (
@@ -135,6 +135,26 @@ def test_numbers_over_videos_by_hand() -> None:
     assert result.difference("margin", "limbs").value == pytest.approx(1.2)
     assert result.difference("margin", "prop").value == pytest.approx(-1.2)
     assert {d.region for d in result.differences} == set(EXPECTED)
+
+
+def test_a_region_out_of_the_picture_counts_where_it_is_in(monkeypatch, recwarn) -> None:
+    share = np.full((2, 2, 2, 1, len(REGIONS)), 0.5)
+    area = np.full((2, 2, len(REGIONS)), 0.25)
+    (prop,) = at("prop")
+    share[0, ..., prop] = area[0, :, prop] = 0
+    measured = Measured(("margin",), share, share, share, area, area, area)
+    found = summarise(measured, weights="trained", model_hash="", seed=1)
+    ratio = found.row("margin", "rsp", "prop").ratio
+    assert (ratio.value, ratio.low, ratio.high) == (2, 2, 2)
+    assert not recwarn.list
+    empty = regions_of
+
+    def without_prop(*words):
+        return empty(*words) | {"prop": np.zeros((8, 32, 32), bool)}
+
+    monkeypatch.setattr(planted, "regions_of", without_prop)
+    with pytest.raises(ValueError, match="none of the 2 videos of seed 9 shows its prop"):
+        planted_study(tiny(), tiny(), num_videos=2, num_triplets=1, progress=False)
 
 
 @pytest.fixture(scope="module")
