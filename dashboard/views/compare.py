@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from dashboard import controls, engine, links, models, neighbours, shell, stage
+from dashboard import controls, engine, links, models, neighbours, pair_export, shell, stage
 from dashboard.controls import Selection
 from dashboard.look import choose_look, link_of
 from dashboard.shell import Opened
@@ -23,7 +23,7 @@ def page() -> None:
     links.show_notes(opened.notes)
     if selection is None:
         return
-    _look(selection)
+    _look(selection, opened)
 
 
 def _select(opened: Opened) -> Selection | None:
@@ -55,8 +55,8 @@ def _select(opened: Opened) -> Selection | None:
     return Selection(model, source, clip_i, clip_j, look)
 
 
-def _look(selection: Selection) -> None:
-    """Draw maps, numbers and neighbours."""
+def _look(selection: Selection, opened: Opened) -> None:
+    """Draw maps, numbers, what can be exported, and neighbours."""
     area = st.container(key="stage", gap=None)
     with area:
         waiting = st.empty()
@@ -76,8 +76,9 @@ def _look(selection: Selection) -> None:
             return
         waiting.empty()
         stage.draw(selection, view, loaded)
-    neighbours.draw(selection, loaded)
     links.write(_link(selection))
+    pair_export.draw(selection, loaded, opened.arguments)
+    neighbours.draw(selection, loaded)
 
 
 def _link(selection: Selection) -> dict[str, str]:

@@ -28,9 +28,9 @@ INK = "#7a828e"
 PANELS: tuple[tuple[str, str, tuple[tuple[str, str, str], ...], bool, float | None], ...] = (
     ("Loss", "logarithmic", (("rsp_loss", "RSP", "rsp"), ("avid_loss", "A-VID", "avid")), True,
      None),
-    ("Accuracy", "RSP: right order, chance 0.5; A-VID: top-1",
+    ("Accuracy", "RSP: chance 0.5",
      (("rsp_accuracy", "RSP", "rsp"), ("avid_top1", "A-VID", "avid")), False, 0.5),
-    ("Spread of the embeddings", "0: one point",
+    ("Embedding spread", "0: one point",
      (("rsp_spread", "RSP", "rsp"), ("avid_spread", "A-VID", "avid")), False, None),
     ("Learning rate", "", (("lr", "Learning rate", ""),), False, None),
     ("Speed", "clips per second", (("clips_per_second", "Clips per second", ""),), False, None),

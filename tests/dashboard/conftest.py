@@ -1,13 +1,20 @@
 """A planted model whose answer is known, and videos to ask it about."""
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from rspnet.checkpoint import save_model
 from rspnet.data.encode import write_video
 from rspnet.models import Branch
+
+ROOT = Path(__file__).resolve().parents[2]
+APP = ROOT / "dashboard" / "app.py"
+Open = Callable[..., AppTest]
 
 
 @pytest.fixture(scope="session")
@@ -37,3 +44,26 @@ def planted_videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_video(root / "short" / "nine_frames.mp4", draw(9, 0), 25.0, preset="ultrafast")
     (root / "short" / "text.mp4").write_text("This is no video.")
     return root
+
+
+@pytest.fixture
+def open_app(
+    planted_model: Path, planted_videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Open:
+    """Open the app on the planted model and videos, or on what is given."""
+    monkeypatch.setenv("RSPNET_CACHE", str(tmp_path / "cache"))
+
+    def open_(*argv: str, **link: str) -> AppTest:
+        given = argv or ("--model", str(planted_model), "--videos", str(planted_videos))
+        monkeypatch.setattr(sys, "argv", ["app.py", *given])
+        app = AppTest.from_file(str(APP), default_timeout=60)
+        # Links of the time when Compare was the only page have no page in them.
+        app.query_params.update({"scale": "shared"} | link)
+        return app.run()
+
+    return open_
+
+
+def texts(app: AppTest) -> str:
+    """All HTML of the page."""
+    return " ".join(str(element.proto.body) for element in app.get("html"))

@@ -4,7 +4,6 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,33 +19,7 @@ from dashboard.stage import signed
 from rspnet import VideoReader, load_model
 from rspnet.data.transforms import load_clip
 from rspnet.gallery import embed_videos
-
-ROOT = Path(__file__).resolve().parents[2]
-APP = ROOT / "dashboard" / "app.py"
-Open = Callable[..., AppTest]
-
-
-@pytest.fixture
-def open_app(
-    planted_model: Path, planted_videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Open:
-    """Open the app on the planted model and videos, or on what is given."""
-    monkeypatch.setenv("RSPNET_CACHE", str(tmp_path / "cache"))
-
-    def open_(*argv: str, **link: str) -> AppTest:
-        given = argv or ("--model", str(planted_model), "--videos", str(planted_videos))
-        monkeypatch.setattr(sys, "argv", ["app.py", *given])
-        app = AppTest.from_file(str(APP), default_timeout=60)
-        # Links of the time when Compare was the only page have no page in them.
-        app.query_params.update({"scale": "shared"} | link)
-        return app.run()
-
-    return open_
-
-
-def texts(app: AppTest) -> str:
-    """All HTML of the page."""
-    return " ".join(str(element.proto.body) for element in app.get("html"))
+from tests.dashboard.conftest import APP, ROOT, Open, texts
 
 
 def test_first_view_is_a_positive_pair(open_app: Open) -> None:

@@ -1,0 +1,153 @@
+"""What Compare hands out of a pair: figures, film, maps, and the commands for them."""
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+import numpy as np
+import streamlit as st
+
+from dashboard import engine, export, maps
+from dashboard.arguments import Arguments
+from dashboard.controls import Selection
+from dashboard.export import Command, File
+from dashboard.maps import PairMaps
+from dashboard.models import Loaded
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from analysis import ClipMap
+    from analysis.figure_inputs import ShownPair
+
+
+def draw(selection: Selection, loaded: Loaded, arguments: Arguments) -> None:
+    """Draw the panel below the maps."""
+    name = engine.file_name(selection, loaded)
+    link = f"/compare?{urlencode(dict(st.session_state.get('link', {})))}"
+    commands = [*commands_of(selection, name), export.app_command(arguments, selection.model.path)]
+    export.panel("pair", files_of(selection, loaded, name), commands, link)
+
+
+def _is_of_pair(selection: Selection) -> bool:
+    """Whether the maps are those of :func:`analysis.explain_pair`."""
+    return selection.look.kind in ("contribution", "eq2") and selection.look.cells != "fine"
+
+
+def files_of(selection: Selection, loaded: Loaded, name: str) -> list[File]:
+    """Files of the selected pair, made when asked for."""
+    asked, look = maps.asked_of(selection), selection.look
+
+    def found() -> PairMaps:
+        return maps.maps_of(asked, loaded)
+
+    def figure1() -> "Figure":
+        from analysis.figure1 import draw_figure1
+
+        scale = "shared" if look.scale == "shared" else "head"
+        return draw_figure1(_shown_pair(selection, loaded), kind=look.kind, scale=scale).figure
+
+    def strip() -> "Figure":
+        from analysis.strips import StripRow, draw_strip
+
+        views = [maps.view_of(key) for key in (asked.clip_i, asked.clip_j)]
+        rows = [
+            StripRow(name=f"$c_{'ij'[side]}$", view=views[side], clip_map=both[side])
+            for side in range(2)
+            for both in found().heads.values()
+        ]
+        return draw_strip(rows, opacity=look.opacity, smooth=look.cells != "raw")
+
+    files: list[File] = []
+    if _is_of_pair(selection):
+        files += export.figure_files(name, figure1)
+    else:
+        files += export.figure_files(name, strip)
+    files.append(File("Clip", f"{name}.mp4", lambda: engine.loop_of(selection, loaded)))
+    for ending, make in _data(selection, loaded, found).items():
+        files.append(File("Data", f"{name}{ending}", make))
+    return files
+
+
+def _shown_pair(selection: Selection, loaded: Loaded) -> "ShownPair":
+    from analysis.figure_inputs import ShownPair
+
+    asked = maps.asked_of(selection)
+    return ShownPair(
+        query=loaded.query,
+        view_i=maps.view_of(asked.clip_i),
+        view_j=maps.view_of(asked.clip_j),
+        maps=maps.explain(loaded.query.hash, asked.clip_i, asked.clip_j, loaded),
+    )
+
+
+def _data(
+    selection: Selection, loaded: Loaded, found: Callable[[], PairMaps]
+) -> dict[str, Callable[[], bytes]]:
+    def arrays() -> bytes:
+        if _is_of_pair(selection):
+            pair = _shown_pair(selection, loaded).maps
+            return export.written(".npz", pair.save)
+        values: dict[str, Any] = {key: m.values for key, m in _named(found()).items()}
+        values["manifest"] = np.array(json.dumps(manifest_of(found())))
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **values)
+        return buffer.getvalue()
+
+    def manifest() -> bytes:
+        return (json.dumps(manifest_of(found()), indent=1) + "\n").encode()
+
+    return {".npz": arrays, ".csv": lambda: table_of(found()), ".json": manifest}
+
+
+def _named(found: PairMaps) -> "dict[str, ClipMap]":
+    return {f"{head}.{'ij'[n]}": both[n] for head, both in found.heads.items() for n in range(2)}
+
+
+def table_of(found: PairMaps) -> bytes:
+    """All maps as a table (CSV): a row a cell, with the frames that the cell is drawn over."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(("head", "clip", "time", "row", "column", "first_frame", "last_frame", "value"))
+    for key, clip_map in _named(found).items():
+        head, clip = key.split(".")
+        cells, indices = clip_map.grid.cell_of(0), clip_map.clip.frame_indices
+        for place, value in np.ndenumerate(clip_map.values):
+            own = [indices[n] for n in np.flatnonzero(cells == place[0])]
+            writer.writerow((head, f"c_{clip}", *place, own[0], own[-1], repr(float(value))))
+    return text.getvalue().encode()
+
+
+def manifest_of(found: PairMaps) -> dict[str, Any]:
+    """Where all maps are from and what they are of, with their regions, as plain JSON values."""
+    from analysis.tracks import tracks_of
+
+    return {
+        "format": "rspnet-view",
+        "version": 1,
+        "similarity": found.similarity,
+        "maps": {key: clip_map.manifest() for key, clip_map in _named(found).items()},
+        "regions": {key: tracks_of(clip_map).to_json() for key, clip_map in _named(found).items()},
+    }
+
+
+def commands_of(selection: Selection, name: str) -> list[Command]:
+    """Command lines that give the selected pair's figure and film."""
+    if not _is_of_pair(selection):
+        return []
+    clips, look = (selection.clip_i, selection.clip_j), selection.look
+    pair = ["--model", export.shown_path(selection.model.path)]
+    for clip in clips:
+        pair += [f"--video-{clip.side}", export.shown_path(clip.video.path)]
+    pair += ["--start", *(str(clip.start) for clip in clips)]
+    pair += ["--speed", *(str(clip.speed) for clip in clips)]
+    scale = "shared" if look.scale == "shared" else "head"
+    figure = ["python", "-m", "analysis.figure1", *pair, "--map", look.kind, "--scale", scale]
+    commands = [Command("The figure", (*figure, "--out", f"{name}.pdf"))]
+    if look.kind == "contribution":
+        film = ("python", "-m", "analysis.strips", *pair, "--out", f"{name}.mp4")
+        commands.append(Command("A film of the pair", film))
+    return commands

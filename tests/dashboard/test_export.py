@@ -1,0 +1,110 @@
+"""What is handed out: the numbers of `analysis`, files that open, commands that run."""
+
+import csv
+import io
+import json
+import shlex
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+import analysis
+from analysis.figure1 import main as figure1
+from dashboard import export, maps, models, pair_export, sources
+from dashboard.arguments import Arguments
+from dashboard.controls import Selection, first_pair
+from dashboard.look import Look
+from dashboard.models import Loaded
+from rspnet import load_model
+
+
+@pytest.fixture
+def arguments(planted_model: Path, planted_videos: Path) -> Arguments:
+    return Arguments(videos=planted_videos, model=planted_model)
+
+
+@pytest.fixture
+def loaded(arguments: Arguments) -> Loaded:
+    return models.load(models.list_choices(arguments)[0])
+
+
+def select(arguments: Arguments, **look: str) -> Selection:
+    source = sources.open_source(sources.OWN, arguments)
+    pair = first_pair(source, 16)
+    assert pair is not None
+    return Selection(models.list_choices(arguments)[0], source, *pair, Look(**look))
+
+
+def files(selection: Selection, loaded: Loaded) -> dict[str, bytes]:
+    return {
+        Path(file.name).suffix: file.make()
+        for file in pair_export.files_of(selection, loaded, "name")
+    }
+
+
+def test_a_pair_is_that_of_the_python_api(
+    arguments: Arguments, loaded: Loaded, tmp_path: Path
+) -> None:
+    selection = select(arguments)
+    made = files(selection, loaded)
+    (tmp_path / "pair.npz").write_bytes(made[".npz"])
+    pair = analysis.PairExplanation.load(tmp_path / "pair.npz")
+    model = arguments.model
+    assert model is not None
+    i, j = (
+        analysis.load_view(clip.video.path, 16, 112, start=clip.start)
+        for clip in (selection.clip_i, selection.clip_j)
+    )
+    own = analysis.explain_pair(load_model(model), load_model(model, "key"), i.clip, j.clip)
+    for head in ("rsp", "avid"):
+        np.testing.assert_array_equal(
+            pair.heads[head].contribution_i, own.heads[head].contribution_i
+        )
+    rows = list(csv.DictReader(io.StringIO(made[".csv"].decode())))
+    assert len(rows) == 4 * 4 * 7 * 7
+    total = sum(float(r["value"]) for r in rows if (r["head"], r["clip"]) == ("rsp", "c_j"))
+    assert total == pytest.approx(own.heads["rsp"].similarity, abs=1e-6)
+    assert {r["first_frame"] for r in rows if r["time"] == "0" and r["clip"] == "c_i"} == {"6"}
+    about = json.loads(made[".json"])
+    assert about["maps"]["rsp.i"]["model_hash"] == loaded.query.hash
+    assert about["maps"]["rsp.i"]["clip"]["frame_indices"] == list(range(6, 22))
+    assert made[".png"].startswith(b"\x89PNG")
+    assert made[".pdf"].startswith(b"%PDF")
+    assert b"<svg" in made[".svg"]
+    (tmp_path / "film.mp4").write_bytes(made[".mp4"])
+    assert cv2.VideoCapture(str(tmp_path / "film.mp4")).read()[0]
+
+
+def test_other_kinds_have_a_strip_and_their_own_maps(arguments: Arguments, loaded: Loaded) -> None:
+    selection = select(arguments, kind="margin")
+    made = files(selection, loaded)
+    assert made[".png"].startswith(b"\x89PNG")
+    with np.load(io.BytesIO(made[".npz"])) as stored:
+        found = maps.maps_of(maps.asked_of(selection), loaded)
+        np.testing.assert_array_equal(stored["avid.i"], found.heads["avid"][0].values)
+        assert json.loads(str(stored["manifest"]))["maps"]["avid.i"]["kind"] == "margin"
+    assert pair_export.commands_of(selection, "name") == []
+
+
+def test_the_command_gives_the_figure(
+    arguments: Arguments, loaded: Loaded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    selection = select(arguments, scale="head")
+    command = pair_export.commands_of(selection, "it's a name")[0]
+    words = shlex.split(command.line)
+    assert words == list(command.words)
+    assert words[:3] == ["python", "-m", "analysis.figure1"]
+    assert words[words.index("--start") + 1 :][:2] == ["6", "48"]
+    monkeypatch.chdir(tmp_path)
+    words[-1] = "figure.png"
+    assert figure1(words[3:]) == 0
+    assert (tmp_path / "figure.png").read_bytes() == files(selection, loaded)[".png"]
+
+
+def test_the_apps_own_command(arguments: Arguments) -> None:
+    assert arguments.model is not None
+    line = export.app_command(arguments, arguments.model).line
+    assert line.startswith("streamlit run dashboard/app.py -- --videos /")
+    assert export.shown_path(export.ROOT / "checkpoints" / "x") == "checkpoints/x"
