@@ -1,0 +1,197 @@
+"""Maps of a pair of clips: their time against the forward passes alone, and against other tools.
+
+    python benchmarks/maps.py [--encoders r3d_18 resnet18] [--sizes 112 224] [--no-peers]
+
+A pair has four maps: two heads, two clips. The peers are Captum's LayerGradCam and, where it is
+installed, pytorch-grad-cam (``pip install grad-cam``), each on the same scores; they too are given
+one forward pass a clip for the embeddings that the scores are against. All are timed in turn,
+round by round. Ratios are of CPU time within a round, which other work on the machine does not
+lengthen.
+"""
+
+import argparse
+import os
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from analysis import explain_pair, look_at
+from analysis.score import Score
+from analysis.witnesses import with_length_held
+from rspnet import load_model
+from rspnet.models import Branch
+
+PLAIN, MAPS = "forward pass of each clip", "explain_pair: contributions and Eq. 2"
+HEADS_ONLY = "look_at and four contribution maps"
+CAPTUM, GRAD_CAM = "Captum LayerGradCam", "pytorch-grad-cam GradCAM"
+
+
+class ScoreModule(nn.Module):
+    """A score as a network with one output, which pytorch-grad-cam asks for."""
+
+    def __init__(self, score: Score) -> None:
+        super().__init__()
+        self.branch = score.branch
+        self.score = with_length_held(score)
+
+    def forward(self, clips: Tensor) -> Tensor:
+        return self.score(clips)[:, None]
+
+
+def scores_of_pair(query: Branch, key: Branch, clips: tuple[Tensor, Tensor]) -> list[Score]:
+    """Both heads' similarity, asked of c_i and of c_j; one forward pass a clip."""
+    c_i, c_j = look_at(query, clips[0]), look_at(key, clips[1])
+    return [
+        score
+        for head in query.heads
+        for score in (Score.similarity(query, head, c_j), Score.similarity(key, head, c_i))
+    ]
+
+
+def grad_cam() -> Any:
+    """The class GradCAM, or nothing where the package is not installed."""
+    try:
+        return import_module("pytorch_grad_cam").GradCAM
+    except ImportError:
+        return None
+
+
+def works(query: Branch, key: Branch, peers: bool) -> dict[str, Callable[[], object]]:
+    """What is timed, by name."""
+    generator = torch.Generator().manual_seed(0)
+    shape = (3, query.num_frames, query.size, query.size)
+    channels_last = torch.channels_last_3d
+    a, b = (
+        torch.randn(1, *shape, generator=generator).contiguous(memory_format=channels_last)
+        for _ in range(2)
+    )
+    clips = (a, b)
+
+    @torch.no_grad()
+    def plain() -> None:
+        query(a), key(b)
+
+    def contributions() -> None:
+        c_i, c_j = look_at(query, a), look_at(key, b)
+        for head in query.heads:
+            Score.similarity(query, head, c_j).contributions(c_i)
+            Score.similarity(key, head, c_i).contributions(c_j)
+
+    def captum() -> None:
+        from captum.attr import LayerGradCam
+
+        for number, score in enumerate(scores_of_pair(query, key, clips)):
+            cam = LayerGradCam(with_length_held(score), score.branch.encoder)
+            cam.attribute(clips[number % 2])
+
+    found: dict[str, Callable[[], object]] = {
+        PLAIN: plain,
+        MAPS: lambda: explain_pair(query, key, a, b),
+        HEADS_ONLY: contributions,
+    }
+    if not peers:
+        return found
+    found[CAPTUM] = captum
+    method = grad_cam()
+    if method is not None:
+
+        def theirs() -> None:
+            for number, score in enumerate(scores_of_pair(query, key, clips)):
+                with method(ScoreModule(score), [score.branch.encoder]) as cam:
+                    cam(clips[number % 2], targets=[lambda output: output[0]])
+
+        found[GRAD_CAM] = theirs
+    return found
+
+
+@dataclass
+class Times:
+    """Seconds of one work, a value a round.
+
+    Attributes:
+        wall: By the clock.
+        cpu: Of this process, all threads together.
+    """
+
+    wall: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
+
+
+def measure(todo: dict[str, Callable[[], object]], rounds: int) -> dict[str, Times]:
+    """Time each work in each round, after a first round that does not count."""
+    times = {name: Times() for name in todo}
+    for number in range(rounds + 1):
+        for name, work in todo.items():
+            wall, cpu = time.perf_counter(), time.process_time()
+            work()
+            if number:
+                times[name].wall.append(time.perf_counter() - wall)
+                times[name].cpu.append(time.process_time() - cpu)
+    return times
+
+
+def print_rows(title: str, times: dict[str, Times]) -> None:
+    """Medians in milliseconds, and medians of the ratios to the forward passes."""
+    print(f"\n{title:44}{'ms':>10}{'CPU ms':>10}{'to the forward passes':>24}")
+    for name, own in times.items():
+        ratios = [a / b for a, b in zip(own.cpu, times[PLAIN].cpu, strict=True)]
+        wall, cpu = (1000 * statistics.median(values) for values in (own.wall, own.cpu))
+        print(f"{name:44}{wall:10.1f}{cpu:10.1f}{statistics.median(ratios):23.2f}x", flush=True)
+    if CAPTUM in times and GRAD_CAM not in times:
+        print(f"{GRAD_CAM:44}{'not installed: pip install grad-cam':>44}")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="default", help="model file or name of a shipped model")
+    parser.add_argument("--encoders", nargs="*", default=["r3d_18", "resnet18"])
+    parser.add_argument("--sizes", nargs="+", type=int, default=[112, 224])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--peers", action=argparse.BooleanOptionalAction, default=True)
+    options = parser.parse_args()
+    cpu = platform.processor() or platform.machine()
+    print(
+        f"Python {platform.python_version()}, {platform.system()}, {cpu}, {os.cpu_count()} CPUs, "
+        f"{torch.get_num_threads()} threads, {options.rounds} rounds"
+    )
+    packages = ["torch", "torchvision", "captum"] + (["grad-cam"] if grad_cam() else [])
+    print(", ".join(f"{p} {installed(p)}" for p in packages))
+    query, key = load_model(options.model, "query"), load_model(options.model, "key")
+    shape = f"{query.num_frames} x {query.size} x {query.size}"
+    report(f"{options.model} ({query.arch}), {shape}", query, key, options)
+    for size in options.sizes:
+        for arch in options.encoders:
+            torch.manual_seed(0)
+            query, key = (
+                Branch(arch, size=size).eval().to(memory_format=torch.channels_last_3d)
+                for _ in range(2)
+            )
+            report(f"{arch}, 16 x {size} x {size}, new weights", query, key, options)
+    return 0
+
+
+def report(title: str, query: Branch, key: Branch, options: argparse.Namespace) -> None:
+    print_rows(title, measure(works(query, key, options.peers), options.rounds))
+
+
+def installed(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "of unknown version"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
