@@ -25,7 +25,7 @@ from tqdm import tqdm
 from analysis.figures import check_out, save
 from analysis.flow_result import TARGETS, FlowResult, FlowRow, FlowStudy
 from analysis.grid import Grid
-from analysis.kinds import HEADS, Asking, Views, kinds_of, triplet_views, with_controls
+from analysis.kinds import HEADS, Asking, Views, clip_size, kinds_of, triplet_views, with_controls
 from analysis.optical import cell_means, local_contrast, movement, spectral_residual
 from analysis.score import look_at
 from analysis.statistics import Estimate, difference, mean, rank_correlation
@@ -202,16 +202,9 @@ def flow_study(
     Raises:
         ValueError: A number is too small, or fewer than two videos can be measured.
     """
-    if num_videos < 2 or num_triplets < 1 or num_random < 1:
-        raise ValueError(
-            "give at least 2 videos, 1 triplet and 1 draw of random weights, got "
-            f"num_videos={num_videos}, num_triplets={num_triplets}, num_random={num_random}"
-        )
-    size = query.size if size is None else size
-    if not query.size // 2 <= size <= 4 * query.size:
-        raise ValueError(
-            f"size is between half and four times the model's own {query.size} pixels, got {size}"
-        )
+    size = clip_size(
+        query, size, num_videos=num_videos, num_triplets=num_triplets, num_random=num_random
+    )
     known = {path: (0, 0.0, reason) for path, reason in (known_bad or {}).items()}
     scan = scan_files(paths, clip_span(query.num_frames, max(SPEEDS)), num_workers, known)
     left_out = [_named(path, reason) for path, reason in (*scan.unreadable, *scan.too_short)]

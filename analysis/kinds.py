@@ -179,6 +179,37 @@ def with_random_weights(branch: Branch, seed: int) -> Branch:
         return Branch.from_spec(branch.spec()).to(next(branch.parameters()).device).eval()
 
 
+def clip_size(
+    branch: Branch, size: int | None, *, num_videos: int, num_triplets: int, num_random: int
+) -> int:
+    """Check how large a study is before its work begins.
+
+    Args:
+        branch: The model.
+        size: Of clips in pixels; nothing for the model's own. A larger one gives a finer grid.
+        num_videos: At least two: A-VID needs other videos.
+        num_triplets: A video and speed of c_i.
+        num_random: Draws of random weights.
+
+    Returns:
+        The size.
+
+    Raises:
+        ValueError: A number is too small, or the size is far from what the model was made for.
+    """
+    if num_videos < 2 or num_triplets < 1 or num_random < 1:
+        raise ValueError(
+            "give at least 2 videos, 1 triplet and 1 draw of random weights, got "
+            f"num_videos={num_videos}, num_triplets={num_triplets}, num_random={num_random}"
+        )
+    size = branch.size if size is None else size
+    if not branch.size // 2 <= size <= 4 * branch.size:
+        raise ValueError(
+            f"size is between half and four times the model's own {branch.size} pixels, got {size}"
+        )
+    return size
+
+
 @dataclass(frozen=True)
 class Asking:
     """A model or one of its controls after it was asked all questions.

@@ -32,7 +32,7 @@ from tqdm import tqdm
 
 from analysis.clips import Masks, View, view_masks
 from analysis.figures import check_out, save
-from analysis.kinds import HEADS, Asking, Views, kinds_of, triplet_views, with_controls
+from analysis.kinds import HEADS, Asking, Views, clip_size, kinds_of, triplet_views, with_controls
 from analysis.motion import cell_coverage
 from analysis.planted_result import (
     REGION_NAMES,
@@ -315,16 +315,9 @@ def planted_study(
     Raises:
         ValueError: A number is too small, or no video shows a region.
     """
-    if num_videos < 2 or num_triplets < 1 or num_random < 1:
-        raise ValueError(
-            "give at least 2 videos, 1 triplet and 1 draw of random weights, got "
-            f"num_videos={num_videos}, num_triplets={num_triplets}, num_random={num_random}"
-        )
-    size = query.size if size is None else size
-    if not query.size // 2 <= size <= 4 * query.size:
-        raise ValueError(
-            f"size is between half and four times the model's own {query.size} pixels, got {size}"
-        )
+    size = clip_size(
+        query, size, num_videos=num_videos, num_triplets=num_triplets, num_random=num_random
+    )
     total = num_videos * (3 + num_random)
     with tqdm(total=total, desc="Planted", unit="video", disable=not progress) as bar:
         scenes = []

@@ -13,6 +13,7 @@ from analysis.kinds import (
     WEIGHTS,
     Question,
     ask,
+    clip_size,
     kinds_of,
     maps_of,
     triplet_views,
@@ -180,3 +181,15 @@ def test_the_controls_are_asked_about_the_same_clips() -> None:
         np.testing.assert_array_equal(trained[kind], found[1].maps(1, 0, "rsp")[kind])
     assert not np.allclose(trained["margin"], crossed["margin"])
     assert not np.allclose(trained["contribution"], swapped["contribution"])
+
+
+def test_studies_are_checked_before_they_begin() -> None:
+    model, enough = branch(0), {"num_videos": 2, "num_triplets": 1, "num_random": 1}
+    assert clip_size(model, None, **enough) == 32
+    assert [clip_size(model, size, **enough) for size in (16, 128)] == [16, 128]
+    for size in (15, 129):
+        with pytest.raises(ValueError, match=f"model's own 32 pixels, got {size}"):
+            clip_size(model, size, **enough)
+    for name, value in enough.items():
+        with pytest.raises(ValueError, match=f"{name}={value - 1}"):
+            clip_size(model, None, **(enough | {name: value - 1}))
