@@ -1,11 +1,13 @@
 """A planted model whose answer is known, and videos to ask it about."""
 
+import csv
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from streamlit.testing.v1 import AppTest
 
 from rspnet.checkpoint import save_model
@@ -15,6 +17,8 @@ from rspnet.models import Branch
 ROOT = Path(__file__).resolve().parents[2]
 APP = ROOT / "dashboard" / "app.py"
 Open = Callable[..., AppTest]
+COLUMNS = ("step", "rsp_loss", "avid_loss", "rsp_accuracy", "avid_top1", "rsp_spread",
+           "avid_spread", "lr", "clips_per_second", "memory_gib")  # fmt: skip
 
 
 @pytest.fixture(scope="session")
@@ -67,3 +71,47 @@ def open_app(
 def texts(app: AppTest) -> str:
     """All HTML of the page."""
     return " ".join(str(element.proto.body) for element in app.get("html"))
+
+
+def write_run(folder: Path, rows: int = 6) -> Path:
+    folder.mkdir(parents=True)
+    with (folder / "metrics.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        for n in range(rows):
+            numbers = [2.0 - n / 10, 3.0, 0.5 + n / 20, 0.25, 0.4, 0.3, 1e-3, 80.0]
+            writer.writerow([10 * (n + 1), *numbers, ""])
+    settings = {
+        "model": {"arch": "resnet18_fine", "options": {"width": 4}, "head": "linear"},
+        "data": {"num_frames": 16, "size": 112},
+    }
+    (folder / "config.yaml").write_text(yaml.safe_dump(settings))
+    return folder
+
+
+def write_maps(folder: Path, video: Path) -> None:
+    """As analysis.track:MapTracker does: two steps, one pair."""
+    (folder / "maps").mkdir()
+    rng = np.random.default_rng(0)
+    for step in (10, 60):
+        np.savez(
+            folder / "maps" / f"step_{step:08d}.npz",
+            step=np.array(step),
+            heads=np.array(["rsp", "avid"]),
+            maps=rng.normal(size=(1, 2, 4, 7, 7)).astype(np.float32),
+            maps_j=rng.normal(size=(1, 2, 4, 7, 7)).astype(np.float32),
+            similarity=np.array([[0.25, step / 100]]),
+            paths=np.array([str(video)]),
+            frames_i=np.arange(16)[None],
+            frames_j=np.arange(40, 56)[None],
+        )
+    (folder / "maps" / "step_00000030.npz").write_bytes(b"torn")
+    (folder / "maps" / "correlation.csv").write_text("step,pair,rho\n10,0,0.5\n60,0,0.25\n")
+
+
+@pytest.fixture(scope="session")
+def planted_runs(planted_videos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one run, whose observer kept maps."""
+    root = tmp_path_factory.mktemp("runs")
+    write_maps(write_run(root / "first"), planted_videos / "left" / "clip_1.mp4")
+    return root

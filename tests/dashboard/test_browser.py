@@ -48,7 +48,10 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def address(
-    planted_model: Path, planted_videos: Path, tmp_path_factory: pytest.TempPathFactory
+    planted_model: Path,
+    planted_videos: Path,
+    planted_runs: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[str]:
     """The app, served on the planted model and videos."""
     with socket.socket() as free:
@@ -58,6 +61,7 @@ def address(
     command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "dashboard" / "app.py")]
     command += ["--server.headless", "true", "--server.port", str(port)]
     command += ["--", "--model", str(planted_model), "--videos", str(planted_videos)]
+    command += ["--runs", str(planted_runs)]
     with (folder / "log.txt").open("w+") as log:
         server = subprocess.Popen(
             command,
@@ -345,21 +349,97 @@ def test_two_sessions_do_not_mix(browser: Any, address: str) -> None:
     two.close()
 
 
+def test_home_leads_to_the_example_in_compare(visitor: Visitor, address: str) -> None:
+    visitor.open(address, page="")
+    page = visitor.page
+    page.wait_for_selector('[data-testid="example"]')
+    tiles = page.locator('[data-testid="example"] .tile')
+    assert tiles.count() == 3
+    # The blue block of the clip in A-VID's tile, where it raises that head's margin or nothing.
+    assert tiles.nth(0).bounding_box()["width"] > 200
+    assert len(page.inner_text('[data-testid="hash"]')) == 16
+    page.get_by_text("Open this pair in Compare").click()
+    visitor.wait_ready()
+    page.wait_for_url(re.compile(r"/compare\?.*map=margin"))
+    assert "left/clip_1, frames 6 to 21" in page.inner_text(".heads")
+    visitor.page.get_by_text("Per map", exact=True).click()
+    page.wait_for_url(re.compile(r"scale=map"))
+    # Away and back by the menu: the page is as it was left.
+    page.get_by_role("link", name="Training").first.click()
+    page.wait_for_selector('[data-testid="newest"]')
+    page.get_by_role("link", name="Compare").first.click()
+    page.wait_for_url(re.compile(r"/compare\?.*map=margin.*scale=map"))
+    visitor.wait_ready()
+
+
+def test_old_links_still_lead_to_compare(visitor: Visitor, address: str) -> None:
+    visitor.open(address, page="", i="right/clip_2.mp4", frame="4")
+    visitor.wait_ready()
+    assert "/compare" in visitor.page.url
+    assert "clip_2, frames" in visitor.page.inner_text(".heads")
+    assert visitor.page.inner_text(".position") == "frame 4 / 16"
+
+
+def test_training_grows_while_one_looks(visitor: Visitor, address: str, planted_runs: Path) -> None:
+    visitor.open(address, page="training", step="10")
+    page = visitor.page
+    page.wait_for_selector('[data-testid="growth"][data-step="10"]')
+    expect(page.locator(".js-plotly-plot")).to_have_count(6)
+    assert "Step 60" in page.inner_text('[data-testid="newest"]')
+    slider = page.get_by_role("slider", name="Step")
+    slider.focus()
+    slider.press("ArrowRight")
+    page.wait_for_selector('[data-testid="growth"][data-step="60"]')
+    page.wait_for_url(re.compile(r"step=60"))
+    with (planted_runs / "first" / "metrics.csv").open("a") as file:
+        file.write("70,1.0,2.0,0.9,0.8,0.4,0.3,0.001,80,\n")
+    expect(page.locator('[data-testid="newest"]')).to_contain_text("Step 70", timeout=20_000)
+    assert "right order 0.90" in page.inner_text('[data-testid="newest"]')
+
+
+def test_export_gives_files(visitor: Visitor, address: str, tmp_path: Path) -> None:
+    visitor.open(address)
+    visitor.wait_ready()
+    page = visitor.page
+    page.get_by_text("Export", exact=True).click()
+    for kind, start in (("PNG", b"\x89PNG"), ("NPZ", b"PK"), ("JSON", b"{")):
+        with page.expect_download() as download:
+            page.get_by_role("button", name=kind, exact=True).click()
+        path = tmp_path / kind
+        download.value.save_as(path)
+        assert path.read_bytes().startswith(start)
+        assert download.value.suggested_filename.startswith("rspnet-contribution-")
+    assert "python -m analysis.figure1" in page.locator("code").first.inner_text()
+
+
+# What has come when a page is whole.
+WHOLE = {
+    "home": '[data-testid="example"]',
+    "compare": '[data-testid="near-avid"]',
+    "training": '[data-testid="growth"]',
+}
+
+
 @pytest.mark.parametrize("width", [1440, 800])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_pictures_of_the_page(browser: Any, address: str, width: int, scheme: str) -> None:
+def test_pictures_of_the_pages(browser: Any, address: str, width: int, scheme: str) -> None:
     visitor = Visitor(browser, width, scheme)
-    visitor.open(address, frame="6")
-    visitor.wait_ready()
-    visitor.wait_chart()
     page = visitor.page
-    page.wait_for_selector('[data-testid="near-avid"]')
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    height = page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
-    page.set_viewport_size({"width": width, "height": int(height)})
     SHOTS.mkdir(parents=True, exist_ok=True)
-    path = SHOTS / f"compare-{width}-{scheme}.png"
-    page.screenshot(path=str(path))
-    background = cv2.imread(str(path))[4, 4].mean()
-    assert (background > 200) if scheme == "light" else (background < 60)
+    for name, whole in WHOLE.items():
+        visitor.page.set_viewport_size({"width": width, "height": 900})
+        visitor.open(address, page="" if name == "home" else name)
+        page.wait_for_selector(whole)
+        if name != "home":
+            visitor.wait_chart()
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        height = page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
+        page.set_viewport_size({"width": width, "height": int(height)})
+        path = SHOTS / f"{name}-{width}-{scheme}.png"
+        page.screenshot(path=str(path))
+        background = cv2.imread(str(path))[4, 4].mean()
+        assert (background > 200) if scheme == "light" else (background < 60)
+        # Every picture says what it shows.
+        assert page.locator("img:not([alt])").count() == 0
+        assert page.locator('[role="img"]:not([aria-label])').count() == 0
     visitor.close()

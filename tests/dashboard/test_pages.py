@@ -1,11 +1,9 @@
 """Home, Training and what pages have in common, as far as Streamlit's AppTest sees them."""
 
-import csv
 import hashlib
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 import yaml
@@ -14,10 +12,8 @@ from streamlit.testing.v1 import AppTest
 from dashboard import runs
 from rspnet.models import Branch
 from rspnet.pretext.network import TwoBranch
-from tests.dashboard.conftest import APP, texts
+from tests.dashboard.conftest import APP, texts, write_maps, write_run
 
-COLUMNS = ("step", "rsp_loss", "avid_loss", "rsp_accuracy", "avid_top1", "rsp_spread",
-           "avid_spread", "lr", "clips_per_second", "memory_gib")  # fmt: skip
 SCRIPT = """
 import importlib
 from dashboard import links
@@ -32,42 +28,6 @@ def open_page(name: str, argv: list[str], monkeypatch: pytest.MonkeyPatch, **lin
     app = AppTest.from_string(SCRIPT.format(name=name), default_timeout=60)
     app.query_params.update(link)
     return app.run()
-
-
-def write_run(folder: Path, rows: int = 6) -> Path:
-    folder.mkdir(parents=True)
-    with (folder / "metrics.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(COLUMNS)
-        for n in range(rows):
-            numbers = [2.0 - n / 10, 3.0, 0.5 + n / 20, 0.25, 0.4, 0.3, 1e-3, 80.0]
-            writer.writerow([10 * (n + 1), *numbers, ""])
-    settings = {
-        "model": {"arch": "resnet18_fine", "options": {"width": 4}, "head": "linear"},
-        "data": {"num_frames": 16, "size": 112},
-    }
-    (folder / "config.yaml").write_text(yaml.safe_dump(settings))
-    return folder
-
-
-def write_maps(folder: Path, video: Path) -> None:
-    """As analysis.track:MapTracker does: two steps, one pair."""
-    (folder / "maps").mkdir()
-    rng = np.random.default_rng(0)
-    for step in (10, 60):
-        np.savez(
-            folder / "maps" / f"step_{step:08d}.npz",
-            step=np.array(step),
-            heads=np.array(["rsp", "avid"]),
-            maps=rng.normal(size=(1, 2, 4, 7, 7)).astype(np.float32),
-            maps_j=rng.normal(size=(1, 2, 4, 7, 7)).astype(np.float32),
-            similarity=np.array([[0.25, step / 100]]),
-            paths=np.array([str(video)]),
-            frames_i=np.arange(16)[None],
-            frames_j=np.arange(40, 56)[None],
-        )
-    (folder / "maps" / "step_00000030.npz").write_bytes(b"torn")
-    (folder / "maps" / "correlation.csv").write_text("step,pair,rho\n10,0,0.5\n60,0,0.25\n")
 
 
 def test_home_says_what_one_looks_at(

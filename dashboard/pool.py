@@ -1,0 +1,212 @@
+"""A gallery once it was embedded: what Retrieval searches and Embedding maps.
+
+Everything here is made for 20,000 videos: what takes a pass over all of them is kept for a while,
+and shared by all sessions.
+"""
+
+import itertools
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from dashboard import controls, gallery, jobs, links, models, shell, sources
+from dashboard.arguments import Arguments, cache_folder
+from dashboard.jobs import Job
+from dashboard.models import Loaded, ModelChoice
+from dashboard.shell import Opened
+from dashboard.sources import Source, Video
+from dashboard.state import Chosen, choose, quote
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rspnet.gallery import Gallery, Neighbour
+
+FRESH_SECONDS = 30.0
+LEAST_VIDEOS = 2
+_serials = itertools.count()
+
+
+@dataclass(frozen=True)
+class Pool:
+    """An embedded gallery with what the page knows of its videos.
+
+    Attributes:
+        key: Changes with model, protocol and videos.
+        gallery: Vectors, with the labels that the page shows.
+        videos: Of each row.
+        places: Row of each name.
+        skipped: Of each name that could not be embedded, why.
+    """
+
+    key: str
+    gallery: "Gallery"
+    videos: tuple[Video, ...]
+    places: dict[str, int]
+    skipped: dict[str, str]
+
+    @property
+    def folder(self) -> "Path":
+        """Where it is kept; ``--gallery`` of command lines."""
+        return cache_folder() / "galleries" / self.key
+
+
+def choose_videos(opened: Opened) -> tuple[ModelChoice, str]:
+    """Draw the menus of models and of galleries."""
+    title = controls.choose_gallery(opened.link, opened.arguments)
+    with st.container(width=220):
+        model = controls.choose_model(opened.link, opened.models)
+    if len(controls.galleries(opened.arguments)) > 1:
+        with st.container(width=220):
+            controls.more(opened.arguments)
+    return model, title
+
+
+def open_source(title: str, arguments: Arguments) -> Source | None:
+    """As :func:`dashboard.shell.open_gallery`, but the list is read again only now and then."""
+    try:
+        if title != sources.GENERATED or sources.stage_is_complete(arguments):
+            return _listed(title, arguments)[1]
+    except ValueError:
+        pass  # said below
+    return shell.open_gallery(title, arguments)
+
+
+@st.cache_resource(ttl=FRESH_SECONDS, max_entries=4, show_spinner=False)
+def _listed(title: str, arguments: Arguments) -> tuple[int, Source]:
+    return next(_serials), sources.open_source(title, arguments)
+
+
+@st.cache_resource(ttl=FRESH_SECONDS, max_entries=4, show_spinner=False)
+def _begun(serial: int, model: str, _source: Source, _loaded: Loaded) -> tuple[str, Job]:
+    return gallery.embed(_source, _loaded)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _pooled(key: str, serial: int, _source: Source) -> Pool:
+    found = gallery._galleries()[key]
+    known = {video.path: video for video in _source.videos}
+    if not set(found.paths) <= set(known):
+        raise ValueError("the gallery's videos are no longer those that were embedded")
+    videos = tuple(known[path] for path in found.paths)
+    return Pool(
+        key=key,
+        gallery=replace(found, labels=tuple(video.label for video in videos)),
+        videos=videos,
+        places={video.name: n for n, video in enumerate(videos)},
+        skipped={
+            known[path].name: reason.removeprefix(f"{path}: ")
+            for path, reason in found.skipped
+            if path in known
+        },
+    )
+
+
+def open_pool(model: ModelChoice, title: str, arguments: Arguments) -> tuple[Pool, Loaded] | None:
+    """The embedded gallery; None where it is not there yet or can't be, which is then said.
+
+    Args:
+        model: What embeds it.
+        title: One of :func:`dashboard.controls.galleries`.
+        arguments: Of the app.
+    """
+    source = open_source(title, arguments)
+    if source is None:
+        return None
+    if len(source.videos) < LEAST_VIDEOS:
+        st.info(
+            f"This gallery holds {len(source.videos)} video: at least {LEAST_VIDEOS} are needed "
+            "for one to be near another. Choose another gallery, or start the dashboard with "
+            "`-- --videos DIR`.",
+            icon=":material/info:",
+        )
+        return None
+    serial, source = _listed(title, arguments)
+    key = ""
+    try:
+        with st.spinner("Loading the model", show_time=False):
+            loaded = models.load(model)
+        key, job = _begun(serial, loaded.query.hash, source, loaded)
+        if not job.finished.is_set():
+            _wait(job)
+            return None
+        if job.error:
+            raise ValueError(f"the gallery can't be embedded: {job.error}")
+        pool = _pooled(key, serial, source)
+    except ValueError as error:
+        shell.complain(error)
+        if st.button("Try again", key="pool_again"):
+            jobs.forget(("gallery", key))
+            _listed.clear()
+            _begun.clear()
+            st.rerun()
+        return None
+    if len(pool.videos) < LEAST_VIDEOS:
+        st.info(
+            f"Only {len(pool.videos)} of the {len(source.videos)} videos can be used with this "
+            f"model: at least {LEAST_VIDEOS} are needed. {left_out(pool)}",
+            icon=":material/info:",
+        )
+        return None
+    return pool, loaded
+
+
+def left_out(pool: Pool) -> str:
+    """A sentence about videos that could not be embedded; nothing if all were."""
+    names = list(pool.skipped)
+    if not names:
+        return ""
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return f"Left out, unreadable or shorter than a clip: {', '.join(names[:3])}{more}."
+
+
+@st.fragment(run_every=0.5)
+def _wait(job: Job) -> None:
+    if job.finished.is_set():
+        links.draw_again()
+    videos = "video" if job.total == 1 else "videos"
+    st.progress(
+        job.part,
+        f"Embedding the gallery, {job.done} of {job.total} {videos}. This happens once; it goes "
+        "on while you look at another page.",
+    )
+
+
+def nearest(pool: Pool, feature: str, place: int, num: int) -> "list[Neighbour]":
+    """The videos that are nearest to one of the gallery, its own file left out.
+
+    Args:
+        pool: What is searched.
+        feature: What to rank by.
+        place: Row of the query.
+        num: How many; fewer if there are fewer.
+    """
+    return _nearest(pool.key, feature, place, num, pool)
+
+
+@st.cache_resource(max_entries=512, show_spinner=False)
+def _nearest(key: str, feature: str, place: int, num: int, _pool: Pool) -> "list[Neighbour]":
+    found = _pool.gallery
+    vector = found.vectors[feature][place]
+    return found.nearest(vector, feature, num, exclude=found.paths[place])
+
+
+def choose_video(pool: Pool, what: str, given: str | None, default: str) -> Chosen[str]:
+    """Take a link's video if it is in the gallery.
+
+    Args:
+        pool: The gallery.
+        what: Noun for the sentence: ``the query``.
+        given: What the link says, None if nothing.
+        default: Name of the video to show otherwise.
+    """
+    if given is not None and given in pool.skipped:
+        return Chosen(
+            default,
+            f"The link names {what} {quote(given)}, which can't be used: {pool.skipped[given]}. "
+            f"This is {quote(default)}.",
+        )
+    if given is not None and given in pool.places:
+        return Chosen(given)
+    return choose(what, given, [], default)
