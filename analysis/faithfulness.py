@@ -55,6 +55,34 @@ Floats = NDArray[np.float64]
 ORDERS = ("map", "random", "centre")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Effort:
+    """How closely a clip is looked at.
+
+    Attributes:
+        num_steps: Steps of a curve.
+        num_random: Random orders, every second one the one before it backwards.
+        num_boxes: Boxes of cells for the infidelity.
+        num_shakes: Draws of noise for the sensitivity.
+
+    Raises:
+        ValueError: A number is not positive.
+    """
+
+    num_steps: int = 10
+    num_random: int = 4
+    num_boxes: int = 30
+    num_shakes: int = 5
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if value < 1:
+                raise ValueError(f"{name} is positive, got {value}")
+
+
+EFFORT = Effort()
+
+
 @dataclass(frozen=True)
 class Measured:
     """What one video gave. S scores, F fills, M modes, O orders, K shares of the cells.
@@ -80,10 +108,7 @@ def measure_video(
     c_i: ClipFeatures,
     *,
     fills: Sequence[Fill] = FILLS,
-    num_steps: int = 10,
-    num_random: int = 4,
-    num_boxes: int = 30,
-    num_shakes: int = 5,
+    effort: Effort = EFFORT,
     seed: int = 0,
 ) -> Measured:
     """Measure the contribution maps of one clip.
@@ -93,25 +118,17 @@ def measure_video(
         view: The clip.
         c_i: Its features.
         fills: What stands in for cells.
-        num_steps: Steps of a curve.
-        num_random: Random orders, every second one the one before it backwards.
-        num_boxes: Boxes of cells for the infidelity.
-        num_shakes: Draws of noise for the sensitivity.
+        effort: How closely to look.
         seed: Fixes orders, boxes and noise.
 
     Raises:
-        ValueError: A number is not positive or a fill is not known.
+        ValueError: A fill is not known.
     """
-    if min(num_steps, num_random, num_boxes, num_shakes) < 1:
-        raise ValueError(
-            "give at least one step, random order, box of cells and draw of noise, got "
-            f"{num_steps}, {num_random}, {num_boxes} and {num_shakes}"
-        )
     grid, clip = c_i.grid, view.clip
     maps = [score.contributions(c_i).values for score in scores]
     rng = np.random.default_rng(seed)
     randoms: list[Order] = []
-    for number in range(num_random):
+    for number in range(effort.num_random):
         # Every second one is the one before it backwards: what one deletes the other inserts, so
         # that they share their clips.
         randoms.append(randoms[-1][::-1] if number % 2 else rng.permutation(maps[0].size))
@@ -127,12 +144,15 @@ def measure_video(
             for mode in MODES:
                 for group in orders:
                     found = [
-                        perturbation_curve(score, cells, order, mode, num_steps) for order in group
+                        perturbation_curve(score, cells, order, mode, effort.num_steps)
+                        for order in group
                     ]
                     shares = found[0].shares
                     curves.append(np.mean([curve.scores for curve in found], axis=0))
             for shown in (values, other):
-                explained.append(unexplained(score, cells, shown, num_samples=num_boxes, seed=seed))
+                explained.append(
+                    unexplained(score, cells, shown, num_samples=effort.num_boxes, seed=seed)
+                )
     shape = (len(fills), len(scores), len(MODES), len(ORDERS))
     curves_SFMOK = np.reshape(curves, (*shape, len(shares))).swapaxes(0, 1)
     return Measured(
@@ -141,7 +161,7 @@ def measure_video(
         areas=np.trapezoid(curves_SFMOK, shares, axis=-1),
         unexplained=np.reshape(explained, (len(fills), len(scores), 2)).swapaxes(0, 1),
         sensitivity=np.array(
-            [sensitivity(score, clip, num_samples=num_shakes, seed=seed) for score in scores]
+            [sensitivity(score, clip, num_samples=effort.num_shakes, seed=seed) for score in scores]
         ),
     )
 
@@ -152,10 +172,7 @@ def faithfulness_study(
     triplets: Triplets,
     *,
     fills: Sequence[Fill] = FILLS,
-    num_steps: int = 10,
-    num_random: int = 4,
-    num_boxes: int = 30,
-    num_shakes: int = 5,
+    effort: Effort = EFFORT,
     seed: int = SEED,
     progress: bool = True,
 ) -> FaithfulnessResult:
@@ -166,15 +183,12 @@ def faithfulness_study(
         key: Momentum branch.
         triplets: Of at least two videos.
         fills: What stands in for cells.
-        num_steps: Steps of a curve.
-        num_random: Random orders, every second one the one before it backwards.
-        num_boxes: Boxes of cells for the infidelity.
-        num_shakes: Draws of noise for the sensitivity.
+        effort: How closely to look.
         seed: Fixes orders, boxes and noise.
         progress: Show a progress bar.
 
     Raises:
-        ValueError: A number is not positive, a fill is not known, or there is only one video.
+        ValueError: A fill is not known, or there is only one video.
     """
     questions = ask_all(query, key, triplets)
     names: list[tuple[str, Kind]] = [(head, kind) for head in HEADS for kind in QUESTIONS]
@@ -188,10 +202,7 @@ def faithfulness_study(
                 question.view,
                 question.c_i,
                 fills=fills,
-                num_steps=num_steps,
-                num_random=num_random,
-                num_boxes=num_boxes,
-                num_shakes=num_shakes,
+                effort=effort,
                 seed=seed + number,
             )
         )
@@ -203,7 +214,7 @@ def faithfulness_study(
         model_hash=query.hash,
         cells=questions[0].c_i.grid.cells,
         seed=seed,
-        num_random=num_random,
+        num_random=effort.num_random,
     )
 
 
@@ -318,8 +329,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             query,
             key,
             named_triplets(args, query),
-            num_steps=args.num_steps,
-            num_random=args.num_random,
+            effort=Effort(num_steps=args.num_steps, num_random=args.num_random),
             seed=args.seed,
         )
         with atomic_path(args.out) as temporary:

@@ -9,7 +9,14 @@ import torch
 
 from analysis.cells import FILLS, CellSwap
 from analysis.clips import ClipInfo, View
-from analysis.faithfulness import Measured, faithfulness_study, main, measure_video, summarise
+from analysis.faithfulness import (
+    Effort,
+    Measured,
+    faithfulness_study,
+    main,
+    measure_video,
+    summarise,
+)
 from analysis.faithfulness_result import FaithfulnessResult
 from analysis.perturbation import MODES, KeptCells, order_of, perturbation_curve
 from analysis.questions import Triplets
@@ -102,7 +109,11 @@ def test_a_video_s_areas_are_those_of_its_curves() -> None:
     c_i, c_j = look_at(branch, i), look_at(branch, j)
     scores = [Score.similarity(branch, head, c_j) for head in ("rsp", "avid")]
     found = measure_video(
-        scores, i, c_i, num_steps=3, num_random=2, num_boxes=2, num_shakes=1, seed=5
+        scores,
+        i,
+        c_i,
+        effort=Effort(num_steps=3, num_random=2, num_boxes=2, num_shakes=1),
+        seed=5,
     )
     num = int(np.prod(c_i.grid.cells))
     assert found.areas.shape == (2, len(FILLS), len(MODES), 3)
@@ -124,9 +135,10 @@ def test_a_video_s_areas_are_those_of_its_curves() -> None:
 
 def test_the_study_is_the_same_each_time() -> None:
     branch = make_branch()
-    options = {"fills": ["mean"], "num_steps": 2, "num_random": 1, "num_boxes": 2, "num_shakes": 1}
+    effort = Effort(num_steps=2, num_random=1, num_boxes=2, num_shakes=1)
     first, again = (
-        faithfulness_study(branch, branch, views(3), progress=False, **options) for _ in range(2)
+        faithfulness_study(branch, branch, views(3), fills=["mean"], effort=effort, progress=False)
+        for _ in range(2)
     )
     assert first == again
     assert first.num_videos == 3
@@ -134,8 +146,8 @@ def test_the_study_is_the_same_each_time() -> None:
     assert {(row.head, row.question) for row in first.curves} == {
         (head, question) for head in ("rsp", "avid") for question in ("similarity", "margin")
     }
-    with pytest.raises(ValueError, match="at least one step"):
-        faithfulness_study(branch, branch, views(2), progress=False, **(options | {"num_steps": 0}))
+    with pytest.raises(ValueError, match="num_boxes is positive, got 0"):
+        Effort(num_boxes=0)
 
 
 def test_command_line(
