@@ -102,6 +102,11 @@ class Row:
             seeds={metric: np.stack([run[metric] for run in found]) for metric in METRICS},
         )
 
+    @property
+    def num_seeds(self) -> int:
+        """Seeds that the row is the mean of."""
+        return len(self.seeds["top-1"])
+
     def per_video(self, metric: str) -> Floats:
         """The mean over seeds in %, (N,)."""
         return np.asarray(100 * self.seeds[metric].mean(axis=0))
@@ -128,7 +133,7 @@ class Row:
         return {
             "name": self.name,
             "feature": self.feature,
-            "num_seeds": len(self.seeds["top-1"]),
+            "num_seeds": self.num_seeds,
             "metrics": {
                 metric: self.estimate(metric).to_json()
                 | {"seeds": (100 * self.seeds[metric].mean(axis=1)).tolist()}

@@ -135,7 +135,13 @@ def measure_pretext(
 
 
 def measure_finetuning(
-    subject: Subject, data: ActionsConfig, videos: Videos, epochs: float, out: Path, device: str
+    subject: Subject,
+    data: ActionsConfig,
+    videos: Videos,
+    epochs: float,
+    out: Path,
+    device: str,
+    num_workers: int,
 ) -> dict[str, Any]:
     """Train the whole network on the labels; see :mod:`rspnet.finetune`.
 
@@ -146,6 +152,7 @@ def measure_finetuning(
         epochs: How often every video is seen.
         out: Folder of the runs and of what was measured before.
         device: Where to compute.
+        num_workers: Processes that decode.
     """
     settings = {"videos": videos.identity(), "epochs": epochs}
     text = f"{subject.identity} {json.dumps(settings)}"
@@ -162,6 +169,8 @@ def measure_finetuning(
             epochs=epochs,
             data=data,
             device=device,
+            num_workers=num_workers,
+            threads=torch.get_num_threads(),
         )
         return dict(finetune(config).__dict__)
 

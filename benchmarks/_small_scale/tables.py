@@ -12,9 +12,9 @@ _FULL = ("top-1", "k-NN", "linear")  # with their interval; those of the others 
 _OWN_TASKS = (("rsp_accuracy", "rsp_interval"), ("avid_top1", "avid_interval"))
 
 
-def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table; the first column is text, the others are numbers."""
-    rules = ["---"] + ["---:"] * (len(header) - 1)
+def markdown(header: Sequence[str], rows: Sequence[Sequence[str]], num_text: int = 1) -> str:
+    """A table; so many first columns are text, the others are numbers."""
+    rules = ["---"] * num_text + ["---:"] * (len(header) - num_text)
     return "\n".join("| " + " | ".join(cells) + " |" for cells in (header, rules, *rows))
 
 
@@ -40,8 +40,8 @@ def label_table(
         chance: Of each top-k.
         controls: Random weights, for each model's name and feature; may be empty.
     """
-    header = ["", "feature", *METRICS, "top-1 less random weights"]
-    rest = ["-"] * (len(METRICS) - len(KS) + 1)
+    header = ["", "feature", *METRICS, "top-1 less random weights", "seeds' top-1"]
+    rest = ["-"] * (len(METRICS) - len(KS) + 2)
     cells = [["chance", "-", *(f"{chance[f'top-{k}']:.1f}" for k in KS), *rest]]
     for row in rows:
         numbers = [
@@ -50,8 +50,10 @@ def label_table(
         ]
         control = controls.get((row.name, row.feature))
         less = "-" if control is None else in_points(row.less(control, "top-1"))
-        cells.append([row.name, row.feature, *numbers, less])
-    return markdown(header, cells)
+        low, high = row.spread("top-1")
+        seeds = "-" if row.num_seeds == 1 else f"{low:.1f} to {high:.1f} ({row.num_seeds})"
+        cells.append([row.name, row.feature, *numbers, less, seeds])
+    return markdown(header, cells, num_text=2)
 
 
 def heads_table(tables: Mapping[str, Sequence[Row]], names: Sequence[str]) -> str:
@@ -97,7 +99,8 @@ def pretext_table(found: Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]]
                     text += f" ({min(values):.1f} to {max(values):.1f})"
                 row.append(text)
             cells.append([*row, str(runs[0]["num_videos"])])
-    return markdown(["", "model", "RSP ordering", "A-VID top-1", "videos"], cells)
+    header = ["", "model", "RSP ordering", "A-VID top-1", "videos"]
+    return markdown(header, cells, num_text=2)
 
 
 def published_table() -> str:

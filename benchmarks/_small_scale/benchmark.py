@@ -1,0 +1,277 @@
+"""The benchmark from its options to its tables."""
+
+import argparse
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from _small_scale import tables
+from _small_scale.features import (
+    POOLED,
+    Vectors,
+    Videos,
+    clip_features,
+    embed_all,
+    find_splits,
+    generated_videos,
+    jhmdb_videos,
+)
+from _small_scale.histograms import NAMES, histograms
+from _small_scale.measures import Row, chance, outcomes
+from _small_scale.subjects import (
+    Subject,
+    default_spec,
+    machine,
+    measure_finetuning,
+    measure_pretext,
+    named_models,
+    random_subjects,
+)
+from analysis.report_store import Store
+from rspnet.action_result import ActionResult
+from rspnet.data.actions import ActionsConfig
+from rspnet.data.stage import VERSION
+from rspnet.finetune import table
+from rspnet.gallery_store import Protocol
+
+FEATURES = {"max": "backbone, max", "avg": "backbone, avg", "rsp": "RSP", "avid": "A-VID"}
+UNLEARNED = {"colour": "colour histogram", "flow": "flow histogram", "hog": "HOG histogram"}
+DECAY = 1e-2
+
+
+def choose_subjects(options: argparse.Namespace) -> tuple[list[Subject], dict[str, str]]:
+    """Models and random weights, and the name of the random weights of each model.
+
+    Raises:
+        ValueError: No such model or encoder, or one name has models of two architectures.
+    """
+    models = named_models(options.models)
+    specs: dict[str, dict[str, Any]] = {}
+    for model in models:
+        if specs.setdefault(model.name, model.spec) != model.spec:
+            raise ValueError(
+                f"models of one name are seeds of one recipe, but those named {model.name!r} "
+                "differ in their architecture: give them names with NAME=FILE"
+            )
+    controls: dict[str, str] = {}
+    distinct: dict[str, dict[str, Any]] = {}  # by the name of the first model that has it
+    for name, spec in specs.items():
+        controls[name] = next((own for own, known in distinct.items() if known == spec), name)
+        distinct.setdefault(controls[name], spec)
+    words = {own: f"random weights, as {own}" for own in distinct}
+    if len(distinct) == 1:
+        words = dict.fromkeys(distinct, "random weights")
+    controls = {name: words[own] for name, own in controls.items()}
+    subjects = list(models)
+    for own, spec in distinct.items():
+        subjects += random_subjects(words[own], spec, options.seeds)
+    for arch in options.random_archs:
+        name = f"random weights, {arch}"
+        subjects += random_subjects(name, default_spec(arch), options.seeds)
+    return subjects, controls
+
+
+class Benchmark:
+    """One run: what is asked, and what was found of it.
+
+    Args:
+        options: Of the command line.
+    """
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.out = Path(options.out)
+        self.device = options.device
+        if self.device == "auto":
+            self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        subjects, self.controls = choose_subjects(options)
+        self.groups: dict[str, list[Subject]] = {}
+        for subject in subjects:
+            self.groups.setdefault(subject.name, []).append(subject)
+        self.rows: dict[str, list[Row]] = {}
+        self.chance: dict[str, dict[str, float]] = {}
+        self.pretext: dict[str, dict[str, list[dict[str, Any]]]] = {}
+        self.finetuned: dict[str, ActionResult] = {}
+        self.notes: list[str] = []
+
+    def embed(self, videos: Videos, subject: Subject) -> dict[str, Vectors]:
+        """Features of all videos by a model."""
+        branch = subject.branch("query", self.device)
+        protocol = Protocol(
+            num_clips=self.options.num_clips, num_frames=branch.num_frames, size=branch.size
+        )
+        about = {
+            "identity": subject.identity,
+            "videos": videos.identity(),
+            # Both poolings are kept.
+            "protocol": {k: v for k, v in asdict(protocol).items() if k != "pooling"},
+        }
+        embed = partial(clip_features, branch, protocol=protocol)
+        title = f"{videos.name}: {subject.name}, seed {subject.seed}"
+        return embed_all(self.out / "features", about, videos.paths, embed, title)
+
+    def ask(self, videos: Videos, kind: str, identity: str, name: str, clips: Vectors) -> Any:
+        """What each test video got, from before if it was asked."""
+        o = self.options
+        settings = {
+            "videos": videos.identity(),
+            "kind": kind,
+            "feature": name,
+            "num_clips": clips.shape[1],
+            "neighbours": o.neighbours,
+            "decay": DECAY,
+        }
+        return Store(self.out / "parts", identity).part(
+            "labels", settings, lambda: outcomes(clips, videos, kind, o.neighbours, DECAY)
+        )
+
+    def by_labels(self, videos: Videos, titles: dict[str, str]) -> None:
+        """Rows of one set of videos, for each kind of label."""
+        found: dict[str, list[Row]] = {kind: [] for kind in titles}
+        for name, group in self.groups.items():
+            runs: dict[tuple[str, str], list[Any]] = {}
+            for subject in group:
+                features = self.embed(videos, subject)
+                for kind in titles:
+                    for key in POOLED:
+                        run = self.ask(videos, kind, subject.identity, key, features[key])
+                        runs.setdefault((kind, key), []).append(run)
+            for (kind, key), own in runs.items():
+                found[kind].append(Row.of(name, FEATURES[key], own))
+        size = self.options.histogram_size
+        identity = f"histograms, version 1, {size} pixels"
+        features = embed_all(
+            self.out / "features",
+            {"identity": identity, "videos": videos.identity()},
+            videos.paths,
+            partial(histograms, size=size),
+            f"{videos.name}: histograms",
+        )
+        for kind, title in titles.items():
+            for key in NAMES:
+                run = self.ask(videos, kind, identity, key, features[key])
+                found[kind].append(Row.of(UNLEARNED[key], "Hellinger", [run]))
+            self.rows[title] = found[kind]
+            self.chance[title] = chance(videos, kind)
+
+    def own_tasks(self, title: str, videos: Videos) -> None:
+        """RSP and A-VID on the test videos."""
+        self.pretext[title] = {
+            name: [
+                measure_pretext(
+                    subject,
+                    videos.test_paths,
+                    videos.identity(),
+                    self.options.num_pretext,
+                    self.out / "parts",
+                    self.device,
+                )
+                for subject in group
+            ]
+            for name, group in self.groups.items()
+        }
+
+    def finetune(self, videos: Videos, folder: str, splits: Path) -> None:
+        """The whole network trained on JHMDB's labels, from each model and seed."""
+        for name, group in self.groups.items():
+            for number, subject in enumerate(group):
+                data = ActionsConfig(
+                    name="csv",
+                    root=folder,
+                    annotations=str(splits),
+                    num_frames=subject.spec["num_frames"],
+                    size=subject.spec["size"],
+                )
+                values = measure_finetuning(
+                    subject,
+                    data,
+                    videos,
+                    self.options.finetune_epochs,
+                    self.out,
+                    self.device,
+                    self.options.num_workers,
+                )
+                own = name if len(group) == 1 else f"{name}, {number + 1} of {len(group)}"
+                self.finetuned[own] = ActionResult(**values)
+
+    def run(self) -> None:
+        """Measure what was not measured before.
+
+        Raises:
+            ValueError: Videos are missing or can't be read.
+        """
+        o = self.options
+        real, splits = None, None
+        if o.jhmdb is None:
+            self.notes.append("JHMDB was left out: name its folder with --jhmdb DIR.")
+        else:
+            splits = Path(o.jhmdb_splits) if o.jhmdb_splits else find_splits(Path(o.jhmdb))
+            real = jhmdb_videos(Path(o.jhmdb), splits)
+            self.by_labels(real, {"action": "JHMDB"})
+        made = None
+        if o.num_generated:
+            folder = self.out / f"stage_{VERSION}_{o.generated_seed}"
+            made = generated_videos(folder, o.num_generated, o.generated_seed)
+            kinds = ("action", "actor", "set")
+            self.by_labels(made, {kind: f"generated, by {kind}" for kind in kinds})
+        else:
+            self.notes.append("Generated videos were left out: --num_generated was 0.")
+        for title, videos in (("JHMDB", real), ("generated", made)):
+            if o.num_pretext and videos is not None:
+                self.own_tasks(title, videos)
+        if o.finetune and real is not None and splits is not None:
+            self.finetune(real, o.jhmdb, splits)
+
+    def markdown(self) -> str:
+        """All tables."""
+        o, lines = self.options, []
+        for title, rows in self.rows.items():
+            controls = {
+                (model, row.feature): row
+                for model, name in self.controls.items()
+                for row in rows
+                if row.name == name
+            }
+            num = len(rows[0].per_video("top-1"))
+            lines += [
+                f"### {title}: {num} test videos, {o.num_clips} clips each; %",
+                tables.label_table(rows, self.chance[title], controls),
+            ]
+        heads = tables.heads_table(self.rows, list(self.groups))
+        if heads:
+            lines += ["### Which head finds what, in points", heads]
+        if self.pretext:
+            lines += ["### The two own tasks on test videos; %", tables.pretext_table(self.pretext)]
+        if self.finetuned:
+            epochs = f"### Fine-tuned on JHMDB, {o.finetune_epochs:g} epochs"
+            lines += [epochs, table(self.finetuned)]
+        lines += [
+            "### Published, by the same protocol on other videos: not to be compared in number",
+            tables.published_table(),
+            *self.notes,
+        ]
+        return "\n\n".join(lines) + "\n"
+
+    def to_json(self) -> dict[str, Any]:
+        """Numbers with all they depend on, as plain values."""
+        return {
+            "format": "rspnet-small-scale",
+            "version": 1,
+            "options": vars(self.options),
+            "protocol": {
+                "retrieval": "cosine of the mean over clips; right at k if any of k has the label",
+                "k-NN": f"{self.options.neighbours} neighbours vote exp(cosine / 0.07)",
+                "linear": f"logistic regression on standardised clips, decay {DECAY}, mean logits",
+                "interval": "95%, bootstrap over test videos, 2000 resamples",
+            },
+            "machine": machine(self.device),
+            "subjects": [asdict(s) for group in self.groups.values() for s in group],
+            "chance": self.chance,
+            "rows": {title: [row.to_json() for row in rows] for title, rows in self.rows.items()},
+            "pretext": self.pretext,
+            "finetuned": {name: result.__dict__ for name, result in self.finetuned.items()},
+            "notes": self.notes,
+        }

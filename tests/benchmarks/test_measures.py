@@ -1,0 +1,141 @@
+"""What each test video gets, rows, chance, and features that are kept."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from _small_scale.features import PART, Videos, clip_features, embed_all, generated_videos
+from _small_scale.measures import Row, chance, first_places, outcomes, video_vectors
+
+from rspnet.data.encode import write_video
+from rspnet.gallery import embed_video, protocol_for
+from rspnet.models import Branch
+
+
+def videos_of(train: str, test: str) -> Videos:
+    names = [Path(f"/{i}.mp4") for i in range(len(train + test))]
+    return Videos(name="x", paths=tuple(names), labels={"action": tuple(train + test)},
+                  num_train=len(train))  # fmt: skip
+
+
+def clips_at(angles: list[float], num_clips: int = 2) -> np.ndarray:
+    turn = np.deg2rad(angles)
+    vectors = np.stack([np.cos(turn), np.sin(turn)], axis=1).astype(np.float32)
+    return vectors[:, None].repeat(num_clips, axis=1)
+
+
+VIDEOS = videos_of("aabb", "abbc")
+CLIPS = clips_at([0, 20, 70, 90, 10, 80, 30, 45])
+
+
+def test_outcomes_by_hand() -> None:
+    # 30 has 20a, 0a at 10 and 30, 70b at 40; no one has c.
+    assert first_places(video_vectors(CLIPS), VIDEOS, "action") == [1, 1, 3, 0]
+    found = outcomes(CLIPS, VIDEOS, "action", neighbours=1, decay=1e-2)
+    assert found == {"place": [1, 1, 3, 0], "k-NN": [1, 1, 0, 0], "linear": [1, 1, 0, 0]}
+
+
+def test_more_neighbours_than_videos() -> None:
+    assert outcomes(CLIPS, VIDEOS, "action", 20, 1e-2)["k-NN"] == [1, 1, 0, 0]
+
+
+def test_mean_over_clips_at_unit_length() -> None:
+    clips = np.array([[[3.0, 0], [0, 3]], [[2, 0], [0, 0]]], np.float32)
+    np.testing.assert_allclose(video_vectors(clips), [[0.5**0.5] * 2, [1, 0]], rtol=1e-6)
+
+
+def test_rows_are_means_over_seeds() -> None:
+    one = {"place": [1, 1, 3, 0], "k-NN": [1, 1, 0, 0], "linear": [1, 1, 1, 0]}
+    other = {"place": [1, 2, 3, 0], "k-NN": [0, 0, 0, 0], "linear": [1, 1, 1, 0]}
+    row, alone = Row.of("m", "RSP", [one, other]), Row.of("n", "RSP", [other])
+    assert row.per_video("top-1").tolist() == [100, 50, 0, 0]
+    assert row.estimate("top-1").value == 37.5
+    assert row.spread("top-1") == (25, 50)
+    assert row.estimate("top-5").value == 75
+    assert (row.estimate("linear").value, row.estimate("k-NN").value) == (75, 25)
+    less = row.less(alone, "top-1")
+    assert less.value == 12.5
+    assert less.low == 0
+    assert row.to_json()["metrics"]["top-1"]["seeds"] == [50, 25]
+
+
+def test_chance_is_that_of_random_orders() -> None:
+    videos = videos_of("aaabbbbbcc" * 3, "abcd")
+    rng = np.random.default_rng(0)
+    orders = [rng.permutation(30) for _ in range(4000)]
+    labels = np.array(videos.labels["action"][:30])
+    expected = {k: [] for k in (1, 5, 10)}
+    for order in orders:
+        for label in "abcd":
+            for k, values in expected.items():
+                values.append((labels[order[:k]] == label).any())
+    found = chance(videos, "action")
+    assert found["top-1"] == pytest.approx(25)
+    for k, values in expected.items():
+        assert found[f"top-{k}"] == pytest.approx(100 * np.mean(values), abs=1)
+    assert found["top-50"] == 75  # d is never there
+
+
+@pytest.mark.parametrize("length", [5, 9, 40])
+def test_features_are_those_of_a_gallery(tmp_path: Path, length: int) -> None:
+    rng = np.random.default_rng(length)
+    noise = rng.integers(0, 255, (length, 24, 32, 3), np.uint8)
+    path = write_video(tmp_path / "v.mp4", noise, 25, preset="fast") or tmp_path / "v.mp4"
+    torch.manual_seed(0)
+    branch = Branch("resnet18_fine", {"width": 4}, num_frames=8, size=16).eval()
+    protocol = protocol_for(branch, num_clips=3)
+    found = clip_features(branch, Path(path), protocol)
+    assert found["max"].shape == (3, 32)
+    assert found["rsp"].shape == (3, 128)
+    for key, name, pooling in (
+        ("max", "backbone", "max"),
+        ("avg", "backbone", "avg"),
+        ("rsp", "rsp", "max"),
+        ("avid", "avid", "max"),
+    ):
+        known = embed_video(branch, path, protocol_for(branch, num_clips=3, pooling=pooling))
+        assert video_vectors(found[key][None])[0].tobytes() == known[name].tobytes()
+
+
+def test_kept_features_are_not_made_twice(tmp_path: Path) -> None:
+    paths = [Path(f"/{i}.mp4") for i in range(PART + 3)]
+    asked: Counter[Path] = Counter()
+
+    def embed(path: Path, last: int) -> dict[str, np.ndarray]:
+        asked[path] += 1
+        if asked.total() > last:
+            raise KeyboardInterrupt
+        return {"x": np.full((2, 3), int(path.stem), np.float32)}
+
+    with pytest.raises(KeyboardInterrupt):
+        embed_all(tmp_path, {"model": 1}, paths, lambda p: embed(p, PART + 1), "t")
+    found = embed_all(tmp_path, {"model": 1}, paths, lambda p: embed(p, 1000), "t")
+    assert found["x"].shape == (PART + 3, 2, 3)
+    assert found["x"][:, 0, 0].tolist() == list(range(PART + 3))
+    assert {asked[path] for path in paths[:PART]} == {1}
+    assert [asked[path] for path in paths[PART:]] == [2, 2, 1]
+    again = embed_all(tmp_path, {"model": 1}, paths, lambda p: embed(p, 0), "t")
+    assert again["x"].tobytes() == found["x"].tobytes()
+    (part,) = tmp_path.glob("*/part-0001.npz")
+    part.write_bytes(part.read_bytes()[:100])
+    embed_all(tmp_path, {"model": 1}, paths, lambda p: embed(p, 1000), "t")
+    assert [asked[path] for path in (paths[0], paths[-1])] == [1, 2]
+    embed_all(tmp_path, {"model": 2}, paths, lambda p: embed(p, 1000), "t")
+    assert asked[paths[0]] == 2
+
+
+def test_generated_halves(tmp_path: Path) -> None:
+    videos = generated_videos(tmp_path / "stage", 3, 5)
+    assert [path.stem for path in videos.paths] == [
+        "stage_5_000001",
+        "stage_5_000002",
+        "stage_5_000000",
+    ]
+    assert videos.num_train == 2
+    assert [path.stem for path in videos.test_paths] == ["stage_5_000000"]
+    assert [path.parent.name for path in videos.paths] == list(videos.labels["action"])
+    assert set(videos.labels) == {"action", "actor", "set"}
+    with pytest.raises(ValueError, match="at least 2 videos"):
+        generated_videos(tmp_path / "other", 1, 5)

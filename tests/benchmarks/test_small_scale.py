@@ -1,0 +1,130 @@
+"""The whole benchmark on videos of a few pixels: tables, what is kept, what is left out."""
+
+import json
+from pathlib import Path
+
+import pytest
+import small_scale
+import torch
+from _small_scale import benchmark as module
+from _small_scale.benchmark import choose_subjects
+
+from rspnet.checkpoint import save_model
+from rspnet.models import Branch
+
+
+@pytest.fixture(scope="module")
+def setting(tmp_path_factory: pytest.TempPathFactory, video_folder: Path) -> list[str]:
+    folder = tmp_path_factory.mktemp("small")
+    for seed in range(2):
+        torch.manual_seed(seed)
+        branch = Branch("resnet18_fine", {"width": 4}, num_frames=8, size=16).eval()
+        save_model(folder / f"m{seed}.safetensors", branch, branch)
+    rows = ["clip,class,hmdb_split1"]
+    rows += [f"class{n % 2}/v{n}.mp4,class{n % 2},{1 + n // 2}" for n in range(4)]
+    (folder / "splits.csv").write_text("\n".join(rows) + "\n")
+    return [
+        "--models", f"both={folder / 'm0.safetensors'}", f"both={folder / 'm1.safetensors'}",
+        "--jhmdb", str(video_folder), "--jhmdb_splits", str(folder / "splits.csv"),
+        "--num_clips", "2", "--histogram_size", "24", "--device", "cpu",
+        "--num_workers", "0",
+    ]  # fmt: skip
+
+
+def cells_of(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_one_command_one_table(
+    setting: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    words = [*setting, "--out", str(tmp_path), "--seeds", "2", "--num_generated", "4"]
+    assert small_scale.main(words) == 0
+    text = capsys.readouterr().out
+    assert "### JHMDB: 2 test videos" in text
+    assert "### generated, by set: 2 test videos" in text
+    assert "| RSPNet ResNet-18 | 41.1 |" in text
+    table = [cells_of(line) for line in text.splitlines() if line.startswith("|")]
+    assert {row[0] for row in table} >= {"chance", "both", "random weights", "HOG histogram"}
+    found = json.loads((tmp_path / "small_scale.json").read_text())
+    assert (tmp_path / "small_scale.md").read_text() == text[:-1]
+    assert set(found["rows"]) == {
+        "JHMDB",
+        *(f"generated, by {k}" for k in ("action", "actor", "set")),
+    }
+    rows = {(row["name"], row["feature"]): row for row in found["rows"]["JHMDB"]}
+    assert rows["both", "RSP"]["num_seeds"] == 2
+    assert rows["random weights", "backbone, max"]["num_seeds"] == 2
+    assert rows["flow histogram", "Hellinger"]["num_seeds"] == 1
+    # The models are the random weights of these seeds: the same numbers come twice.
+    for feature in ("backbone, max", "backbone, avg", "RSP", "A-VID"):
+        assert rows["both", feature]["metrics"] == rows["random weights", feature]["metrics"]
+    assert found["chance"]["JHMDB"]["top-1"] == 50
+    pretext = found["pretext"]["JHMDB"]
+    assert [run["num_videos"] for run in pretext["both"]] == [2, 2]
+    assert 0 <= pretext["both"][0]["rsp_accuracy"] <= 1
+
+    def never(*args: object, **words: object) -> None:
+        raise AssertionError("made twice")
+
+    for name in ("clip_features", "histograms", "outcomes"):
+        monkeypatch.setattr(module, name, never)
+    monkeypatch.setattr("_small_scale.subjects.evaluate_pretext", never)
+    assert small_scale.main(words) == 0
+    assert capsys.readouterr().out == text
+
+
+def test_fine_tuning(
+    setting: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [*setting, "--out", str(tmp_path), "--seeds", "1", "--num_generated", "0"]
+    words += ["--num_pretext", "0", "--finetune", "--finetune_epochs", "1"]
+    assert small_scale.main(words) == 0
+    text = capsys.readouterr().out
+    assert "### Fine-tuned on JHMDB, 1 epochs" in text
+    found = json.loads((tmp_path / "small_scale.json").read_text())["finetuned"]
+    assert list(found) == ["both, 1 of 2", "both, 2 of 2", "random weights"]
+    assert found["random weights"]["num_videos"] == 2
+    assert "Generated videos were left out: --num_generated was 0." in text
+    assert "own tasks" not in text
+
+
+def test_what_is_left_out_is_said(
+    setting: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [*setting[:3], "--out", str(tmp_path), "--num_generated", "0", "--seeds", "0"]
+    assert small_scale.main(words) == 0
+    assert "JHMDB was left out: name its folder with --jhmdb DIR." in capsys.readouterr().out
+
+
+def test_mistakes_are_told(
+    setting: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [*setting[:3], "--out", str(tmp_path / "out")]
+    assert small_scale.main([*words, "--jhmdb", str(tmp_path)]) == 2
+    assert "jhmdb_splits.csv" in capsys.readouterr().err
+    (tmp_path / "jhmdb_splits.csv").write_text("clip,class,hmdb_split1\na/b.mp4,a,1\n")
+    assert small_scale.main([*words, "--jhmdb", str(tmp_path)]) == 2
+    assert "error: " in capsys.readouterr().err
+    assert small_scale.main(["--models", "nosuch", "--out", str(tmp_path / "out")]) == 2
+    assert "no model 'nosuch'" in capsys.readouterr().err
+
+
+def test_each_architecture_has_its_own_control(tmp_path: Path) -> None:
+    for width in (4, 8):
+        branch = Branch("resnet18_fine", {"width": width}, num_frames=8, size=16)
+        save_model(tmp_path / f"w{width}.safetensors", branch, branch)
+    files = [str(tmp_path / f"w{width}.safetensors") for width in (4, 8)]
+    words = ["--models", *files, f"again={files[0]}", "--seeds", "2", "--random_archs", "c3d"]
+    subjects, controls = choose_subjects(small_scale.parser().parse_args(words))
+    random = ("random weights, as w4", "random weights, as w8", "random weights, c3d")
+    names = ["w4", "w8", "again", *(name for name in random for _ in range(2))]
+    assert [subject.name for subject in subjects] == names
+    assert controls == {"w4": random[0], "again": random[0], "w8": random[1]}
+    assert len({subject.identity for subject in subjects}) == 8  # two names of one file
+    wrong = small_scale.parser().parse_args(["--models", *(f"x={file}" for file in files)])
+    with pytest.raises(ValueError, match="those named 'x' differ in their architecture"):
+        choose_subjects(wrong)
