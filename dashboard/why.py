@@ -2,6 +2,7 @@
 
 import html
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -183,7 +184,7 @@ def draw_list(asked: Asked, num: int) -> None:
     _export(asked, range(1, num + 1))
 
 
-def _joined(asked: Asked, ranks: "list[int] | range") -> "RetrievalExplanation":
+def _joined(asked: Asked, ranks: Sequence[int]) -> "RetrievalExplanation":
     from analysis.retrieval_rank import join_ranks
 
     return join_ranks([explain(asked, rank) for rank in ranks])
@@ -194,7 +195,7 @@ def _picture(key: str, query: int, feature: str, num: int, _asked: Asked) -> byt
     return export.figure_files(_asked.file_name, _drawer(_asked, range(1, num + 1)))[0].make()
 
 
-def _drawer(asked: Asked, ranks: "list[int] | range") -> "export.Callable[[], Figure]":
+def _drawer(asked: Asked, ranks: Sequence[int]) -> "Callable[[], Figure]":
     def draw() -> "Figure":
         from analysis.retrieval_figure import draw_retrieval
 
@@ -203,7 +204,7 @@ def _drawer(asked: Asked, ranks: "list[int] | range") -> "export.Callable[[], Fi
     return draw
 
 
-def _export(asked: Asked, ranks: "list[int] | range") -> None:
+def _export(asked: Asked, ranks: Sequence[int]) -> None:
     name = asked.file_name + (f"-{ranks[0]}" if len(ranks) == 1 else "")
     files = export.figure_files(name, _drawer(asked, ranks))
     files.append(

@@ -1,0 +1,233 @@
+"""What is measured over a whole gallery: top-k, hubs and orphans, overlap of the heads."""
+
+import html
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from dashboard import cards, jobs, shell
+from dashboard.jobs import Job
+from dashboard.maps import HEADS
+from dashboard.pool import Pool
+from dashboard.stage import signed
+
+if TYPE_CHECKING:
+    from analysis.gallery_views import Hubs, Overlap, Purity
+    from rspnet.retrieve import RetrievalResult
+
+TITLES = {"rsp": "RSP", "avid": "A-VID", "backbone": "Backbone"}
+# Galleries up to this size are measured without being asked to: it takes a second or two.
+AT_ONCE = 2000
+NEIGHBOURS = 10
+NUM_HUBS = 5
+
+
+@dataclass
+class Found:
+    """What was measured of a gallery so far; filled by jobs.
+
+    Attributes:
+        table: Top-k of each feature.
+        hubs: Of each head.
+        purity: Of each head; none where labels are not known.
+        overlap: Of both heads.
+    """
+
+    table: "list[RetrievalResult]" = field(default_factory=list)
+    hubs: "list[Hubs]" = field(default_factory=list)
+    purity: "list[Purity]" = field(default_factory=list)
+    overlap: "Overlap | None" = None
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _found(key: str) -> Found:
+    return Found()
+
+
+def _measure_table(pool: Pool) -> Job:
+    found = _found(pool.key)
+
+    def work(job: Job) -> None:
+        from rspnet.retrieve import KS, retrieve
+
+        table = []
+        ks = [k for k in KS if k < len(pool.videos)]
+        for feature in TITLES:
+            table.append(retrieve(pool.gallery, pool.gallery, feature, ks))
+            job.done += 1
+        found.table = table
+
+    return jobs.start(("table", pool.key), len(TITLES), work)
+
+
+def _measure_hubs(pool: Pool) -> Job:
+    found = _found(pool.key)
+
+    def work(job: Job) -> None:
+        from analysis.gallery_neighbours import Space, neighbours
+        from analysis.gallery_views import hubs, overlap, purity
+
+        k = min(NEIGHBOURS, len(pool.videos) - 1)
+        spaces = [Space.of(pool.gallery, head) for head in HEADS]
+        nearest = []
+        for space in spaces:
+            nearest.append(neighbours(space, k))
+            job.done += 1
+        pairs = list(zip(spaces, nearest, strict=True))
+        found.hubs = [hubs(space, k, near) for space, near in pairs]
+        job.done += 1
+        found.overlap = overlap(spaces[0], spaces[1], k, (nearest[0], nearest[1]))
+        labels = [label for label in pool.gallery.labels if label]
+        if len(set(labels)) < len(labels):
+            found.purity = [purity(space, k, near) for space, near in pairs]
+        job.done += 1
+
+    return jobs.start(("hubs", pool.key), 4, work)
+
+
+def draw(pool: Pool) -> None:
+    """Both panels, each on its own."""
+    st.html(
+        '<div class="row-title" style="margin-top: 1rem">The gallery as a whole <span class="dim">'
+        f"each of its {len(pool.videos):,} videos asks once</span></div>"
+    )
+    table, hubs = st.tabs(["Top-k", "Hubs, orphans, overlap"])
+    with table:
+        _panel(pool, "table")
+    with hubs:
+        _panel(pool, "hubs")
+
+
+@st.fragment
+def _panel(pool: Pool, name: str) -> None:
+    begun = st.session_state.setdefault("measured", set())
+    wanted = (pool.key, name)
+    if len(pool.videos) > AT_ONCE and wanted not in begun:
+        st.caption(f"With {len(pool.videos):,} videos this takes a minute or so.")
+        if not st.button("Measure", key=f"measure_{name}"):
+            return
+        begun.add(wanted)
+    job = _measure_table(pool) if name == "table" else _measure_hubs(pool)
+    job.finished.wait(1.0)  # small galleries are done at once
+    if not job.finished.is_set():
+        _wait(job)
+        return
+    if job.error:
+        shell.complain(ValueError(f"this gallery can't be measured: {job.error}"))
+        return
+    if name == "table":
+        _draw_table(pool, _found(pool.key))
+    else:
+        _draw_hubs(pool, _found(pool.key))
+
+
+@st.fragment(run_every=0.7)
+def _wait(job: Job) -> None:
+    if job.finished.is_set():
+        st.rerun()
+    st.progress(job.part, f"Measuring, step {job.done + 1} of {job.total}.")
+
+
+def _draw_table(pool: Pool, found: Found) -> None:
+    if not found.table:
+        return
+    if found.table[0].num_hopeless == found.table[0].num_queries:
+        st.info(
+            "No two videos of this gallery have a label in common, so none can be right. Labels "
+            "are the names of the folders that the videos lie in.",
+            icon=":material/info:",
+        )
+        return
+    ks = list(found.table[0].top_k)
+    head = "".join(f'<th scope="col">top-{k}</th>' for k in ks)
+    rows = ""
+    for result in found.table:
+        cells = "".join(
+            f'<td class="number">{result.top_k[k]:.1f} <span class="dim">'
+            f"[{result.intervals[k][0]:.0f}, {result.intervals[k][1]:.0f}]</span></td>"
+            for k in ks
+        )
+        rows += f'<tr><th scope="row">{TITLES[result.feature]}</th>{cells}</tr>'
+    one = found.table[0]
+    hopeless = (
+        f" {one.num_hopeless:,} of them are alone with their label and can't be right."
+        if one.num_hopeless
+        else ""
+    )
+    p = pool.gallery.protocol
+    st.html(
+        f'<div class="facts" data-testid="table"><table class="wide"><tr><th></th>{head}</tr>{rows}'
+        f"</table><p>Queries that are right at k, in %, with 95% intervals over "
+        f"{one.num_queries:,} queries: one of the k nearest other videos has the query's label."
+        f"{hopeless} {p.num_clips} clips of {p.num_frames} x {p.size} x {p.size} a video, "
+        f"{p.pooling} pooling, cosine.</p></div>"
+    )
+    with st.expander("Published numbers"):
+        st.html(_published())
+
+
+def _published() -> str:
+    from rspnet.retrieve import KS, PUBLISHED
+
+    head = "".join(f'<th scope="col">top-{k}</th>' for k in KS)
+    rows = "".join(
+        f'<tr><th scope="row">{html.escape(name)}</th>'
+        + "".join(f'<td class="number">{"-" if v is None else f"{v:.1f}"}</td>' for v in values)
+        + "</tr>"
+        for name, values in PUBLISHED
+    )
+    return (
+        f'<div class="facts"><table class="wide"><tr><th></th>{head}</tr>{rows}</table>'
+        "<p>On UCF101, split 1: test videos ask, training videos are searched, 10 clips a video. "
+        "They do not compare with another gallery, nor with a gallery that asks itself.</p></div>"
+    )
+
+
+def _draw_hubs(pool: Pool, found: Found) -> None:
+    if not found.hubs or found.overlap is None:
+        return
+    k, both = found.hubs[0].k, found.overlap
+    rows = ""
+    for n, own in enumerate(found.hubs):
+        pure = "<td></td>"
+        if found.purity:
+            p = found.purity[n]
+            pure = _cell(p.mean, f"{p.chance:.2f}")
+        rows += (
+            f'<tr><th scope="row">{TITLES[own.name]}</th>'
+            f"{_cell(own.skewness, f'{own.chance_skewness:.2f}')}"
+            f'<td class="number">{len(own.orphans):,} ({100 * own.orphan_share:.0f}%)</td>'
+            f"{pure}</tr>"
+        )
+    purity = f"share of the {k} nearest with the own label" if found.purity else ""
+    st.html(
+        '<div class="facts" data-testid="hubs"><table class="wide"><tr><th></th>'
+        f'<th scope="col">skewness of N<sub>{k}</sub></th><th scope="col">orphans</th>'
+        f'<th scope="col">{purity}</th></tr>{rows}</table>'
+        f"<p>N<sub>{k}</sub> counts in how many videos' {k} nearest a video is. Hubs are in very "
+        "many, orphans in none; the more there are of both, the larger the skewness. "
+        f"Both heads share {100 * both.mean.value:.0f}% "
+        f"[{100 * both.mean.low:.0f}, {100 * both.mean.high:.0f}] of their {k} nearest (Jaccard "
+        f"index; by lot {100 * both.chance:.0f}%).</p></div>"
+    )
+    for own in found.hubs:
+        st.html(
+            f'<div class="row-title">Hubs of {TITLES[own.name]} <span class="dim">in the {k} '
+            "nearest of the most videos</span></div>"
+        )
+        with st.container(key=f"hubs_{own.name}", horizontal=True, gap="small"):
+            for place in own.hubs(NUM_HUBS):
+                video = pool.videos[int(place)]
+                with st.container(width=cards.CARD_PIXELS, gap="xxsmall"):
+                    below = cards.words(
+                        video.title, f"{int(own.counts[place]):,}", cards.label_of(video)
+                    )
+                    st.html(f'<div class="thumb">{cards.film(video)}{below}</div>')
+
+
+def _cell(estimate: Any, chance: str) -> str:
+    return (
+        f'<td class="number">{signed(estimate.value, 2)} <span class="dim">'
+        f"[{signed(estimate.low, 2)}, {signed(estimate.high, 2)}], by lot {chance}</span></td>"
+    )
