@@ -18,6 +18,7 @@ class Arguments:
         videos: A folder of videos to look at, or None for the generated ones alone.
         model: A model file to look at, or None for the models that ship.
         runs: A folder of training runs to look at, or None for ``runs`` beside the packages.
+        report: Numbers of a report to look at, or None for those that ship.
         num_videos: Videos to generate for the first gallery.
     """
 
@@ -25,6 +26,7 @@ class Arguments:
     model: Path | None = None
     runs: Path | None = None
     num_videos: int = 24
+    report: Path | None = None
 
 
 class _Parser(argparse.ArgumentParser):
@@ -32,7 +34,7 @@ class _Parser(argparse.ArgumentParser):
         raise ValueError(
             f"The app's arguments can't be read: {message}. Expected "
             "`streamlit run dashboard/app.py -- [--videos DIR] [--model FILE] [--runs DIR] "
-            "[--num_videos N]`."
+            "[--report FILE] [--num_videos N]`."
         )
 
 
@@ -46,13 +48,14 @@ def parse_arguments(argv: Sequence[str]) -> Arguments:
     parser.add_argument("--videos", type=Path)
     parser.add_argument("--model", type=Path)
     parser.add_argument("--runs", type=Path)
+    parser.add_argument("--report", type=Path)
     parser.add_argument("--num_videos", "--num-videos", type=int, default=Arguments.num_videos)
     given = parser.parse_args(list(argv))
     if given.num_videos < 2:
         raise ValueError(
             f"--num_videos is the number of videos to generate, at least 2, got {given.num_videos}."
         )
-    return Arguments(given.videos, given.model, given.runs, given.num_videos)
+    return Arguments(given.videos, given.model, given.runs, given.num_videos, given.report)
 
 
 def cache_folder() -> Path:
