@@ -20,6 +20,7 @@ from dashboard.viewer import ASSETS  # noqa: E402
 PAGES = (
     ("home", "Home", ":material/home:"),
     ("compare", "Compare", ":material/compare:"),
+    ("retrieval", "Retrieval", ":material/travel_explore:"),
     ("training", "Training", ":material/show_chart:"),
 )
 
