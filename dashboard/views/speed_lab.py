@@ -1,0 +1,427 @@
+"""Speed lab: one thing about a clip changed, and what both heads make of it."""
+
+import hashlib
+import html
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from dashboard import controls, lab, lab_export, links, models, shell, sources
+from dashboard.lab import LabView, Subject
+from dashboard.look import C_I, C_J
+from dashboard.maps import HEADS
+from dashboard.models import Loaded, ModelChoice
+from dashboard.pictures import SHEET_COLUMNS
+from dashboard.shell import Opened
+from dashboard.sources import Source, VideoInfo
+from dashboard.stage import COLOURS, DASHES, NOTES, PLAY_FPS, SYMBOLS, signed, small
+from dashboard.state import choose, choose_number, last_start, quote
+from dashboard.viewer import ASSETS, viewer
+
+if TYPE_CHECKING:
+    from analysis.response_result import Curve
+
+QUESTION = "Which head notices another playback speed, and which one other looks?"
+TITLES = {"rsp": "RSP", "avid": "A-VID"}
+VIEWER = "lab_viewer"
+CURVE_PIXELS, DOTS_PIXELS = 270, 300
+# What the menu says; what a level is called on the slider, and how one is written.
+MENU = {
+    "speed": "Playback speed", "reverse": "Reversed", "shuffle": "Shuffled", "freeze": "Frozen",
+    "offset": "Later start", "grey": "Grey", "hue": "Hue", "crop": "Crop", "flip": "Flipped",
+    "blur": "Blur",
+}  # fmt: skip
+UNITS = {
+    "speed": "{}x", "shuffle": "{} pieces", "offset": "{} frames", "hue": "{}\N{DEGREE SIGN}",
+    "crop": "{} of the side", "blur": "{} px",
+}  # fmt: skip
+NEEDS = {"speed": "a clip at {} takes {}", "offset": "a clip {} later ends after {}"}
+FRACTIONS = {0.25: "1/4", 0.5: "1/2", 0.75: "3/4"}
+LOGARITHMIC = ("speed", "shuffle")
+
+
+def page() -> None:
+    """Draw the page."""
+    opened = shell.open_page("Speed lab", QUESTION)
+    st.html(ASSETS / "lab.css")
+    if not opened.models:
+        st.error(shell.NO_MODEL, icon=":material/error:")
+        return
+    with st.container(key="lab_controls", horizontal=True, vertical_alignment="bottom"):
+        with st.container(key="lab_model"):
+            model = controls.choose_model(opened.link, opened.models)
+        title = controls.choose_gallery(opened.link, opened.arguments)
+        clip = st.container(key="lab_clip")
+        if len(controls.galleries(opened.arguments)) > 1:
+            with st.popover("More", type="tertiary", width="content"):
+                controls.more(opened.arguments)
+    source = shell.open_gallery(title, opened.arguments)
+    if source is None:
+        links.show_notes(opened.notes)
+        return
+    with clip:
+        subject = _choose_clip(opened.link, source, model)
+    if subject is not None:
+        _take_change(opened.link, subject)
+    links.show_notes(opened.notes)
+    if subject is None:
+        return
+    try:
+        if not models.is_loaded(model):
+            with st.spinner("Loading the model"):
+                models.load(model)
+        loaded = models.load(model)
+    except ValueError as error:
+        shell.complain(error)
+        return
+    _draw(subject, source, model, loaded, opened)
+
+
+def _choose_clip(link: dict[str, str], source: Source, model: ModelChoice) -> Subject | None:
+    """Menu and start of the clip; a sentence where the video is no good."""
+    titles = {video.name: video.title for video in source.videos}
+    names = list(titles)
+    if "video" in link or st.session_state.get("lab_video") not in names:
+        links.take("lab_video", choose("the video", link.get("video"), names, names[0]))
+    left, right = st.columns([5, 4], gap="small", vertical_alignment="bottom")
+    with left:
+        name = st.selectbox(
+            "c_i: video", names, key="lab_video", format_func=lambda n: titles.get(n, n)
+        )
+    video = source.find(name)
+    assert video is not None
+    try:
+        info = sources.probe(video)
+    except ValueError as error:
+        _refuse(name, str(getattr(error, "reason", error)))
+        return None
+    if info.num_frames < model.num_frames:
+        _refuse(
+            name,
+            f"it has {info.num_frames} frames, and a clip of this model takes {model.num_frames}",
+        )
+        return None
+    with right:
+        start = _choose_start(link, name, info, model.num_frames)
+    return Subject(
+        video.identity(), video.title, info.num_frames, start, model.num_frames, model.size
+    )
+
+
+def _choose_start(link: dict[str, str], name: str, info: VideoInfo, num_frames: int) -> int:
+    state = st.session_state
+    last = last_start(info.num_frames, num_frames, 1)
+    # In the middle of what leaves room for the highest speed.
+    default = last_start(info.num_frames, num_frames, 4) // 2
+    if "start" in link:
+        options = range(last + 1)
+        links.take("lab_start", choose_number("the start", link["start"], options, default))
+    elif state.get("lab_started") not in (None, name) or "lab_start" not in state:
+        state["lab_start"] = default
+    state["lab_started"] = name
+    state["lab_start"] = min(last, int(state["lab_start"]))
+    if last == 0:
+        st.slider("Start, frame", 0, 1, key="lab_start_only", disabled=True)
+        return 0
+    return int(st.slider("Start, frame", 0, last, key="lab_start"))
+
+
+def _refuse(name: str, reason: str) -> None:
+    st.error(
+        f"The clip can't be of {quote(name)}: {reason}. Choose another video.",
+        icon=":material/error:",
+    )
+
+
+def _take_change(link: dict[str, str], subject: Subject) -> None:
+    """Hold what a link says of the change, its level and the frame."""
+    state = st.session_state
+    if "change" in link or state.get("lab_name") not in lab.PROBES:
+        links.take(
+            "lab_name", choose("the change", link.get("change"), list(lab.PROBES), lab.PROBES[0])
+        )
+    name = str(state["lab_name"])
+    if "level" in link:
+        levels = lab.levels_that_fit(name, subject)
+        words = {f"{level:g}": level for level in levels}
+        chosen = choose("the level", link["level"], list(words), f"{_default(name, levels):g}")
+        links.take("lab_level", chosen)
+        state[f"lab_level_{name}"] = words[chosen.value]
+    if "frame" in link or "lab_frame" not in state:
+        frames = range(1, subject.num_frames + 1)
+        links.take("lab_frame_number", choose_number("the frame", link.get("frame"), frames, 1))
+        state["lab_frame"] = int(state["lab_frame_number"]) - 1
+
+
+def _default(name: str, levels: tuple[float, ...]) -> float:
+    return 2.0 if name == "speed" and 2.0 in levels else levels[-1]
+
+
+@st.fragment
+def _draw(
+    subject: Subject, source: Source, model: ModelChoice, loaded: Loaded, opened: Opened
+) -> None:
+    """What is changed, by how much, and what comes of it. A move of the level runs this alone."""
+    with st.container(key="lab_change", horizontal=True, vertical_alignment="bottom", gap="medium"):
+        name, level = _choose_change(subject)
+    row = st.container(key="lab_row", horizontal=True, gap="large", vertical_alignment="top")
+    left, right = row.container(key="lab_left"), row.container(key="lab_right", gap="small")
+    try:
+        with left:
+            view = lab.view_of(subject, name, level, loaded)
+            viewer(_data(subject, name, level, view), VIEWER, _moved)
+        with right:
+            curve = lab.curve_of(subject, name, loaded)
+            _draw_curve(curve, name, level)
+            st.html(_facts(curve, name, level, view))
+    except ValueError as error:
+        shell.complain(error)
+        return
+    link = {
+        "model": model.name,
+        "gallery": source.title,
+        "video": st.session_state["lab_video"],
+        "start": str(subject.start),
+        "change": name,
+        "level": f"{level:g}",
+        "frame": str(int(st.session_state["lab_frame"]) + 1),
+    }
+    links.write(link)
+    with right:
+        try:
+            _draw_others(subject, name, loaded)
+        except ValueError as error:  # one of them can fail where the one that is shown does not
+            shell.complain(error)
+    lab_export.draw(subject, name, level, source, model, loaded, opened.arguments)
+
+
+def _moved(frame: int) -> None:
+    st.session_state["lab_frame"] = frame
+
+
+def _choose_change(subject: Subject) -> tuple[str, float]:
+    """The menu of changes and the slider of this one's levels."""
+    state = st.session_state
+    if state.get("lab_name") not in lab.PROBES:  # it was clicked away
+        state["lab_name"] = lab.PROBES[0]
+    name = str(
+        st.selectbox(
+            "What is changed in c_j", lab.PROBES, key="lab_name", width=190,
+            format_func=lambda n: MENU[n],
+        )
+    )  # fmt: skip
+    levels = lab.levels_that_fit(name, subject)
+    key = f"lab_level_{name}"
+    if state.get(key) not in levels:
+        state[key] = _default(name, levels)
+    if len(levels) == 1:
+        _say_what_fits(name, subject, levels)
+        return name, levels[0]
+    if lab.change_of(name).is_switch:
+        chosen = st.segmented_control(
+            MENU[name], levels, key=key, required=True,
+            format_func=lambda at: MENU[name] if at else "As it is",
+        )  # fmt: skip
+        return name, float(chosen if chosen is not None else levels[-1])
+    with st.container(width=520):
+        level = float(
+            st.select_slider(
+                f"{MENU[name]} of c_j" if name == "speed" else MENU[name],
+                levels,
+                key=key,
+                format_func=lambda at: written(name, at),
+            )
+        )
+    _say_what_fits(name, subject, levels)
+    return name, level
+
+
+def written(name: str, level: float) -> str:
+    """A level in words, such as ``1/4x``."""
+    return UNITS.get(name, "{}").format(FRACTIONS.get(level, f"{level:g}"))
+
+
+def _say_what_fits(name: str, subject: Subject, levels: tuple[float, ...]) -> None:
+    """Where the video is too short for some levels: which there are."""
+    missing = [at for at in lab.change_of(name).levels if at not in levels]
+    if not missing or name not in ("speed", "offset"):
+        return
+    needed = lab.frames_needed(name, missing[0], subject.num_frames)
+    st.info(
+        f"From frame {subject.start} on this video has {subject.window} frames; "
+        f"{NEEDS[name].format(written(name, missing[0]), needed)}. The most that fits is "
+        f"{written(name, levels[-1])}: an earlier start or a longer video has room for more.",
+        icon=":material/info:",
+    )
+
+
+def _data(subject: Subject, name: str, level: float, view: LabView) -> dict[str, Any]:
+    """The viewer's data; the same for every frame, so that it is not sent again."""
+    state = st.session_state
+    shown = (subject, name, level, state.get("link_serial", 0))
+    token = hashlib.sha256(repr(shown).encode()).hexdigest()[:16]
+    if state.get("lab_token") != token:
+        state["lab_token"], state["lab_token_frame"] = token, int(state["lab_frame"])
+    first, last = subject.start, subject.start + subject.num_frames - 1
+    change = f"{MENU[name].lower()} {written(name, level)}"
+    if lab.change_of(name).is_switch:
+        change = MENU[name].lower() if level else "as it is"
+    details = (
+        f"{subject.title}, frames {first} to {last}",
+        f"{change}, frames {min(view.frames)} to {max(view.frames)}",
+    )
+    end = f"{view.limit:.2g}"
+    rows = []
+    for head in HEADS:
+        panels = [
+            {
+                "column": side,
+                "image": panel.sheet,
+                "boxes": [panel.box] * subject.num_frames,
+                "alt": f"Contributions, {TITLES[head]}, on c_{side}: {detail}",
+            }
+            for side, panel, detail in zip("ij", view.panels[head], details, strict=True)
+        ]
+        rows.append(
+            {
+                "head": head,
+                "title": TITLES[head],
+                "note": NOTES[head],
+                "letter": "s",
+                "index": SYMBOLS[head],
+                "line": f"3px {DASHES[head]} {COLOURS[head]}",
+                "score": signed(view.similarity[head]),
+                "panels": panels,
+                "bar": {
+                    "colors": list(view.ramp),
+                    "ticks": [f"+{end}", "0", f"\N{MINUS SIGN}{end}"],
+                    "alt": f"Colour scale: orange raises s, blue lowers it, up to {end} a cell.",
+                },
+            }
+        )
+    return {
+        "token": token,
+        "frame": int(state["lab_token_frame"]),
+        "keep_frame": True,
+        "fps": PLAY_FPS,
+        "num_frames": subject.num_frames,
+        "columns": [
+            {"index": side, "detail": detail} for side, detail in zip("ij", details, strict=True)
+        ],
+        "rows": rows,
+        "sheet": {"columns": SHEET_COLUMNS, "rows": -(-subject.num_frames // SHEET_COLUMNS)},
+        "unit": "contribution to s, per cell",
+    }
+
+
+def legend(marks: bool = False) -> str:
+    """Which line or mark is which head's, HTML."""
+
+    def sign(head: str) -> str:
+        if marks:
+            return f'<span class="mark {head}" style="background: {COLOURS[head]}"></span>'
+        line = f"border-top: 3px {DASHES[head]} {COLOURS[head]}"
+        return f'<span class="swatch" style="{line}"></span>'
+
+    keys = "".join(f'<span class="key">{sign(head)}{TITLES[head]}</span>' for head in HEADS)
+    return f'<span class="legend">{keys}</span>'
+
+
+def _draw_curve(curve: "Curve", name: str, level: float) -> None:
+    from dashboard.lab_charts import level_curves
+
+    change = lab.change_of(name)
+    words = [FRACTIONS.get(at, f"{at:g}") for at in curve.levels]
+    if change.is_switch:
+        words = ["as it is", MENU[name].lower()]
+    elif name == "speed":  # every other is enough where they are close
+        words = [word if at not in (0.75, 1.25, 2.5, 3.5) else "" for word, at in
+                 zip(words, curve.levels, strict=True)]  # fmt: skip
+    elif name == "offset":
+        words = [word if at not in (1, 2) else "" for word, at in
+                 zip(words, curve.levels, strict=True)]  # fmt: skip
+    st.html(
+        f'<div class="row-title">Similarity of {C_I} and {C_J} <span class="dim">dotted: nothing '
+        f"changed; line: what is shown</span>{legend()}</div>"
+    )
+    st.plotly_chart(
+        level_curves(
+            {head: values[0].tolist() for head, values in curve.similarity.items()},
+            curve.levels,
+            words,
+            level,
+            change.neutral,
+            title="" if change.is_switch else change.title,
+            titles=TITLES,
+            colours=COLOURS,
+            dashes=DASHES,
+            logarithmic=name in LOGARITHMIC,
+            height=CURVE_PIXELS,
+        ),
+        key="lab_curve",
+        config={"displayModeBar": False},
+        alt=f"Similarity of c_i and c_j by both heads over {change.title}; {written(name, level)} "
+        "is marked: " + ", ".join(f"{TITLES[h]} {curve.at(h, level)[0]:+.3f}" for h in HEADS) + ".",
+    )
+
+
+def _facts(curve: "Curve", name: str, level: float, view: LabView) -> str:
+    """Both heads' numbers at the level that is shown, as a table, and how to read them."""
+    change = lab.change_of(name)
+    rows = []
+    for head in HEADS:
+        symbol = f'<span class="symbol">s<sub>{SYMBOLS[head]}</sub></span>'
+        neutral = ""
+        if change.neutral in curve.levels:
+            neutral = signed(float(curve.at(head, change.neutral)[0]), 4)
+        rows.append(
+            f'<tr data-testid="lab-{head}"><td><span class="swatch" style="border-top: 3px '
+            f'{DASHES[head]} {COLOURS[head]}"></span>{TITLES[head]}</td><td class="number">'
+            f"{symbol} = <b>{signed(view.similarity[head], 4)}</b></td>"
+            f'<td class="number">{neutral}</td><td class="number dim">off '
+            f"{small(view.error[head])}</td></tr>"
+        )
+    what = MENU[name].lower() if change.is_switch else written(name, level)
+    if level == change.neutral:
+        what = "nothing changed"
+    return (
+        f'<div class="facts"><table><thead><tr><th></th><th>Shown: {html.escape(what)}</th>'
+        "<th>Nothing changed</th><th>Sum of the map</th></tr></thead>"
+        f"<tbody>{''.join(rows)}</tbody></table>"
+        '<p data-testid="lab-reading">A head that a change moves falls away from the dotted line; '
+        "a head that does not care stays level. Orange adds to "
+        f'<span class="symbol">s</span>, blue lowers it, on one scale for all changes of '
+        f'this clip: its maps fade as <span class="symbol">s</span> falls. {C_I} goes through '
+        f"the query branch and {C_J} through the momentum branch, so a clip is not quite 1 to "
+        "itself.</p></div>"
+    )
+
+
+def _draw_others(subject: Subject, name: str, loaded: Loaded) -> None:
+    """Every change at its largest level, side by side."""
+    from dashboard.lab_charts import dots
+
+    found = lab.strongest_of(subject, loaded)
+    names = []
+    for other, curve in found.items():
+        words = MENU[other]
+        if not lab.change_of(other).is_switch:
+            words = f"{words}, {written(other, curve.levels[-1])}"
+        names.append(f"<b>{words}</b>" if other == name else words)
+    values = {
+        head: [float(curve.similarity[head][0, 0]) for curve in found.values()] for head in HEADS
+    }
+    st.html(
+        '<div class="row-title">The other changes beside it <span class="dim">each at its '
+        f"largest level; one clip</span>{legend(marks=True)}</div>"
+    )
+    st.plotly_chart(
+        dots(values, names, titles=TITLES, colours=COLOURS, height=DOTS_PIXELS),
+        key="lab_others",
+        config={"displayModeBar": False},
+        alt="Similarity of c_i and c_j by both heads under each change at its largest level.",
+    )
+    if shell.has_page("evidence"):
+        shell.link_to(
+            "evidence", "Means over many videos, with intervals", ":material/arrow_forward:"
+        )
