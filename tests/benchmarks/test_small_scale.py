@@ -10,6 +10,8 @@ from _small_scale import benchmark as module
 from _small_scale.benchmark import choose_subjects
 
 from rspnet.checkpoint import save_model
+from rspnet.data.actions import ActionsConfig
+from rspnet.finetune import FinetuneConfig, finetune
 from rspnet.models import Branch
 
 
@@ -75,6 +77,22 @@ def test_one_command_one_table(
     monkeypatch.setattr("_small_scale.subjects.evaluate_pretext", never)
     assert small_scale.main(words) == 0
     assert capsys.readouterr().out == text
+
+
+@pytest.mark.parametrize("kind", ["linear", "knn"])
+def test_probes_are_those_of_finetune(setting: list[str], tmp_path: Path, kind: str) -> None:
+    words = [*setting, "--out", str(tmp_path / "a"), "--seeds", "0", "--num_generated", "0"]
+    assert small_scale.main([*words, "--num_pretext", "0"]) == 0
+    rows = json.loads((tmp_path / "a" / "small_scale.json").read_text())["rows"]["JHMDB"]
+    (row,) = (row for row in rows if row["feature"] == "backbone, avg")
+    found = row["metrics"]["k-NN" if kind == "knn" else kind]["seeds"]
+    for model, value in zip(setting[1:3], found, strict=True):
+        data = ActionsConfig(name="csv", root=setting[4], annotations=setting[6], num_clips=2)
+        config = FinetuneConfig(
+            out=str(tmp_path / "b"), model=model.partition("=")[2], data=data, neighbours=2,
+            linear=kind == "linear", knn=kind == "knn", device="cpu", num_workers=0,
+        )  # fmt: skip
+        assert value == 100 * finetune(config).video_top1
 
 
 def test_fine_tuning(
