@@ -85,6 +85,13 @@ def forget(key: object) -> None:
             del board.jobs[key]
 
 
+def under_way() -> list[Job]:
+    """Jobs that are not finished."""
+    board = _board()
+    with board.lock:
+        return [job for job in board.jobs.values() if not job.finished.is_set()]
+
+
 def generate_stage(arguments: Arguments) -> Job:
     """Render the first gallery, in a process of its own: the same as ``make stage`` does."""
     folder = stage_folder(arguments)

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from analysis.score import ClipFeatures
 
 HEADS = ("rsp", "avid")
-FINE_STEPS = 4
+# Each step is a forward pass a shift, a head and a clip: 2 x 2 shifts are 16 passes.
+FINE_STEPS = 2
 # A-VID's margin is against the nearest few of so many clips of other videos.
 NUM_CANDIDATES, NUM_HARDEST = 8, 5
 

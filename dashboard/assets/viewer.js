@@ -228,10 +228,12 @@ function listenChart(view) {
   const chart = event => event.target.closest?.(".st-key-profiles_box .js-plotly-plot")
   view.watch = event => {
     const plot = chart(event)
-    if (!plot?.on || plot.dataset.drives) return
-    plot.dataset.drives = "frame"
+    if (!plot?.on) return
+    const known = plot.rspnetView
+    plot.rspnetView = view // the panels may have been mounted anew since
+    if (known) return
     plot.on("plotly_click", ({ points }) => {
-      const current = views.get(document.querySelector(".viewer")) ?? view
+      const current = plot.rspnetView
       if (current.clock) setPlaying(current, false)
       move(current, Math.round(points[0].x) - 1, true)
     })

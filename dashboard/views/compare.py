@@ -1,5 +1,7 @@
 """Compare: where the RSP head and the A-VID head look, on a pair of clips."""
 
+import contextlib
+
 import streamlit as st
 
 from dashboard import controls, engine, links, models, neighbours, pair_export, shell, stage
@@ -60,7 +62,8 @@ def _look(selection: Selection, opened: Opened) -> None:
     area = st.container(key="stage", gap=None)
     with area:
         waiting = st.empty()
-        if not models.is_loaded(selection.model):
+        first = not models.is_loaded(selection.model)
+        if first:
             try:
                 with waiting.container():
                     stage.draw_waiting(selection)
@@ -69,7 +72,9 @@ def _look(selection: Selection, opened: Opened) -> None:
                 return
         try:
             loaded = models.load(selection.model)
-            view = engine.view_pair(selection, loaded)
+            # On the first visit the panels' first frames stand there already.
+            with contextlib.nullcontext() if first else waiting, st.spinner("Computing the maps"):
+                view = engine.view_pair(selection, loaded)
         except ValueError as error:
             waiting.empty()
             shell.complain(error)

@@ -93,7 +93,7 @@ def _draw_about(model: ModelChoice, source: Source | None) -> None:
     if source is not None:
         labels = len({video.label for video in source.videos if video.label})
         classes = f", {labels} classes" if labels > 1 else ""
-        rows["Gallery"] = f"{html.escape(source.title)}: {len(source.videos)}{classes}"
+        rows["Gallery"] = f"{html.escape(source.title)}, {len(source.videos)} files{classes}"
     cores = os.cpu_count() or 1
     rows["Device"] = f"CPU, {cores} core{'s' if cores > 1 else ''}, 32-bit numbers"
     body = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in rows.items())
@@ -175,7 +175,7 @@ def _example(selection: Selection, loaded: Loaded) -> tuple[Selection, str]:
 
 def _tile(picture: str, title: str, alt: str, text: str) -> str:
     return (
-        f'<figure><div class="tile" role="img" aria-label="{title}: {alt}" '
+        f'<figure><div class="tile" role="img" tabindex="0" aria-label="{title}: {alt}" '
         f'style="background-image: url({picture})"></div>'
         f"<figcaption><b>{title}</b>{text}</figcaption></figure>"
     )

@@ -30,7 +30,7 @@ PANELS: tuple[tuple[str, str, tuple[tuple[str, str, str], ...], bool, float | No
      None),
     ("Accuracy", "RSP: chance 0.5",
      (("rsp_accuracy", "RSP", "rsp"), ("avid_top1", "A-VID", "avid")), False, 0.5),
-    ("Embedding spread", "0: one point",
+    ("Spread", "0: all one point",
      (("rsp_spread", "RSP", "rsp"), ("avid_spread", "A-VID", "avid")), False, None),
     ("Learning rate", "", (("lr", "Learning rate", ""),), False, None),
     ("Speed", "clips per second", (("clips_per_second", "Clips per second", ""),), False, None),
@@ -321,7 +321,8 @@ def _draw_tiles(grown: Grown, step: int, video: str, frames: list[tuple[int, int
         for side, picture, (first, last) in zip((C_I, C_J), sheets, frames, strict=True):
             alt = f"{TITLES[head]}, step {step}, frames {first} to {last} of {video}"
             tiles.append(
-                f'<figure><div class="tile" role="img" aria-label="{html.escape(alt)}" '
+                f'<figure><div class="tile" role="img" tabindex="0" '
+                f'aria-label="{html.escape(alt)}" '
                 f'style="background-image: url({picture})"></div><figcaption><b>{TITLES[head]}, '
                 f"{side}</b>{symbol} = {signed(grown.similarity[head], 3)}, scale "
                 f"\N{PLUS-MINUS SIGN}{grown.limit[head]:.2g}</figcaption></figure>"

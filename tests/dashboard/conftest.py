@@ -2,7 +2,7 @@
 
 import csv
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ import pytest
 import yaml
 from streamlit.testing.v1 import AppTest
 
+from dashboard import jobs
 from rspnet.checkpoint import save_model
 from rspnet.data.encode import write_video
 from rspnet.models import Branch
@@ -19,6 +20,14 @@ APP = ROOT / "dashboard" / "app.py"
 Open = Callable[..., AppTest]
 COLUMNS = ("step", "rsp_loss", "avid_loss", "rsp_accuracy", "avid_top1", "rsp_spread",
            "avid_spread", "lr", "clips_per_second", "memory_gib")  # fmt: skip
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _jobs_end() -> Iterator[None]:
+    yield
+    # torch aborts the process that ends while one of its threads computes.
+    for job in jobs.under_way():
+        job.finished.wait(60)
 
 
 @pytest.fixture(scope="session")

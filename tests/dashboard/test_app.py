@@ -75,7 +75,7 @@ def test_numbers_of_every_kind_are_those_of_analysis(open_app: Open, planted_vid
 def test_fine_grid_and_what_has_none(open_app: Open) -> None:
     app = open_app(cells="fine", scale="map")
     assert not app.warning
-    assert "The maps have 4 x 28 x 28 cells, from clips shifted" in texts(app)
+    assert "The maps have 4 x 14 x 14 cells, from clips shifted" in texts(app)
     app.button_group("map").set_value("eq2").run()
     assert "4 x 7 x 7 cells" in texts(app)
     assert app.query_params["cells"] == "smooth"

@@ -43,7 +43,7 @@ def test_home_says_what_one_looks_at(
     page = texts(app)
     assert hashlib.sha256(planted_model.read_bytes()).hexdigest() in page
     assert "resnet18_fine, 16 frames of 112 x 112 pixels" in page
-    assert "Your videos: 9, 3 classes" in page
+    assert "Your videos, 9 files, 3 classes" in page
     assert page.count('class="tile"') == 3
     assert any("the model `nowhere`" in warning.value for warning in app.warning)
     assert dict(app.query_params) == {"model": "planted", "gallery": "Your videos"}
