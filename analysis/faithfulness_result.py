@@ -171,17 +171,17 @@ class FaithfulnessResult:
             better = "lower" if mode == "deletion" else "higher"
             lines += ["", f"{mode}: area under the curve of the score, the {better} the better"]
             lines += _curve_lines(rows)
-        lines += ["", "share of the drops' mean square that is left unexplained (Captum's "]
-        lines[-1] += "normalised infidelity); 0 is perfect"
-        lines.append(f"{'':34}{'map':>20}{'map shuffled':>20}{'better by':>20}{'left out':>10}")
+        left = "share of the drops' mean square that is left unexplained"
+        lines += ["", f"{left} (Captum's normalised infidelity); 0 is perfect"]
+        lines.append(f"{'':34}{'map':>22}{'map shuffled':>22}{'better by':>22}{'left out':>10}")
         lines += [
-            f"{_name(row.head, row.question, row.fill)}{row.map!s:>20}{row.shuffled!s:>20}"
-            f"{row.better!s:>20}{row.num_undefined:>10}"
+            f"{_name(row.head, row.question, row.fill)}{row.map!s:>22}{row.shuffled!s:>22}"
+            f"{row.better!s:>22}{row.num_undefined:>10}"
             for row in self.infidelity
         ]
         lines += ["", "largest relative change of the map, pixels shaken by about a grey level"]
         lines += [
-            f"{_name(row.head, row.question, '')}{row.change!s:>20}" for row in self.sensitivity
+            f"{_name(row.head, row.question, '')}{row.change!s:>22}" for row in self.sensitivity
         ]
         return "\n".join(lines)
 
