@@ -30,8 +30,8 @@ class SanityRow:
         question: ``similarity`` or ``margin``.
         values: ``signed`` or ``absolute``, of the maps.
         stage: The layer down to which everything is random; or ``other video``: the trained
-            model's own maps of two different videos, which is how alike maps are that have only
-            the model in common.
+            model's own maps of two videos at one speed, which is how alike maps are that have
+            only the model in common.
         rho: Spearman's rank correlation over cells, the mean over videos and draws.
         size: Mean of |rho|. By chance alone it is above 0.
         num_undefined: Videos left out, as a map was even.
@@ -120,7 +120,7 @@ class SanityResult:
                 lines.append(name + "".join(f"{e!s:>21}" for e in shown))
             lines.append(f"{'':22}{'passes' if self.passes(head, question) else 'does not pass'}")
         lines.append(f"Rule: {RULE}.")
-        alike = "the trained model's own maps of two different videos, compared in the same way"
+        alike = "the trained model's own maps of two videos at one speed, compared in the same way"
         lines.append(f"{OTHER_VIDEO!r}: {alike}.")
         return "\n".join(lines)
 
