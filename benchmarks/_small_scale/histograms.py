@@ -2,7 +2,7 @@
 
 Each is at least 0 and sums to 1 before its square root is taken, so that the cosine of two of
 them is Bhattacharyya's coefficient and ranks as Hellinger's distance does. All frames of a video
-count, in the fixed view of evaluation.
+count, in the fixed view of evaluation: what a histogram sees is what a model sees.
 """
 
 from itertools import pairwise
