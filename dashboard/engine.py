@@ -5,13 +5,14 @@ Torch comes in with the first call, not with the import.
 
 import hashlib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import streamlit as st
 
 from dashboard import maps
-from dashboard.controls import Selection
+from dashboard.controls import Clip, Selection
 from dashboard.look import Look
 from dashboard.maps import HEADS, Asked, PairMaps, Place
 from dashboard.models import Loaded
@@ -136,8 +137,15 @@ def loop_of(selection: Selection, loaded: Loaded) -> bytes:
         ValueError: A clip can't be decoded or does not fit the model.
     """
     asked = maps.asked_of(selection)
-    titles = (selection.clip_i.title, selection.clip_j.title)
+    titles = _short(selection.clip_i), _short(selection.clip_j)
     return _loop(loaded.query.hash, asked, selection.look, titles, loaded)
+
+
+def _short(clip: Clip) -> str:
+    """A clip in so few words that two of them fit below a film."""
+    name = Path(clip.video.name).stem
+    name = name if len(name) <= 24 else f"{name[:21]}..."
+    return f"{name}, frames {clip.indices[0]} to {clip.indices[-1]}, {clip.speed}x"
 
 
 def file_name(selection: Selection, loaded: Loaded) -> str:
