@@ -78,9 +78,14 @@ def level_curves(
         zeroline=False,
         fixedrange=True,
     )
+    # A change that does nothing must look like it: a tenth is the least that is shown.
+    every = [value for own in values.values() for value in own]
+    least, most = min([*every, 0.9]), max([*every, 1.0])
+    room = 0.06 * (most - least)
     figure.update_yaxes(
-        gridcolor=GRID, zeroline=False, fixedrange=True, tickformat="+.2f", nticks=7
-    )
+        gridcolor=GRID, zeroline=False, fixedrange=True, tickformat="+.2f", nticks=7,
+        range=[least - room, most + room],
+    )  # fmt: skip
     _lay_out(figure, height, hovermode="x unified")
     return figure
 
