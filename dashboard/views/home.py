@@ -160,7 +160,8 @@ def _example(selection: Selection, loaded: Loaded) -> tuple[Selection, str]:
         tiles.append(_tile(head.panels[0].sheet, title, f"map of the {title} head", text))
     what = (
         f"What in {C_I} brings it nearer to {C_J}, a later clip of the same video, than to other "
-        "clips: for RSP the same video at another speed, for A\N{NON-BREAKING HYPHEN}VID other videos."
+        "clips: for RSP the same video at another speed, "
+        "for A\N{NON-BREAKING HYPHEN}VID other videos."
         if margin
         else f"What in {C_I} makes it like {C_J}, a later clip of the same video."
     )
