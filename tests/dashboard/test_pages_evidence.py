@@ -1,6 +1,7 @@
 """Speed lab and Evidence: their logic in AppTest, their pages in a real browser."""
 
 import csv
+import hashlib
 import io
 import json
 import re
@@ -15,7 +16,6 @@ from streamlit.testing.v1 import AppTest
 
 from analysis.probes import probe_pair, responses_of_video, video_probe
 from analysis.report import headline
-from analysis.report import main as make_report
 from analysis.report_page import number
 from dashboard import evidence, lab, lab_export, models, reports, sources
 from dashboard.arguments import Arguments
@@ -26,6 +26,7 @@ from rspnet.checkpoint import save_model
 from rspnet.data.encode import write_video
 from rspnet.models import Branch
 from tests.dashboard.conftest import draw, texts
+from tests.dashboard.made_report import make_report
 
 OpenPage = Callable[..., AppTest]
 SCRIPT = """
@@ -57,12 +58,9 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def report(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Numbers of the tiny model, on two generated videos."""
-    out = tmp_path_factory.mktemp("report") / "tiny.html"
-    words = ["--model", str(model), "--out", str(out), "--num_generated", "2"]
-    words += ["--num_random", "1", "--skip", '["pretext", "retrieval", "examples"]']
-    assert make_report(words) == 0
-    return out.with_suffix(".json")
+    """A report of the tiny model."""
+    sha256 = hashlib.sha256(model.read_bytes()).hexdigest()
+    return make_report(tmp_path_factory.mktemp("report") / "tiny.json", sha256)
 
 
 @pytest.fixture
@@ -228,7 +226,7 @@ def test_evidence_gives_the_numbers_of_the_report(open_page: OpenPage, report: P
             assert (
                 f"{number(value.value)} <small>{number(value.low)} to {number(value.high)}" in page
             )
-    assert "2 generated videos, 1 draw of random weights" in page
+    assert "6 generated videos, 1 draw of random weights" in page
     assert app.query_params["part"] == "responses"
     for part in ("planted", "faithfulness", "sanity"):
         app.button_group("evidence_part").set_value(part).run()
@@ -237,7 +235,12 @@ def test_evidence_gives_the_numbers_of_the_report(open_page: OpenPage, report: P
         assert f'data-part="{part}"' in texts(app)
         assert app.query_params["part"] == part
     app.button_group("evidence_part").set_value("flow").run()
-    assert "no real videos were given" in said(app)[0]
+    assert app.query_params["part"] == "flow"
+    assert "Do the maps follow movement in real video?" in texts(app)
+    app.button_group("evidence_part").set_value("responses").run()
+    app.button_group("evidence_kind").set_value("real").run()
+    assert app.query_params["videos"] == "real"
+    assert "On real videos: " in texts(app)
     app.button_group("evidence_part").set_value("retrieval").run()
     assert "not asked for" in said(app)[0]
 
@@ -289,7 +292,7 @@ def test_no_report_says_how_to_make_one(
     out.write_bytes(report.read_bytes())
     try:
         assert said(app.run()) == []
-        assert f"{out.name}: 2 generated videos" in texts(app)
+        assert f"{out.name}: 6 generated videos" in texts(app)
     finally:
         out.unlink()
 
@@ -342,7 +345,7 @@ def test_evidence_link(open_page: OpenPage, report: Path) -> None:
     app = open_page("evidence", "--report", missing)
     assert not app.exception
     assert "there is no report" in app.error[0].value
-    app = open_page("evidence", "--report", str(report), part="<b>", videos="real", report="../x")
+    app = open_page("evidence", "--report", str(report), part="<b>", videos="x", report="../x")
     assert not app.exception
     assert len(app.warning) == 3
     assert app.query_params["part"] == "responses"
@@ -364,5 +367,5 @@ def test_evidence_files(model: Path, report: Path) -> None:
     assert float(row["value"]) == drop.value
     choice = models.list_choices(Arguments(model=model))[0]
     line = reports.command_of(read, choice).line
-    assert "--num_generated 2 --num_random 1 --skip" in line
+    assert "--num_generated 6 --num_random 1 --out" in line
     assert "--seed" not in line
