@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from analysis.report import report
 from analysis.report_page import Section, Table, render
 from analysis.report_parts import Found, ReportConfig
-from analysis.report_sections import NAMES, WHERE
+from analysis.report_sections import HEADLINE_KIND, NAMES, WHERE
 from analysis.response_result import Responses
 from analysis.selectivity import find_measure, group_drop, motion_selectivity
 from analysis.statistics import Estimate, estimate
@@ -61,12 +61,20 @@ def rows_of(found: Sequence[Found]) -> list[Row]:
             trained = one.planted.of()
             for region, words in (("limbs", "moving limbs"), ("cues", "prop and set cues")):
                 for head in HEADS:
-                    ratio = trained.row("margin", head, region).ratio
-                    put(f"margin map in {words} over their area, {NAMES[head]}", place, ratio)
+                    ratio = trained.row(HEADLINE_KIND, head, region).ratio
+                    put(
+                        f"margin map to faster in {words} over their area, {NAMES[head]}",
+                        place,
+                        ratio,
+                    )
         if one.flow is not None:
-            row = one.flow.of().row("margin", "flow")
+            row = one.flow.of().row(HEADLINE_KIND, "flow")
             for head in HEADS:
-                put(f"margin map with optical flow, rho, {NAMES[head]}", place, getattr(row, head))
+                put(
+                    f"margin map to faster with optical flow, rho, {NAMES[head]}",
+                    place,
+                    getattr(row, head),
+                )
         for kind, responses in one.responses.items():
             for head in HEADS:
                 name = f"motion selectivity, {NAMES[head]}, {WHERE[kind]}"

@@ -138,6 +138,7 @@ def explain_margin(
     return margin_of_features(query, head, c_i, still, c_j, c_k)
 
 
+@torch.no_grad()
 def margin_of_features(
     query: Branch,
     head: str,

@@ -27,10 +27,14 @@ from matplotlib.figure import Figure
 
 from analysis.examples import best_and_worst, draw_examples, make_example, margins_of
 from analysis.figures import style
+from analysis.planted_figures import Example as PlantedExample
+from analysis.planted_figures import draw_planted, make_examples
+from analysis.planted_result import PlantedStudy
 from analysis.questions import ask_all
 from analysis.report_page import Picture, Section, Table, render
 from analysis.report_parts import Found, ReportConfig, measure, real_videos, triplets_of
 from analysis.report_sections import (
+    HEADLINE_KIND,
     NAMES,
     WHERE,
     faithfulness_section,
@@ -81,16 +85,16 @@ def headline(found: Found) -> Section:
     if found.planted is not None:
         trained, control = found.planted.of(), found.planted.of("random weights")
         for region, words in (("limbs", "moving limbs"), ("cues", "prop and set cues")):
-            ratios = [trained.row("margin", head, region).ratio for head in HEADS]
-            d = trained.difference("margin", region)
-            c = control.difference("margin", region)
+            ratios = [trained.row(HEADLINE_KIND, head, region).ratio for head in HEADS]
+            d = trained.difference(HEADLINE_KIND, region)
+            c = control.difference(HEADLINE_KIND, region)
             if region != "limbs":  # kept there as A-VID less RSP
                 d, c = (Estimate(-e.value, -e.high, -e.low, e.num) for e in (d, c))
-            add(f"margin map in {words}, over their area", ratios, d, c)
+            add(f"margin map* in {words}, over their area", ratios, d, c)
     if found.flow is not None:
-        row = found.flow.of().row("margin", "flow")
-        c = found.flow.of("random weights").row("margin", "flow").difference
-        add("margin map with optical flow, rho", [row.rsp, row.avid], row.difference, c)
+        row = found.flow.of().row(HEADLINE_KIND, "flow")
+        c = found.flow.of("random weights").row(HEADLINE_KIND, "flow").difference
+        add("margin map* with optical flow, rho", [row.rsp, row.avid], row.difference, c)
     for kind, responses in found.responses.items():
         s = selectivity(responses)
         controls = [selectivity(control).difference for control in responses.controls]
@@ -102,7 +106,9 @@ def headline(found: Found) -> Section:
         title="Does the motion head look at motion, the appearance head at appearance?",
         reading=(
             "An interval of the difference that holds 0 shows no difference. The last column is "
-            "the difference with random weights: what an untrained network shows already."
+            "the difference with random weights: what an untrained network shows already. "
+            "* Signed towards the faster clip: a slow query's own margin map shows what stands "
+            "still."
         ),
         tables=[
             Table(
@@ -165,12 +171,32 @@ def _responses_with_figures(found: dict[str, Responses]) -> Section:
     return replace(section, pictures=pictures)
 
 
-def sections_of(found: Found) -> list[Section]:
-    """Sections of what was measured, and of what was left out with the reason."""
+def _planted_with_figure(found: PlantedStudy, examples: Sequence[PlantedExample]) -> Section:
+    shown = picture(
+        draw_planted(found, examples),
+        "Generated videos with their regions and both heads' margin maps; below, ratios by region "
+        "and kind of map",
+        f"Both heads' maps against the regions of {found.of().num_videos} generated videos; "
+        "intervals over videos, open marks are random weights, dotted lines what the grid allows.",
+    )
+    return replace(planted_section(found), pictures=[shown])
+
+
+def sections_of(found: Found, examples: Sequence[PlantedExample] = ()) -> list[Section]:
+    """Sections of what was measured, and of what was left out with the reason.
+
+    Args:
+        found: What was measured.
+        examples: Generated videos to show with their regions.
+    """
+
+    def planted(study: PlantedStudy) -> Section:
+        return _planted_with_figure(study, examples)
+
     makers: dict[str, tuple[Any, Callable[[Any], Section]]] = {
         "pretext": (found.pretext, pretext_section),
         "retrieval": (found.retrieval, retrieval_section),
-        "planted": (found.planted, planted_section),
+        "planted": (found.planted, planted),
         "responses": (found.responses, _responses_with_figures),
         "flow": (found.flow, flow_section),
         "faithfulness": (found.faithfulness, faithfulness_section),
@@ -217,7 +243,8 @@ def report(
     out = Path(config.out)
     folder = folder or out.with_name(out.stem + "_parts")
     found = measure(config, query, key, folder, videos)
-    sections = [headline(found), *sections_of(found)]
+    planted = make_examples(query, key, found.planted) if found.planted else []
+    sections = [headline(found), *sections_of(found, planted)]
     if "examples" in config.skip:
         sections.append(
             Section(key="examples", title=_TITLES["examples"], left_out="not asked for")

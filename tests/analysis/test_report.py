@@ -76,7 +76,8 @@ def test_every_part_is_on_the_page_with_its_numbers(made) -> None:
     for name in (*report_parts.PARTS, "headline"):
         assert f'id="{name}"' in page
     assert "Left out" not in page
-    assert page.count("<img") == 2 + 2  # responses of two kinds of videos, examples of two heads
+    # Planted regions, responses of two kinds of videos, examples of two heads.
+    assert page.count("<img") == 1 + 2 + 2
     found = Found.from_json(numbers["found"])
     assert json.loads(json.dumps(found.to_json())) == numbers["found"]
     assert found.retrieval["num_queries"] == 3
@@ -85,7 +86,7 @@ def test_every_part_is_on_the_page_with_its_numbers(made) -> None:
     assert found.flow.num_videos == 3
     assert found.planted.of().num_videos == 2
     # The numbers of the page are those of the file.
-    ratio = found.planted.of().row("margin", "rsp", "limbs").ratio
+    ratio = found.planted.of().row("margin_faster", "rsp", "limbs").ratio
     assert f"{ratio.value:.2f}<small>" in page
 
 
