@@ -16,7 +16,7 @@ from dashboard.jobs import Job
 from dashboard.models import Loaded, ModelChoice
 from dashboard.shell import Opened
 from dashboard.sources import Source, Video
-from dashboard.state import Chosen, choose, quote
+from dashboard.state import Chosen, quote
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -199,14 +199,14 @@ def choose_video(pool: Pool, what: str, given: str | None, default: str) -> Chos
         pool: The gallery.
         what: Noun for the sentence: ``the query``.
         given: What the link says, None if nothing.
-        default: Name of the video to show otherwise.
+        default: Name of the video to show otherwise; empty for none.
     """
-    if given is not None and given in pool.skipped:
-        return Chosen(
-            default,
-            f"The link names {what} {quote(given)}, which can't be used: {pool.skipped[given]}. "
-            f"This is {quote(default)}.",
-        )
-    if given is not None and given in pool.places:
-        return Chosen(given)
-    return choose(what, given, [], default)
+    if given is None or given in pool.places:
+        return Chosen(given or default)
+    why = (
+        f"can't be used: {pool.skipped[given]}"
+        if given in pool.skipped
+        else "is not in the gallery"
+    )
+    instead = f"this is {quote(default)}" if default else "none is selected"
+    return Chosen(default, f"The link names {what} {quote(given)}, which {why}; {instead}.")

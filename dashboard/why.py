@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from analysis.retrieval_result import RetrievalExplanation, VideoMaps
+    from rspnet.gallery import Neighbour
 
 MOST_EXPLAINED = 5
 OPACITY = 0.75
@@ -233,6 +234,9 @@ def command_of(asked: Asked, num: int) -> export.Command:
     return export.Command("The first hits, explained", tuple(words))
 
 
-def num_hits(asked: Asked, k: int) -> int:
-    """How many hits a list of k has."""
-    return len(nearest(asked.pool, asked.feature, asked.query, k))
+def hits_of(asked: Asked, k: int) -> "tuple[list[Neighbour], str]":
+    """A list of at most k hits; or none, and why."""
+    try:
+        return nearest(asked.pool, asked.feature, asked.query, k), ""
+    except ValueError as error:  # a vector of length 0: the head sees nothing in this video
+        return [], str(error)

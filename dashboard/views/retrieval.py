@@ -132,7 +132,8 @@ def _choose_why(asked: list[Asked], k: int) -> tuple[Asked, int] | None:
     named = re.fullmatch(r"(\w+)\.(\d{1,3}|all)", str(text))
     one = next((a for a in asked if named and a.feature == named[1]), None)
     rank = 0 if not named or named[2] == "all" else int(named[2])
-    if one is None or not named or (named[2] != "all" and not 1 <= rank <= why.num_hits(one, k)):
+    ranks = range(1, len(why.hits_of(one, k)[0]) + 1) if one is not None else range(0)
+    if one is None or not ranks or not named or (named[2] != "all" and rank not in ranks):
         st.session_state.pop("why", None)
         if given is not None:
             note = (
@@ -187,7 +188,7 @@ def _open_choice(searched: Pool) -> None:
 
 def _draw_list(asked: Asked, k: int, model: ModelChoice, title: str) -> None:
     feature = asked.feature
-    hits = pool.nearest(asked.pool, feature, asked.query, k)
+    hits, refused = why.hits_of(asked, k)
     label = asked.pool.videos[asked.query].label
     right = sum(bool(label) and hit.label == label for hit in hits)
     share = f'<span class="share">{right} of {len(hits)} right</span>' if label else ""
@@ -196,6 +197,9 @@ def _draw_list(asked: Asked, k: int, model: ModelChoice, title: str) -> None:
         f'<div class="row-title {line}" style="--line: {COLOURS.get(feature, "#56606b")}">{share}'
         f'{FEATURES[feature]}<span class="dim">{ASKS[feature]}</span></div>'
     )
+    if refused:
+        st.info(f"Nothing is near by {FEATURES[feature]}: {refused}.", icon=":material/info:")
+        return
     pages = -(-len(hits) // PAGE)
     shown = 1
     place = st.container(key=f"hits_{feature}", horizontal=True, gap="small")
@@ -268,7 +272,7 @@ def _open_why(asked: Asked, rank: int, k: int) -> None:
             if rank:
                 why.draw_hit(asked, rank)
             else:
-                why.draw_list(asked, why.num_hits(asked, k))
+                why.draw_list(asked, len(why.hits_of(asked, k)[0]))
         except ValueError as error:
             shell.complain(error)
 

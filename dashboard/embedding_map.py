@@ -1,0 +1,209 @@
+"""The map of a gallery in two dimensions: coordinates by `analysis`, points drawn by plotly."""
+
+import importlib.util
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from dashboard import jobs
+from dashboard.charts import GRID
+from dashboard.jobs import Job
+from dashboard.maps import HEADS
+from dashboard.pool import Pool
+from dashboard.stage import COLOURS
+
+if TYPE_CHECKING:
+    from analysis.embedding import Embedding
+    from analysis.embedding_figure import Mark
+
+TITLES = {"rsp": "RSP", "avid": "A-VID"}
+METHODS = {"pca": "PCA", "tsne": "t-SNE", "umap": "UMAP"}
+_NEEDS = {"tsne": "sklearn", "umap": "umap"}
+# More points than these are drawn by WebGL; fewer as SVG, which every browser can.
+MOST_SVG = 3000
+HEIGHT = 560
+DARK_INK = "#e6e9ee"
+# matplotlib's shapes in plotly's words.
+_SYMBOLS = {
+    "o": "circle", "s": "square", "^": "triangle-up", "D": "diamond", "v": "triangle-down",
+    "P": "cross", "X": "x", "*": "star", ".": "circle",
+}  # fmt: skip
+
+
+@dataclass
+class Maps:
+    """Coordinates of a gallery, filled by a job.
+
+    Attributes:
+        heads: Of each head.
+    """
+
+    heads: "dict[str, Embedding]" = field(default_factory=dict)
+
+
+def methods() -> dict[str, str]:
+    """Methods whose packages are there, by name."""
+    return {
+        name: title
+        for name, title in METHODS.items()
+        if name not in _NEEDS or importlib.util.find_spec(_NEEDS[name]) is not None
+    }
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _made(key: str, method: str, clusters: int) -> Maps:
+    return Maps()
+
+
+def begin(pool: Pool, method: str, clusters: int) -> tuple[Maps, Job]:
+    """Begin to place a gallery's videos, or find that it was done.
+
+    Args:
+        pool: The gallery.
+        method: One of :func:`methods`.
+        clusters: k-means clusters; 0 for none.
+    """
+    made = _made(pool.key, method, clusters)
+
+    def work(job: Job) -> None:
+        from analysis.embedding import embed_space
+        from analysis.gallery_neighbours import Space
+
+        for head in HEADS:
+            space = Space.of(pool.gallery, head)
+            made.heads[head] = embed_space(space, method, num_clusters=clusters)
+            job.done += 1
+
+    return made, jobs.start(("map", pool.key, method, clusters), len(HEADS), work)
+
+
+def coloured(made: Maps, colour: str) -> "list[Embedding]":
+    """The maps of both heads, their labels those that the points are coloured by.
+
+    Args:
+        made: Of both heads.
+        colour: ``label``, or the head whose clusters colour both maps.
+    """
+    if colour == "label":
+        return list(made.heads.values())
+    clusters = made.heads[colour].clusters
+    assert clusters is not None
+    labels = tuple(f"cluster {n + 1}" for n in clusters.tolist())
+    return [replace(one, labels=labels) for one in made.heads.values()]
+
+
+def figure(
+    found: "Sequence[Embedding]", titles: Sequence[str], chosen: set[int], dark: bool
+) -> Any:
+    """Both maps side by side, as a plotly figure.
+
+    Args:
+        found: Of both heads, of the same videos.
+        titles: What is said of a video when one points at it.
+        chosen: Rows that stand out in both; empty: none does.
+        dark: Whether the page is dark.
+
+    Returns:
+        A figure whose points have their video's row as ``customdata``.
+    """
+    import numpy as np
+    from plotly.subplots import make_subplots
+
+    from analysis.embedding_figure import marks_of
+
+    drawn = make_subplots(
+        rows=1,
+        cols=len(found),
+        horizontal_spacing=0.07,
+        subplot_titles=[f"<b>{TITLES[one.name]}</b>" for one in found],
+    )
+    labels = np.array(found[0].labels)
+    marks, other = marks_of(found[0].labels)
+    layers = [*([(None, other)] if other is not None else []), *marks.items()]
+    rows = {
+        name: np.flatnonzero(~np.isin(labels, list(marks)) if name is None else labels == name)
+        for name, _ in layers
+    }
+    for column, one in enumerate(found, start=1):
+        font = {"color": COLOURS[one.name], "size": 16}
+        # Left, since plotly's buttons are on the right.
+        left = drawn.layout["xaxis" if column == 1 else f"xaxis{column}"].domain[0]
+        drawn.layout.annotations[column - 1].update(font=font, x=left, xanchor="left")
+        for name, mark in layers:
+            own = rows[name]
+            drawn.add_trace(
+                _trace(one, own, mark, titles, chosen, dark, first=column == 1),
+                row=1,
+                col=column,
+            )
+        _axes(drawn, one, column)
+    drawn.update_layout(
+        height=HEIGHT,
+        margin={"l": 8, "r": 8, "t": 34, "b": 8},
+        dragmode="lasso",
+        hovermode="closest",
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        legend={
+            "orientation": "h", "yanchor": "top", "y": -0.14, "x": 0, "itemsizing": "constant",
+            "title": {"text": ""},
+        },
+        newselection={"line": {"dash": "dot", "width": 1.5}},
+    )  # fmt: skip
+    return drawn
+
+
+def _trace(
+    one: "Embedding",
+    rows: Any,
+    mark: "Mark",
+    titles: Sequence[str],
+    chosen: set[int],
+    dark: bool,
+    *,
+    first: bool,
+) -> Any:
+    import numpy as np
+    import plotly.graph_objects as go
+
+    many = len(one.paths) > MOST_SVG
+    size = 4.5 if many else 9.0
+    colour = DARK_INK if dark and mark.colour == "#28282e" else mark.colour
+    symbol = _SYMBOLS[mark.marker] + ("" if mark.filled else "-open")
+    selected = None
+    if chosen:
+        selected = [n for n, row in enumerate(rows.tolist()) if row in chosen]
+    kind = go.Scattergl if many else go.Scatter
+    return kind(
+        x=one.points[rows, 0].astype(np.float32),
+        y=one.points[rows, 1].astype(np.float32),
+        mode="markers",
+        name=mark.name.replace("_", " ") + f" ({mark.num:,})",
+        legendgroup=mark.name,
+        showlegend=first,
+        customdata=rows,
+        text=[titles[n] for n in rows.tolist()],
+        hovertemplate="%{text}<extra></extra>",
+        marker={"color": colour, "symbol": symbol, "size": size, "opacity": 0.8},
+        selectedpoints=selected,
+        selected={"marker": {"opacity": 1.0, "size": size * 1.25}},
+        unselected={"marker": {"opacity": 0.12}},
+    )
+
+
+def _axes(drawn: Any, one: "Embedding", column: int) -> None:
+    names = ["", ""]
+    if one.explained is not None:
+        names = [
+            f"PC {n}, {100 * share:.0f}% of the variance"
+            for n, share in enumerate(one.explained, 1)
+        ]
+    plain = {"zeroline": False, "gridcolor": GRID, "nticks": 6, "showticklabels": bool(names[0])}
+    drawn.update_xaxes(title={"text": names[0], "standoff": 6}, **plain, row=1, col=column)
+    # One unit is as long to the right as up: distances are what is looked at.
+    anchor = "x" if column == 1 else f"x{column}"
+    drawn.update_yaxes(
+        title={"text": names[1], "standoff": 4}, scaleanchor=anchor, **plain, row=1, col=column
+    )

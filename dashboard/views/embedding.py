@@ -1,0 +1,257 @@
+"""Embedding: the gallery as a map, by both heads, with one selection in both."""
+
+import html
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from dashboard import cards, embedding_map, export, links, pool, shell
+from dashboard.embedding_map import Maps
+from dashboard.export import Command, File
+from dashboard.jobs import Job
+from dashboard.models import ModelChoice
+from dashboard.pool import Pool
+from dashboard.shell import Opened
+from dashboard.state import choose, choose_number
+from dashboard.viewer import ASSETS
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+QUESTION = "How does each head arrange the gallery, and which videos does it put together?"
+COLOURS_BY = {"label": "Label", "rsp": "Clusters of RSP", "avid": "Clusters of A-VID"}
+CLUSTERS = range(2, 11)
+PAGE = 18
+MOST_LABELS = 4
+
+
+def page() -> None:
+    """Draw the page."""
+    opened = shell.open_page("Embedding", QUESTION)
+    st.html(ASSETS / "gallery.css")
+    if not opened.models:
+        st.error(shell.NO_MODEL, icon=":material/error:")
+        return
+    with st.container(key="look", horizontal=True, vertical_alignment="bottom", gap="medium"):
+        model, title = pool.choose_videos(opened)
+        method, colour, clusters = _choose(opened)
+    if opened.link:
+        st.session_state["embedding_video"] = opened.link.get("video")
+    found = pool.open_pool(model, title, opened.arguments)
+    if found is None:
+        links.show_notes(opened.notes)
+        return
+    mapped = found[0]
+    _restore_chosen(mapped)
+    links.show_notes(opened.notes)
+    if colour != "label" and clusters > len(mapped.videos):
+        clusters = len(mapped.videos)
+    made, job = embedding_map.begin(mapped, method, 0 if colour == "label" else clusters)
+    job.finished.wait(1.5)
+    links.write(_link(mapped, model, title, method, colour, clusters))
+    if not job.finished.is_set():
+        _wait(job, method)
+        return
+    if job.error:
+        shell.complain(ValueError(f"this gallery has no such map: {job.error}"))
+        return
+    _draw_map(mapped, made, colour)
+    _draw_chosen(mapped, model, title)
+    note = pool.left_out(mapped)
+    if note:
+        st.caption(note)
+    _draw_export(mapped, made, method, colour, clusters, model)
+
+
+def _segments(key: str, what: str, label: str, options: dict[str, str], link: str | None) -> str:
+    first = next(iter(options))
+    if link is not None or st.session_state.get(key) not in options:
+        links.take(key, choose(what, link, list(options), first))
+    if len(options) == 1:
+        return first
+    chosen = st.segmented_control(
+        label, list(options), key=key, required=True, format_func=lambda name: options[name]
+    )
+    return str(chosen or first)
+
+
+def _choose(opened: Opened) -> tuple[str, str, int]:
+    """Method, what colours the points, and number of clusters."""
+    link = opened.link
+    method = _segments(
+        "method", "the method", "Method", embedding_map.methods(), link.get("method")
+    )
+    colour = _segments("colour", "the colouring", "Colour by", COLOURS_BY, link.get("colour"))
+    if "clusters" in link or st.session_state.get("num_clusters") not in CLUSTERS:
+        links.take(
+            "num_clusters",
+            choose_number("the number of clusters", link.get("clusters"), CLUSTERS, 6),
+        )
+    clusters = int(st.session_state["num_clusters"])
+    if colour != "label":
+        clusters = int(
+            st.slider(
+                "Clusters", CLUSTERS[0], CLUSTERS[-1], value=clusters, key="clusters_slider",
+                width=160,
+            )
+        )  # fmt: skip
+        st.session_state["num_clusters"] = clusters
+    return method, colour, clusters
+
+
+@st.fragment(run_every=0.7)
+def _wait(job: Job, method: str) -> None:
+    if job.finished.is_set():
+        links.draw_again()
+    st.progress(
+        job.part,
+        f"Placing the videos by {embedding_map.METHODS[method]}, head {job.done + 1} of "
+        f"{job.total}. It goes on while you look at another page.",
+    )
+
+
+def _restore_chosen(mapped: Pool) -> None:
+    """The selection: of this gallery, or of the link."""
+    state = st.session_state
+    if state.get("chosen_of") != mapped.key:
+        state["chosen_of"], state["chosen"] = mapped.key, []
+    given = state.pop("embedding_video", None)
+    if given is not None:
+        links.take("embedding_found", pool.choose_video(mapped, "the video", given, ""))
+        name = state["embedding_found"]
+        state["chosen"] = [mapped.places[name]] if name else []
+
+
+def _draw_map(mapped: Pool, made: Maps, colour: str) -> None:
+    chosen = set(st.session_state["chosen"])
+    st.html(
+        '<p class="lead" data-testid="how">Each point is a video, in both maps at its own place. '
+        "Draw a line around some, or click one: it stands out in both, and its film is shown "
+        "below.</p>"
+    )
+    dark = getattr(st.context.theme, "type", "light") == "dark"
+    figure = embedding_map.figure(
+        embedding_map.coloured(made, colour), [v.title for v in mapped.videos], chosen, dark
+    )
+    st.plotly_chart(
+        figure,
+        key="map",
+        on_select=_selected,
+        selection_mode=("points", "lasso", "box"),
+        config={
+            "displaylogo": False,
+            "modeBarButtonsToRemove": ["toImage", "autoScale2d"],
+            "scrollZoom": True,
+        },
+        alt=(
+            f"{len(mapped.videos)} videos as points in two maps, by RSP and by A-VID, coloured by "
+            f"{COLOURS_BY[colour]}. The search below finds videos without the map."
+        ),
+    )
+
+
+def _selected() -> None:
+    event: Any = st.session_state.get("map")
+    points = (event or {}).get("selection", {}).get("points", [])
+    rows = sorted({row for point in points if (row := _row(point)) is not None})
+    if rows:
+        st.session_state["chosen"] = rows
+
+
+def _row(point: dict[str, Any]) -> int | None:
+    """The row of a selected point: its ``customdata``, whichever curve it is of."""
+    data = point.get("customdata")
+    data = data[0] if isinstance(data, (list, tuple)) and data else data
+    return int(data) if isinstance(data, (int, float)) else None
+
+
+def _clear() -> None:
+    st.session_state["chosen"] = []
+
+
+@st.dialog("Find a video", width="large")
+def _open_search(mapped: Pool) -> None:
+    name = cards.choose(mapped, "find")
+    if name is not None:
+        st.session_state["chosen"] = [mapped.places[name]]
+        st.rerun()
+
+
+def _draw_chosen(mapped: Pool, model: ModelChoice, title: str) -> None:
+    rows = [row for row in st.session_state["chosen"] if row < len(mapped.videos)]
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.html(_summary(mapped, rows), width="stretch")
+        if st.button("Find a video", icon=":material/search:"):
+            _open_search(mapped)
+        if rows:
+            st.button("Clear the selection", icon=":material/close:", on_click=_clear)
+    if not rows:
+        return
+    pages = -(-len(rows) // PAGE)
+    place = st.container(key="chosen_grid", horizontal=True, gap="small")
+    shown = 1
+    if pages > 1:
+        shown = st.pagination(pages, key=f"chosen_page_{len(rows)}_{rows[0]}_{rows[-1]}")
+    link = {"model": model.name, "gallery": title}
+    with place:
+        for row in rows[(shown - 1) * PAGE : shown * PAGE]:
+            video = mapped.videos[row]
+            with st.container(width=cards.CARD_PIXELS, gap="xxsmall"):
+                below = cards.words(video.title, under=cards.label_of(video))
+                film = cards.film(video, testid="chosen")
+                st.html(f'<div class="thumb">{film}{below}</div>')
+                with st.container(key=f"actions_{row}", horizontal=True, gap="small"):
+                    shell.link_to("retrieval", "Nearest", query=video.name, **link)
+                    shell.link_to("compare", "Compare", i=video.name, **link)
+
+
+def _summary(mapped: Pool, rows: list[int]) -> str:
+    if not rows:
+        return '<div class="row-title" data-testid="summary">No video is selected</div>'
+    counts = Counter(mapped.videos[row].label or "no label" for row in rows)
+    words = [f"{n:,} {html.escape(name.replace('_', ' '))}" for name, n in counts.most_common()]
+    more = f" and {len(words) - MOST_LABELS} more labels" if len(words) > MOST_LABELS else ""
+    videos = "1 video" if len(rows) == 1 else f"{len(rows):,} videos"
+    return (
+        f'<div class="row-title" data-testid="summary">{videos} selected'
+        f'<span class="dim">{", ".join(words[:MOST_LABELS])}{more}</span></div>'
+    )
+
+
+def _draw_export(
+    mapped: Pool, made: Maps, method: str, colour: str, clusters: int, model: ModelChoice
+) -> None:
+    name = f"embedding-{method}-{colour}"
+    label = "label" if colour == "label" else f"the clusters of {COLOURS_BY[colour].split()[-1]}"
+
+    def draw() -> "Figure":
+        from analysis.embedding_figure import draw_embeddings
+
+        return draw_embeddings(embedding_map.coloured(made, colour), label=label).figure
+
+    def table() -> bytes:
+        from analysis.embedding import write_points
+
+        found = embedding_map.coloured(made, colour)
+        return export.written(".csv", lambda path: write_points(path, found))
+
+    files = [*export.figure_files(name, draw), File("Data", f"{name}.csv", table)]
+    commands = []
+    if colour == "label":
+        words = ["python", "-m", "analysis.embedding", "--gallery"]
+        words += [export.shown_path(mapped.folder), "--method", method, "--out", f"{name}.pdf"]
+        commands.append(Command("The figure", tuple(words)))
+    export.panel("embedding", files, commands)
+
+
+def _link(
+    mapped: Pool, model: ModelChoice, title: str, method: str, colour: str, clusters: int
+) -> dict[str, str]:
+    link = {"model": model.name, "gallery": title, "method": method, "colour": colour}
+    if colour != "label":
+        link["clusters"] = str(clusters)
+    rows = st.session_state["chosen"]
+    if len(rows) == 1:
+        link["video"] = mapped.videos[rows[0]].name
+    return link
