@@ -21,6 +21,7 @@ PAGES = (
     ("home", "Home", ":material/home:"),
     ("compare", "Compare", ":material/compare:"),
     ("retrieval", "Retrieval", ":material/travel_explore:"),
+    ("embedding", "Embedding", ":material/scatter_plot:"),
     ("training", "Training", ":material/show_chart:"),
 )
 
