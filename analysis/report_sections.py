@@ -131,7 +131,7 @@ def planted_section(found: PlantedStudy) -> Section:
     answer = (
         f"The margin map of RSP, signed towards the faster clip, lies in moving limbs "
         f"{plain_number(rsp.value)} times as much as their area, {says} ({_written(limbs)}), and "
-        f" {plain_number(prop.ratio.value)} times on the prop."
+        f"{plain_number(prop.ratio.value)} times on the prop."
     )
     tables = []
     for result in found.results:

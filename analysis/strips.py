@@ -149,7 +149,11 @@ def _draw_row(
     left = 0.05 / width
     figure.text(left, 1 - (top + 0.02) / height, title, va="top", fontweight="bold", color=colour)
     figure.text(left, 1 - (top + 0.18) / height, row.name, va="top", fontsize=9)
-    score = f"{'s' if found.kind == 'contribution' else found.kind} = {_fixed(found.score, 3)}"
+    name = "s" if found.kind == "contribution" else found.kind
+    # A long name takes a line of its own: beside it a picture begins.
+    score = f"{name} = {_fixed(found.score, 3)}"
+    if len(score) > 11:
+        score = f"{name}\n{_fixed(found.score, 3)}"
     figure.text(left, 1 - (top + 0.36) / height, score, va="top", fontsize=6.5)
     for step, frame in enumerate(step_frames(found.grid)):
         x = _SIDE + step * (size + _GAP)

@@ -65,7 +65,7 @@ def visit(browser: Browser, address: str, *, with_gallery: bool = False) -> tupl
     context = browser.new_context(viewport={"width": 1440, "height": 900})
     page = context.new_page()
     begin = time.perf_counter()
-    page.goto(address)
+    page.goto(f"{address}/compare")
     page.wait_for_selector(READY, timeout=180_000)
     overlays = time.perf_counter() - begin
     if with_gallery:
