@@ -256,7 +256,8 @@ def _curve(responses: "Responses", name: str) -> LinePanel:
     return LinePanel(
         find_change(name).title,
         tuple(float(level) for level in curve.levels),
-        tuple(f"{level:g}" for level in curve.levels),
+        # The first of them lie too close for words.
+        tuple("" if name == "offset" and 0 < at < 4 else f"{at:g}" for at in curve.levels),
         tuple(lines),
         logarithmic=name in ("speed", "shuffle"),
         backwards=name == "crop",

@@ -152,6 +152,7 @@ def _prepare_axis(drawn: Any, panel: LinePanel, at: dict[str, int]) -> None:
         title={"text": panel.title, "standoff": 4},
         type="log" if panel.logarithmic else "linear",
         tickvals=list(panel.places),
+        tickangle=0 if all(len(word) < 6 for word in panel.words) else None,
         ticktext=list(panel.words),
         showgrid=False,
         zeroline=False,

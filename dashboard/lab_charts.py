@@ -80,7 +80,8 @@ def level_curves(
     )
     # A change that does nothing must look like it: a tenth is the least that is shown.
     every = [value for own in values.values() for value in own]
-    least, most = min([*every, 0.9]), max([*every, 1.0])
+    most = max(every)
+    least = min(*every, most - 0.1)
     room = 0.06 * (most - least)
     figure.update_yaxes(
         gridcolor=GRID, zeroline=False, fixedrange=True, tickformat="+.2f", nticks=7,

@@ -392,8 +392,8 @@ def _facts(curve: "Curve", name: str, level: float, view: LabView) -> str:
         "a head that does not care stays level. Orange adds to "
         f'<span class="symbol">s</span>, blue lowers it, on one scale for all changes of '
         f'this clip: its maps fade as <span class="symbol">s</span> falls. {C_I} goes through '
-        f"the query branch and {C_J} through the momentum branch, so a clip is not quite 1 to "
-        "itself.</p></div>"
+        f"the query branch and {C_J} through the momentum branch, so a clip is not "
+        "quite 1 to itself.</p></div>"
     )
 
 
