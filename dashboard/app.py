@@ -20,8 +20,10 @@ from dashboard.viewer import ASSETS  # noqa: E402
 PAGES = (
     ("home", "Home", ":material/home:"),
     ("compare", "Compare", ":material/compare:"),
+    ("speed_lab", "Speed lab", ":material/speed:"),
     ("retrieval", "Retrieval", ":material/travel_explore:"),
     ("embedding", "Embedding", ":material/scatter_plot:"),
+    ("evidence", "Evidence", ":material/fact_check:"),
     ("training", "Training", ":material/show_chart:"),
 )
 
