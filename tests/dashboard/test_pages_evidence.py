@@ -1,17 +1,26 @@
 """Speed lab and Evidence: their logic in AppTest, their pages in a real browser."""
 
+import contextlib
+import copy
 import csv
 import hashlib
 import io
 import json
+import os
 import re
+import socket
+import subprocess
 import sys
-from collections.abc import Callable
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from playwright.sync_api import expect, sync_playwright
 from streamlit.testing.v1 import AppTest
 
 from analysis.probes import probe_pair, responses_of_video, video_probe
@@ -25,8 +34,9 @@ from rspnet import VideoReader, load_model
 from rspnet.checkpoint import save_model
 from rspnet.data.encode import write_video
 from rspnet.models import Branch
-from tests.dashboard.conftest import draw, texts
+from tests.dashboard.conftest import APP, ROOT, draw, texts
 from tests.dashboard.made_report import make_report
+from tests.dashboard.test_browser import ARGUMENTS, SHOTS, Visitor, find_chromium
 
 OpenPage = Callable[..., AppTest]
 SCRIPT = """
@@ -42,8 +52,12 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny model with random weights: clips of 8 frames, 32 x 32."""
     torch.manual_seed(0)
     options = {"width": 2, "stem_kernel": (1, 3, 3)}
-    pair = [Branch("resnet18_fine", options, num_frames=8, size=32).eval() for _ in range(2)]
-    return save_model(tmp_path_factory.mktemp("model") / "tiny.safetensors", *pair)
+    query = Branch("resnet18_fine", options, num_frames=8, size=32).eval()
+    key = copy.deepcopy(query)
+    with torch.no_grad():
+        for parameter in key.parameters():  # as momentum leaves it: near, but not the same
+            parameter += 0.01 * torch.randn_like(parameter)
+    return save_model(tmp_path_factory.mktemp("model") / "tiny.safetensors", query, key)
 
 
 @pytest.fixture(scope="module")
@@ -369,3 +383,164 @@ def test_evidence_files(model: Path, report: Path) -> None:
     line = reports.command_of(read, choice).line
     assert "--num_generated 6 --num_random 1 --out" in line
     assert "--seed" not in line
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A headless Chromium."""
+    path = find_chromium()
+    if path is None:
+        pytest.skip("no Chromium: put one on the PATH or name it in $CHROMIUM")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def address(
+    model: Path, videos: Path, report: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """The app, served on the tiny model, its videos and its report."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    folder = tmp_path_factory.mktemp("server")
+    command = [sys.executable, "-m", "streamlit", "run", str(APP), "--server.headless", "true"]
+    command += ["--server.port", str(port), "--", "--model", str(model), "--videos", str(videos)]
+    environment = os.environ | {"RSPNET_CACHE": str(folder), "OMP_NUM_THREADS": "1"}
+    with (folder / "log.txt").open("w+") as log:
+        server = subprocess.Popen(
+            [*command, "--report", str(report)], cwd=ROOT, stdout=log, stderr=log, env=environment
+        )
+        try:
+            deadline = time.monotonic() + 60
+            while True:
+                with contextlib.suppress(OSError):
+                    urllib.request.urlopen(f"http://localhost:{port}/_stcore/health", timeout=2)
+                    break
+                assert server.poll() is None, (folder / "log.txt").read_text()
+                assert time.monotonic() < deadline, "the server did not come up within 60 s"
+                time.sleep(0.2)
+            yield f"http://localhost:{port}"
+        finally:
+            server.terminate()
+            server.wait(10)
+        log.seek(0)
+        assert "Traceback" not in log.read(), (folder / "log.txt").read_text()
+
+
+@pytest.fixture
+def visitor(browser: Any) -> Iterator[Visitor]:
+    """Somebody with a wide light window."""
+    visitor = Visitor(browser)
+    yield visitor
+    visitor.close()
+
+
+def row_of(visitor: Visitor, head: str) -> str:
+    return str(visitor.page.inner_text(f'[data-testid="lab-{head}"] b'))
+
+
+def marked(visitor: Visitor) -> list[list[float]]:
+    """Level and similarity of both heads as the chart marks them."""
+    found = visitor.page.evaluate(
+        "document.querySelector('.st-key-lab_curve .js-plotly-plot').data"
+        ".filter(t => t.name.endsWith('marked')).map(t => [t.x[0], t.y[0]])"
+    )
+    return [[float(value) for value in pair] for pair in found]
+
+
+@pytest.mark.browser
+def test_speed_moves_the_marks_and_the_maps(
+    visitor: Visitor, address: str, model: Path, videos: Path
+) -> None:
+    visitor.open(address, "speed_lab", start="5")
+    token = visitor.wait_ready()
+    page = visitor.page
+    page.wait_for_selector(".st-key-lab_others .js-plotly-plot .main-svg")
+    before = {(h, s): visitor.panel(h, s) for h in ("rsp", "avid") for s in "ij"}
+    slow = similarities(model, videos / "a_long.mp4", 5, "speed", 0.25)
+    assert marked(visitor)[0][0] == 2
+    slider = page.get_by_role("slider", name="Playback speed of c_j")
+    slider.focus()
+    slider.press("Home")
+    token = visitor.wait_other(token)
+    page.wait_for_url(re.compile(r"level=0\.25"))
+    for place, head in enumerate(("rsp", "avid")):
+        expect(page.locator(f'[data-testid="lab-{head}"] b')).to_have_text(slow[head])
+        page.wait_for_function(
+            "document.querySelector('.st-key-lab_curve .js-plotly-plot').data"
+            ".find(t => t.name.endsWith('marked')).x[0] === 0.25"
+        )
+        similarity = marked(visitor)[place][1]
+        assert signed(similarity, 4) == slow[head]
+        # The first frame is the same at any speed: what differs is the map.
+        assert np.abs(visitor.panel(head, "j") - before[head, "j"]).max() > 8
+    assert page.inner_text('[data-testid="score-rsp"]') == signed(similarity_of(slow["rsp"]), 3)
+    # The scrubber shows another frame and draws nothing anew.
+    page.click(".forward")
+    page.wait_for_url(re.compile(r"frame=2\b"))
+    assert visitor.wait_ready() == token
+    # Another change by the menu.
+    page.locator(".st-key-lab_name input").fill("Hue")
+    page.keyboard.press("Enter")
+    visitor.wait_other(token)
+    page.wait_for_url(re.compile(r"change=hue&level=180"))
+
+
+def similarity_of(text: str) -> float:
+    return float(text.replace("\N{MINUS SIGN}", "-"))
+
+
+@pytest.mark.browser
+def test_parts_of_the_evidence(visitor: Visitor, address: str, report: Path) -> None:
+    visitor.open(address, "evidence", part="planted")
+    page = visitor.page
+    page.wait_for_selector('[data-part="planted"]')
+    visitor.wait_chart()
+    found = reports.read(report).found
+    assert found.planted is not None
+    ratio = found.planted.of().row("eq2", "rsp", "limbs").ratio
+    drawn = page.evaluate(
+        "document.querySelector('.js-plotly-plot').data.filter(t => t.error_x?.array)"
+        ".map(t => [t.x[0], t.error_x.array[0], t.error_x.arrayminus[0]])"
+    )
+    ends = [ratio.value, ratio.high - ratio.value, ratio.value - ratio.low]
+    assert any(dot == pytest.approx(ends, abs=1e-5) for dot in drawn)
+    page.get_by_role("radio", name="Sanity").click()
+    page.wait_for_selector('[data-part="sanity"]')
+    page.wait_for_url(re.compile(r"part=sanity"))
+    page.get_by_text("The numbers", exact=True).click()
+    expect(page.locator(".evidence-table").nth(1)).to_be_visible()
+    page.get_by_text("Export", exact=True).click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="JSON of the report").click()
+    assert Path(download.value.path()).read_bytes() == report.read_bytes()
+
+
+# What has come when a page is whole.
+WHOLE = {
+    "speed_lab": ".st-key-lab_others .js-plotly-plot .main-svg",
+    "evidence": ".st-key-evidence_narrow_2 .js-plotly-plot .main-svg",
+}
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (800, "dark")])
+def test_pictures_of_the_pages(browser: Any, address: str, width: int, scheme: str) -> None:
+    visitor = Visitor(browser, width, scheme)
+    page = visitor.page
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    for name, whole in WHOLE.items():
+        page.set_viewport_size({"width": width, "height": 900})
+        visitor.open(address, name)
+        page.wait_for_selector(whole)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        height = page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
+        page.set_viewport_size({"width": width, "height": int(height)})
+        page.wait_for_timeout(300)  # the charts take the window's new size
+        page.screenshot(path=str(SHOTS / f"{name}-{width}-{scheme}.png"))
+        assert page.locator("img:not([alt])").count() == 0
+        assert page.locator('[role="img"]:not([aria-label])').count() == 0
+    visitor.close()
