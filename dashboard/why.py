@@ -231,7 +231,7 @@ def command_of(asked: Asked, num: int) -> export.Command:
     words += ["--gallery", export.shown_path(asked.pool.folder)]
     words += ["--query", export.shown_path(asked.pool.videos[asked.query].path)]
     words += ["--feature", asked.feature, "--k", str(num), "--out", asked.file_name]
-    return export.Command("The first hits, explained", tuple(words))
+    return export.Command(f"The first hits by {NAMES[asked.feature]}, explained", tuple(words))
 
 
 def hits_of(asked: Asked, k: int) -> "tuple[list[Neighbour], str]":

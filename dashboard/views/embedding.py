@@ -3,6 +3,7 @@
 import html
 from collections import Counter
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 import streamlit as st
 
@@ -61,7 +62,7 @@ def page() -> None:
     note = pool.left_out(mapped)
     if note:
         st.caption(note)
-    _draw_export(mapped, made, method, colour, clusters, model)
+    _draw_export(mapped, made, method, colour, model, opened)
 
 
 def _segments(key: str, what: str, label: str, options: dict[str, str], link: str | None) -> str:
@@ -220,7 +221,7 @@ def _summary(mapped: Pool, rows: list[int]) -> str:
 
 
 def _draw_export(
-    mapped: Pool, made: Maps, method: str, colour: str, clusters: int, model: ModelChoice
+    mapped: Pool, made: Maps, method: str, colour: str, model: ModelChoice, opened: Opened
 ) -> None:
     name = f"embedding-{method}-{colour}"
     label = "label" if colour == "label" else f"the clusters of {COLOURS_BY[colour].split()[-1]}"
@@ -242,7 +243,9 @@ def _draw_export(
         words = ["python", "-m", "analysis.embedding", "--gallery"]
         words += [export.shown_path(mapped.folder), "--method", method, "--out", f"{name}.pdf"]
         commands.append(Command("The figure", tuple(words)))
-    export.panel("embedding", files, commands)
+    commands.append(export.app_command(opened.arguments, model.path))
+    link = urlencode(dict(st.session_state.get("link", {})))
+    export.panel("embedding", files, commands, f"/embedding?{link}")
 
 
 def _link(

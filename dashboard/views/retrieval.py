@@ -6,7 +6,7 @@ import re
 
 import streamlit as st
 
-from dashboard import cards, links, measures, pool, shell, why
+from dashboard import cards, links, measures, pool, retrieval_export, shell, why
 from dashboard.models import ModelChoice
 from dashboard.pool import Pool
 from dashboard.stage import COLOURS, DASHES, signed
@@ -59,11 +59,13 @@ def page() -> None:
         for one in asked:
             with st.container(key=f"list_{one.feature}", gap="small"):
                 _draw_list(one, k, model, title)
-    links.write(_link(searched, model, title, query, features, k))
+    link = _link(searched, model, title, query, features, k)
+    links.write(link)
     note = pool.left_out(searched)
     if note:
         st.caption(note)
     measures.draw(searched)
+    retrieval_export.draw(asked, k, link)
     if opened_why is not None:
         _open_why(*opened_why, k)
 

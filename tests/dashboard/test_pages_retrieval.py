@@ -17,9 +17,15 @@ import torch
 from playwright.sync_api import expect
 from streamlit.testing.v1 import AppTest
 
-from rspnet.checkpoint import save_model
+from analysis.gallery_neighbours import Space
+from analysis.gallery_views import look_at_gallery
+from dashboard.gallery import protocol
+from dashboard.stage import signed
+from rspnet.checkpoint import load_model, save_model
 from rspnet.data.encode import write_video
+from rspnet.gallery import embed_videos
 from rspnet.models import Branch
+from rspnet.retrieve import retrieve
 from tests.dashboard import test_browser as shared
 from tests.dashboard.conftest import texts
 from tests.dashboard.test_pages import open_page
@@ -215,6 +221,7 @@ def test_pictures_of_the_pages(browser: Any, address: str, name: str, scheme: st
     page = visitor.page
     last = {"retrieval": '[data-testid="table"]', "embedding": '[data-testid="chosen"]'}[name]
     page.wait_for_selector(last)
+    page.wait_for_function("!document.querySelector('[data-testid=stSkeleton]')")
     shared.SHOTS.mkdir(parents=True, exist_ok=True)
     for width in (1440, 800):
         page.set_viewport_size({"width": width, "height": 900})
@@ -270,6 +277,34 @@ def test_too_few_videos_are_said(
 
 
 @pytest.mark.usefixtures("_cache")
+def test_lists_and_numbers_are_those_of_the_command_line(
+    planted_model: Path, planted_videos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    argv = ["--model", str(planted_model), "--videos", str(planted_videos)]
+    app = settle(open_page("retrieval", argv, monkeypatch, query=QUERY, by="backbone", k="5"))
+    assert not app.exception
+    assert not app.warning
+    branch = load_model(planted_model)
+    paths = sorted(planted_videos.rglob("*.mp4"))
+    gallery = embed_videos(branch, paths, protocol(branch), progress=False)
+    own = gallery.paths.index(planted_videos / QUERY)
+    vector = gallery.vectors["backbone"][own]
+    shown = re.findall(r'class="what" title="\d\. ([^"]+)".*?class="number">([^<]+)<', texts(app))
+    near = gallery.nearest(vector, "backbone", 5, exclude=gallery.paths[own])
+    assert shown[:5] == [
+        (hit.path.relative_to(planted_videos).with_suffix("").as_posix(), signed(hit.similarity, 2))
+        for hit in near
+    ]
+    result = retrieve(gallery, gallery, "rsp", [1, 5])
+    assert f"{result.top_k[1]:.1f} <span" in texts(app)
+    assert "at k, in %, with 95% intervals over 6 queries" in texts(app)
+    views = look_at_gallery([Space.of(gallery, head) for head in ("rsp", "avid")], k=5, num=1)
+    for hubs in views.hubs:
+        assert f"{signed(hubs.skewness.value, 2)} <span" in texts(app)
+    assert f"share {100 * views.overlaps[0].mean.value:.0f}%" in texts(app)
+
+
+@pytest.mark.usefixtures("_cache")
 def test_equal_videos_have_neighbours_but_no_map(
     planted_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -281,6 +316,9 @@ def test_equal_videos_have_neighbours_but_no_map(
     assert not app.exception
     assert texts(app).count('data-testid="hit-rsp"') == 2
     assert "No two videos of this gallery have a label in common" in app.info[0].value
+    commands = [code.value for code in app.code]
+    assert any("analysis.retrieval" in c and "--feature avid --k 2" in c for c in commands)
+    assert any("rspnet.retrieve" in c and c.endswith("--k 1") for c in commands)
     app = open_page("embedding", argv, monkeypatch)
     assert not app.exception
     assert "all videos have the same vector" in app.error[0].value
