@@ -4,6 +4,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from dashboard.charts import GRID, INK
+from dashboard.engine import TITLES
 from dashboard.evidence import Dot, DotFigure, Figure, Line, LineFigure, LinePanel
 from dashboard.lab_charts import MARKS
 from dashboard.stage import COLOURS, DASHES
@@ -11,7 +12,6 @@ from dashboard.stage import COLOURS, DASHES
 if TYPE_CHECKING:
     from analysis.statistics import Estimate
 
-TITLES = {"rsp": "RSP", "avid": "A-VID"}
 ROW_PIXELS, LINE_PIXELS = 30, 235
 _OFFSETS = {"rsp": -0.16, "avid": 0.16}
 _LEAST = 0.08  # a logarithmic axis has no 0

@@ -4,8 +4,24 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dashboard.charts import GRID, INK
+from dashboard.engine import TITLES
+from dashboard.maps import HEADS
+from dashboard.stage import COLOURS, DASHES
 
 MARKS = {"rsp": "circle", "avid": "square"}
+
+
+def legend(marks: bool = False) -> str:
+    """Which line or mark is which head's, HTML."""
+
+    def sign(head: str) -> str:
+        if marks:
+            return f'<span class="mark {head}" style="background: {COLOURS[head]}"></span>'
+        line = f"border-top: 3px {DASHES[head]} {COLOURS[head]}"
+        return f'<span class="swatch" style="{line}"></span>'
+
+    keys = "".join(f'<span class="key">{sign(head)}{TITLES[head]}</span>' for head in HEADS)
+    return f'<span class="legend">{keys}</span>'
 
 
 def level_curves(
@@ -16,9 +32,6 @@ def level_curves(
     neutral: float,
     *,
     title: str,
-    titles: Mapping[str, str],
-    colours: Mapping[str, str],
-    dashes: Mapping[str, str],
     logarithmic: bool,
     height: int,
 ) -> Any:
@@ -31,9 +44,6 @@ def level_curves(
         chosen: The level that is marked.
         neutral: The level of no change.
         title: Of the axis of levels.
-        titles: Of each head its name.
-        colours: Its colour.
-        dashes: Its kind of line, ``solid`` or ``dashed``.
         logarithmic: Scale of the levels.
         height: Of the figure, pixels.
 
@@ -49,22 +59,22 @@ def level_curves(
     figure.add_vline(x=chosen, line={"color": INK, "width": 1.5})
     for head, own in values.items():
         line = {
-            "color": colours[head],
+            "color": COLOURS[head],
             "width": 2.2,
-            "dash": "5px 3px" if dashes[head] == "dashed" else "solid",
+            "dash": "5px 3px" if DASHES[head] == "dashed" else "solid",
         }
         figure.add_trace(
             go.Scatter(
-                x=list(levels), y=list(own), name=titles[head], mode="lines+markers", line=line,
+                x=list(levels), y=list(own), name=TITLES[head], mode="lines+markers", line=line,
                 marker={"size": 6, "symbol": MARKS[head]}, hovertemplate="%{y:+.4f}",
             )
         )  # fmt: skip
         figure.add_trace(
             go.Scatter(
-                x=[chosen], y=[own[at]], mode="markers", name=f"{titles[head]}, marked",
+                x=[chosen], y=[own[at]], mode="markers", name=f"{TITLES[head]}, marked",
                 hoverinfo="skip",
                 marker={
-                    "size": 13, "symbol": MARKS[head], "color": colours[head],
+                    "size": 13, "symbol": MARKS[head], "color": COLOURS[head],
                     "line": {"color": INK, "width": 2},
                 },
             )
@@ -78,14 +88,9 @@ def level_curves(
         zeroline=False,
         fixedrange=True,
     )
-    # A change that does nothing must look like it: a tenth is the least that is shown.
-    every = [value for own in values.values() for value in own]
-    most = max(every)
-    least = min(*every, most - 0.1)
-    room = 0.06 * (most - least)
     figure.update_yaxes(
         gridcolor=GRID, zeroline=False, fixedrange=True, tickformat="+.2f", nticks=7,
-        range=[least - room, most + room],
+        range=_range(values),
     )  # fmt: skip
     _lay_out(figure, height, hovermode="x unified")
     return figure
@@ -94,9 +99,6 @@ def level_curves(
 def dots(
     values: Mapping[str, Sequence[float]],
     names: Sequence[str],
-    *,
-    titles: Mapping[str, str],
-    colours: Mapping[str, str],
     height: int,
 ) -> Any:
     """Similarity under several changes, a row each.
@@ -104,8 +106,6 @@ def dots(
     Args:
         values: Of each head the similarity under every change.
         names: Of the changes.
-        titles: Of each head its name.
-        colours: Its colour.
         height: Of the figure, pixels.
 
     Returns:
@@ -117,18 +117,27 @@ def dots(
     for head, own in values.items():
         figure.add_trace(
             go.Scatter(
-                x=list(own), y=list(names), mode="markers", name=titles[head],
-                marker={"size": 10, "symbol": MARKS[head], "color": colours[head]},
+                x=list(own), y=list(names), mode="markers", name=TITLES[head],
+                marker={"size": 10, "symbol": MARKS[head], "color": COLOURS[head]},
                 hovertemplate="%{x:+.4f}",
             )
         )  # fmt: skip
     figure.update_xaxes(
         gridcolor=GRID, zeroline=False, fixedrange=True, tickformat="+.2f", nticks=6,
-        title={"text": "similarity <i>s</i>", "standoff": 4},
+        range=_range(values), title={"text": "similarity <i>s</i>", "standoff": 4},
     )  # fmt: skip
     figure.update_yaxes(gridcolor=GRID, autorange="reversed", fixedrange=True, type="category")
     _lay_out(figure, height, hovermode="y unified")
     return figure
+
+
+def _range(values: Mapping[str, Sequence[float]]) -> list[float]:
+    """Ends of an axis: a tenth at least, so that a change that does nothing looks like it."""
+    every = [value for own in values.values() for value in own]
+    most = max(every)
+    least = min(*every, most - 0.1)
+    room = 0.06 * (most - least)
+    return [least - room, most + room]
 
 
 def _lay_out(figure: Any, height: int, hovermode: str) -> None:

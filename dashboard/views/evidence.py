@@ -111,7 +111,7 @@ def _draw(report: Report, model: ModelChoice, opened: Opened) -> None:
     ):
         _draw_menu(report, part)
     _draw_part(report, part, kind)
-    files = _files(report, part, kind)
+    files = files_of(report, part, kind)
     commands = [
         reports.command_of(report, model),
         export.app_command(opened.arguments, model.path),
@@ -168,7 +168,7 @@ def _draw_part(report: Report, part: str, kind: str) -> None:
 
 def _draw_figures(figures: list[evidence.Figure], key: str) -> None:
     from dashboard import evidence_charts
-    from dashboard.views.speed_lab import legend
+    from dashboard.lab_charts import legend
 
     with st.container(key="evidence_figures", horizontal=True, gap="large"):
         for number, figure in enumerate(figures):
@@ -199,7 +199,7 @@ def _draw_tables(section: "Section") -> None:
         st.html(html_of(table))
 
 
-def _files(report: Report, part: str, kind: str) -> list[File]:
+def files_of(report: Report, part: str, kind: str) -> list[File]:
     """Figures for print, the part's tables, and the whole report."""
     name = f"{report.path.name.split('.')[0]}-{part}" + (f"-{kind}" if kind else "")
     files = []

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from dashboard import controls, lab, lab_export, links, models, shell, sources
+from dashboard.engine import TITLES
 from dashboard.lab import LabView, Subject
+from dashboard.lab_charts import dots, legend, level_curves
 from dashboard.look import C_I, C_J
 from dashboard.maps import HEADS
 from dashboard.models import Loaded, ModelChoice
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
     from analysis.response_result import Curve
 
 QUESTION = "Which head notices another playback speed, and which one other looks?"
-TITLES = {"rsp": "RSP", "avid": "A-VID"}
 VIEWER = "lab_viewer"
 CURVE_PIXELS, DOTS_PIXELS = 270, 300
 # What the menu says; what a level is called on the slider, and how one is written.
@@ -314,22 +315,7 @@ def _data(subject: Subject, name: str, level: float, view: LabView) -> dict[str,
     }
 
 
-def legend(marks: bool = False) -> str:
-    """Which line or mark is which head's, HTML."""
-
-    def sign(head: str) -> str:
-        if marks:
-            return f'<span class="mark {head}" style="background: {COLOURS[head]}"></span>'
-        line = f"border-top: 3px {DASHES[head]} {COLOURS[head]}"
-        return f'<span class="swatch" style="{line}"></span>'
-
-    keys = "".join(f'<span class="key">{sign(head)}{TITLES[head]}</span>' for head in HEADS)
-    return f'<span class="legend">{keys}</span>'
-
-
 def _draw_curve(curve: "Curve", name: str, level: float) -> None:
-    from dashboard.lab_charts import level_curves
-
     change = lab.change_of(name)
     words = [FRACTIONS.get(at, f"{at:g}") for at in curve.levels]
     if change.is_switch:
@@ -352,9 +338,6 @@ def _draw_curve(curve: "Curve", name: str, level: float) -> None:
             level,
             change.neutral,
             title="" if change.is_switch else change.title,
-            titles=TITLES,
-            colours=COLOURS,
-            dashes=DASHES,
             logarithmic=name in LOGARITHMIC,
             height=CURVE_PIXELS,
         ),
@@ -399,8 +382,6 @@ def _facts(curve: "Curve", name: str, level: float, view: LabView) -> str:
 
 def _draw_others(subject: Subject, name: str, loaded: Loaded) -> None:
     """Every change at its largest level, side by side."""
-    from dashboard.lab_charts import dots
-
     found = lab.strongest_of(subject, loaded)
     names = []
     for other, curve in found.items():
@@ -416,7 +397,7 @@ def _draw_others(subject: Subject, name: str, loaded: Loaded) -> None:
         f"largest level; one clip</span>{legend(marks=True)}</div>"
     )
     st.plotly_chart(
-        dots(values, names, titles=TITLES, colours=COLOURS, height=DOTS_PIXELS),
+        dots(values, names, DOTS_PIXELS),
         key="lab_others",
         config={"displayModeBar": False},
         alt="Similarity of c_i and c_j by both heads under each change at its largest level.",

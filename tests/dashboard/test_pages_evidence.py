@@ -30,6 +30,7 @@ from dashboard import evidence, lab, lab_export, models, reports, sources
 from dashboard.arguments import Arguments
 from dashboard.lab import Subject
 from dashboard.stage import signed
+from dashboard.views.evidence import files_of
 from rspnet import VideoReader, load_model
 from rspnet.checkpoint import save_model
 from rspnet.data.encode import write_video
@@ -366,11 +367,9 @@ def test_evidence_link(open_page: OpenPage, report: Path) -> None:
 
 
 def test_evidence_files(model: Path, report: Path) -> None:
-    from dashboard.views.evidence import _files
-
     read = reports.read(report)
     made = {file.name: file.make() for part in ("responses", "sanity")
-            for file in _files(read, part, "generated" if part == "responses" else "")
+            for file in files_of(read, part, "generated" if part == "responses" else "")
             if not file.name.endswith(".pdf")}  # fmt: skip
     assert made["tiny-responses-generated.png"].startswith(b"\x89PNG")
     assert b"<svg" in made["tiny-sanity.svg"]
@@ -383,6 +382,16 @@ def test_evidence_files(model: Path, report: Path) -> None:
     line = reports.command_of(read, choice).line
     assert "--num_generated 6 --num_random 1 --out" in line
     assert "--seed" not in line
+
+
+@pytest.mark.parametrize("name", ["speed_lab", "evidence"])
+def test_wrong_model_is_said(open_page: OpenPage, tmp_path: Path, name: str) -> None:
+    bad = tmp_path / "bad.safetensors"
+    bad.write_text("no weights")
+    app = open_page(name, "--model", str(bad))
+    assert not app.exception
+    assert len(app.error) == 1
+    assert str(bad) in app.error[0].value
 
 
 @pytest.fixture(scope="module")
