@@ -186,24 +186,6 @@ def blurred(frames: Frames, sigma: float) -> Frames:
     return np.stack([cv2.GaussianBlur(frame, (0, 0), sigma) for frame in frames])
 
 
-@dataclass(frozen=True)
-class StoredFrames:
-    """Frames in memory as a source of clips.
-
-    Attributes:
-        frames: (N, H, W, 3).
-    """
-
-    frames: Frames
-
-    def __len__(self) -> int:
-        return len(self.frames)
-
-    def get_frames(self, indices: Sequence[int]) -> Frames:
-        """Frames under these indices, (N, H, W, 3)."""
-        return self.frames[list(indices)]
-
-
 @dataclass(frozen=True, kw_only=True)
 class Probe:
     """A clip of a video that changes are made to.

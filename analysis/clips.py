@@ -61,6 +61,24 @@ class View:
         return replace(self, frames=frames)
 
 
+@dataclass(frozen=True)
+class StoredFrames:
+    """Frames in memory as a source of clips.
+
+    Attributes:
+        frames: (N, H, W, 3).
+    """
+
+    frames: Frames
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def get_frames(self, indices: Sequence[int]) -> Frames:
+        """Frames under these indices, (N, H, W, 3)."""
+        return self.frames[list(indices)]
+
+
 def speed_indices(start: int, num_frames: int, speed: float, video_length: int) -> list[int]:
     """Frames of a clip at any playback speed, the nearest frame where it falls between two.
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from analysis.clips import View, load_view
+from analysis.clips import StoredFrames, View, load_view
 from analysis.pair import PairExplanation, explain_pair
 from rspnet.checkpoint import load_model
 from rspnet.data.sampling import clip_indices, even_starts
@@ -84,19 +84,11 @@ class Retrieval:
 
 
 @dataclass(frozen=True)
-class Generated:
+class Generated(StoredFrames):
     """A generated video as a source of frames."""
 
-    frames: Frames
     label: str
     name: str
-
-    def __len__(self) -> int:
-        return len(self.frames)
-
-    def get_frames(self, indices: Sequence[int]) -> Frames:
-        """Frames by their numbers, (N, H, W, 3)."""
-        return self.frames[list(indices)]
 
     @classmethod
     def make(cls, seed: int, index: int) -> "Generated":

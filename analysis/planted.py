@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from analysis.clips import Masks, View, view_masks
+from analysis.clips import Masks, StoredFrames, View, view_masks
 from analysis.figures import check_out, save
 from analysis.kinds import HEADS, Asking, Views, clip_size, kinds_of, triplet_views, with_controls
 from analysis.motion import cell_coverage
@@ -61,19 +61,6 @@ EXPECTED = {
     "cues": ("avid", "rsp"),
     "static": ("avid", "rsp"),
 }
-
-
-@dataclass(frozen=True)
-class _Frames:
-    """Frames in memory as a source of clips."""
-
-    frames: NDArray[np.uint8]
-
-    def __len__(self) -> int:
-        return len(self.frames)
-
-    def get_frames(self, indices: Sequence[int]) -> NDArray[np.uint8]:
-        return self.frames[list(indices)]
 
 
 @dataclass(frozen=True)
@@ -163,7 +150,7 @@ def make_scene(
     rng = np.random.default_rng([seed, index])
     drawn = eval_triplets(len(video.frames), num_frames, SPEEDS, num_triplets, rng)
     name = f"stage_{seed}_{index:06d}"
-    triplets = tuple(triplet_views(_Frames(video.frames), t, size, name) for t in drawn)
+    triplets = tuple(triplet_views(StoredFrames(video.frames), t, size, name) for t in drawn)
     return Scene(triplets, tuple(regions_of(video.masks, i) for i, _, _ in triplets))
 
 

@@ -14,12 +14,11 @@ from numpy.typing import NDArray
 from analysis.changes import (
     CHANGES,
     Probe,
-    StoredFrames,
     changed_view,
     find_change,
     levels_within,
 )
-from analysis.clips import View
+from analysis.clips import StoredFrames, View
 from analysis.pair import PairExplanation, explain_pair
 from analysis.response_result import Curve
 from rspnet.data.stage import ACTIONS, NUM_ACTORS, NUM_SETS, PROPS, draw_factors, render_video

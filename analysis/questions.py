@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from analysis.clips import View
+from analysis.clips import StoredFrames, View
 from analysis.kinds import HEADS, Question, ask, triplet_views
 from analysis.score import Kind, Score, hardest
 from rspnet.data.sampling import clip_span
@@ -26,19 +25,6 @@ Views = tuple[View, View, View]
 QUESTIONS: tuple[Kind, ...] = ("similarity", "margin")
 SPEEDS = (1, 2)
 SEED = 9
-
-
-@dataclass(frozen=True)
-class _Frames:
-    """Frames in memory as a source of clips."""
-
-    frames: NDArray[np.uint8]
-
-    def __len__(self) -> int:
-        return len(self.frames)
-
-    def get_frames(self, indices: Sequence[int]) -> NDArray[np.uint8]:
-        return self.frames[list(indices)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +62,7 @@ def generated_triplets(branch: Branch, num_videos: int, seed: int = SEED) -> Tri
     for index in range(num_videos):
         frames = render_video(seed, index).frames
         name = f"stage_{seed}_{index:06d}"
-        views.append(_drawn(_Frames(frames), branch, index, seed, name))
+        views.append(_drawn(StoredFrames(frames), branch, index, seed, name))
     return Triplets(views=tuple(views), what=f"generated videos of seed {seed}")
 
 
@@ -107,7 +93,7 @@ def file_triplets(
     views = []
     for number, place in enumerate(chosen):
         source = scan.usable[place]
-        reader = _Frames(source.get_frames(range(source.num_frames)))
+        reader = StoredFrames(source.get_frames(range(source.num_frames)))
         views.append(_drawn(reader, branch, number, seed, str(source.path)))
     return Triplets(views=tuple(views), what=f"videos of {', '.join(map(str, roots))}")
 

@@ -6,7 +6,6 @@ import pytest
 from analysis.changes import (
     CHANGES,
     Probe,
-    StoredFrames,
     blurred,
     changed_view,
     cropped,
@@ -18,7 +17,7 @@ from analysis.changes import (
     shuffled_order,
     window_of,
 )
-from analysis.clips import load_view
+from analysis.clips import StoredFrames, load_view
 
 T, SIZE = 8, 32
 

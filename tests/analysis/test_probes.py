@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from analysis.changes import CHANGES, StoredFrames, changed_view
-from analysis.clips import View
+from analysis.changes import CHANGES, changed_view
+from analysis.clips import StoredFrames, View
 from analysis.probes import (
     embed_views,
     generated_probe,
