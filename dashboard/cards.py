@@ -8,7 +8,7 @@ from dashboard import gallery, sources
 from dashboard.pool import Pool
 from dashboard.sources import Video
 
-PICKED_PAGE = 12
+PICKED_PAGE = 16
 CARD_PIXELS = 150
 
 

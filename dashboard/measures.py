@@ -1,6 +1,7 @@
 """What is measured over a whole gallery: top-k, hubs and orphans, overlap of the heads."""
 
 import html
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -193,10 +194,10 @@ def _draw_hubs(pool: Pool, found: Found) -> None:
         pure = "<td></td>"
         if found.purity:
             p = found.purity[n]
-            pure = _cell(p.mean, f"{p.chance:.2f}")
+            pure = _cell(p.mean, p.chance, lambda share: f"{100 * share:.0f}%")
         rows += (
             f'<tr><th scope="row">{TITLES[own.name]}</th>'
-            f"{_cell(own.skewness, f'{own.chance_skewness:.2f}')}"
+            f"{_cell(own.skewness, own.chance_skewness, lambda value: signed(value, 2))}"
             f'<td class="number">{len(own.orphans):,} ({100 * own.orphan_share:.0f}%)</td>'
             f"{pure}</tr>"
         )
@@ -226,8 +227,8 @@ def _draw_hubs(pool: Pool, found: Found) -> None:
                     st.html(f'<div class="thumb">{cards.film(video)}{below}</div>')
 
 
-def _cell(estimate: Any, chance: str) -> str:
+def _cell(estimate: Any, chance: float, write: Callable[[float], str]) -> str:
     return (
-        f'<td class="number">{signed(estimate.value, 2)} <span class="dim">'
-        f"[{signed(estimate.low, 2)}, {signed(estimate.high, 2)}], by lot {chance}</span></td>"
+        f'<td class="number">{write(estimate.value)} <span class="dim">'
+        f"[{write(estimate.low)}, {write(estimate.high)}], by lot {write(chance)}</span></td>"
     )

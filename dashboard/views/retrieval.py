@@ -207,7 +207,7 @@ def _draw_list(asked: Asked, k: int, model: ModelChoice, title: str) -> None:
     place = st.container(key=f"hits_{feature}", horizontal=True, gap="small")
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         if pages > 1:
-            shown = st.pagination(pages, key=f"page_{feature}_{asked.query}_{k}")
+            shown = st.pagination(pages, key=f"page_{feature}_{asked.query}_{k}", width=260)
         st.button(
             f"Explain the first {min(why.MOST_EXPLAINED, len(hits))}",
             key=f"why_{feature}_all",

@@ -6,6 +6,7 @@ red and blue, so its nearest by RSP is the video that is red, by A-VID the one t
 
 import copy
 import re
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -302,6 +303,29 @@ def test_lists_and_numbers_are_those_of_the_command_line(
     for hubs in views.hubs:
         assert f"{signed(hubs.skewness.value, 2)} <span" in texts(app)
     assert f"share {100 * views.overlaps[0].mean.value:.0f}%" in texts(app)
+
+
+@pytest.mark.usefixtures("_cache")
+def test_videos_that_changed_are_not_explained(
+    planted_model: Path, planted_videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "own"
+    shutil.copytree(planted_videos, root)
+    argv = ["--model", str(planted_model), "--videos", str(root)]
+    app = settle(open_page("retrieval", argv, monkeypatch, query=QUERY, why="rsp.1"))
+    assert not app.exception
+    assert not app.error
+    assert "walk/red</b> is no. 1 of 5" in texts(app)
+    assert app.query_params["why"] == "rsp.1"
+    write_video(root / "run" / "blue.mp4", draw((235, 235, 20)), 25.0, preset="ultrafast")
+    (root / "run" / "green.mp4").write_text("This is no video.")
+    link = {"query": QUERY, "k": "5"}
+    app = open_page("retrieval", argv, monkeypatch, why="avid.1", **link)
+    assert not app.exception
+    assert "the file has changed" in app.error[0].value
+    app = open_page("retrieval", argv, monkeypatch, why="avid.2", **link)
+    assert not app.exception
+    assert "green.mp4" in app.error[0].value
 
 
 @pytest.mark.usefixtures("_cache")
