@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from dashboard.charts import GRID, INK
 from dashboard.engine import TITLES
-from dashboard.evidence import Dot, DotFigure, Figure, Line, LineFigure, LinePanel
+from dashboard.evidence_figures import Dot, DotFigure, Figure, Line, LineFigure, LinePanel
 from dashboard.lab_charts import MARKS
 from dashboard.stage import COLOURS, DASHES
 

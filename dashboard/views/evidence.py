@@ -9,6 +9,7 @@ import streamlit as st
 
 from dashboard import controls, evidence, export, links, reports, shell
 from dashboard.evidence import KINDS, PARTS
+from dashboard.evidence_figures import DotFigure, Figure
 from dashboard.evidence_tables import csv_of, html_of
 from dashboard.export import File
 from dashboard.models import ModelChoice
@@ -18,7 +19,7 @@ from dashboard.state import choose
 from dashboard.viewer import ASSETS
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure as Drawn
 
     from analysis.report_page import Section
 
@@ -166,7 +167,7 @@ def _draw_part(report: Report, part: str, kind: str) -> None:
             _draw_tables(section)
 
 
-def _draw_figures(figures: list[evidence.Figure], key: str) -> None:
+def _draw_figures(figures: list[Figure], key: str) -> None:
     from dashboard import evidence_charts
     from dashboard.lab_charts import legend
 
@@ -188,8 +189,8 @@ def _draw_figures(figures: list[evidence.Figure], key: str) -> None:
                 )
 
 
-def _has_control(figure: evidence.Figure) -> bool:
-    if isinstance(figure, evidence.DotFigure):
+def _has_control(figure: Figure) -> bool:
+    if isinstance(figure, DotFigure):
         return any(dot.control for panel in figure.panels for dot in panel.dots)
     return any(line.control for panel in figure.panels for line in panel.lines)
 
@@ -217,11 +218,11 @@ def files_of(report: Report, part: str, kind: str) -> list[File]:
     return files
 
 
-def _drawer(report: Report, part: str, kind: str) -> "Callable[[], Figure] | None":
+def _drawer(report: Report, part: str, kind: str) -> "Callable[[], Drawn] | None":
     """What draws the part's figure for print, where there is one."""
     found = report.found
 
-    def draw() -> "Figure":
+    def draw() -> "Drawn":
         from analysis import flow_figure, planted_figures, response_figures
 
         if part == "responses":

@@ -1,5 +1,6 @@
 """A report as ``python -m analysis.report`` writes it, with all parts, of made-up numbers."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -171,8 +172,9 @@ class Maker:
         )
 
 
-def make_report(path: Path, model_hash: str) -> Path:
+def make_report(path: Path, model: Path) -> Path:
     """Write a report of a model; pretext tasks and retrieval are left out."""
+    model_hash = hashlib.sha256(model.read_bytes()).hexdigest()
     maker = Maker(model_hash)
     results = tuple(maker.planted(weights) for weights in WEIGHTS)
     found = Found(
