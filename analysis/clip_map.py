@@ -1,6 +1,5 @@
 """One map of one clip, with all that is needed to judge it, to redraw it and to compare it."""
 
-import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from numpy.typing import NDArray
 
 from analysis.clips import ClipInfo
 from analysis.grid import Grid
-from rspnet.checkpoint import atomic_path
+from analysis.stored import load_arrays, save_arrays
 
 Map = NDArray[np.float64]
 FORMAT = "rspnet-map"
@@ -71,10 +70,7 @@ class ClipMap:
 
     def save(self, path: str | Path) -> Path:
         """Write ``path`` (.npz with ``values`` and a JSON ``manifest``), atomically."""
-        manifest = np.array(json.dumps(self.manifest()))
-        with atomic_path(path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, values=self.values, manifest=manifest)
-        return Path(path)
+        return save_arrays(path, self.manifest(), {"values": self.values})
 
     @classmethod
     def load(cls, path: str | Path) -> "ClipMap":
@@ -83,13 +79,10 @@ class ClipMap:
         Raises:
             ValueError: The file is something else.
         """
-        try:
-            with np.load(path, allow_pickle=False) as stored:
-                values, manifest = stored["values"], json.loads(str(stored["manifest"]))
-            if manifest["format"] != FORMAT:
-                raise ValueError(f"its format is {manifest['format']!r}")
+
+        def make(manifest: dict[str, Any], arrays: dict[str, Any]) -> "ClipMap":
             return cls(
-                values=values,
+                values=arrays["values"],
                 score=manifest["score"],
                 head=manifest["head"],
                 kind=manifest["kind"],
@@ -100,8 +93,8 @@ class ClipMap:
                 exact=manifest["exact"],
                 units=manifest["units"],
             )
-        except (OSError, KeyError, ValueError) as error:
-            raise ValueError(f"{path} holds no map of a clip: {error}") from error
+
+        return load_arrays(path, FORMAT, make, "map of a clip")
 
 
 def clip_info(value: dict[str, Any]) -> ClipInfo:

@@ -1,12 +1,12 @@
 """What :mod:`analysis.faithfulness` measured: rows, tables, JSON."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from analysis.statistics import Estimate
+from analysis.stored import check_format, load_json
 
 FORMAT = "rspnet-faithfulness"
 HEAD_NAMES = {"rsp": "RSP", "avid": "A-VID"}
@@ -196,11 +196,7 @@ class FaithfulnessResult:
         Raises:
             ValueError: The value is something else.
         """
-        if value.get("format") != FORMAT or value.get("version") != 1:
-            raise ValueError(
-                f"expected {FORMAT!r} of version 1, written by `python -m analysis.faithfulness`, "
-                f"got format {value.get('format')!r}, version {value.get('version')!r}"
-            )
+        check_format(value, FORMAT, "python -m analysis.faithfulness")
         fields = {name: v for name, v in value.items() if name not in ("format", "version")}
         t, h, w = value["cells"]
         rows = {
@@ -219,10 +215,7 @@ class FaithfulnessResult:
         Raises:
             ValueError: The file is something else.
         """
-        try:
-            return cls.from_json(json.loads(Path(path).read_text()))
-        except (OSError, json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"{path} holds no result of faithfulness: {error!r}") from error
+        return load_json(path, cls.from_json, "result of faithfulness")
 
 
 def _name(head: str, question: str, fill: str) -> str:

@@ -1,6 +1,5 @@
 """What :mod:`analysis.flow` measured: rows, tables, JSON."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from analysis.grid import Grid
 from analysis.planted_result import KIND_NAMES
 from analysis.statistics import Estimate
+from analysis.stored import check_format, load_json
 
 FORMAT = "rspnet-flow"
 TARGETS = ("flow", "saliency", "contrast")
@@ -177,11 +177,7 @@ class FlowStudy:
         Raises:
             ValueError: The value is something else.
         """
-        if value.get("format") != FORMAT or value.get("version") != 1:
-            raise ValueError(
-                f"expected {FORMAT!r} of version 1, written by `python -m analysis.flow`, got "
-                f"format {value.get('format')!r}, version {value.get('version')!r}"
-            )
+        check_format(value, FORMAT, "python -m analysis.flow")
         return cls(
             results=tuple(FlowResult.from_json(result) for result in value["results"]),
             model_hash=value["model_hash"],
@@ -201,7 +197,4 @@ class FlowStudy:
         Raises:
             ValueError: The file is something else.
         """
-        try:
-            return cls.from_json(json.loads(Path(path).read_text()))
-        except (OSError, json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"{path} holds no study of optical flow: {error!r}") from error
+        return load_json(path, cls.from_json, "study of optical flow")

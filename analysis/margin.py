@@ -6,7 +6,6 @@ appearance that all three clips share cancels. For A-VID the other clips are of 
 frozen at its middle frame, and says what the movement adds to the margin, and where.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from analysis.clip_map import ClipMap, Map
 from analysis.clips import View
 from analysis.closed_form import directed_map
 from analysis.score import ClipFeatures, Score, look_at
-from rspnet.checkpoint import atomic_path
+from analysis.stored import save_arrays
 from rspnet.models import Branch
 
 
@@ -57,10 +56,7 @@ class MarginExplanation:
         manifest = {"format": "rspnet-margin", "version": 1, "margin": self.margin}
         arrays: dict[str, Any] = {name: m.values for name, m in named.items()}
         about = {"maps": {name: m.manifest() for name, m in named.items()}}
-        arrays["manifest"] = np.array(json.dumps(manifest | about))
-        with atomic_path(path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, **arrays)
-        return Path(path)
+        return save_arrays(path, manifest | about, arrays)
 
 
 def frozen(view: View) -> View:

@@ -1,12 +1,10 @@
 """Both heads' maps of a pair of clips, with all that is needed to judge and to redraw them."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,7 +13,7 @@ from analysis.clips import ClipInfo
 from analysis.closed_form import contribution_map, similarity_map
 from analysis.grid import Grid
 from analysis.score import ClipFeatures, look_at
-from rspnet.checkpoint import atomic_path
+from analysis.stored import load_arrays, save_arrays
 from rspnet.models import HEADS, Branch
 
 UNITS = "contribution to the cosine similarity s, per cell"
@@ -84,14 +82,12 @@ class PairExplanation:
             "model_hash": self.model_hash,
             "units": self.units,
         }
-        arrays: dict[str, Any] = {"manifest": np.array(json.dumps(manifest))}
+        arrays: dict[str, Any] = {}
         for name, maps in self.heads.items():
             for part in ("contribution_i", "contribution_j", "eq2_i", "eq2_j"):
                 if getattr(maps, part) is not None:
                     arrays[f"{name}.{part}"] = getattr(maps, part)
-        with atomic_path(path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, **arrays)
-        return Path(path)
+        return save_arrays(path, manifest, arrays)
 
     @classmethod
     def load(cls, path: str | Path) -> "PairExplanation":
@@ -100,32 +96,29 @@ class PairExplanation:
         Raises:
             ValueError: The file is something else.
         """
-        try:
-            with np.load(path, allow_pickle=False) as stored:
-                arrays = dict(stored)
-            manifest = json.loads(str(arrays["manifest"]))
-        except (OSError, KeyError, ValueError) as error:
-            raise ValueError(f"{path} holds no maps of a pair: {error}") from error
 
-        heads = {
-            name: HeadMaps(
-                similarity=similarity,
-                contribution_i=arrays[f"{name}.contribution_i"],
-                contribution_j=arrays[f"{name}.contribution_j"],
-                eq2_i=arrays.get(f"{name}.eq2_i"),
-                eq2_j=arrays.get(f"{name}.eq2_j"),
+        def make(manifest: dict[str, Any], arrays: dict[str, Any]) -> "PairExplanation":
+            heads = {
+                name: HeadMaps(
+                    similarity=similarity,
+                    contribution_i=arrays[f"{name}.contribution_i"],
+                    contribution_j=arrays[f"{name}.contribution_j"],
+                    eq2_i=arrays.get(f"{name}.eq2_i"),
+                    eq2_j=arrays.get(f"{name}.eq2_j"),
+                )
+                for name, similarity in manifest["similarity"].items()
+            }
+            return cls(
+                heads=heads,
+                grid_i=Grid.from_json(manifest["grid_i"]),
+                grid_j=Grid.from_json(manifest["grid_j"]),
+                clip_i=clip_info(manifest["clip_i"]),
+                clip_j=clip_info(manifest["clip_j"]),
+                model_hash=manifest["model_hash"],
+                units=manifest["units"],
             )
-            for name, similarity in manifest["similarity"].items()
-        }
-        return cls(
-            heads=heads,
-            grid_i=Grid.from_json(manifest["grid_i"]),
-            grid_j=Grid.from_json(manifest["grid_j"]),
-            clip_i=clip_info(manifest["clip_i"]),
-            clip_j=clip_info(manifest["clip_j"]),
-            model_hash=manifest["model_hash"],
-            units=manifest["units"],
-        )
+
+        return load_arrays(path, "rspnet-pair", make, "maps of a pair")
 
 
 def _array(map_BTHW: Tensor) -> Map:

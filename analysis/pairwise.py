@@ -1,6 +1,5 @@
 """Which place of one clip goes with which place of the other."""
 
-import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from analysis.clips import ClipInfo
 from analysis.closed_form import pairwise_map
 from analysis.grid import Grid
 from analysis.score import ClipFeatures
-from rspnet.checkpoint import atomic_path
+from analysis.stored import load_arrays, save_arrays
 
 FORMAT = "rspnet-pairwise"
 
@@ -100,10 +99,7 @@ class PairwiseMap:
             "model_hash": self.model_hash,
             "units": self.units,
         }
-        arrays: dict[str, Any] = {"manifest": np.array(json.dumps(manifest))}
-        with atomic_path(path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, values=self.values, **arrays)
-        return Path(path)
+        return save_arrays(path, manifest, {"values": self.values})
 
     @classmethod
     def load(cls, path: str | Path) -> "PairwiseMap":
@@ -112,13 +108,10 @@ class PairwiseMap:
         Raises:
             ValueError: The file is something else.
         """
-        try:
-            with np.load(path, allow_pickle=False) as stored:
-                values, manifest = stored["values"], json.loads(str(stored["manifest"]))
-            if manifest["format"] != FORMAT:
-                raise ValueError(f"its format is {manifest['format']!r}")
+
+        def make(manifest: dict[str, Any], arrays: dict[str, Any]) -> "PairwiseMap":
             return cls(
-                values=values,
+                values=arrays["values"],
                 score=manifest["score"],
                 head=manifest["head"],
                 grid_i=Grid.from_json(manifest["grid_i"]),
@@ -128,8 +121,8 @@ class PairwiseMap:
                 model_hash=manifest["model_hash"],
                 units=manifest["units"],
             )
-        except (OSError, KeyError, ValueError) as error:
-            raise ValueError(f"{path} holds no pairwise map: {error}") from error
+
+        return load_arrays(path, FORMAT, make, "pairwise map")
 
 
 @torch.no_grad()

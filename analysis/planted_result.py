@@ -1,12 +1,12 @@
 """What :mod:`analysis.planted` measured: rows, tables, JSON."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from analysis.grid import Grid
 from analysis.statistics import Estimate
+from analysis.stored import check_format, load_json
 
 FORMAT = "rspnet-planted"
 REGIONS = ("limbs", "body", "prop", "set_cues", "cues", "static", "whole")
@@ -272,11 +272,7 @@ class PlantedStudy:
         Raises:
             ValueError: The value is something else.
         """
-        if value.get("format") != FORMAT or value.get("version") != 1:
-            raise ValueError(
-                f"expected {FORMAT!r} of version 1, written by `python -m analysis.planted`, got "
-                f"format {value.get('format')!r}, version {value.get('version')!r}"
-            )
+        check_format(value, FORMAT, "python -m analysis.planted")
         return cls(
             results=tuple(PlantedResult.from_json(result) for result in value["results"]),
             grid=Grid.from_json(value["grid"]),
@@ -290,7 +286,4 @@ class PlantedStudy:
         Raises:
             ValueError: The file is something else.
         """
-        try:
-            return cls.from_json(json.loads(Path(path).read_text()))
-        except (OSError, json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"{path} holds no study of planted regions: {error!r}") from error
+        return load_json(path, cls.from_json, "study of planted regions")

@@ -1,6 +1,5 @@
 """What :mod:`analysis.responses` measured: similarities of changed clips, video by video."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from analysis.changes import find_change
 from analysis.statistics import Estimate, estimate, mean, ratio
+from analysis.stored import check_format, load_json
 from rspnet.models import HEADS
 
 Floats = NDArray[np.float64]
@@ -232,11 +232,7 @@ class Responses:
         Raises:
             ValueError: The value is something else.
         """
-        if value.get("format") != FORMAT or value.get("version") != 1:
-            raise ValueError(
-                f"expected {FORMAT!r} of version 1, written by `python -m analysis.responses`, got "
-                f"format {value.get('format')!r}, version {value.get('version')!r}"
-            )
+        check_format(value, FORMAT, "python -m analysis.responses")
         plain = ("weights", "model_hash", "branch", "source", "seed", "num_frames", "window")
         return cls(
             **{name: value[name] for name in plain},
@@ -255,10 +251,7 @@ class Responses:
         Raises:
             ValueError: The file is something else.
         """
-        try:
-            return cls.from_json(json.loads(Path(path).read_text()))
-        except (OSError, json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"{path} holds no responses: {error!r}") from error
+        return load_json(path, cls.from_json, "responses")
 
 
 def ratio_difference(a: Floats, b: Floats, c: Floats, d: Floats) -> Floats:

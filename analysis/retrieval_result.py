@@ -1,6 +1,5 @@
 """What :mod:`analysis.retrieval` found: neighbours, their maps, and the gaps between them."""
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from analysis.clip_map import ClipMap
-from rspnet.checkpoint import atomic_path
+from analysis.stored import save_arrays
 from rspnet.gallery import Protocol
 
 FORMAT = "rspnet-retrieval"
@@ -161,7 +160,4 @@ class RetrievalExplanation:
         arrays: dict[str, Any] = {
             name: np.stack([m.values for m in video.maps]) for name, video in named.items()
         }
-        arrays["manifest"] = np.array(json.dumps(self.to_json()))
-        with atomic_path(path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, **arrays)
-        return Path(path)
+        return save_arrays(path, self.to_json(), arrays)

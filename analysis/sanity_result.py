@@ -1,6 +1,5 @@
 """What :mod:`analysis.sanity` measured: rows, verdict, table, figure, JSON."""
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ import numpy as np
 
 from analysis.figures import COLOURS, GREY, LINES, PAGE_INCHES, TITLES, new_figure, save, style
 from analysis.statistics import Estimate
+from analysis.stored import check_format, load_json
 
 FORMAT = "rspnet-sanity"
 LIMIT = 0.3
@@ -139,11 +139,7 @@ class SanityResult:
         Raises:
             ValueError: The value is something else.
         """
-        if value.get("format") != FORMAT or value.get("version") != 1:
-            raise ValueError(
-                f"expected {FORMAT!r} of version 1, written by `python -m analysis.sanity`, got "
-                f"format {value.get('format')!r}, version {value.get('version')!r}"
-            )
+        check_format(value, FORMAT, "python -m analysis.sanity")
         t, h, w = value["cells"]
         return cls(
             videos=value["videos"],
@@ -162,10 +158,7 @@ class SanityResult:
         Raises:
             ValueError: The file is something else.
         """
-        try:
-            return cls.from_json(json.loads(Path(path).read_text()))
-        except (OSError, json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"{path} holds no result of a sanity check: {error!r}") from error
+        return load_json(path, cls.from_json, "result of a sanity check")
 
 
 def draw_sanity(result: SanityResult, out: str | Path) -> Path:
