@@ -25,10 +25,12 @@ if TYPE_CHECKING:
     from analysis.probes import ProbedPair
     from analysis.response_result import Curve
 
-# Every video has what these take; exchanges need others that show the same.
+# Every video has what these take.
 PROBES = (
     "speed", "reverse", "shuffle", "freeze", "offset", "grey", "hue", "crop", "flip", "blur",
 )  # fmt: skip
+# Exchanges need another video that shows the rest unchanged: generated ones can be had anew.
+EXCHANGES = ("action", "actor", "set", "looks")
 # More speeds than a study over many videos takes: one clip is soon through the network.
 SPEEDS = (0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 2.5, 3, 3.5, 4)
 OPACITY = 0.75
@@ -45,6 +47,7 @@ class Subject:
         start: First frame of the clip.
         num_frames: Frames of the clip.
         size: Height and width as the model sees them, pixels.
+        generated: Seed and index of a generated video, None for others.
     """
 
     video: Identity
@@ -53,6 +56,12 @@ class Subject:
     start: int
     num_frames: int
     size: int
+    generated: tuple[int, int] | None = None
+
+    @property
+    def probes(self) -> tuple[str, ...]:
+        """Names of the changes that this clip has."""
+        return (*PROBES, *EXCHANGES) if self.generated else PROBES
 
     @property
     def window(self) -> int:
@@ -134,10 +143,41 @@ def frames_needed(name: str, level: float, num_frames: int) -> int:
     return window_of(num_frames, level) if name == "speed" else num_frames + int(level)
 
 
-def _probe(subject: Subject, loaded: Loaded) -> "Probe":
+class _Late:
+    """The frames of a video from one on."""
+
+    def __init__(self, frames: Frames, start: int) -> None:
+        self.frames, self.start = frames, start
+
+    def __len__(self) -> int:
+        return self.start + len(self.frames)
+
+    def get_frames(self, indices: Sequence[int]) -> Frames:
+        """Frames under these indices, (N, H, W, 3) uint8."""
+        return self.frames[[int(i) - self.start for i in indices]]
+
+
+# The frames of four clips are 9 MB.
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _exchanged(subject: Subject, _loaded: Loaded) -> dict[str, _Late]:
+    """By exchange, the clip of the video in this one's place."""
+    from analysis.probes import generated_probe
+
+    assert subject.generated is not None
+    seed, index = subject.generated
+    end = subject.start + subject.num_frames
+    found = generated_probe(_loaded.query, seed, index, end).exchanged
+    clip = range(subject.start, end)
+    return {name: _Late(own.get_frames(clip), subject.start) for name, own in found.items()}
+
+
+def _probe(subject: Subject, loaded: Loaded, name: str) -> "Probe":
+    """The clip, with what a change takes."""
     from analysis.probes import video_probe
 
-    return video_probe(loaded.query, _Reader(subject), start=subject.start, name=subject.title)
+    exchanged = _exchanged(subject, loaded) if name in EXCHANGES else {}
+    probe = video_probe(loaded.query, _Reader(subject), start=subject.start, name=subject.title)
+    return replace(probe, exchanged=exchanged)
 
 
 def curve_of(subject: Subject, name: str, loaded: Loaded) -> "Curve":
@@ -157,7 +197,7 @@ def strongest_of(subject: Subject, loaded: Loaded) -> dict[str, "Curve"]:
     """
     return {
         name: _curve(loaded.query.hash, subject, name, levels_that_fit(name, subject)[-1:], loaded)
-        for name in PROBES
+        for name in subject.probes
     }
 
 
@@ -167,10 +207,9 @@ def _curve(
 ) -> "Curve":
     from analysis.probes import responses_of_video
 
+    probe = _probe(subject, _loaded, name)
     with _loaded.lock:
-        found = responses_of_video(
-            _loaded.query, _loaded.key, _probe(subject, _loaded), {name: levels}
-        )
+        found = responses_of_video(_loaded.query, _loaded.key, probe, {name: levels})
     return found[name]
 
 
@@ -188,7 +227,7 @@ def pair_of(subject: Subject, name: str, level: float, loaded: Loaded) -> "Probe
 def _pair(model: str, subject: Subject, name: str, level: float, _loaded: Loaded) -> "ProbedPair":
     from analysis.probes import probe_pair
 
-    probe = _probe(subject, _loaded)
+    probe = _probe(subject, _loaded, name)
     with _loaded.lock:
         return probe_pair(_loaded.query, _loaded.key, probe, name, level)
 
@@ -221,7 +260,7 @@ def large_views(
     """
     from analysis.changes import changed_view
 
-    probe = replace(_probe(subject, loaded), size=pixels)
+    probe = replace(_probe(subject, loaded, name), size=pixels)
     view = probe.view
     # A blur is so many pixels of what the model sees.
     shown = level * pixels / subject.size if name == "blur" else level

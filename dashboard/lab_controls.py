@@ -1,5 +1,7 @@
 """The speed lab's controls: clip, what is changed, by how much."""
 
+import re
+
 import streamlit as st
 
 from dashboard import lab, links, sources
@@ -12,7 +14,8 @@ from dashboard.state import choose, choose_number, last_start, quote
 MENU = {
     "speed": "Playback speed", "reverse": "Reversed", "shuffle": "Shuffled", "freeze": "Frozen",
     "offset": "Later start", "grey": "Grey", "hue": "Hue", "crop": "Crop", "flip": "Flipped",
-    "blur": "Blur",
+    "blur": "Blur", "action": "Other action", "actor": "Other actor", "set": "Other set",
+    "looks": "Other looks",
 }  # fmt: skip
 UNITS = {
     "speed": "{}x", "shuffle": "{} pieces", "offset": "{} frames", "hue": "{}\N{DEGREE SIGN}",
@@ -48,8 +51,15 @@ def choose_clip(link: dict[str, str], source: Source, model: ModelChoice) -> Sub
         return None
     with right:
         start = _choose_start(link, name, info, model.num_frames)
+    named = re.fullmatch(r"stage_(\d+)_(\d+)", video.path.stem)
     return Subject(
-        video.identity(), video.title, info.num_frames, start, model.num_frames, model.size
+        video.identity(),
+        video.title,
+        info.num_frames,
+        start,
+        model.num_frames,
+        model.size,
+        (int(named[1]), int(named[2])) if named and source.title == sources.GENERATED else None,
     )
 
 
@@ -81,10 +91,9 @@ def _refuse(name: str, reason: str) -> None:
 def take_change(link: dict[str, str], subject: Subject) -> None:
     """Hold what a link says of the change, its level and the frame."""
     state = st.session_state
-    if "change" in link or state.get("lab_name") not in lab.PROBES:
-        links.take(
-            "lab_name", choose("the change", link.get("change"), list(lab.PROBES), lab.PROBES[0])
-        )
+    names = list(subject.probes)
+    if "change" in link or state.get("lab_name") not in names:
+        links.take("lab_name", choose("the change", link.get("change"), names, names[0]))
     name = str(state["lab_name"])
     if "level" in link:
         levels = lab.levels_that_fit(name, subject)
@@ -105,11 +114,11 @@ def _default(name: str, levels: tuple[float, ...]) -> float:
 def choose_change(subject: Subject) -> tuple[str, float]:
     """The menu of changes and the slider of this one's levels."""
     state = st.session_state
-    if state.get("lab_name") not in lab.PROBES:  # it was clicked away
-        state["lab_name"] = lab.PROBES[0]
+    if state.get("lab_name") not in subject.probes:  # it was clicked away
+        state["lab_name"] = subject.probes[0]
     name = str(
         st.selectbox(
-            "What is changed in c_j", lab.PROBES, key="lab_name", width=190,
+            "What is changed in c_j", subject.probes, key="lab_name", width=190,
             format_func=lambda n: MENU[n],
         )
     )  # fmt: skip

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 QUESTION = "Which head notices another playback speed, and which one other looks?"
 VIEWER = "lab_viewer"
-CURVE_PIXELS, DOTS_PIXELS = 270, 300
+CURVE_PIXELS, DOTS_PIXELS = 270, 30
 LOGARITHMIC = ("speed", "shuffle")
 
 
@@ -100,7 +100,7 @@ def _draw(
         "start": str(subject.start),
         "change": name,
         "level": f"{level:g}",
-        "frame": str(int(st.session_state["lab_frame"]) + 1),
+        "frame": str(min(int(st.session_state["lab_frame"]), subject.num_frames - 1) + 1),
     }
     links.write(link)
     with right:
@@ -256,7 +256,7 @@ def _draw_others(subject: Subject, name: str, loaded: Loaded) -> None:
         f"largest level; one clip</span>{legend(marks=True)}</div>"
     )
     st.plotly_chart(
-        dots(values, names, DOTS_PIXELS),
+        dots(values, names, DOTS_PIXELS * len(names)),
         key="lab_others",
         config={"displayModeBar": False},
         alt="Similarity of c_i and c_j by both heads under each change at its largest level.",

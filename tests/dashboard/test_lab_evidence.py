@@ -9,10 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from analysis.probes import responses_of_video, video_probe
+from analysis.probes import embed_views, generated_probe, responses_of_video, video_probe
 from analysis.report import headline
 from analysis.report_page import number
 from dashboard import evidence, lab, lab_export, models, reports, sources
@@ -21,6 +22,9 @@ from dashboard.evidence_figures import DotFigure, LineFigure
 from dashboard.lab import Subject
 from dashboard.views.evidence import files_of
 from rspnet import VideoReader, load_model
+from rspnet.data.encode import write_video
+from rspnet.data.stage import render_video
+from rspnet.data.transforms import eval_frames
 from tests.dashboard.conftest import texts
 from tests.dashboard.made_report import make_report
 from tests.dashboard.tiny import save_tiny_model, similarities, write_tiny_videos
@@ -169,6 +173,32 @@ def test_lab_files(model: Path, videos: Path) -> None:
     about = json.loads(files[".json"])
     assert about["model_hash"] == loaded.query.hash
     assert {c["change"] for c in about["curves"]} == set(lab.PROBES)
+
+
+def test_generated_videos_are_exchanged(model: Path, tmp_path: Path) -> None:
+    loaded = models.load(models.list_choices(Arguments(model=model))[0])
+    film = render_video(3, 1, num_frames=14).frames
+    path = tmp_path / "stage_3_000001.mp4"
+    write_video(path, film, 25.0)
+    subject = Subject(sources.identity(path), "stage", 14, 4, 8, 32, (3, 1))
+    assert subject.probes == (*lab.PROBES, *lab.EXCHANGES)
+    own, changed = lab.large_views(subject, "action", 1, 32, loaded)
+    other = generated_probe(loaded.query, 3, 1, 12).exchanged["action"]
+    frames = eval_frames(other.get_frames(range(4, 12)), 32)
+    np.testing.assert_array_equal(changed.frames, frames)
+    curve = lab.curve_of(subject, "action", loaded)
+    vectors = {
+        name: embed_views(branch, [view])
+        for name, branch, view in (
+            ("own", loaded.query, own), ("other", loaded.key, own.with_frames(frames))
+        )
+    }  # fmt: skip
+    for head in ("rsp", "avid"):
+        expected = float(vectors["own"][head][0] @ vectors["other"][head][0])
+        assert curve.at(head, 1)[0] == pytest.approx(expected, abs=1e-6)
+        assert lab.pair_of(subject, "action", 1.0, loaded).similarity[head] == pytest.approx(
+            expected, abs=1e-5
+        )
 
 
 def test_lab_asks_the_model_once(open_page: OpenPage, monkeypatch: pytest.MonkeyPatch) -> None:
