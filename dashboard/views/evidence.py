@@ -86,8 +86,8 @@ def _say_no_report(model: ModelChoice) -> None:
     )
     st.code(command.line, language="bash", wrap_lines=True)
     st.caption(
-        "With real videos: add --data.name, --data.root and --data.annotations. A report that lies "
-        "elsewhere is given with `streamlit run dashboard/app.py -- --report FILE.json`."
+        "With real videos: add `--data.name`, `--data.root` and `--data.annotations`. One that "
+        "lies elsewhere is given with `streamlit run dashboard/app.py -- --report FILE.json`."
     )
 
 
