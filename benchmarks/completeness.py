@@ -57,8 +57,10 @@ def grad_cam_difference(branch: Branch, key: Branch, clips: list[torch.Tensor]) 
         c_i, c_j = look_at(branch, clips[0]), look_at(key, clips[1])
         found = Score.similarity(branch, head, c_j).contributions(c_i).values
         own = branch.head(head)
+        assert isinstance(own, torch.nn.Linear)
+        weight, bias = own.weight.detach().double(), own.bias.detach().double()
         F = c_i.features.double()
-        z = F.mean((2, 3, 4)) @ own.weight.double().T + own.bias.double()
+        z = F.mean((2, 3, 4)) @ weight.T + bias
         target = c_j.unit(head) / z.norm()
 
         class Network(torch.nn.Module):
@@ -70,13 +72,14 @@ def grad_cam_difference(branch: Branch, key: Branch, clips: list[torch.Tensor]) 
 
             def forward(self, x: torch.Tensor) -> torch.Tensor:
                 pooled = self.layer(x).mean((2, 3, 4))
-                return (pooled @ own.weight.double().T) @ target[:, None]  # noqa: B023
+                scores: torch.Tensor = (pooled @ weight.T) @ target[:, None]  # noqa: B023
+                return scores
 
         network = Network()
         cam = LayerGradCam(network, network.layer).attribute(F.requires_grad_(), target=0)
         num = found.size
         # Captum takes the sum over channels of (mean gradient) * F: a map whose sum is the score.
-        expected = cam[0, 0].detach().numpy() + float((own.bias.double() @ target).detach()) / num
+        expected = cam[0, 0].detach().numpy() + float(bias @ target) / num
         largest = max(largest, float(np.abs(found - expected).max()))
     return largest
 

@@ -14,7 +14,7 @@ from rspnet.data.actions import ActionsConfig, ClipPlan
 from rspnet.data.labelled import LabelledVideo, VideoSet, load_video_set
 from rspnet.data.transforms import normalise
 from rspnet.data.video import VideoError, VideoReader
-from rspnet.engine import start_worker
+from rspnet.engine import prepare_workers, start_worker
 from rspnet.models import Branch
 from rspnet.models.heads import global_average_pool
 from rspnet.processes import Processes
@@ -111,6 +111,7 @@ def each_video(
     """
     videos = part.videos
     mine = videos[processes.rank :: processes.size]
+    prepare_workers(num_workers)
     loader = DataLoader(
         _TestClips(mine, part.known_bad, plan, data.num_clips),
         batch_size=None,

@@ -230,6 +230,7 @@ class Engine(ABC, Generic[B]):
             rank=self.processes.rank,
             num_processes=self.processes.size,
         )
+        prepare_workers(c.num_workers)
         loader: DataLoader[B] = DataLoader(
             dataset,
             batch_sampler=stream,
@@ -403,6 +404,18 @@ def load_observer(name: str, folder: Path, config: RunConfig) -> Observer:
     except (ImportError, AttributeError, ValueError) as error:
         raise ValueError(f"observer is named module:Class, got {name!r}: {error}") from error
     return factory(folder, config)
+
+
+def prepare_workers(num_workers: int) -> None:
+    """What the process that starts loader processes does before.
+
+    OpenCV's threads do not live on in a forked process, which would crash or wait for them for
+    ever. So there must be none.
+    """
+    import cv2
+
+    if num_workers:
+        cv2.setNumThreads(1)
 
 
 def start_worker(_worker: int) -> None:

@@ -29,7 +29,7 @@ from tqdm import tqdm
 from rspnet.checkpoint import load_model
 from rspnet.config import parse_config
 from rspnet.data.labelled import DatasetConfig, LabelledVideo, VideoSet, load_video_set
-from rspnet.engine import start_worker
+from rspnet.engine import prepare_workers, start_worker
 from rspnet.gallery_store import (
     FEATURES,
     MANIFEST,
@@ -256,6 +256,7 @@ def _as_it_is(item: Any) -> Any:
 def _decode(
     dataset: _Videos, order: Sequence[int], num_workers: int
 ) -> Generator[Views | str, None, None]:
+    prepare_workers(num_workers)
     loader: DataLoader[Any] = DataLoader(
         dataset,
         batch_size=None,
