@@ -189,7 +189,7 @@ def _trace(
         marker={"color": colour, "symbol": symbol, "size": size, "opacity": 0.8},
         selectedpoints=selected,
         selected={"marker": {"opacity": 1.0, "size": size * 1.25}},
-        unselected={"marker": {"opacity": 0.12}},
+        unselected={"marker": {"opacity": 0.12 if many else 0.3}},
     )
 
 

@@ -128,8 +128,8 @@ def _draw_map(mapped: Pool, made: Maps, colour: str) -> None:
     chosen = set(st.session_state["chosen"])
     st.html(
         '<p class="lead" data-testid="how">Each point is a video, in both maps at its own place. '
-        "Draw a line around some, or click one: it stands out in both, and its film is shown "
-        "below.</p>"
+        "Draw a line around some, or take the tool <b>Pan</b> at the upper right and click one: it "
+        "stands out in both maps, and its film is shown below.</p>"
     )
     dark = getattr(st.context.theme, "type", "light") == "dark"
     figure = embedding_map.figure(

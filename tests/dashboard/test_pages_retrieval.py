@@ -31,6 +31,7 @@ from tests.dashboard import test_browser as shared
 from tests.dashboard.conftest import texts
 from tests.dashboard.test_pages import open_page
 
+expect.set_options(timeout=shared.PATIENCE)
 browser, address, visitor = shared.browser, shared.address, shared.visitor
 Visitor = shared.Visitor
 
@@ -170,6 +171,16 @@ def test_query_is_chosen_from_pages_of_the_gallery(visitor: Any, address: str) -
     expect(page.locator('[data-testid="query"]')).to_contain_text("run/more_green")
 
 
+# Where the first point of the last trace lies in the window, and the video's name.
+POINT = """() => {
+    const plot = document.querySelector('.js-plotly-plot'), trace = plot.data.at(-1);
+    const {xaxis2: x, yaxis2: y} = plot._fullLayout, box = plot.getBoundingClientRect();
+    const one = plot.calcdata.at(-1)[0];
+    return {x: box.x + x._offset + x.l2p(one.x), y: box.y + y._offset + y.l2p(one.y),
+            name: trace.text[0]};
+}"""
+
+
 def lasso(page: Any, left: float, right: float) -> None:
     """Draw around a part of the first map, from top to bottom."""
     box = page.locator(".js-plotly-plot .nsewdrag").first.bounding_box()
@@ -194,6 +205,17 @@ def test_lasso_selects_in_both_maps_and_leads_to_retrieval(visitor: Any, address
     expect(summary).to_contain_text("3 run, 3 walk")
     page.get_by_role("button", name="Clear the selection").click()
     expect(summary).to_contain_text("No video is selected")
+    # With the tool Pan a click selects the one video under it, in the second map as well.
+    page.wait_for_function("!document.querySelector('[data-stale=true]')")
+    page.locator('.modebar-btn[data-title="Pan"]').click()
+    place = page.evaluate(POINT)
+    page.mouse.move(place["x"] - 3, place["y"])
+    page.mouse.move(place["x"], place["y"], steps=3)
+    page.wait_for_timeout(300)  # Plotly looks for the nearest point now and then only
+    page.mouse.click(place["x"], place["y"])
+    expect(summary).to_contain_text("1 video selected")
+    card = page.locator('.thumb:has([data-testid="chosen"])')
+    expect(card).to_contain_text(place["name"])
     # One video, by its name; the link holds it, and it stands out in both maps.
     page.get_by_role("button", name="Find a video").click()
     page.get_by_label("Search names and labels").fill("blue")
@@ -206,6 +228,7 @@ def test_lasso_selects_in_both_maps_and_leads_to_retrieval(visitor: Any, address
         "document.querySelector('.js-plotly-plot')?.data.filter("
         "t => t.selectedpoints?.length === 1).length === 2"
     )
+    expect(card).to_contain_text("run/blue")
     page.get_by_role("link", name="Nearest").click()
     page.wait_for_url(re.compile(r"/retrieval\?.*query=run%2Fblue"))
     first_hit(visitor, "rsp")
