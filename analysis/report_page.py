@@ -19,12 +19,14 @@ class Table:
         rows: A cell a column. Estimates are written with their interval.
         caption: What it shows, with the number of videos.
         strong: Places of rows that stand out.
+        folded: Shown when its caption is opened, such as a control.
     """
 
     header: Sequence[str]
     rows: Sequence[Sequence[str | float | Estimate]]
     caption: str
     strong: frozenset[int] = frozenset()
+    folded: bool = False
 
     def __post_init__(self) -> None:
         wrong = [len(row) for row in self.rows if len(row) != len(self.header)]
@@ -71,7 +73,7 @@ class Section:
         answer: What was found, in a sentence or two.
         reading: How to read it, and what it can't say.
         tables: In their order.
-        pictures: Below the tables.
+        pictures: Above the tables.
         left_out: Why it is empty, if it is.
     """
 
@@ -86,7 +88,10 @@ class Section:
 
 def number(value: float, digits: int = 2) -> str:
     """A number with a real minus sign."""
-    return f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}")
+    text = f"{value:.{digits}f}"
+    if not text.strip("-0."):
+        text = text.lstrip("-")  # a small negative number is no minus nothing
+    return text.replace("-", "\N{MINUS SIGN}")
 
 
 def _cell(value: str | float | Estimate) -> str:
@@ -109,10 +114,12 @@ def _table(table: Table) -> str:
         mark = ' class="strong"' if place in table.strong else ""
         cells = "".join(_cell(value) for value in rest)
         body.append(f'<tr{mark}><th scope="row">{escape(name)}</th>{cells}</tr>')
-    return (
-        f'<div class="wide"><table><caption>{escape(table.caption)}</caption>'
-        f"<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table></div>"
-    )
+    caption = escape(table.caption)
+    inner = f"<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table></div>"
+    if table.folded:
+        opened = f'<div class="wide"><table aria-label="{caption}">{inner}'
+        return f"<details><summary>{caption}</summary>{opened}</details>"
+    return f'<div class="wide"><table><caption>{caption}</caption>{inner}'
 
 
 def _picture(picture: Picture) -> str:
@@ -131,8 +138,8 @@ def _section(section: Section) -> str:
         parts.append(f'<p class="answer">{escape(section.answer)}</p>')
     if section.reading:
         parts.append(f'<p class="reading">{escape(section.reading)}</p>')
-    parts += [_table(table) for table in section.tables]
     parts += [_picture(picture) for picture in section.pictures]
+    parts += [_table(table) for table in section.tables]
     return "".join(parts) + "</section>"
 
 
@@ -181,6 +188,8 @@ thead th { border-bottom: 2px solid var(--line); font-weight: 600; }
 tbody th { font-weight: 400; } td.n { white-space: nowrap; }
 td small { display: block; color: var(--soft); font-size: .78rem; }
 tr.strong th, tr.strong td { font-weight: 600; background: var(--band); }
+details { margin: 1rem 0; } summary { cursor: pointer; color: var(--soft); font-size: .9rem; }
+summary:focus-visible { outline: 2px solid var(--rsp); }
 figure { margin: 1.5rem 0; } figure img { max-width: 100%; height: auto; background: #fff;
   border-radius: 4px; }
 figcaption { color: var(--soft); font-size: .9rem; max-width: 60rem; }

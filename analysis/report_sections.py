@@ -152,6 +152,7 @@ def planted_section(found: PlantedStudy) -> Section:
                     f"{result.weights}: share of the positive energy over share of the pixels, "
                     f"{result.num_videos} generated videos, 95% interval over videos"
                 ),
+                folded=result is not trained,
                 strong=frozenset(
                     n
                     for n, row in enumerate(rows)
@@ -236,7 +237,11 @@ def _drops(kind: str, responses: Responses) -> Table:
     return Table(
         header=("change", "RSP", "A-VID", "RSP less A-VID"),
         rows=rows,
-        caption=f"drop of the similarity in units of the drop to other videos, {WHERE[kind]}",
+        caption=(
+            "drop of the similarity in units of the drop to other videos, "
+            f"{len(responses.videos)} {WHERE[kind]}, 95% interval over videos"
+        ),
+        folded=True,
     )
 
 
@@ -263,6 +268,7 @@ def flow_section(found: FlowStudy) -> Section:
                     f"{found.num_videos} {found.what} ({len(found.left_out)} left out), 95% "
                     "interval over videos"
                 ),
+                folded=result is not trained,
                 strong=frozenset(
                     n
                     for n, r in enumerate(rows)

@@ -84,3 +84,13 @@ def test_wrong_parts_are_refused() -> None:
     with pytest.raises(ValueError, match="PNG or SVG"):
         make(pictures=[Picture(data=b"GIF89a", alt="", caption="")])
     assert number(-0.5, 1) == "\N{MINUS SIGN}0.5"
+    assert number(-0.001) == "0.00"
+
+
+def test_a_folded_table_opens_by_its_caption() -> None:
+    table = Table(header=("a", "b"), rows=[("x", 1.0)], caption="a control", folded=True)
+    page = Tags(make(tables=[table]))
+    tags = [tag for tag, _ in page.found]
+    assert tags.index("details") < tags.index("summary") < tags.index("table")
+    assert "a control" in page.text
+    assert "caption" not in tags
