@@ -24,6 +24,8 @@ Frames = NDArray[np.uint8]
 _ANCHORS = np.array(
     [(0, 52, 120), (62, 146, 214), (246, 246, 246), (245, 158, 40), (176, 58, 0)], np.float64
 )
+# Values between 0 and 1 that are told apart; a pixel is off by one grey level at most.
+_STEPS = 4096
 BOX_COLOUR = (255, 255, 255)
 
 
@@ -37,6 +39,17 @@ def colours(values: Map) -> NDArray[np.uint8]:
     clipped = np.clip(values, -1, 1)
     rgb = np.stack([np.interp(clipped, at, _ANCHORS[:, c]) for c in range(3)], axis=-1)
     return rgb.round().astype(np.uint8)
+
+
+@lru_cache(maxsize=8)
+def _tables(opacity: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """What each value from -1 to 1 lays over a pixel, and how much of the pixel it leaves."""
+    value = np.linspace(-1, 1, 2 * _STEPS + 1)
+    strength = np.abs(value)
+    # The hue alone tells the sign; strength tells how much. White would hide the frame.
+    colour = colours(np.sign(value) * (0.5 + 0.5 * strength))
+    alpha = opacity * strength**0.8
+    return (colour * alpha[:, None]).astype(np.float32), (1 - alpha).astype(np.float32)
 
 
 def common_limit(maps: Sequence[Map]) -> float:
@@ -94,15 +107,16 @@ def draw_overlay(
         raise ValueError(f"there is one box a frame, got {len(boxes)} for {num} frames")
     height, width = height * scale, width * scale
     value = upsample(map_THW / limit, grid, num, height, width, smooth=smooth)
-    strength = np.clip(np.abs(value), 0, 1)
-    # The hue alone tells the sign; strength tells how much. White would hide the frame.
-    colour = colours(np.sign(value) * (0.5 + 0.5 * strength)).astype(np.float32)
-    alpha = (opacity * strength**0.8)[..., None]
+    place = np.rint(value.astype(np.float32) * _STEPS)
+    place = np.clip(place, -_STEPS, _STEPS, out=place).astype(np.int32) + _STEPS
+    laid, left = _tables(opacity)
     big = frames
     if scale > 1:
         size = (width, height)
         big = np.stack([cv2.resize(f, size, interpolation=cv2.INTER_CUBIC) for f in frames])
-    drawn = (big * (1 - alpha) + colour * alpha).round().astype(np.uint8)
+    mixed = big * left[place][..., None]
+    mixed += laid[place]
+    drawn: Frames = np.rint(mixed, out=mixed).astype(np.uint8)
     for frame, box in zip(drawn, boxes or [None] * num, strict=True):
         if box is not None:
             draw_box(frame, box, scale)

@@ -6,7 +6,7 @@ import av
 import numpy as np
 import pytest
 
-from analysis.grid import Box, Grid
+from analysis.grid import Box, Grid, upsample
 from analysis.overlay import (
     Row,
     colour_bar,
@@ -79,6 +79,21 @@ def test_a_larger_value_covers_more() -> None:
         clip, values, grid(1, 1, 2, num=1, size=8), limit=1.0, smooth=False
     ).astype(int)
     assert (255 - drawn[0, 4, 6]).sum() > (255 - drawn[0, 4, 1]).sum() > 0
+
+
+def test_pixels_are_those_of_the_formula_but_for_a_grey_level() -> None:
+    rng = np.random.default_rng(0)
+    grid = Grid.even((2, 3, 3), (4, 24, 24))
+    values, frames = rng.normal(size=(2, 3, 3)), rng.integers(0, 256, (4, 24, 24, 3), np.uint8)
+    drawn = draw_overlay(frames, values, grid, limit=1.5, opacity=0.6)
+    value = upsample(values / 1.5, grid, 4, 24, 24, smooth=True)
+    strength = np.clip(np.abs(value), 0, 1)
+    colour = colours(np.sign(value) * (0.5 + 0.5 * strength))
+    alpha = (0.6 * strength**0.8)[..., None]
+    exact = (frames * (1 - alpha) + colour * alpha).round()
+    off = np.abs(drawn.astype(float) - exact)
+    assert off.max() <= 1
+    assert (off > 0).mean() < 0.02
 
 
 def test_boxes_are_drawn_whole_inside_the_picture() -> None:
