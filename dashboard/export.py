@@ -147,5 +147,7 @@ def app_command(arguments: Arguments, model: Path) -> Command:
         words += ["--videos", shown_path(arguments.videos)]
     if arguments.runs is not None:
         words += ["--runs", shown_path(arguments.runs)]
+    if arguments.report is not None:
+        words += ["--report", shown_path(arguments.report)]
     words += ["--model", shown_path(model), "--num_videos", str(arguments.num_videos)]
     return Command("This app", tuple(words))

@@ -29,9 +29,9 @@ DOORS = (
         "Ask the gallery for what is most alike, by motion or by looks, and see why.",
     ),
     (
-        "training",
-        "Watch a training run",
-        "Losses, accuracy and spread while a model learns, and how its two maps grow apart.",
+        "evidence",
+        "How sure are we?",
+        "Both heads against ground truth, movement and controls, every number with its interval.",
     ),
 )
 LOOK = Look(kind="margin", scale="head")
