@@ -160,7 +160,8 @@ def triplets_of(config: ReportConfig, query: Branch, kind: str, videos: Sequence
     """Triplets to ask about, of ``generated`` or of ``real`` videos."""
     if kind == "generated":
         return generated_triplets(query, config.num_generated, config.seed)
-    return file_triplets(query, list(videos), config.num_videos, config.seed)
+    found = file_triplets(query, list(videos), config.num_videos, config.seed)
+    return replace(found, what=f"{config.query_split} videos")  # not every path
 
 
 @dataclass(frozen=True)

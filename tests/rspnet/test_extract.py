@@ -142,6 +142,8 @@ def start(arguments: list[str], num_processes: int = 1) -> subprocess.Popen[byte
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
+        # A shell lets what it starts in the background ignore Ctrl-C, and so would this.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
 
 
