@@ -8,6 +8,8 @@ import pytest
 import torch
 
 from analysis import explain_pair
+from analysis.report_parts import Found
+from analysis.selectivity import selectivity
 from rspnet import VideoReader, list_models, load_model
 from rspnet.checkpoint import CHECKPOINTS, file_hash, resolve_model
 from rspnet.data.sources import list_videos, scan_files
@@ -29,6 +31,20 @@ def test_index_names_files_by_hash() -> None:
         assert file_hash(path) == entry["sha256"]
         assert path.stat().st_size <= 15e6
         assert entry["name"] in (CHECKPOINTS / "README.md").read_text()
+
+
+def test_its_report_is_of_this_model_and_the_readme_says_the_same() -> None:
+    report = json.loads((CHECKPOINTS / "rspnet_small.report.json").read_text())
+    assert report["model_hash"] == load_model("default").hash
+    found = Found.from_json(report["found"])
+    planted = found.planted
+    assert planted is not None
+    limbs = planted.of().row("margin_faster", "rsp", "limbs").ratio
+    prop = planted.of().row("margin_faster", "rsp", "prop").ratio
+    motion = selectivity(found.responses["generated"])
+    readme = (CHECKPOINTS.parent / "README.md").read_text().replace("**", "")
+    for estimate in (limbs, prop, motion.heads[0].motion, motion.heads[1].motion):
+        assert str(estimate) in readme
 
 
 def test_grid_is_fine_enough_to_look_at(branches: tuple[Branch, Branch]) -> None:
