@@ -1,0 +1,135 @@
+"""Where a classifier sees a class: class activation maps, Eq. 1 of supplementary C::
+
+    python -m analysis.cam --classifier classifier.safetensors --video A.mp4 --out cam.png
+
+Eq. 1 is M_v = w F, whose mean over all places is the score v = w x of a class (Zhou et al. 2016,
+"Learning Deep Features for Discriminative Localization"). Here each value is divided by the
+number of places and given its part of the bias, so that the map is signed, in units of the logit,
+and sums to it. Nothing is rectified or rescaled.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from analysis.clip_map import ClipMap
+from analysis.clips import View, load_view
+from analysis.closed_form import class_activation_map
+from analysis.figures import check_out, save
+from analysis.score import look_at
+from analysis.strips import StripRow, draw_strip
+from rspnet.classifier import Classifier, load_classifier
+from rspnet.data.sampling import even_starts
+from rspnet.data.video import VideoReader
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassMap:
+    """Where a classifier sees one class.
+
+    Attributes:
+        name: Of the class.
+        probability: By the softmax over all classes.
+        clip_map: Sums to the logit.
+    """
+
+    name: str
+    probability: float
+    clip_map: ClipMap
+
+
+@torch.no_grad()
+def explain_classes(
+    model: Classifier, view: View, classes: Sequence[str] = (), num: int = 3
+) -> list[ClassMap]:
+    """Class activation maps of a clip, from one forward pass.
+
+    Args:
+        model: In evaluation mode.
+        view: The clip.
+        classes: Names; none for the ``num`` most likely.
+        num: How many, if no names are given.
+
+    Raises:
+        ValueError: No such class, or the clip does not fit the model.
+    """
+    unknown = [name for name in classes if name not in model.classes]
+    if unknown:
+        raise ValueError(f"classes are {', '.join(model.classes)}, got {', '.join(unknown)}")
+    if num < 1:
+        raise ValueError(f"num is at least 1, got {num}")
+    looked = look_at(model.branch, view)
+    F = looked.features.double()
+    weight, bias = model.fc.weight.double(), model.fc.bias.double()
+    logits = F.mean((2, 3, 4))[0] @ weight.T + bias
+    probabilities = logits.softmax(0)
+    order = logits.argsort(descending=True, stable=True)[:num].tolist()
+    chosen = [model.classes.index(name) for name in classes] or order
+    num_places = F[0, 0].numel()
+    return [
+        ClassMap(
+            name=model.classes[k],
+            probability=float(probabilities[k]),
+            clip_map=ClipMap(
+                values=((class_activation_map(F, weight[k])[0] + bias[k]) / num_places).numpy(),
+                score=float(logits[k]),
+                head="classifier",
+                kind="logit",
+                grid=looked.grid,
+                clip=view.info,
+                model_hash=model.branch.hash,
+                exact=True,
+                units="share of the logit, per cell",
+            ),
+        )
+        for k in chosen
+    ]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line. Returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m analysis.cam", description="Class activation maps of a classifier (Eq. 1)."
+    )
+    parser.add_argument("--classifier", required=True, help="file of python -m rspnet.finetune")
+    parser.add_argument("--video", required=True)
+    parser.add_argument("--start", type=int, help="first frame; nothing: the middle clip")
+    parser.add_argument("--size", type=int, help="of the clip in pixels; nothing: the model's")
+    parser.add_argument("--classes", nargs="+", default=[], help="names; nothing: the likeliest")
+    parser.add_argument("--num", type=int, default=3, help="of the likeliest classes")
+    parser.add_argument("--maps", help="folder for the maps, .npz")
+    parser.add_argument("--out", required=True, help="the figure: .png, .svg or .pdf")
+    options = parser.parse_args(arguments)
+    try:
+        check_out(options.out)
+        model = load_classifier(options.classifier)
+        size, num_frames = options.size or model.branch.size, model.branch.num_frames
+        with VideoReader(options.video) as reader:
+            start = options.start
+            if start is None:
+                start = even_starts(len(reader), 1, num_frames)[0]
+            view = load_view(reader, num_frames, size, start=start, name=options.video)
+        found = explain_classes(model, view, options.classes, options.num)
+        rows = [StripRow(name=one.name, view=view, clip_map=one.clip_map) for one in found]
+        save(draw_strip(rows), options.out)
+        if options.maps:
+            for one in found:
+                one.clip_map.save(Path(options.maps) / f"{one.name}.npz")
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    for one in found:
+        print(
+            f"{one.name:24} logit {one.clip_map.score:+.3f}  probability {one.probability:.3f}  "
+            f"|sum - logit| {one.clip_map.completeness_error:.1e}"
+        )
+    print(options.out)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
