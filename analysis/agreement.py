@@ -1,14 +1,34 @@
-"""How alike several methods rank the cells of a clip: Spearman's correlation of each two."""
+"""How alike several methods rank the cells of a clip: Spearman's correlation of each two.
 
+``python -m analysis.agreement --out agreement.json`` asks Captum's methods
+(:mod:`analysis.witnesses`) for the scores that the exact maps are of. They answer other questions:
+the contribution map says what a score is made of, integrated gradients what a way from a grey clip
+adds, occlusion and ablation what taking a cell away does. So they need not agree; how much they
+do is a number.
+"""
+
+import argparse
+import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 from analysis.clip_map import ClipMap
+from analysis.faithfulness import add_video_arguments, named_triplets
+from analysis.questions import Triplets, ask_all, scores_of
+from analysis.score import Kind
 from analysis.statistics import Estimate, mean, rank_correlation
+from analysis.witnesses import METHODS, Method, witness
+from rspnet.checkpoint import atomic_path, load_model
+from rspnet.models import HEADS, Branch
+
+FORMAT = "rspnet-agreement"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,3 +118,80 @@ def agreement(maps: Sequence[Mapping[str, ClipMap]]) -> Agreement:
             PairAgreement(a=a, b=b, rho=mean(defined), num_undefined=len(found) - len(defined))
         )
     return Agreement(methods=methods, pairs=tuple(pairs))
+
+
+def agreement_study(
+    query: Branch,
+    key: Branch,
+    triplets: Triplets,
+    question: Kind = "margin",
+    methods: Sequence[Method] = ("integrated_gradients", "occlusion", "feature_ablation"),
+    *,
+    progress: bool = True,
+) -> dict[str, Agreement]:
+    """The exact map of c_i and Captum's methods, for each head.
+
+    Args:
+        query: Query branch.
+        key: Momentum branch.
+        triplets: Of at least two videos.
+        question: ``similarity`` or ``margin``.
+        methods: Of :data:`analysis.witnesses.METHODS`.
+        progress: Show a progress bar.
+
+    Returns:
+        By head.
+
+    Raises:
+        ValueError: There are too few videos or methods.
+    """
+    if not methods:
+        raise ValueError(f"give at least one method of {list(METHODS)}")
+    questions = ask_all(query, key, triplets)
+    found: dict[str, list[dict[str, ClipMap]]] = {head: [] for head in HEADS}
+    bar = tqdm(questions, desc="Asking Captum", unit="video", disable=not progress)
+    for place, asked in enumerate(bar):
+        scores = scores_of(questions, place)
+        for head in HEADS:
+            score = scores[head, question]
+            maps = {"contribution": score.contributions(asked.c_i)}
+            maps |= {name: witness(score, asked.view, name).map for name in methods}
+            found[head].append(maps)
+    return {head: agreement(maps) for head, maps in found.items()}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line. Returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m analysis.agreement",
+        description="Rank correlation of the exact maps and of Captum's methods.",
+    )
+    add_video_arguments(parser)
+    parser.add_argument("--question", choices=("similarity", "margin"), default="margin")
+    parser.add_argument("--out", type=Path, required=True, help="JSON file for the result")
+    args = parser.parse_args(arguments)
+    try:
+        query, key = load_model(args.model, "query"), load_model(args.model, "key")
+        triplets = named_triplets(args, query)
+        found = agreement_study(query, key, triplets, args.question)
+        plain = {
+            "format": FORMAT,
+            "version": 1,
+            "model_hash": query.hash,
+            "videos": triplets.what,
+            "question": args.question,
+            "heads": {head: one.to_json() for head, one in found.items()},
+        }
+        with atomic_path(args.out) as temporary:
+            temporary.write_text(json.dumps(plain, indent=1))
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    for head, one in found.items():
+        print(f"{head}, {args.question}, {triplets.what}\n{one.table()}\n")
+    print(args.out)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,11 +1,18 @@
 """Rank correlation between methods, over clips."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
+import torch
 
-from analysis.agreement import agreement
+from analysis.agreement import agreement, agreement_study, main
 from analysis.clip_map import ClipMap
 from analysis.grid import Grid
+from analysis.questions import generated_triplets
+from rspnet.checkpoint import save_model
+from rspnet.models import Branch
 
 GRID = Grid.even((1, 2, 2), (4, 8, 8))
 
@@ -40,3 +47,27 @@ def test_what_can_t_be_compared_is_refused() -> None:
         agreement([{"a": up, "b": up}, {"a": up, "c": up}])
     with pytest.raises(ValueError, match="methods are"):
         agreement([{"a": up, "b": up}]).of("a", "z")
+
+
+def test_captum_is_asked_for_the_same_scores(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.manual_seed(0)
+    options = {"width": 2, "stem_kernel": (1, 3, 3)}
+    branch = Branch("resnet18_fine", options, num_frames=8, size=32).eval()
+    triplets = generated_triplets(branch, 2, seed=3)
+    found = agreement_study(branch, branch, triplets, methods=["layer_gradcam"], progress=False)
+    for one in found.values():
+        assert one.methods == ("contribution", "layer_gradcam")
+        assert one.of("contribution", "layer_gradcam").rho.value == pytest.approx(1, abs=1e-3)
+    with pytest.raises(ValueError, match="at least one method"):
+        agreement_study(branch, branch, triplets, methods=[], progress=False)
+    model = save_model(tmp_path / "m.safetensors", branch, branch)
+    out = tmp_path / "a.json"
+    words = ["--model", str(model), "--num_videos", "2", "--seed", "3", "--out", str(out)]
+    assert main(words) == 0
+    assert "integrated_gradients" in capsys.readouterr().out
+    written = json.loads(out.read_text())
+    assert set(written["heads"]) == {"rsp", "avid"}
+    assert len(written["heads"]["rsp"]["pairs"]) == 6
+    assert main([*words[:-1], str(out), "--model", "none.safetensors"]) == 2
