@@ -1,0 +1,192 @@
+"""Videos that a visitor sends: checked and copied small by another process, gone with the session.
+
+A file is judged by its content. Nothing of its name becomes a path: it is shown, as a title, and
+that is all. What was sent is deleted as soon as its copy is made; the copies lie in a folder of
+the session, which other sessions do not see and which is removed when the session or the app ends.
+"""
+
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import weakref
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import IO
+
+import streamlit as st
+
+from dashboard.arguments import ROOT
+from dashboard.sources import Source, Video
+from dashboard.upload_limits import Limits
+
+MOST_FILES = 5
+TITLE = "Your uploads"
+# Two at a time for all sessions together: more would only wait for the same cores.
+_DECODERS = threading.BoundedSemaphore(2)
+_QUEUE_SECONDS = 120.0
+_BLOCK = 2**20
+
+
+@dataclass
+class Shelf:
+    """The videos that one session sent.
+
+    Attributes:
+        videos: In the order they came.
+        refused: Sentences about the files that came last and are not taken.
+    """
+
+    videos: list[Video] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    _folder: Path | None = None
+    _end: "weakref.finalize[..., Shelf] | None" = None
+
+    def folder(self) -> Path:
+        """Where the copies lie: made when first needed, for this user of the system alone."""
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="rspnet-uploads-"))
+            # Also when the app ends, or nothing holds this object any more.
+            self._end = weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+        return self._folder
+
+    def add(self, name: str, file: IO[bytes], limits: Limits) -> Video:
+        """Take a file.
+
+        Args:
+            name: What the visitor calls it; shown only.
+            file: Its content.
+            limits: What it may take.
+
+        Raises:
+            ValueError: It is not taken, and why, as a sentence that begins with its title.
+        """
+        title = title_of(name)
+        if len(self.videos) >= MOST_FILES:
+            raise ValueError(
+                f"{title} is not taken: there are {MOST_FILES} uploads, the most at a time. "
+                "Remove one first."
+            )
+        token = secrets.token_hex(6)
+        target = self.folder() / f"upload-{token}.mp4"
+        try:
+            # Whatever a process that was stopped leaves behind goes with this folder.
+            with tempfile.TemporaryDirectory(dir=self.folder()) as scratch:
+                source, copy = Path(scratch) / "sent", Path(scratch) / "copy.mp4"
+                _write(file, source, limits)
+                _convert(source, copy, limits)
+                copy.replace(target)
+        except ValueError as error:
+            raise ValueError(f"{title} is not taken: {error}.") from error
+        except OSError as error:
+            raise ValueError(
+                f"{title} is not taken: it can't be kept ({error.strerror}). Is the disk full?"
+            ) from error
+        video = Video(target, f"{TITLE}/{token}", "", f"{title} (yours)")
+        self.videos.append(video)
+        return video
+
+    def find(self, name: str) -> Video | None:
+        """The upload of this name."""
+        return next((video for video in self.videos if video.name == name), None)
+
+    def remove(self, name: str) -> None:
+        """Drop an upload and delete its copy."""
+        for video in [video for video in self.videos if video.name == name]:
+            self.videos.remove(video)
+            video.path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Delete all."""
+        self.videos.clear()
+        self._folder = None
+        if self._end is not None:
+            self._end()
+
+
+def _close(shelf: Shelf) -> None:
+    shelf.close()
+
+
+@st.cache_resource(scope="session", on_release=_close, show_spinner=False)
+def shelf_of_session() -> Shelf:
+    """This session's uploads; closed when the session ends."""
+    return Shelf()
+
+
+def beside(source: Source) -> Source:
+    """A gallery's videos behind this session's own: what menus of clips list."""
+    own = tuple(shelf_of_session().videos)
+    return replace(source, videos=(*own, *source.videos)) if own else source
+
+
+def title_of(name: str) -> str:
+    """A visitor's file name as a title: letters, digits and a few signs, 40 at most."""
+    stem = Path(name.replace("\\", "/")).stem
+    plain = "".join(c if c.isalnum() or c in " -.,()" else " " for c in stem)
+    plain = " ".join(plain.split())
+    return (plain[:37] + "..." if len(plain) > 40 else plain) or "Untitled"
+
+
+def _write(file: IO[bytes], path: Path, limits: Limits) -> None:
+    size, most = 0, limits.megabytes * 2**20
+    with path.open("xb") as out:
+        while block := file.read(_BLOCK):
+            size += len(block)
+            if size > most:
+                raise ValueError(f"it has more than {limits.megabytes} MB, the most that is taken")
+            out.write(block)
+    if size == 0:
+        raise ValueError("it is empty (0 bytes)")
+
+
+def _convert(source: Path, target: Path, limits: Limits) -> None:
+    """Let the other process make the copy.
+
+    Raises:
+        ValueError: It can't, or took more than it may.
+    """
+    if not _DECODERS.acquire(timeout=_QUEUE_SECONDS):
+        raise ValueError("others' files are being decoded; try again in a minute")
+    try:
+        said = _run_worker(source, target, limits)
+    finally:
+        _DECODERS.release()
+    if "error" in said:
+        raise ValueError(str(said["error"]).rstrip("."))
+
+
+def _run_worker(source: Path, target: Path, limits: Limits) -> dict[str, object]:
+    command = [sys.executable, "-m", "dashboard.upload_worker"]
+    command += [limits.as_argument(), str(source), str(target)]
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    too_long = ValueError(
+        f"it took more than {limits.seconds:g} s to decode: make it shorter or smaller"
+    )
+    with subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=os.environ | threads,
+    ) as process:
+        try:
+            out, _ = process.communicate(timeout=limits.seconds)
+        except subprocess.TimeoutExpired:
+            raise too_long from None
+        finally:
+            process.kill()
+    with contextlib.suppress(ValueError, IndexError):
+        said = json.loads(out.decode().splitlines()[-1])
+        if isinstance(said, dict):
+            return said
+    raise ValueError(
+        "the decoder gave up on it: it is damaged, or needs more memory or time than "
+        f"{limits.memory // 2**20:,} MB and {limits.seconds:g} s"
+    )
