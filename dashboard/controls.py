@@ -18,7 +18,7 @@ from dashboard.state import (
     quote,
     speeds_that_fit,
 )
-from rspnet.data.sampling import clip_indices
+from rspnet.data.sampling import clip_indices, clip_span
 
 SIDES = ("i", "j")
 
@@ -147,20 +147,21 @@ def _is_usable(source: Source, name: str, num_frames: int) -> bool:
         return False
 
 
-def first_pair(source: Source, num_frames: int) -> tuple[Clip, Clip] | None:
+def first_pair(source: Source, num_frames: int, speed: int = 1) -> tuple[Clip, Clip] | None:
     """What Compare begins with: an early and a late clip of the first video that can be used.
 
     Args:
         source: The gallery.
         num_frames: Frames of the model's clips.
+        speed: Playback speed of both.
     """
     for video in source.videos:
-        if _is_usable(source, video.name, num_frames):
+        if _is_usable(source, video.name, clip_span(num_frames, speed)):
             info = sources.probe(video)
             early, late = (
-                Clip(side, video, info, start, 1, num_frames)
+                Clip(side, video, info, start, speed, num_frames)
                 for side, start in zip(
-                    SIDES, default_starts(info.num_frames, num_frames), strict=True
+                    SIDES, default_starts(info.num_frames, num_frames, speed), strict=True
                 )
             )
             return early, late

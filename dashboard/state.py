@@ -104,7 +104,7 @@ def last_start(video_length: int, num_frames: int, speed: int) -> int:
     return max(0, video_length - clip_span(num_frames, speed))
 
 
-def default_starts(video_length: int, num_frames: int) -> tuple[int, int]:
-    """Starts of the first example: an early and a late clip of one video, both at 1x."""
-    last = last_start(video_length, num_frames, 1)
+def default_starts(video_length: int, num_frames: int, speed: int = 1) -> tuple[int, int]:
+    """Starts of the first example: an early and a late clip of one video, both at one speed."""
+    last = last_start(video_length, num_frames, speed)
     return last // 8, last - last // 8

@@ -112,7 +112,9 @@ def _draw_card(about: About) -> None:
 
 
 def _draw_example(model: ModelChoice, source: Source) -> None:
-    pair = controls.first_pair(source, model.num_frames)
+    # A fast clip where there is one: the margin map of a slow one shows what stands still.
+    pair = controls.first_pair(source, model.num_frames, 2)
+    pair = pair or controls.first_pair(source, model.num_frames)
     if pair is None:
         st.info(
             f"No video of this gallery has the {model.num_frames} frames of a clip: "
@@ -137,6 +139,11 @@ def _draw_example(model: ModelChoice, source: Source) -> None:
         gallery=source.title,
         model=model.name,
         i=selection.clip_i.video.name,
+        j=selection.clip_j.video.name,
+        i_speed=str(selection.clip_i.speed),
+        j_speed=str(selection.clip_j.speed),
+        i_start=str(selection.clip_i.start),
+        j_start=str(selection.clip_j.start),
     )
 
 
