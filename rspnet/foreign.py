@@ -241,7 +241,7 @@ def fill(branch: Branch, tensors: Mapping[str, Tensor], path: Path) -> None:
     """Put tensors into a branch, as float32.
 
     Raises:
-        ValueError: A name is missing or left over, or a shape differs; each is named.
+        ValueError: A name is missing or left over, or a shape differs; the first ones are named.
     """
     expected = branch.state_dict()
     missing = sorted(set(expected) - set(tensors))
@@ -253,7 +253,13 @@ def fill(branch: Branch, tensors: Mapping[str, Tensor], path: Path) -> None:
     ]
     if missing or unexpected or shapes:
         raise ValueError(
-            f"{path} does not fit its architecture {branch.arch!r}: missing {missing}, "
-            f"unexpected {unexpected}, of another shape {shapes}"
+            f"{path} does not fit its architecture {branch.arch!r}: missing {_first(missing)}, "
+            f"unexpected {_first(unexpected)}, of another shape {_first(shapes)}"
         )
     branch.load_state_dict({name: t.to(expected[name].dtype) for name, t in tensors.items()})
+
+
+def _first(names: list[str], num: int = 3) -> str:
+    """The first of some names, and how many more there are: another model differs in hundreds."""
+    more = len(names) - num
+    return str(names[:num]) + (f" and {more} more" if more > 0 else "")

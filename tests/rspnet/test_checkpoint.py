@@ -92,6 +92,11 @@ def test_what_is_wrong_is_named(saved, tmp_path):
     with pytest.raises(ValueError, match=r"missing \['encoder.conv1.weight'\].*unexpected "
                        r"\['extra'\].*bn1.weight \(5,\) instead of \(2,\)"):  # fmt: skip
         load_model(broken)
+    only = {name: t for name, t in tensors.items() if not name.startswith("query.encoder")}
+    save_file(only, broken, metadata=header)
+    with pytest.raises(ValueError, match=r"does not fit .* and \d+ more, unexpected") as refused:
+        load_model(broken)
+    assert len(str(refused.value)) < 400 + len(str(broken))
     save_file(tensors, broken, metadata=header | {"format_version": "99"})
     with pytest.raises(ValueError, match="format version 99.*update rspnet"):
         load_model(broken)
