@@ -10,6 +10,7 @@ from dashboard.sources import Video
 
 PICKED_PAGE = 16
 CARD_PIXELS = 150
+END = 7
 
 
 def film(video: Video, alt: str = "", *, testid: str = "film", mark: str = "") -> str:
@@ -36,11 +37,23 @@ def film(video: Video, alt: str = "", *, testid: str = "film", mark: str = "") -
 
 def words(left: str, right: str = "", under: str = "") -> str:
     """Two lines below a film: HTML that is already escaped, but for the first, a plain title."""
-    title = html.escape(left)
     return (
-        f'<div class="text"><span class="what" title="{title}">{title}</span>'
+        f'<div class="text">{name_of(left)}'
         f'<span class="number">{right}</span></div>'
         f'<div class="text under"><span>{under}</span></div>'
+    )
+
+
+def name_of(title: str) -> str:
+    """A title on one line, HTML. A file's name that is too long keeps its end.
+
+    Files of one class often begin alike; titles in words are told apart by their beginning.
+    """
+    end = title[-END:] if len(title) > 2 * END and " " not in title[-2 * END :] else ""
+    start = title[: len(title) - len(end)]
+    return (
+        f'<span class="what" title="{html.escape(title)}"><span class="start">'
+        f'{html.escape(start)}</span><span class="end">{html.escape(end)}</span></span>'
     )
 
 

@@ -4,7 +4,7 @@ import html
 
 import streamlit as st
 
-from dashboard import controls, gallery, jobs, links, sources
+from dashboard import cards, controls, gallery, jobs, links, sources
 from dashboard.controls import Selection
 from dashboard.engine import TITLES
 from dashboard.gallery import NUM_NEAREST, Near
@@ -83,9 +83,9 @@ def _draw_thumb(head: str, near: Near, selection: Selection) -> None:
         f'<div class="film moving" role="img" aria-label="{name}" style="aspect-ratio: '
         f"{info.width} / {info.height}; background-size: {columns * 100}% 100%; "
         f'background-image: url({picture})"></div>'
-        f'<div class="text"><span class="what" title="{name}">{name}</span>'
+        f'<div class="text">{cards.name_of(near.video.title)}'
         f'<span class="number">{signed(near.similarity, 2)}</span></div>'
-        f'<div class="text under"><span>{html.escape(near.video.label)}{mark}</span></div></div>'
+        f'<div class="text under"><span>{cards.label_of(near.video)}{mark}</span></div></div>'
     )
     last = last_start(info.num_frames, selection.model.num_frames, 1)
     st.button(
