@@ -1,5 +1,6 @@
 """The view as a link: what of a link can be used, and a sentence about what can't."""
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -85,6 +86,9 @@ def choose_place(given: str) -> Chosen[str]:
 
 
 def _list(numbers: Sequence[int]) -> str:
+    steps = {after - before for before, after in itertools.pairwise(numbers)}
+    if len(numbers) > 6 and len(steps) == 1:
+        return f"{numbers[0]} to {numbers[-1]} in steps of {steps.pop()}"
     words = [str(number) for number in numbers]
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
 

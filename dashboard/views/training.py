@@ -69,10 +69,14 @@ def page() -> None:
 
 def _say_no_runs(root: Path, opened: Opened) -> None:
     links.show_notes(opened.notes)
-    what = "holds no run yet" if root.is_dir() else "does not exist"
+    if root.is_dir():
+        what = "holds no run yet"
+    else:
+        what = "is a file" if root.exists() else "does not exist"
+    name = "runs" if root.is_file() else root.name
     st.info(
         f"The folder of runs, `{root}`, {what}. Start one with `python -m rspnet.train --out "
-        f"{root.name}/first --observer analysis.track:MapTracker`, or name another folder: "
+        f"{name}/first --observer analysis.track:MapTracker`, or name another folder: "
         "`streamlit run dashboard/app.py -- --runs DIR`.",
         icon=":material/info:",
     )

@@ -36,6 +36,8 @@ def test_choose_number_lists_single_options() -> None:
     assert choose_number("the speed", "2", (1, 2), 1).value == 2
     assert "it can be 1 or 2" in choose_number("the speed", "3", (1, 2), 1).note
     assert "it can be 1, 2 or 4" in choose_number("the speed", "3", (1, 2, 4), 1).note
+    many = choose_number("the opacity", "9", list(range(20, 101, 5)), 75)
+    assert "it can be 20 to 100 in steps of 5; this is 75" in many.note
 
 
 def test_quote_cannot_leave_its_code_span() -> None:
