@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import numpy as np
 import streamlit as st
 
-from dashboard import engine, export, maps
+from dashboard import engine, export, maps, uploads
 from dashboard.arguments import Arguments
 from dashboard.controls import Selection
 from dashboard.export import Command, File
@@ -135,8 +135,9 @@ def manifest_of(found: PairMaps) -> dict[str, Any]:
 
 
 def commands_of(selection: Selection, name: str) -> list[Command]:
-    """Command lines that give the selected pair's figure and film."""
-    if not _is_of_pair(selection):
+    """Command lines that give the selected pair's figure and film; none of uploads, which go."""
+    own = any(uploads.is_upload(clip.video) for clip in (selection.clip_i, selection.clip_j))
+    if own or not _is_of_pair(selection):
         return []
     clips, look = (selection.clip_i, selection.clip_j), selection.look
     pair = ["--model", export.shown_path(selection.model.path)]

@@ -49,7 +49,8 @@ class Pool:
     @property
     def folder(self) -> "Path":
         """Where it is kept; ``--gallery`` of command lines."""
-        return cache_folder() / "galleries" / self.key
+        # An upload that asks is told by what follows the plus; it is kept nowhere.
+        return cache_folder() / "galleries" / self.key.partition("+")[0]
 
 
 def choose_videos(opened: Opened) -> tuple[ModelChoice, str]:

@@ -17,13 +17,18 @@ import threading
 import weakref
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING, cast
 
+import numpy as np
 import streamlit as st
 
 from dashboard.arguments import ROOT
 from dashboard.sources import Source, Video
 from dashboard.upload_limits import Limits
+
+if TYPE_CHECKING:
+    from dashboard.models import Loaded
+    from dashboard.pool import Pool
 
 MOST_FILES = 5
 TITLE = "Your uploads"
@@ -69,7 +74,7 @@ class Shelf:
         title = title_of(name)
         if len(self.videos) >= MOST_FILES:
             raise ValueError(
-                f"{title} is not taken: there are {MOST_FILES} uploads, the most at a time. "
+                f'"{title}" is not taken: there are {MOST_FILES} uploads, the most at a time. '
                 "Remove one first."
             )
         token = secrets.token_hex(6)
@@ -82,10 +87,10 @@ class Shelf:
                 _convert(source, copy, limits)
                 copy.replace(target)
         except ValueError as error:
-            raise ValueError(f"{title} is not taken: {error}.") from error
+            raise ValueError(f'"{title}" is not taken: {error}.') from error
         except OSError as error:
             raise ValueError(
-                f"{title} is not taken: it can't be kept ({error.strerror}). Is the disk full?"
+                f'"{title}" is not taken: it can\'t be kept ({error.strerror}). Is the disk full?'
             ) from error
         video = Video(target, f"{TITLE}/{token}", "", f"{title} (yours)")
         self.videos.append(video)
@@ -117,6 +122,54 @@ def _close(shelf: Shelf) -> None:
 def shelf_of_session() -> Shelf:
     """This session's uploads; closed when the session ends."""
     return Shelf()
+
+
+def is_upload(video: Video) -> bool:
+    """Whether a video is one of this session's uploads."""
+    return video in shelf_of_session().videos
+
+
+def asks(pool: "Pool", loaded: "Loaded", name: str) -> "Pool":
+    """A gallery with one upload as its last row, so that it can be what is asked with.
+
+    Args:
+        pool: What is searched.
+        loaded: Its model.
+        name: Of the upload.
+
+    Raises:
+        ValueError: There is no such upload, or the model can't use it.
+    """
+    video = shelf_of_session().find(name)
+    if video is None:
+        raise ValueError("this upload is no longer there: send it again")
+    key = f"{pool.key}+{name}"
+    held = st.session_state.get("asking")
+    if held is not None and held.key == key:
+        return cast("Pool", held)
+    from dashboard.gallery import protocol
+    from rspnet.gallery import embed_videos
+
+    found = pool.gallery
+    own = embed_videos(
+        loaded.query, [video.path], protocol(loaded.query), progress=False, lock=loaded.lock
+    )
+    joined = replace(
+        pool,
+        key=key,
+        gallery=replace(
+            found,
+            paths=(*found.paths, video.path),
+            labels=(*found.labels, video.label),
+            vectors={f: np.concatenate([found.vectors[f], own.vectors[f]]) for f in found.vectors},
+            splits=(*found.splits, "") if found.splits else (),
+            clip_starts=(*found.clip_starts, *own.clip_starts) if found.clip_starts else (),
+        ),
+        videos=(*pool.videos, video),
+        places=pool.places | {name: len(pool.videos)},
+    )
+    st.session_state["asking"] = joined
+    return joined
 
 
 def beside(source: Source) -> Source:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from dashboard import export, maps, sources
+from dashboard import export, maps, sources, uploads
 from dashboard.engine import PANEL_PIXELS
 from dashboard.models import Loaded
 from dashboard.pictures import sheet
@@ -222,16 +222,19 @@ def _export(asked: Asked, ranks: Sequence[int]) -> None:
             lambda: (json.dumps(_joined(asked, ranks).to_json(), indent=1) + "\n").encode(),
         )
     )
-    export.panel("why", files, [command_of(asked, ranks[-1])])
+    export.panel("why", files, commands_of(asked, ranks[-1]))
 
 
-def command_of(asked: Asked, num: int) -> export.Command:
-    """The command line that explains the first hits."""
+def commands_of(asked: Asked, num: int) -> list[export.Command]:
+    """The command line that explains the first hits; none for an upload, which goes."""
+    if uploads.is_upload(asked.pool.videos[asked.query]):
+        return []
     words = ["python", "-m", "analysis.retrieval", "--model", export.shown_path(asked.model_path)]
     words += ["--gallery", export.shown_path(asked.pool.folder)]
     words += ["--query", export.shown_path(asked.pool.videos[asked.query].path)]
     words += ["--feature", asked.feature, "--k", str(num), "--out", asked.file_name]
-    return export.Command(f"The first hits by {NAMES[asked.feature]}, explained", tuple(words))
+    title = f"The first hits by {NAMES[asked.feature]}, explained"
+    return [export.Command(title, tuple(words))]
 
 
 def hits_of(asked: Asked, k: int) -> "tuple[list[Neighbour], str]":

@@ -1,14 +1,27 @@
 """Compare: where the RSP head and the A-VID head look, on a pair of clips."""
 
 import contextlib
+from collections.abc import Callable
 
 import streamlit as st
 
-from dashboard import controls, engine, links, models, neighbours, pair_export, shell, stage
+from dashboard import (
+    controls,
+    engine,
+    links,
+    models,
+    neighbours,
+    pair_export,
+    shell,
+    stage,
+    upload_panel,
+    uploads,
+)
 from dashboard.controls import Selection
 from dashboard.look import choose_look, link_of
 from dashboard.shell import Opened
 from dashboard.state import choose_place
+from dashboard.upload_panel import Use
 
 QUESTION = (
     "Where does the head for relative speed (RSP) look, and where the one for appearance (A-VID)?"
@@ -37,9 +50,11 @@ def _select(opened: Opened) -> Selection | None:
         model = controls.choose_model(link, opened.models)
     controls.choose_frame(link, model.num_frames)
     boxes = {side: row.container(key=f"clip_box_{side}") for side in controls.SIDES}
-    if len(controls.galleries(arguments)) > 1:
-        with row.popover("More", type="tertiary", width="content"):
-            controls.more(arguments)
+    with row.popover("More", type="tertiary", width="content"):
+        controls.more(arguments)
+        uses = [Use("As c_i", _use_as("i")), Use("As c_j", _use_as("j"))]
+        if upload_panel.draw("pair", model.num_frames, uses):
+            st.rerun()
     with st.container(key="look", horizontal=True, vertical_alignment="bottom", gap="medium"):
         look = choose_look(link)
     if "place" in link:
@@ -50,11 +65,21 @@ def _select(opened: Opened) -> Selection | None:
     clips = []
     for side, box in boxes.items():
         with box:
-            clips.append(controls.choose_clip(side, link, source, model.num_frames))
+            listed = uploads.beside(source)
+            clips.append(controls.choose_clip(side, link, listed, model.num_frames))
     clip_i, clip_j = clips
     if clip_i is None or clip_j is None:
         return None
     return Selection(model, source, clip_i, clip_j, look)
+
+
+def _use_as(side: str) -> Callable[[str], None]:
+    def use(name: str) -> None:
+        # The start is left: choose_clip moves it to where the clip fits.
+        st.session_state[f"video_{side}"] = name
+        st.session_state[f"speed_{side}"] = 1
+
+    return use
 
 
 def _look(selection: Selection, opened: Opened) -> None:

@@ -6,11 +6,23 @@ import re
 
 import streamlit as st
 
-from dashboard import cards, links, measures, pool, retrieval_export, shell, why
-from dashboard.models import ModelChoice
+from dashboard import (
+    cards,
+    links,
+    measures,
+    pool,
+    retrieval_export,
+    shell,
+    upload_panel,
+    uploads,
+    why,
+)
+from dashboard.models import Loaded, ModelChoice
 from dashboard.pool import Pool
+from dashboard.sources import Video
 from dashboard.stage import COLOURS, DASHES, signed
 from dashboard.state import Chosen, choose_number, quote
+from dashboard.upload_panel import Use
 from dashboard.viewer import ASSETS
 from dashboard.why import Asked
 
@@ -50,16 +62,16 @@ def page() -> None:
     searched, loaded = found
     with place_of_k:
         k = _choose_k(searched)
-    query = _choose_query(searched)
-    asked = [Asked(searched, loaded, query, feature, model.path) for feature in features]
+    asking, query = _choose_query(searched, loaded)
+    asked = [Asked(asking, loaded, query, feature, model.path) for feature in features]
     opened_why = _choose_why(asked, k)
     links.show_notes(opened.notes)
-    _draw_query(searched, query, model, title)
+    _draw_query(searched, asking.videos[query], model, title)
     with st.container(key="lists", horizontal=True, gap="medium"):
         for one in asked:
             with st.container(key=f"list_{one.feature}", gap="small"):
                 _draw_list(one, k, model, title)
-    link = _link(searched, model, title, query, features, k)
+    link = _link(asking, model, title, query, features, k)
     links.write(link)
     note = pool.left_out(searched)
     if note:
@@ -115,12 +127,23 @@ def _choose_k(searched: Pool) -> int:
     return int(st.segmented_control("Nearest", ks, key="k", required=True) or ks[0])
 
 
-def _choose_query(searched: Pool) -> int:
+def _choose_query(searched: Pool, loaded: Loaded) -> tuple[Pool, int]:
+    """What is searched and the query's row in it: an upload stands behind the gallery's own."""
     given = _waiting("query")
+    name = str(given or st.session_state.get("query"))
+    if uploads.shelf_of_session().find(name) is not None:
+        try:
+            joined = uploads.asks(searched, loaded, name)
+        except ValueError as error:
+            shell.complain(error)
+            given = None
+        else:
+            st.session_state["query"] = name
+            return joined, joined.places[name]
     if given is not None or st.session_state.get("query") not in searched.places:
         default = searched.videos[0].name
         links.take("query", pool.choose_video(searched, "the query", given, default))
-    return searched.places[str(st.session_state["query"])]
+    return searched, searched.places[str(st.session_state["query"])]
 
 
 def _choose_why(asked: list[Asked], k: int) -> tuple[Asked, int] | None:
@@ -152,8 +175,13 @@ def _ask(name: str) -> None:
     st.session_state.pop("why", None)
 
 
-def _draw_query(searched: Pool, query: int, model: ModelChoice, title: str) -> None:
-    video = searched.videos[query]
+def _draw_query(searched: Pool, video: Video, model: ModelChoice, title: str) -> None:
+    own = uploads.is_upload(video)
+    what = (
+        f"your upload, asks {len(searched.videos):,} videos"
+        if own
+        else f"{cards.label_of(video)}, one of {len(searched.videos):,} videos"
+    )
     with st.container(key="query", horizontal=True, vertical_alignment="center"):
         with st.container(width=220):
             shown = cards.film(video, f"The query: {video.title}", testid="query-film")
@@ -161,12 +189,12 @@ def _draw_query(searched: Pool, query: int, model: ModelChoice, title: str) -> N
         with st.container(width="stretch", gap="xxsmall"):
             st.html(
                 f'<div class="asks" data-testid="query">{html.escape(video.title)}'
-                f'<span class="dim">{cards.label_of(video)}, one of '
-                f"{len(searched.videos):,} videos</span></div>"
+                f'<span class="dim">{what}</span></div>'
             )
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
                 if st.button("Choose another", icon=":material/grid_view:"):
-                    _open_choice(searched)
+                    uploads.shelf_of_session().refused = []
+                    _open_choice(searched, model.num_frames)
                 others = [v.name for v in searched.videos if v.name != video.name]
                 st.button(
                     "Random",
@@ -175,13 +203,16 @@ def _draw_query(searched: Pool, query: int, model: ModelChoice, title: str) -> N
                 )
                 link = {"model": model.name, "gallery": title}
                 shell.link_to("compare", "Compare", ":material/compare:", i=video.name, **link)
-                shell.link_to(
-                    "embedding", "In the map", ":material/scatter_plot:", video=video.name, **link
-                )
+                if not own:
+                    where = {"video": video.name} | link
+                    shell.link_to("embedding", "In the map", ":material/scatter_plot:", **where)
 
 
 @st.dialog("Choose a video to ask with", width="large")
-def _open_choice(searched: Pool) -> None:
+def _open_choice(searched: Pool, num_frames: int) -> None:
+    with st.expander("Use a video of your own", icon=":material/upload:", key="own_video"):
+        if upload_panel.draw("query", num_frames, [Use("Ask with it", _ask)], "fragment"):
+            st.rerun()
     chosen = cards.choose(searched, "choice")
     if chosen is not None:
         _ask(chosen)

@@ -7,18 +7,26 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import pytest
+import streamlit as st
 
+from analysis.retrieval_rank import explain_rank
 from dashboard import uploads
+from dashboard.gallery import protocol
+from dashboard.models import Loaded
+from dashboard.pool import Pool
+from dashboard.sources import Video
 from dashboard.upload_limits import Limits
 from dashboard.upload_worker import copy_small
 from dashboard.uploads import MOST_FILES, Shelf, title_of
 from dashboard.viewer import ASSETS
-from rspnet import VideoReader
+from rspnet import VideoReader, load_model
 from rspnet.data.encode import encode_video
-from tests.dashboard.conftest import draw
+from rspnet.gallery import embed_video, embed_videos
+from tests.dashboard.conftest import Open, draw
 
 LIMITS = Limits(least_frames=16)
 
@@ -98,7 +106,7 @@ def test_what_is_not_taken(tmp_path: Path, make: Callable[[], bytes], said: str)
 )
 def test_a_decoder_that_runs_on_is_ended(shelf: Shelf, limits: Limits, said: str) -> None:
     begun = time.monotonic()
-    with pytest.raises(ValueError, match=rf"^big is not taken: .*{said}"):
+    with pytest.raises(ValueError, match=rf'^"big" is not taken: .*{said}'):
         shelf.add("big.mp4", io.BytesIO(grey(20, 1080, 1920)), limits)
     assert time.monotonic() - begun < 30
     assert list(shelf.folder().iterdir()) == []
@@ -117,7 +125,7 @@ def test_a_decoder_that_crashes_is_said(shelf: Shelf, monkeypatch: pytest.Monkey
 )
 def test_sizes(shelf: Shelf, data: bytes, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subprocess, "Popen", None)  # no process is started for these
-    with pytest.raises(ValueError, match=rf"^a is not taken: {said}"):
+    with pytest.raises(ValueError, match=rf'^"a" is not taken: {said}'):
         shelf.add("a.mp4", io.BytesIO(data), replace(LIMITS, megabytes=1))
 
 
@@ -154,3 +162,51 @@ def test_sessions_have_folders_of_their_own(monkeypatch: pytest.MonkeyPatch) -> 
 )
 def test_titles(name: str, title: str) -> None:
     assert title_of(name) == title
+
+
+def test_compare_shows_an_upload(open_app: Open) -> None:
+    app = open_app()
+    before = app.selectbox("video_j").value
+    files = [("my clip.mp4", small(70), "video/mp4"), ("text.mp4", b"no video " * 9, "video/mp4")]
+    app.file_uploader[0].set_value(files)
+    next(button for button in app.button if button.label == "Use them").click().run()
+    try:
+        assert not app.exception
+        assert ['"text" is not taken' in error.value for error in app.error] == [True]
+        name = app.selectbox("video_i").value
+        assert name.startswith("Your uploads/")
+        assert name in app.query_params["i"]
+        assert app.selectbox("video_j").value == before
+        # It is gone with the session: a command that names it would not work.
+        assert not any("analysis.figure1" in code.value for code in app.code)
+    finally:
+        next(button for button in app.button if button.label == "Remove").click().run()
+    assert not app.exception
+    assert not app.selectbox("video_i").value.startswith("Your uploads/")
+
+
+def test_an_upload_asks_a_gallery(
+    shelf: Shelf, planted_model: Path, planted_videos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads, "shelf_of_session", lambda: shelf)
+    monkeypatch.setattr(st, "session_state", {})
+    loaded = Loaded(load_model(planted_model, "query"), load_model(planted_model, "key"), Lock())
+    paths = [planted_videos / "right" / f"clip_{n}.mp4" for n in (0, 2, 4)]
+    videos = tuple(Video(path, path.name, "right", path.stem) for path in paths)
+    gallery = embed_videos(loaded.query, paths, protocol(loaded.query), progress=False)
+    places = {video.name: n for n, video in enumerate(videos)}
+    pool = Pool(key="k", gallery=gallery, videos=videos, places=places, skipped={})
+    video = shelf.add("a.mp4", io.BytesIO(paths[1].read_bytes()), LIMITS)
+    joined = uploads.asks(pool, loaded, video.name)
+    assert uploads.asks(pool, loaded, video.name) is joined
+    assert joined.places[video.name] == 3
+    assert joined.folder == pool.folder
+    assert len(pool.gallery) == 3  # what other sessions search is as it was
+    for feature, own in embed_video(loaded.query, video.path, protocol(loaded.query)).items():
+        assert np.array_equal(joined.gallery.vectors[feature][3], own)
+    found = explain_rank(loaded.query, joined.gallery, video.path, "rsp", 1)
+    assert Path(found.hits[0].path) in paths
+    assert found.num_videos == 3
+    shelf.remove(video.name)
+    with pytest.raises(ValueError, match="no longer there"):
+        uploads.asks(pool, loaded, video.name)
