@@ -3,7 +3,6 @@
 import html
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import streamlit as st
 
@@ -25,17 +24,13 @@ class Use:
     act: Callable[[str], None]
 
 
-def draw(
-    key: str, num_frames: int, uses: list[Use], scope: Literal["app", "fragment"] = "app"
-) -> bool:
+def draw(key: str, num_frames: int, uses: list[Use]) -> bool:
     """Draw the panel; what is sent is taken before this returns.
 
     Args:
         key: Tells its widgets from others.
         num_frames: Frames of the model's clips: shorter videos are of no use.
         uses: What can be done with an upload. The first is done with the first that comes in.
-        scope: What is drawn anew where a file is refused or an upload removed: ``fragment`` in a
-            dialog, which stays open then.
 
     Returns:
         Whether the visitor chose a use, or sent files that were all taken.
@@ -63,31 +58,27 @@ def draw(
             uses[0].act(shelf.videos[before].name)
         if not shelf.refused:
             return True
-        st.rerun(scope=scope)
     for sentence in shelf.refused:
         st.error(sentence, icon=":material/error:")
-    return _draw_list(key, shelf, uses, scope)
+    return _draw_list(key, shelf, uses)
 
 
-def _draw_list(
-    key: str, shelf: uploads.Shelf, uses: list[Use], scope: Literal["app", "fragment"]
-) -> bool:
+def _draw_list(key: str, shelf: uploads.Shelf, uses: list[Use]) -> bool:
     used = False
     if shelf.videos:
         with st.container(key=f"{key}_uploads_grid", horizontal=True, gap="small"):
             for video in shelf.videos:
                 with st.container(width=cards.CARD_PIXELS, gap="xxsmall"):
-                    used |= _draw_one(key, shelf, video, uses, scope)
+                    used |= _draw_one(key, shelf, video, uses)
     return used
 
 
-def _draw_one(
-    key: str,
-    shelf: uploads.Shelf,
-    video: Video,
-    uses: list[Use],
-    scope: Literal["app", "fragment"],
-) -> bool:
+def _remove(shelf: uploads.Shelf, name: str) -> None:
+    shelf.remove(name)
+    shelf.refused = []
+
+
+def _draw_one(key: str, shelf: uploads.Shelf, video: Video, uses: list[Use]) -> bool:
     title = html.escape(video.title)
     st.html(
         f'<div class="thumb" data-testid="upload">{cards.film(video)}<div class="text">'
@@ -99,8 +90,11 @@ def _draw_one(
             if st.button(use.label, key=f"{key}_use{number}_{video.name}", type="tertiary"):
                 use.act(video.name)
                 used = True
-        if st.button("Remove", key=f"{key}_remove_{video.name}", type="tertiary"):
-            shelf.remove(video.name)
-            shelf.refused = []
-            st.rerun(scope=scope)
+        st.button(
+            "Remove",
+            key=f"{key}_remove_{video.name}",
+            type="tertiary",
+            on_click=_remove,
+            args=(shelf, video.name),
+        )
     return used

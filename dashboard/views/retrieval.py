@@ -80,11 +80,15 @@ def page() -> None:
     retrieval_export.draw(asked, k, link)
     if opened_why is not None:
         _open_why(*opened_why, k)
+    elif st.session_state.get("choosing"):
+        # Held open: the page may be drawn anew while files are on their way.
+        _open_choice(searched, model.num_frames)
 
 
 def _keep_for_later(link: dict[str, str]) -> None:
     """What can be judged only once the gallery is there waits until it is."""
     if link:
+        _stop_choosing()
         wanted = {name: link[name] for name in ("query", "k", "why") if name in link}
         st.session_state["retrieval_link"] = wanted
         if "why" not in wanted:
@@ -170,8 +174,13 @@ def _choose_why(asked: list[Asked], k: int) -> tuple[Asked, int] | None:
     return one, rank
 
 
+def _stop_choosing() -> None:
+    st.session_state.pop("choosing", None)
+
+
 def _ask(name: str) -> None:
     st.session_state["query"] = name
+    _stop_choosing()
     st.session_state.pop("why", None)
 
 
@@ -194,7 +203,7 @@ def _draw_query(searched: Pool, video: Video, model: ModelChoice, title: str) ->
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
                 if st.button("Choose another", icon=":material/grid_view:"):
                     uploads.shelf_of_session().refused = []
-                    _open_choice(searched, model.num_frames)
+                    st.session_state["choosing"] = True
                 others = [v.name for v in searched.videos if v.name != video.name]
                 st.button(
                     "Random",
@@ -208,10 +217,10 @@ def _draw_query(searched: Pool, video: Video, model: ModelChoice, title: str) ->
                     shell.link_to("embedding", "In the map", ":material/scatter_plot:", **where)
 
 
-@st.dialog("Choose a video to ask with", width="large")
+@st.dialog("Choose a video to ask with", width="large", on_dismiss=_stop_choosing)
 def _open_choice(searched: Pool, num_frames: int) -> None:
     with st.expander("Use a video of your own", icon=":material/upload:", key="own_video"):
-        if upload_panel.draw("query", num_frames, [Use("Ask with it", _ask)], "fragment"):
+        if upload_panel.draw("query", num_frames, [Use("Ask with it", _ask)]):
             st.rerun()
     chosen = cards.choose(searched, "choice")
     if chosen is not None:

@@ -173,7 +173,7 @@ def test_compare_shows_an_upload(open_app: Open) -> None:
     try:
         assert not app.exception
         assert ['"text" is not taken' in error.value for error in app.error] == [True]
-        name = app.selectbox("video_i").value
+        name = str(app.selectbox("video_i").value)
         assert name.startswith("Your uploads/")
         assert name in app.query_params["i"]
         assert app.selectbox("video_j").value == before
@@ -182,7 +182,7 @@ def test_compare_shows_an_upload(open_app: Open) -> None:
     finally:
         next(button for button in app.button if button.label == "Remove").click().run()
     assert not app.exception
-    assert not app.selectbox("video_i").value.startswith("Your uploads/")
+    assert not str(app.selectbox("video_i").value).startswith("Your uploads/")
 
 
 def test_an_upload_asks_a_gallery(
