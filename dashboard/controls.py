@@ -109,8 +109,9 @@ def choose_clip(side: str, link: dict[str, str], source: Source, num_frames: int
     names = list(titles)
     key = f"video_{side}"
     if side in link or st.session_state.get(key) not in names:
-        default = str(st.session_state.get("video_i")) if side == "j" else names[0]
-        default = default if _is_usable(source, default, num_frames) else names[0]
+        default = str(st.session_state.get("video_i")) if side == "j" else ""
+        if not _is_usable(source, default, num_frames):
+            default = first_usable(source, num_frames)
         links.take(key, choose(f"the video of c_{side}", link.get(side), names, default))
     columns = st.columns([5, 4, 3.4], gap="small", vertical_alignment="bottom")
     with columns[0]:
@@ -129,7 +130,8 @@ def choose_clip(side: str, link: dict[str, str], source: Source, num_frames: int
         _refuse(
             side,
             video,
-            f"it has {info.num_frames} frames, and a clip of this model takes {num_frames}",
+            f"it has {info.num_frames} frame{'s' if info.num_frames > 1 else ''}, and a clip of "
+            f"this model takes {num_frames}",
         )
         return None
     with columns[2]:
@@ -145,6 +147,17 @@ def _is_usable(source: Source, name: str, num_frames: int) -> bool:
         return video is not None and sources.probe(video).num_frames >= num_frames
     except ValueError:
         return False
+
+
+def first_usable(source: Source, num_frames: int) -> str:
+    """Name of the first video that can be read and holds a clip; of the first where none does.
+
+    Args:
+        source: The gallery.
+        num_frames: Frames of the model's clips.
+    """
+    names = [video.name for video in source.videos]
+    return next((name for name in names if _is_usable(source, name, num_frames)), names[0])
 
 
 def first_pair(source: Source, num_frames: int, speed: int = 1) -> tuple[Clip, Clip] | None:

@@ -5,6 +5,7 @@ import re
 import streamlit as st
 
 from dashboard import lab, links, sources
+from dashboard.controls import first_usable
 from dashboard.lab import Subject
 from dashboard.models import ModelChoice
 from dashboard.sources import Source, VideoInfo
@@ -30,7 +31,8 @@ def choose_clip(link: dict[str, str], source: Source, model: ModelChoice) -> Sub
     titles = {video.name: video.title for video in source.videos}
     names = list(titles)
     if "video" in link or st.session_state.get("lab_video") not in names:
-        links.take("lab_video", choose("the video", link.get("video"), names, names[0]))
+        default = first_usable(source, model.num_frames)
+        links.take("lab_video", choose("the video", link.get("video"), names, default))
     left, right = st.columns([5, 4], gap="small", vertical_alignment="bottom")
     with left:
         name = st.selectbox(
@@ -46,7 +48,8 @@ def choose_clip(link: dict[str, str], source: Source, model: ModelChoice) -> Sub
     if info.num_frames < model.num_frames:
         _refuse(
             name,
-            f"it has {info.num_frames} frames, and a clip of this model takes {model.num_frames}",
+            f"it has {info.num_frames} frame{'s' if info.num_frames > 1 else ''}, and a clip of "
+            f"this model takes {model.num_frames}",
         )
         return None
     with right:

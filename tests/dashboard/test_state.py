@@ -1,8 +1,12 @@
 """What of a link can be used, and what is said about the rest."""
 
+from pathlib import Path
+
 import pytest
 
 from dashboard.arguments import Arguments, cache_folder, parse_arguments
+from dashboard.controls import first_usable
+from dashboard.sources import Source, Video
 from dashboard.state import (
     choose,
     choose_number,
@@ -84,3 +88,11 @@ def test_cache_folder_can_be_moved(monkeypatch: pytest.MonkeyPatch) -> None:
     assert str(cache_folder()) == "/elsewhere"
     monkeypatch.delenv("RSPNET_CACHE")
     assert cache_folder().name == ".cache"
+
+
+def test_a_page_begins_with_the_first_video_that_holds_a_clip(planted_videos: Path) -> None:
+    names = ("short/text.mp4", "short/nine_frames.mp4", "right/clip_0.mp4", "left/clip_1.mp4")
+    videos = tuple(Video(planted_videos / name, name, "", name) for name in names)
+    assert first_usable(Source("", planted_videos, videos), 16) == "right/clip_0.mp4"
+    assert first_usable(Source("", planted_videos, videos), 9) == "short/nine_frames.mp4"
+    assert first_usable(Source("", planted_videos, videos[:2]), 16) == "short/text.mp4"
