@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from dashboard import cards, jobs, shell
+from dashboard import cards, jobs, links, shell
 from dashboard.jobs import Job
 from dashboard.maps import HEADS
 from dashboard.pool import Pool
@@ -126,7 +126,7 @@ def _panel(pool: Pool, name: str) -> None:
 @st.fragment(run_every=0.7)
 def _wait(job: Job) -> None:
     if job.finished.is_set():
-        st.rerun()
+        links.draw_again()
     st.progress(job.part, f"Measuring, step {job.done + 1} of {job.total}.")
 
 
