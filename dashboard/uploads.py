@@ -8,6 +8,7 @@ the session, which other sessions do not see and which is removed when the sessi
 import contextlib
 import json
 import os
+import re
 import secrets
 import shutil
 import subprocess
@@ -125,8 +126,8 @@ def shelf_of_session() -> Shelf:
 
 
 def is_upload(video: Video) -> bool:
-    """Whether a video is one of this session's uploads."""
-    return video in shelf_of_session().videos
+    """Whether a video is an upload: a gallery's names end in a video's suffix, theirs do not."""
+    return re.fullmatch(rf"{TITLE}/[0-9a-f]{{12}}", video.name) is not None
 
 
 def asks(pool: "Pool", loaded: "Loaded", name: str) -> "Pool":

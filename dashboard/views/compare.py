@@ -44,6 +44,8 @@ def page() -> None:
 def _select(opened: Opened) -> Selection | None:
     """Draw the controls; None where something chosen is no good, which is then said."""
     link, arguments = opened.link, opened.arguments
+    if link:  # what was said of files on another page is nothing to this one
+        uploads.shelf_of_session().refused = []
     row = st.container(key="controls", horizontal=True, vertical_alignment="bottom", gap="medium")
     title = controls.choose_gallery(link, arguments)
     with row.container(key="model_box"):

@@ -66,6 +66,8 @@ def test_a_video_becomes_a_small_copy(shelf: Shelf) -> None:
         assert (len(reader), reader.height, reader.width) == (20, 256, 342)
         assert reader.fps == pytest.approx(24.0)
     assert shelf.find(video.name) == video
+    assert uploads.is_upload(video)
+    assert not uploads.is_upload(replace(video, name=f"{video.name}.mp4"))
     shelf.remove(video.name)
     assert not video.path.exists()
     assert shelf.find(video.name) is None
