@@ -84,7 +84,8 @@ def headline(found: Found) -> Section:
 
     if found.planted is not None:
         trained, control = found.planted.of(), found.planted.of("random weights")
-        for region, words in (("limbs", "moving limbs"), ("cues", "prop and set cues")):
+        shown = {"limbs": "moving limbs", "prop": "the prop", "cues": "prop and set cues"}
+        for region, words in shown.items():
             ratios = [trained.row(HEADLINE_KIND, head, region).ratio for head in HEADS]
             d = trained.difference(HEADLINE_KIND, region)
             c = control.difference(HEADLINE_KIND, region)
