@@ -67,10 +67,10 @@ def take(key: str, chosen: Chosen[str] | Chosen[int]) -> None:
 
 def show_notes(place: DeltaGenerator) -> None:
     """Say what of the link could not be used. It goes with the visitor's next move."""
-    again = st.session_state.pop("again", False)
-    notes = st.session_state.get("notes", []) or (
-        st.session_state.get("notes_shown", []) if again else []
-    )
+    notes = st.session_state.get("notes", [])
+    if st.session_state.pop("again", False):
+        # Some can be said only once the gallery is there: they join those said before.
+        notes = list(dict.fromkeys([*st.session_state.get("notes_shown", []), *notes]))
     for note in notes:
         place.warning(note, icon=":material/link_off:")
     st.session_state["notes_shown"], st.session_state["notes"] = notes, []
