@@ -197,7 +197,7 @@ def _view(model: str, asked: Asked, look: Look, _loaded: Loaded) -> PairView:
             for name in HEADS
         },
         grid=found.heads[HEADS[0]][0].grid,
-        ramp=_ramp(look.opacity),
+        ramp=ramp_of(look.opacity),
     )
 
 
@@ -254,7 +254,7 @@ def _partners(
     return Partners(found.score, panel, box, (int(frames[0]) + 1, int(frames[-1]) + 1))
 
 
-def _ramp(opacity: float, num_colours: int = 33) -> list[str]:
+def ramp_of(opacity: float, num_colours: int = 33) -> list[str]:
     """Colours of the scale from its lower to its upper end, as drawn on a grey frame."""
     from analysis import Grid
     from analysis.overlay import draw_overlay

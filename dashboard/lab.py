@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
 import streamlit as st
 
 from dashboard import sources
-from dashboard.engine import PANEL_PIXELS, FractionBox
+from dashboard.engine import PANEL_PIXELS, FractionBox, ramp_of
 from dashboard.maps import HEADS
 from dashboard.models import Loaded
 from dashboard.pictures import sheet
@@ -293,7 +292,7 @@ def _view(model: str, subject: Subject, name: str, level: float, _loaded: Loaded
         panels=panels,
         limit=limit,
         frames=pair.view_j.info.frame_indices,
-        ramp=_ramp(),
+        ramp=tuple(ramp_of(OPACITY)),
     )
 
 
@@ -305,15 +304,3 @@ def _panel(clip_map: "ClipMap", frames: Frames, limit: float) -> Panel:
     drawn = draw_overlay(frames, clip_map.values, grid, limit=limit, opacity=OPACITY)
     unit = grid.in_pixels(box, (1, 1)) if box is not None else None
     return Panel(sheet(drawn), (unit.left, unit.top, unit.right, unit.bottom) if unit else None)
-
-
-def _ramp(num_colours: int = 33) -> tuple[str, ...]:
-    """Colours of the scale as drawn on a grey frame."""
-    from analysis import Grid
-    from analysis.overlay import draw_overlay
-
-    grey = np.full((1, num_colours, 1, 3), 150, np.uint8)
-    values = np.linspace(-1, 1, num_colours).reshape(1, num_colours, 1)
-    grid = Grid.even(values.shape, values.shape)
-    drawn = draw_overlay(grey, values, grid, limit=1.0, opacity=OPACITY, smooth=False)
-    return tuple(f"rgb({r} {g} {b})" for r, g, b in drawn[0, :, 0].tolist())

@@ -90,11 +90,21 @@ class Look:
     opacity: float = 0.75
 
 
-def _segments(name: str, what: str, label: str, options: dict[str, str], link: str | None) -> str:
-    """One choice of a few, restored from the link."""
+def choose_one(name: str, what: str, label: str, options: dict[str, str], link: str | None) -> str:
+    """One choice of a few, restored from the link; nothing is drawn where there is only one.
+
+    Args:
+        name: Key of the widget.
+        what: It is, for what is said of the link.
+        label: Above it.
+        options: Titles by value, the first is the default.
+        link: Value that the link gives.
+    """
     first = next(iter(options))
     if link is not None or st.session_state.get(name) not in options:
         links.take(name, choose(what, link, list(options), first))
+    if len(options) == 1:
+        return first
     chosen = st.segmented_control(
         label, list(options), key=name, required=True, format_func=lambda key: options[key]
     )
@@ -108,14 +118,14 @@ def choose_look(link: dict[str, str]) -> Look:
         link: New parameters of the link.
     """
     titles = {name: kind.title for name, kind in KINDS.items()}
-    kind = _segments("map", "the kind of map", "Map", titles, link.get("map"))
+    kind = choose_one("map", "the kind of map", "Map", titles, link.get("map"))
     cells = {n: title for n, title in CELLS.items() if n != "fine" or KINDS[kind].fine}
     if st.session_state.get("cells") == "fine" and "fine" not in cells:
         st.session_state["cells"] = "smooth"
     return Look(
         kind=kind,
-        cells=_segments("cells", "the cells", "Cells", cells, link.get("cells")),
-        scale=_segments("scale", "the colour scale", "Colour scale", SCALES, link.get("scale")),
+        cells=choose_one("cells", "the cells", "Cells", cells, link.get("cells")),
+        scale=choose_one("scale", "the colour scale", "Colour scale", SCALES, link.get("scale")),
         opacity=_opacity(link.get("opacity")) / 100,
     )
 

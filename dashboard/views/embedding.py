@@ -11,10 +11,11 @@ from dashboard import cards, embedding_map, export, links, pool, shell
 from dashboard.embedding_map import Maps
 from dashboard.export import Command, File
 from dashboard.jobs import Job
+from dashboard.look import choose_one
 from dashboard.models import ModelChoice
 from dashboard.pool import Pool
 from dashboard.shell import Opened
-from dashboard.state import choose, choose_number
+from dashboard.state import choose_number
 from dashboard.viewer import ASSETS
 
 if TYPE_CHECKING:
@@ -65,25 +66,13 @@ def page() -> None:
     _draw_export(mapped, made, method, colour, model, opened)
 
 
-def _segments(key: str, what: str, label: str, options: dict[str, str], link: str | None) -> str:
-    first = next(iter(options))
-    if link is not None or st.session_state.get(key) not in options:
-        links.take(key, choose(what, link, list(options), first))
-    if len(options) == 1:
-        return first
-    chosen = st.segmented_control(
-        label, list(options), key=key, required=True, format_func=lambda name: options[name]
-    )
-    return str(chosen or first)
-
-
 def _choose(opened: Opened) -> tuple[str, str, int]:
     """Method, what colours the points, and number of clusters."""
     link = opened.link
-    method = _segments(
+    method = choose_one(
         "method", "the method", "Method", embedding_map.methods(), link.get("method")
     )
-    colour = _segments("colour", "the colouring", "Colour by", COLOURS_BY, link.get("colour"))
+    colour = choose_one("colour", "the colouring", "Colour by", COLOURS_BY, link.get("colour"))
     if "clusters" in link or st.session_state.get("num_clusters") not in CLUSTERS:
         links.take(
             "num_clusters",

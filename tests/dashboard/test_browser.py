@@ -46,6 +46,34 @@ def browser() -> Iterator[Any]:
         browser.close()
 
 
+@contextlib.contextmanager
+def served(folder: Path, words: list[str]) -> Iterator[str]:
+    """The app's address, started with these arguments; no traceback may be in its log."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "dashboard" / "app.py")]
+    command += ["--server.headless", "true", "--server.port", str(port), "--", *words]
+    environment = os.environ | {"RSPNET_CACHE": str(folder), "OMP_NUM_THREADS": "1"}
+    with (folder / "log.txt").open("w+") as log:
+        server = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, env=environment)
+        try:
+            deadline = time.monotonic() + 60
+            while True:
+                with contextlib.suppress(OSError):
+                    urllib.request.urlopen(f"http://localhost:{port}/_stcore/health", timeout=2)
+                    break
+                assert server.poll() is None, (folder / "log.txt").read_text()
+                assert time.monotonic() < deadline, "the server did not come up within 60 s"
+                time.sleep(0.2)
+            yield f"http://localhost:{port}"
+        finally:
+            server.terminate()
+            server.wait(10)
+        log.seek(0)
+        assert "Traceback" not in log.read(), (folder / "log.txt").read_text()
+
+
 @pytest.fixture(scope="module")
 def address(
     planted_model: Path,
@@ -54,37 +82,10 @@ def address(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[str]:
     """The app, served on the planted model and videos."""
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = free.getsockname()[1]
-    folder = tmp_path_factory.mktemp("server")
-    command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "dashboard" / "app.py")]
-    command += ["--server.headless", "true", "--server.port", str(port)]
-    command += ["--", "--model", str(planted_model), "--videos", str(planted_videos)]
-    command += ["--runs", str(planted_runs)]
-    with (folder / "log.txt").open("w+") as log:
-        server = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            stdout=log,
-            stderr=log,
-            env=os.environ | {"RSPNET_CACHE": str(folder)},
-        )
-        try:
-            deadline = time.monotonic() + 40
-            while True:
-                with contextlib.suppress(OSError):
-                    urllib.request.urlopen(f"http://localhost:{port}/_stcore/health", timeout=2)
-                    break
-                assert server.poll() is None, (folder / "log.txt").read_text()
-                assert time.monotonic() < deadline, "the server did not come up within 40 s"
-                time.sleep(0.2)
-            yield f"http://localhost:{port}"
-        finally:
-            server.terminate()
-            server.wait(10)
-        log.seek(0)
-        assert "Traceback" not in log.read(), (folder / "log.txt").read_text()
+    words = ["--model", str(planted_model), "--videos", str(planted_videos)]
+    words += ["--runs", str(planted_runs)]
+    with served(tmp_path_factory.mktemp("server"), words) as found:
+        yield found
 
 
 class Visitor:

@@ -1,13 +1,6 @@
 """Speed lab and Evidence in a real browser."""
 
-import contextlib
-import os
 import re
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,9 +11,8 @@ from playwright.sync_api import expect, sync_playwright
 
 from dashboard import reports
 from dashboard.stage import signed
-from tests.dashboard.conftest import APP, ROOT
 from tests.dashboard.made_report import make_report
-from tests.dashboard.test_browser import ARGUMENTS, SHOTS, Visitor, find_chromium
+from tests.dashboard.test_browser import ARGUMENTS, SHOTS, Visitor, find_chromium, served
 from tests.dashboard.tiny import save_tiny_model, similarities, write_tiny_videos
 
 pytestmark = pytest.mark.browser
@@ -59,32 +51,9 @@ def address(
     model: Path, videos: Path, report: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
     """The app, served on the tiny model, its videos and its report."""
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = free.getsockname()[1]
-    folder = tmp_path_factory.mktemp("server")
-    command = [sys.executable, "-m", "streamlit", "run", str(APP), "--server.headless", "true"]
-    command += ["--server.port", str(port), "--", "--model", str(model), "--videos", str(videos)]
-    environment = os.environ | {"RSPNET_CACHE": str(folder), "OMP_NUM_THREADS": "1"}
-    with (folder / "log.txt").open("w+") as log:
-        server = subprocess.Popen(
-            [*command, "--report", str(report)], cwd=ROOT, stdout=log, stderr=log, env=environment
-        )
-        try:
-            deadline = time.monotonic() + 60
-            while True:
-                with contextlib.suppress(OSError):
-                    urllib.request.urlopen(f"http://localhost:{port}/_stcore/health", timeout=2)
-                    break
-                assert server.poll() is None, (folder / "log.txt").read_text()
-                assert time.monotonic() < deadline, "the server did not come up within 60 s"
-                time.sleep(0.2)
-            yield f"http://localhost:{port}"
-        finally:
-            server.terminate()
-            server.wait(10)
-        log.seek(0)
-        assert "Traceback" not in log.read(), (folder / "log.txt").read_text()
+    words = ["--model", str(model), "--videos", str(videos), "--report", str(report)]
+    with served(tmp_path_factory.mktemp("server"), words) as found:
+        yield found
 
 
 @pytest.fixture
