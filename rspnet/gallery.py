@@ -17,12 +17,11 @@ from tqdm import tqdm
 
 from rspnet.gallery_store import (
     FEATURES,
-    MANIFEST,
-    UNREADABLE,
     Manifest,
     Part,
     Protocol,
     Vectors,
+    clear_folder,
     join_parts,
     part_path,
     read_manifest,
@@ -136,19 +135,7 @@ class Gallery:
             ValueError: ``folder`` is a file, or holds something other than a gallery.
         """
         folder = Path(folder)
-        if folder.exists() and not folder.is_dir():
-            raise ValueError(f"{folder} is a file, a gallery is a folder: choose another name")
-        old = set(folder.glob("part-*.parquet"))
-        own = old | {folder / MANIFEST, folder / UNREADABLE}
-        for path in folder.iterdir() if folder.is_dir() else ():
-            if path not in own and not path.name.startswith("."):
-                raise ValueError(
-                    f"{folder} holds {path.name}, which is no part of a gallery: choose another "
-                    "name"
-                )
-        (folder / MANIFEST).unlink(missing_ok=True)
-        for path in old:
-            path.unlink()
+        clear_folder(folder)
         unreadable = tuple((str(path), reason) for path, reason in self.skipped)
         part = Part(
             paths=tuple(map(str, self.paths)),
@@ -250,8 +237,8 @@ def embed_videos(
 ) -> Gallery:
     """Embed videos into a gallery in memory, their folders' names as labels.
 
-    Those that can't be used are listed in ``skipped``. For a data set, and to go on after a stop,
-    see :mod:`rspnet.extract`.
+    Those that can't be used are listed in ``skipped``. To go on after a stop see
+    :func:`rspnet.gallery_build.build_gallery`; for a data set :mod:`rspnet.extract`.
 
     Args:
         branch: Query branch.

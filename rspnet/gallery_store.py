@@ -293,6 +293,29 @@ def write_unreadable(folder: str | Path, rows: Sequence[tuple[str, str]]) -> Pat
     return write_left_out(Path(folder), UNREADABLE, rows)
 
 
+def clear_folder(folder: str | Path) -> None:
+    """Remove a gallery from a folder, complete or not, so that another can take its place.
+
+    The manifest goes first, so a gallery that was half-removed is none.
+
+    Raises:
+        ValueError: ``folder`` is a file, or holds something other than a gallery.
+    """
+    folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder} is a file, a gallery is a folder: choose another name")
+    parts = set(folder.glob("part-*.parquet"))
+    own = parts | {folder / MANIFEST, folder / UNREADABLE}
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path not in own and not path.name.startswith("."):
+            raise ValueError(
+                f"{folder} holds {path.name}, which is no part of a gallery: choose another name"
+            )
+    (folder / MANIFEST).unlink(missing_ok=True)
+    for path in parts:
+        path.unlink()
+
+
 def clean_up(folder: str | Path) -> None:
     """Remove what was half-written when a process was killed."""
     for half in (*Path(folder).glob(".part-*.parquet"), *Path(folder).glob(".manifest.json.*")):

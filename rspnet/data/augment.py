@@ -57,17 +57,29 @@ class AugmentConfig:
 
 
 def random_crop_box(
-    height: int, width: int, config: AugmentConfig, rng: np.random.Generator
+    height: int,
+    width: int,
+    config: AugmentConfig,
+    rng: np.random.Generator,
+    zoom_rng: np.random.Generator | None = None,
 ) -> tuple[int, int, int, int]:
     """Draw a crop (top, left, height, width) of random area and aspect ratio.
 
     Area and the logarithm of the ratio are uniform. After ten draws that do not fit, the largest
     centred crop within the ratios is taken, as torchvision does.
+
+    Args:
+        height: Of the frame, in pixels.
+        width: Of the frame, in pixels.
+        config: Areas and ratios.
+        rng: All randomness comes from here.
+        zoom_rng: That of height and width comes from here, if given.
     """
     log_ratio = math.log(config.max_ratio)
+    zoom = zoom_rng or rng
     for _ in range(10):
-        area = height * width * rng.uniform(config.min_area, config.max_area)
-        ratio = math.exp(rng.uniform(-log_ratio, log_ratio))
+        area = height * width * zoom.uniform(config.min_area, config.max_area)
+        ratio = math.exp(zoom.uniform(-log_ratio, log_ratio))
         w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
         if 0 < w <= width and 0 < h <= height:
             top = int(rng.integers(0, height - h + 1))
@@ -156,6 +168,7 @@ def augment_clip(
     config: AugmentConfig,
     rng: np.random.Generator,
     colour_rng: np.random.Generator | None = None,
+    zoom_rng: np.random.Generator | None = None,
 ) -> Frames:
     """A random view of a clip: resized crop, flip, colour jitter, grey scale.
 
@@ -165,11 +178,12 @@ def augment_clip(
         config: Strengths and probabilities.
         rng: All randomness comes from here.
         colour_rng: That of the colours comes from here, if given.
+        zoom_rng: That of the crop's height and width comes from here, if given.
 
     Shape:
         (T, H, W, 3) uint8 -> (T, size, size, 3) uint8.
     """
-    box = random_crop_box(frames.shape[1], frames.shape[2], config, rng)
+    box = random_crop_box(frames.shape[1], frames.shape[2], config, rng, zoom_rng)
     clip = resized_crop(frames, box, size)
     if rng.random() < config.flip:
         clip = clip[:, :, ::-1]

@@ -42,7 +42,10 @@ class DataConfig:
         max_unreadable: Largest share of unreadable videos; more stop the run.
         shared_crops: Share of samples whose three clips have one crop and flip. A crop's zoom
             changes the pixels that a thing moves in a frame, which is what speed is read from:
-            short trainings find RSP with shared crops only. The paper shares none.
+            short trainings find RSP only where the zoom is shared. The paper shares none.
+        shared_zooms: Share of samples whose three clips have crops of one height and width, each
+            at a place of its own and flipped or not by itself: speed can be compared, and A-VID
+            is not the search for the same pixels.
         shared_colours: Share of samples whose three clips have one jitter of the colours.
         augment: Augmentation.
     """
@@ -60,6 +63,7 @@ class DataConfig:
     cache_folder: str | None = None
     max_unreadable: float = 0.05
     shared_crops: float = 1.0
+    shared_zooms: float = 0.0
     shared_colours: float = 0.0
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
@@ -72,7 +76,7 @@ class DataConfig:
                 f"num_frames={self.num_frames}, size={self.size}, stride={self.stride}, "
                 f"fps={self.fps}"
             )
-        for name in ("max_unreadable", "shared_crops", "shared_colours"):
+        for name in ("max_unreadable", "shared_crops", "shared_zooms", "shared_colours"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is between 0 and 1, got {getattr(self, name)}")
 
@@ -268,6 +272,8 @@ class PretrainDataset(Dataset[Sample]):
         for seeds, share in ((crops, config.shared_crops), (colours, config.shared_colours)):
             if rng.random() < share:
                 seeds[:] = seeds[0]
+        # Drawn last, so that settings without it give the samples that they always gave.
+        zoom = int(rng.integers(2**63)) if rng.random() < config.shared_zooms else None
         views = [
             augment_clip(
                 clip,
@@ -275,6 +281,7 @@ class PretrainDataset(Dataset[Sample]):
                 config.augment,
                 np.random.default_rng(crop),
                 np.random.default_rng(colour),
+                None if zoom is None else np.random.default_rng(zoom),
             )
             for clip, crop, colour in zip(frames, crops, colours, strict=True)
         ]

@@ -85,6 +85,18 @@ def test_crops_have_the_area_and_ratio_that_was_asked_for():
     assert (width / height < 1.36).all()
 
 
+def test_crops_of_one_zoom_have_one_size_at_places_of_their_own():
+    boxes = {
+        random_crop_box(
+            97, 131, AugmentConfig(), np.random.default_rng(place), np.random.default_rng(zoom)
+        )
+        for zoom in range(3)
+        for place in range(20)
+    }
+    assert len({(height, width) for _, _, height, width in boxes}) == 3
+    assert len(boxes) > 50
+
+
 def test_flip_mirrors():
     config = AugmentConfig(
         min_area=1, max_ratio=1, gray=0, brightness=0, contrast=0, saturation=0, hue=0, flip=1

@@ -1,6 +1,7 @@
 """The stream of samples: order, balance, independence of workers, bad videos."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -109,6 +110,33 @@ def test_a_share_of_the_samples_has_one_crop_or_one_jitter(shared):
     same = [all(torch.equal(dataset[key].clips[0], c) for c in dataset[key].clips) for key in keys]
     # 400 draws of 0.25: 100, with a standard deviation of 8.7; few more by chance.
     assert 70 < sum(same) < 140
+
+
+class Marked(Counting):
+    """A square video whose pixels say where they are: red counts columns, green rows."""
+
+    def get_frames(self, indices):
+        column, row = np.meshgrid(np.arange(64), np.arange(64))
+        frame = np.stack([column, row, np.zeros_like(row)], axis=-1).astype(np.uint8)
+        return np.repeat(frame[None], len(indices), axis=0)
+
+
+@pytest.mark.parametrize(("shared", "sizes"), [(1.0, 1), (0.0, 3)])
+def test_three_clips_may_have_one_zoom_at_places_of_their_own(shared, sizes):
+    augment = replace(PLAIN, min_area=0.25, max_ratio=2)
+    config = DataConfig(
+        num_frames=2, size=64, shared_crops=0, shared_zooms=shared, augment=augment
+    )
+    places = set()
+    for key in next(iter(SampleStream(9, 9, 3, 0, 1))):
+        sample = PretrainDataset([Marked(i) for i in range(9)], config, seed=3)[key]
+        spans = set()
+        for clip in sample.clips:
+            first, last = clip[0, 0, 0].int(), clip[0, -1, -1].int()
+            spans.add(tuple((last - first)[:2].tolist()))
+            places.add(tuple(first.tolist()))
+        assert len(spans) == sizes
+    assert len(places) > 20
 
 
 def test_the_stream_does_not_depend_on_the_number_of_workers(video_folder):
