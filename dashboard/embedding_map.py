@@ -72,11 +72,18 @@ def begin(pool: Pool, method: str, clusters: int) -> tuple[Maps, Job]:
         from analysis.gallery_neighbours import Space
 
         for head in HEADS:
-            space = Space.of(pool.gallery, head)
-            made.heads[head] = embed_space(space, method, num_clusters=clusters)
+            if head not in made.heads:  # else it was placed before a stop
+                job.check()
+                space = Space.of(pool.gallery, head)
+                made.heads[head] = embed_space(space, method, num_clusters=clusters)
             job.done += 1
 
     return made, jobs.start(("map", pool.key, method, clusters), len(HEADS), work)
+
+
+def forget(pool: Pool, method: str, clusters: int) -> None:
+    """Let :func:`begin` go on with what was stopped."""
+    jobs.forget(("map", pool.key, method, clusters))
 
 
 def coloured(made: Maps, colour: str) -> "list[Embedding]":

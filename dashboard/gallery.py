@@ -10,7 +10,7 @@ import streamlit as st
 from dashboard import maps
 from dashboard.arguments import cache_folder
 from dashboard.controls import Selection
-from dashboard.jobs import Job, start
+from dashboard.jobs import Job, StoppedError, start
 from dashboard.models import Loaded
 from dashboard.pictures import fit_height, jpeg
 from dashboard.sources import Identity, Source, Video, decode, probe
@@ -43,6 +43,21 @@ def _galleries() -> "dict[str, Gallery]":
     return {}
 
 
+def embedded(key: str) -> "Gallery":
+    """A gallery that was embedded.
+
+    Args:
+        key: From :func:`embed`, whose job is done.
+
+    Raises:
+        ValueError: It is not there.
+    """
+    found = _galleries().get(key)
+    if found is None:
+        raise ValueError("the gallery's vectors are not there: open the page again")
+    return found
+
+
 def protocol(branch: "Branch") -> "Protocol":
     """How the dashboard makes its vectors: fewer clips than for a table, and no loops."""
     from rspnet.gallery import protocol_for
@@ -62,7 +77,7 @@ def _key(source: Source, loaded: Loaded) -> str:
 
 
 def embed(source: Source, loaded: Loaded) -> tuple[str, Job]:
-    """Begin to embed a gallery, or find that it was done.
+    """Begin to embed a gallery, go on where that was stopped, or find that it was done.
 
     Returns:
         The gallery's key for :func:`nearest`, and the work in progress.
@@ -70,21 +85,25 @@ def embed(source: Source, loaded: Loaded) -> tuple[str, Job]:
     key = _key(source, loaded)
 
     def work(job: Job) -> None:
-        from rspnet.gallery import Gallery, embed_videos
+        from rspnet.gallery import Gallery
+        from rspnet.gallery_build import build_gallery
 
         path = cache_folder() / "galleries" / key
         try:
             gallery = Gallery.load(path)
-        except ValueError:  # not made yet, or damaged: make it
-            gallery = embed_videos(
+        except ValueError:  # not made yet, not complete, or damaged: make it
+            made = build_gallery(
                 loaded.query,
                 [video.path for video in source.videos],
+                path,
                 protocol(loaded.query),
-                progress=False,
+                is_stopped=lambda: job.is_stopping,
                 on_video=lambda done: setattr(job, "done", done),
                 lock=loaded.lock,
             )
-            gallery.save(path)
+            if made is None:
+                raise StoppedError from None
+            gallery = made
         _galleries()[key] = gallery
 
     return key, start(("gallery", key), len(source.videos), work)
@@ -94,9 +113,9 @@ def nearest(key: str, head: str, selection: Selection, loaded: Loaded) -> list[N
     """The videos of an embedded gallery that are nearest to c_i by one head, its own left out.
 
     Raises:
-        ValueError: c_i can't be decoded.
+        ValueError: c_i can't be decoded, or the gallery is not there.
     """
-    gallery = _galleries()[key]
+    gallery = embedded(key)
     clip = maps.clip_key(selection.clip_i, selection.model.size)
     vector = maps.embedding(loaded.query.hash, clip, loaded)[head]
     found = gallery.nearest(vector, head, NUM_NEAREST, exclude=selection.clip_i.video.path)
@@ -106,7 +125,7 @@ def nearest(key: str, head: str, selection: Selection, loaded: Loaded) -> list[N
 
 def skipped(key: str) -> tuple[tuple[Path, str], ...]:
     """Videos of an embedded gallery that could not be used, with reasons."""
-    return _galleries()[key].skipped
+    return embedded(key).skipped
 
 
 def film(video: Video) -> str:

@@ -1,8 +1,15 @@
-"""Work that outlives a run of the page's script: one job a key, shared by all sessions."""
+"""Work that outlives a run of the page's script: one job a key, shared by all sessions.
 
+A job can be stopped. It ends where its work next calls :meth:`Job.check`, and keeps what was done
+in a way that is its own, so that the next start goes on from there.
+"""
+
+import contextlib
+import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -10,6 +17,12 @@ import streamlit as st
 
 from dashboard.arguments import ROOT, Arguments
 from dashboard.sources import STAGE_SEED, stage_folder, stage_is_complete
+
+STOP_SECONDS = 15.0
+
+
+class StoppedError(Exception):
+    """Ends the work of a job that was told to stop."""
 
 
 @dataclass
@@ -21,12 +34,33 @@ class Job:
         done: Steps that are done.
         error: What went wrong, as a sentence; empty if nothing.
         finished: Set at the end, whether it went well or not.
+        stopped: Whether it ended because it was told to.
     """
 
     total: int
     done: int = 0
     error: str = ""
     finished: threading.Event = field(default_factory=threading.Event)
+    stopped: bool = False
+    _told: threading.Event = field(default_factory=threading.Event)
+
+    def stop(self) -> None:
+        """Tell it to stop; it does when the step that it is at is done."""
+        self._told.set()
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether it was told to stop."""
+        return self._told.is_set()
+
+    def check(self) -> None:
+        """For the work, between two steps.
+
+        Raises:
+            StoppedError: It was told to stop.
+        """
+        if self._told.is_set():
+            raise StoppedError
 
     @property
     def part(self) -> float:
@@ -48,8 +82,8 @@ def _board() -> _Board:
 def start(key: object, total: int, work: Callable[[Job], None]) -> Job:
     """Begin a job, or find the one under way or done under this key.
 
-    A job that failed stays failed until :func:`forget`, so that a page that is drawn again and
-    again does not try again and again.
+    A job that failed or was stopped stays so until :func:`forget`, so that a page that is drawn
+    again and again does not try again and again.
 
     Args:
         key: What the job is about; hashable.
@@ -65,6 +99,8 @@ def start(key: object, total: int, work: Callable[[Job], None]) -> Job:
     def run() -> None:
         try:
             work(job)
+        except StoppedError:
+            job.stopped = True
         except ValueError as error:
             job.error = str(error)
         except Exception as error:  # a fault of ours: say so in the page, the app goes on
@@ -92,6 +128,13 @@ def under_way() -> list[Job]:
         return [job for job in board.jobs.values() if not job.finished.is_set()]
 
 
+def _interrupt(process: "subprocess.Popen[bytes]") -> None:
+    """As Ctrl-C: its own processes finish the videos that they are at, and go with it."""
+    process.send_signal(signal.SIGINT)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(STOP_SECONDS)
+
+
 def generate_stage(arguments: Arguments) -> Job:
     """Render the first gallery, in a process of its own: the same as ``make stage`` does."""
     folder = stage_folder(arguments)
@@ -107,7 +150,10 @@ def generate_stage(arguments: Arguments) -> Job:
             try:
                 while process.poll() is None:
                     job.done = sum(1 for _ in folder.glob("*/*.npz"))
-                    job.finished.wait(0.25)
+                    if job.is_stopping:
+                        _interrupt(process)
+                        raise StoppedError
+                    time.sleep(0.25)
             finally:
                 if process.poll() is None:
                     process.terminate()

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from dashboard import cards, jobs, links, shell
+from dashboard import cards, jobs, progress, shell
 from dashboard.jobs import Job
 from dashboard.maps import HEADS
 from dashboard.pool import Pool
 from dashboard.stage import signed
 
 if TYPE_CHECKING:
+    from analysis.gallery_neighbours import Integers
     from analysis.gallery_views import Hubs, Overlap, Purity
     from rspnet.retrieve import RetrievalResult
 
@@ -33,12 +34,14 @@ class Found:
         hubs: Of each head.
         purity: Of each head; none where labels are not known.
         overlap: Of both heads.
+        nearest: The nearest of every video by each head, which the rest is made of.
     """
 
     table: "list[RetrievalResult]" = field(default_factory=list)
     hubs: "list[Hubs]" = field(default_factory=list)
     purity: "list[Purity]" = field(default_factory=list)
     overlap: "Overlap | None" = None
+    nearest: "list[Integers]" = field(default_factory=list)
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
@@ -52,12 +55,12 @@ def _measure_table(pool: Pool) -> Job:
     def work(job: Job) -> None:
         from rspnet.retrieve import KS, retrieve
 
-        table = []
         ks = [k for k in KS if k < len(pool.videos)]
         for feature in TITLES:
-            table.append(retrieve(pool.gallery, pool.gallery, feature, ks))
+            if feature not in {one.feature for one in found.table}:
+                job.check()
+                found.table.append(retrieve(pool.gallery, pool.gallery, feature, ks))
             job.done += 1
-        found.table = table
 
     return jobs.start(("table", pool.key), len(TITLES), work)
 
@@ -71,11 +74,14 @@ def _measure_hubs(pool: Pool) -> Job:
 
         k = min(NEIGHBOURS, len(pool.videos) - 1)
         spaces = [Space.of(pool.gallery, head) for head in HEADS]
-        nearest = []
-        for space in spaces:
-            nearest.append(neighbours(space, k))
+        for number, space in enumerate(spaces):
+            if number == len(found.nearest):
+                job.check()
+                found.nearest.append(neighbours(space, k))
             job.done += 1
+        nearest = found.nearest
         pairs = list(zip(spaces, nearest, strict=True))
+        job.check()
         found.hubs = [hubs(space, k, near) for space, near in pairs]
         job.done += 1
         found.overlap = overlap(spaces[0], spaces[1], k, (nearest[0], nearest[1]))
@@ -112,7 +118,12 @@ def _panel(pool: Pool, name: str) -> None:
     job = _measure_table(pool) if name == "table" else _measure_hubs(pool)
     job.finished.wait(1.0)  # small galleries are done at once
     if not job.finished.is_set():
-        _wait(job)
+        progress.wait(job, name, _words)
+        return
+    if job.stopped:
+        if progress.wants_to_go_on(job, name, "steps"):
+            jobs.forget((name, pool.key))
+            st.rerun()
         return
     if job.error:
         shell.complain(ValueError(f"this gallery can't be measured: {job.error}"))
@@ -123,11 +134,8 @@ def _panel(pool: Pool, name: str) -> None:
         _draw_hubs(pool, _found(pool.key))
 
 
-@st.fragment(run_every=0.7)
-def _wait(job: Job) -> None:
-    if job.finished.is_set():
-        links.draw_again()
-    st.progress(job.part, f"Measuring, step {job.done + 1} of {job.total}.")
+def _words(job: Job) -> str:
+    return f"Measuring, step {min(job.total, job.done + 1)} of {job.total}."
 
 
 def _draw_table(pool: Pool, found: Found) -> None:

@@ -4,7 +4,7 @@ import html
 
 import streamlit as st
 
-from dashboard import cards, controls, gallery, jobs, links, sources
+from dashboard import cards, controls, gallery, jobs, progress, sources
 from dashboard.controls import Selection
 from dashboard.engine import TITLES
 from dashboard.gallery import NUM_NEAREST, Near
@@ -23,20 +23,15 @@ def draw(selection: Selection, loaded: Loaded) -> None:
         if job.finished.is_set():
             _draw_rows(key, job, selection, loaded)
         else:
-            _wait(job)
-
-
-@st.fragment(run_every=0.5)
-def _wait(job: jobs.Job) -> None:
-    if job.finished.is_set():
-        links.draw_again()
-    videos = "video" if job.total == 1 else "videos"
-    st.progress(
-        job.part, f"Embedding the gallery, {job.done} of {job.total} {videos}. This happens once."
-    )
+            progress.wait(job, "neighbours", progress.of_gallery)
 
 
 def _draw_rows(key: str, job: jobs.Job, selection: Selection, loaded: Loaded) -> None:
+    if job.stopped:
+        if progress.wants_to_go_on(job, "neighbours", "videos"):
+            jobs.forget(("gallery", key))
+            st.rerun()
+        return
     if job.error:
         st.error(f"The gallery can't be embedded: {job.error}", icon=":material/error:")
         if st.button("Try again", key="neighbours_again"):

@@ -6,11 +6,11 @@ and shared by all sessions.
 
 import itertools
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import streamlit as st
 
-from dashboard import controls, gallery, jobs, links, models, shell, sources
+from dashboard import controls, gallery, jobs, models, progress, shell, sources
 from dashboard.arguments import Arguments, cache_folder
 from dashboard.jobs import Job
 from dashboard.models import Loaded, ModelChoice
@@ -86,7 +86,7 @@ def _begun(serial: int, model: str, _source: Source, _loaded: Loaded) -> tuple[s
 
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _pooled(key: str, serial: int, _source: Source) -> Pool:
-    found = gallery._galleries()[key]
+    found = gallery.embedded(key)
     known = {video.path: video for video in _source.videos}
     if not set(found.paths) <= set(known):
         raise ValueError("the gallery's videos are no longer those that were embedded")
@@ -130,7 +130,11 @@ def open_pool(model: ModelChoice, title: str, arguments: Arguments) -> tuple[Poo
             loaded = models.load(model)
         key, job = _begun(serial, loaded.query.hash, source, loaded)
         if not job.finished.is_set():
-            _wait(job)
+            progress.wait(job, "pool", progress.of_gallery)
+            return None
+        if job.stopped:
+            if progress.wants_to_go_on(job, "pool", "videos"):
+                _begin_anew(key)
             return None
         if job.error:
             raise ValueError(f"the gallery can't be embedded: {job.error}")
@@ -138,10 +142,8 @@ def open_pool(model: ModelChoice, title: str, arguments: Arguments) -> tuple[Poo
     except ValueError as error:
         shell.complain(error)
         if st.button("Try again", key="pool_again"):
-            jobs.forget(("gallery", key))
             _listed.clear()
-            _begun.clear()
-            st.rerun()
+            _begin_anew(key)
         return None
     if len(pool.videos) < LEAST_VIDEOS:
         st.info(
@@ -153,6 +155,12 @@ def open_pool(model: ModelChoice, title: str, arguments: Arguments) -> tuple[Poo
     return pool, loaded
 
 
+def _begin_anew(key: str) -> NoReturn:
+    jobs.forget(("gallery", key))
+    _begun.clear()
+    st.rerun()
+
+
 def left_out(pool: Pool) -> str:
     """A sentence about videos that could not be embedded; nothing if all were."""
     names = list(pool.skipped)
@@ -160,18 +168,6 @@ def left_out(pool: Pool) -> str:
         return ""
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return f"Left out, unreadable or shorter than a clip: {', '.join(names[:3])}{more}."
-
-
-@st.fragment(run_every=0.5)
-def _wait(job: Job) -> None:
-    if job.finished.is_set():
-        links.draw_again()
-    videos = "video" if job.total == 1 else "videos"
-    st.progress(
-        job.part,
-        f"Embedding the gallery, {job.done} of {job.total} {videos}. This happens once; it goes "
-        "on while you look at another page.",
-    )
 
 
 def nearest(pool: Pool, feature: str, place: int, num: int) -> "list[Neighbour]":

@@ -10,7 +10,7 @@ from typing import Any
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from dashboard import jobs, links, models, sources
+from dashboard import jobs, links, models, progress, sources
 from dashboard.arguments import Arguments, parse_arguments
 from dashboard.models import ModelChoice
 from dashboard.sources import Source
@@ -120,17 +120,23 @@ def open_gallery(title: str, arguments: Arguments) -> Source | None:
     """
     if title == sources.GENERATED and not sources.stage_is_complete(arguments):
         job = jobs.generate_stage(arguments)
-        slot = st.empty()
-        while not job.finished.wait(0.3):
-            slot.progress(
-                job.part,
-                f"Generating the example videos, {job.done} of {job.total}. This happens once.",
-            )
-        slot.empty()
+        key = ("stage", str(sources.stage_folder(arguments)))
+        if not job.finished.is_set():
+            slot = st.empty()
+            with slot.container():
+                draw_again = progress.draw(job, "stage", _of_stage)
+            while not job.finished.wait(0.3):
+                draw_again()
+            slot.empty()
+        if job.stopped:
+            if progress.wants_to_go_on(job, "stage", "example videos"):
+                jobs.forget(key)
+                st.rerun()
+            return None
         if job.error:
             st.error(job.error, icon=":material/error:")
             if st.button("Try again"):
-                jobs.forget(("stage", str(sources.stage_folder(arguments))))
+                jobs.forget(key)
                 st.rerun()
             return None
     try:
@@ -138,6 +144,10 @@ def open_gallery(title: str, arguments: Arguments) -> Source | None:
     except ValueError as error:
         st.error(f"{title} can't be shown: {error}.", icon=":material/error:")
         return None
+
+
+def _of_stage(job: jobs.Job) -> str:
+    return f"Generating the example videos, {job.done} of {job.total}. This happens once."
 
 
 def complain(error: ValueError) -> None:

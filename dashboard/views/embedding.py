@@ -7,10 +7,9 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from dashboard import cards, embedding_map, export, links, pool, shell
+from dashboard import cards, embedding_map, export, links, pool, progress, shell
 from dashboard.embedding_map import Maps
 from dashboard.export import Command, File
-from dashboard.jobs import Job
 from dashboard.look import choose_one
 from dashboard.models import ModelChoice
 from dashboard.pool import Pool
@@ -49,11 +48,25 @@ def page() -> None:
     links.show_notes(opened.notes)
     if colour != "label" and clusters > len(mapped.videos):
         clusters = len(mapped.videos)
-    made, job = embedding_map.begin(mapped, method, 0 if colour == "label" else clusters)
+    points_by = 0 if colour == "label" else clusters
+    made, job = embedding_map.begin(mapped, method, points_by)
     job.finished.wait(1.5)
     links.write(_link(mapped, model, title, method, colour, clusters))
     if not job.finished.is_set():
-        _wait(job, method)
+        progress.wait(
+            job,
+            "map",
+            lambda job: (
+                f"Placing the videos by {embedding_map.METHODS[method]}, head "
+                f"{min(job.total, job.done + 1)} of {job.total}. It goes on while you look at "
+                "another page."
+            ),
+        )
+        return
+    if job.stopped:
+        if progress.wants_to_go_on(job, "map", "heads"):
+            embedding_map.forget(mapped, method, points_by)
+            st.rerun()
         return
     if job.error:
         shell.complain(ValueError(f"this gallery has no such map: {job.error}"))
@@ -88,17 +101,6 @@ def _choose(opened: Opened) -> tuple[str, str, int]:
         )  # fmt: skip
         st.session_state["num_clusters"] = clusters
     return method, colour, clusters
-
-
-@st.fragment(run_every=0.7)
-def _wait(job: Job, method: str) -> None:
-    if job.finished.is_set():
-        links.draw_again()
-    st.progress(
-        job.part,
-        f"Placing the videos by {embedding_map.METHODS[method]}, head {job.done + 1} of "
-        f"{job.total}. It goes on while you look at another page.",
-    )
 
 
 def _restore_chosen(mapped: Pool) -> None:

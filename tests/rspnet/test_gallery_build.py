@@ -10,7 +10,7 @@ import torch
 from rspnet import gallery_build
 from rspnet.gallery import Gallery, embed_videos, protocol_for
 from rspnet.gallery_build import BEGUN, build_gallery
-from rspnet.gallery_store import FEATURES, part_path, read_manifest
+from rspnet.gallery_store import FEATURES, Protocol, part_path, read_manifest
 from rspnet.gallery_vectors import Views, load_views
 from rspnet.models import Branch
 
@@ -40,9 +40,9 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the files that are decoded, in order."""
     names: list[str] = []
 
-    def load(path: Path, *rest: object) -> Views:
+    def load(path: Path, protocol: Protocol) -> Views:
         names.append(Path(path).name)
-        return load_views(path, *rest)
+        return load_views(path, protocol)
 
     monkeypatch.setattr(gallery_build, "load_views", load)
     return names
@@ -125,7 +125,7 @@ def test_what_cannot_be_built(branch: Branch, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="none of 1 videos can be embedded; the first:"):
         build_gallery(branch, [bad], tmp_path / "gallery")
     assert list((tmp_path / "gallery").iterdir()) == []  # it is tried again
-    with pytest.raises(ValueError, match=r"holds a\.mp4, which is no part of a gallery"):
+    with pytest.raises(ValueError, match="which is no part of a gallery"):
         build_gallery(branch, [bad], tmp_path)
     with pytest.raises(ValueError, match="part_size is at least 1, got 0"):
         build_gallery(branch, [bad], tmp_path / "other", part_size=0)

@@ -1,0 +1,127 @@
+"""Long work: it is stopped with a button, what is done is kept, and it goes on from there."""
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from dashboard import jobs
+from dashboard.arguments import Arguments
+from dashboard.jobs import Job
+from dashboard.sources import stage_folder
+from rspnet import gallery_build
+from rspnet.data.encode import write_video
+from rspnet.gallery import Protocol
+from rspnet.gallery_vectors import Views, load_views
+from tests.dashboard.conftest import draw, texts
+from tests.dashboard.test_pages import open_page
+from tests.dashboard.tiny import save_tiny_model
+
+PATIENCE = 60
+
+
+def press(app: AppTest, label: str) -> AppTest:
+    return next(button for button in app.button if button.label == label).click().run()
+
+
+def test_a_job_ends_at_its_next_check_and_stays_stopped() -> None:
+    begun, told = threading.Event(), threading.Event()
+    steps: list[int] = []
+
+    def work(job: Job) -> None:
+        for step in range(len(steps), 4):
+            job.check()
+            steps.append(step)
+            job.done = step + 1
+            begun.set()
+            told.wait(PATIENCE)
+
+    job = jobs.start("stopped", 4, work)
+    assert begun.wait(PATIENCE)
+    assert job in jobs.under_way()
+    job.stop()
+    assert job.is_stopping
+    told.set()
+    assert job.finished.wait(PATIENCE)
+    assert (job.stopped, job.error, job.done, steps) == (True, "", 1, [0])
+    assert jobs.start("stopped", 4, work) is job  # until somebody wants it to go on
+    jobs.forget("stopped")
+    job = jobs.start("stopped", 4, work)
+    assert job.finished.wait(PATIENCE)
+    assert (job.stopped, job.done, steps) == (False, 4, [0, 1, 2, 3])
+
+
+class Gate:
+    """Lets so many videos of a gallery be embedded, and the rest once it is open."""
+
+    def __init__(self, num: int) -> None:
+        self.names: list[str] = []
+        self.num = num
+        self.reached, self.open = threading.Event(), threading.Event()
+
+    def load(self, path: Path, protocol: Protocol) -> Views:
+        if len(self.names) >= self.num:
+            self.reached.set()
+            assert self.open.wait(PATIENCE)
+        self.names.append(Path(path).stem)
+        return load_views(path, protocol)
+
+
+@pytest.mark.parametrize("name", ["retrieval", "compare"])
+def test_a_gallery_is_stopped_and_gone_on_with(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RSPNET_CACHE", str(tmp_path / "cache"))
+    model = save_tiny_model(tmp_path)
+    for index in range(5):
+        path = tmp_path / "videos" / "walk" / f"{index}.mp4"
+        write_video(path, draw(12, index), 25.0, preset="ultrafast")
+    gate = Gate(2)
+    monkeypatch.setattr(gallery_build, "load_views", gate.load)
+    argv = ["--model", str(model), "--videos", str(tmp_path / "videos")]
+    app = open_page(name, argv, monkeypatch)
+    assert gate.reached.wait(PATIENCE)
+    assert not app.exception
+    press(app, "Stop")
+    assert next(button for button in app.button if button.label == "Stopping").disabled
+    gate.open.set()
+    (job,) = jobs.under_way()
+    assert job.finished.wait(PATIENCE)
+    app.run()
+    assert not app.exception
+    assert [info.value for info in app.info] == [
+        "Stopped: 3 of 5 videos are done. They are kept, and the next start goes on from there."
+    ]
+    assert gate.names == ["0", "1", "2"]  # the one that it was at was done
+    press(app, "Go on")
+    deadline = time.monotonic() + PATIENCE
+    while not any(word in texts(app) for word in ("hit-rsp", "near-rsp")):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+        app.run()
+    assert not app.exception
+    assert not app.error
+    assert not app.info
+    assert gate.names == ["0", "1", "2", "3", "4"]
+
+
+def test_generating_is_stopped_and_its_videos_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RSPNET_CACHE", str(tmp_path))
+    arguments = Arguments(num_videos=400)
+    job = jobs.generate_stage(arguments)
+    deadline = time.monotonic() + PATIENCE
+    while job.done == 0:
+        assert not job.finished.is_set(), job.error
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    job.stop()
+    assert job.finished.wait(PATIENCE)
+    assert (job.stopped, job.error) == (True, "")
+    there = sorted(stage_folder(arguments).glob("*/*.mp4"))
+    assert 0 < len(there) < 400
+    time.sleep(0.5)  # nothing goes on writing
+    assert sorted(stage_folder(arguments).glob("*/*.mp4")) == there
