@@ -9,6 +9,7 @@ end, so that a dot product is the cosine. :class:`Protocol` holds the choices.
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +123,9 @@ class Gallery:
             )
         similarity = known @ (vector / length).astype(np.float32)
         order = np.argsort(-similarity, kind="stable")
-        found = [int(i) for i in order if self.paths[i] != exclude][:num]
+        # Paths compare slowly: no more of them are looked at than it takes to find so many.
+        others = (int(i) for i in order if exclude is None or self.paths[i] != exclude)
+        found = list(islice(others, max(0, num)))
         return [Neighbour(i, self.paths[i], self.labels[i], float(similarity[i])) for i in found]
 
     def save(self, folder: str | Path) -> Path:

@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import fields, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -45,6 +45,45 @@ def test_nearest_are_sorted_by_cosine_and_length_does_not_count() -> None:
 def test_nearest_passes_over_the_query_and_gives_no_more_than_there_are() -> None:
     found = by_hand().nearest(np.array([1.0, 0.0]), "avid", num=9, exclude=Path("a.mp4"))
     assert [n.path.stem for n in found] == ["c", "b", "d"]
+
+
+def test_nearest_of_many_is_the_plain_list_and_compares_few_paths(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    compared: list[object] = []
+    compare = PurePath.__eq__
+
+    def count(self: PurePath, other: object) -> bool:
+        compared.append(other)
+        return bool(compare(self, other))
+
+    rng = np.random.default_rng(0)
+    num, query = 20_000, 17
+    # Few values, so that many similarities are equal; the query's file is there three times.
+    vectors = rng.integers(-1, 2, (num, 3)).astype(np.float32)
+    vectors[~vectors.any(axis=1)] = 1.0
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    names = [f"{query if n in (5, 900) else n}.mp4" for n in range(num)]
+    gallery = replace(
+        by_hand(),
+        paths=tuple(map(Path, names)),
+        labels=tuple(names),
+        vectors={"rsp": vectors},
+    )
+    path = gallery.paths[query]
+    similarity = vectors @ vectors[query]
+    plain = sorted(range(num), key=lambda n: -similarity[n])
+    for exclude in (path, None):
+        expected = [n for n in plain if names[n] != str(exclude)]
+        for k in (0, 1, 50, num):
+            compared.clear()
+            with monkeypatch.context() as patch:
+                patch.setattr(PurePath, "__eq__", count)
+                found = gallery.nearest(vectors[query], "rsp", k, exclude)
+            assert [hit.index for hit in found] == expected[:k]
+            assert [hit.similarity for hit in found] == [similarity[n] for n in expected[:k]]
+            assert len(compared) <= k + 3
+            assert bool(compared) == (k > 0 and exclude is not None)
 
 
 @pytest.mark.parametrize(
