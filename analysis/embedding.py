@@ -85,10 +85,26 @@ def pca(vectors_ND: NDArray[np.floating]) -> tuple[Floats, tuple[float, float]]:
     Raises:
         ValueError: There are fewer than two dimensions, or all vectors are the same.
     """
+    mean_D, axes_D2, explained = principal_axes(vectors_ND)
+    return (np.asarray(vectors_ND, np.float64) - mean_D) @ axes_D2, explained
+
+
+def principal_axes(
+    vectors_ND: NDArray[np.floating],
+) -> tuple[Floats, Floats, tuple[float, float]]:
+    """What :func:`pca` projects onto.
+
+    Returns:
+        Mean (D,), the two axes (D, 2) at unit length, and the share of the variance along each.
+
+    Raises:
+        ValueError: There are fewer than two dimensions, or all vectors are the same.
+    """
     X = np.asarray(vectors_ND, np.float64)
     if X.ndim != 2 or X.shape[1] < 2:
         raise ValueError(f"vectors are (N, D) with D of at least 2, got {X.shape}")
-    X = X - X.mean(axis=0)
+    mean_D = X.mean(axis=0)
+    X = X - mean_D
     # (D, D), so that many videos cost little.
     variances, directions = np.linalg.eigh(X.T @ X)
     total = float(np.clip(variances, 0, None).sum())
@@ -98,7 +114,7 @@ def pca(vectors_ND: NDArray[np.floating]) -> tuple[Floats, tuple[float, float]]:
     largest = np.abs(axes_D2).argmax(axis=0)
     axes_D2 = axes_D2 * np.sign(axes_D2[largest, [0, 1]])
     first, second = (max(float(variances[-n]), 0.0) / total for n in (1, 2))
-    return X @ axes_D2, (first, second)
+    return mean_D, axes_D2, (first, second)
 
 
 def _optional(module: str, package: str, method: str) -> Any:

@@ -1,17 +1,19 @@
 """The map of a gallery in two dimensions: coordinates by `analysis`, points drawn by plotly."""
 
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from dashboard import jobs
+from dashboard import jobs, uploads
 from dashboard.charts import GRID
 from dashboard.jobs import Job
 from dashboard.maps import HEADS
+from dashboard.models import Loaded
 from dashboard.pool import Pool
+from dashboard.sources import Video
 from dashboard.stage import COLOURS
 
 if TYPE_CHECKING:
@@ -24,12 +26,29 @@ _NEEDS = {"tsne": "sklearn", "umap": "umap"}
 # More points than these are drawn by WebGL; fewer as SVG, which every browser can.
 MOST_SVG = 3000
 HEIGHT = 560
-DARK_INK = "#e6e9ee"
+DARK_INK, LIGHT_INK = "#e6e9ee", "#1c2128"
 # matplotlib's shapes in plotly's words.
 _SYMBOLS = {
     "o": "circle", "s": "square", "^": "triangle-up", "D": "diamond", "v": "triangle-down",
     "P": "cross", "X": "x", "*": "star", ".": "circle",
 }  # fmt: skip
+
+
+# Row of a video of the gallery, or name of an upload.
+Row = int | str
+
+
+@dataclass(frozen=True)
+class Own:
+    """An upload among the points of a gallery.
+
+    Attributes:
+        video: The upload.
+        places: Of each head its place (x, y) in the map.
+    """
+
+    video: Video
+    places: dict[str, tuple[float, float]]
 
 
 @dataclass
@@ -101,8 +120,41 @@ def coloured(made: Maps, colour: str) -> "list[Embedding]":
     return [replace(one, labels=labels) for one in made.heads.values()]
 
 
+def place_own(pool: Pool, made: Maps, videos: Sequence[Video], loaded: Loaded) -> list[Own]:
+    """A visitor's own videos in the maps of a gallery that is without them.
+
+    Args:
+        pool: The gallery.
+        made: Its maps.
+        videos: The uploads.
+        loaded: The model that embedded the gallery.
+
+    Raises:
+        ValueError: The model can't use one of them.
+    """
+    from analysis.embedding_place import place
+    from analysis.gallery_neighbours import Space
+
+    vectors = {video.name: uploads.embedded(video, loaded).vectors for video in videos}
+    places = {
+        head: [
+            place(Space.of(pool.gallery, head), made.heads[head], vectors[video.name][head])[0]
+            for video in videos
+        ]
+        for head in HEADS
+    }
+    return [
+        Own(video, {h: (float(at[n][0]), float(at[n][1])) for h, at in places.items()})
+        for n, video in enumerate(videos)
+    ]
+
+
 def figure(
-    found: "Sequence[Embedding]", titles: Sequence[str], chosen: set[int], dark: bool
+    found: "Sequence[Embedding]",
+    titles: Sequence[str],
+    chosen: Collection[Row],
+    dark: bool,
+    own: Sequence[Own] = (),
 ) -> Any:
     """Both maps side by side, as a plotly figure.
 
@@ -111,9 +163,10 @@ def figure(
         titles: What is said of a video when one points at it.
         chosen: Rows that stand out in both; empty: none does.
         dark: Whether the page is dark.
+        own: Videos of the visitor's own, as stars over the others.
 
     Returns:
-        A figure whose points have their video's row as ``customdata``.
+        A figure whose points have their video's row as ``customdata``, an upload its name.
     """
     import numpy as np
     from plotly.subplots import make_subplots
@@ -139,12 +192,14 @@ def figure(
         left = drawn.layout["xaxis" if column == 1 else f"xaxis{column}"].domain[0]
         drawn.layout.annotations[column - 1].update(font=font, x=left, xanchor="left")
         for name, mark in layers:
-            own = rows[name]
             drawn.add_trace(
-                _trace(one, own, mark, titles, chosen, dark, first=column == 1),
+                _trace(one, rows[name], mark, titles, chosen, dark, first=column == 1),
                 row=1,
                 col=column,
             )
+        if own:
+            trace = _own_trace(one.name, own, chosen, dark, len(titles), first=column == 1)
+            drawn.add_trace(trace, row=1, col=column)
         _axes(drawn, one, column)
     drawn.update_layout(
         height=HEIGHT,
@@ -167,7 +222,7 @@ def _trace(
     rows: Any,
     mark: "Mark",
     titles: Sequence[str],
-    chosen: set[int],
+    chosen: Collection[Row],
     dark: bool,
     *,
     first: bool,
@@ -198,6 +253,36 @@ def _trace(
         selected={"marker": {"opacity": 1.0, "size": size * 1.25}},
         unselected={"marker": {"opacity": 0.12 if many else 0.3}},
     )
+
+
+def _own_trace(
+    head: str, own: Sequence[Own], chosen: Collection[Row], dark: bool, num: int, *, first: bool
+) -> Any:
+    import plotly.graph_objects as go
+
+    kind = go.Scattergl if num > MOST_SVG else go.Scatter
+    selected = [n for n, one in enumerate(own) if one.video.name in chosen]
+    mark = {"opacity": 1.0}
+    return kind(
+        x=[one.places[head][0] for one in own],
+        y=[one.places[head][1] for one in own],
+        mode="markers+text",
+        name=f"yours ({len(own)})",
+        legendgroup="yours",
+        showlegend=first,
+        customdata=[one.video.name for one in own],
+        text=[one.video.title.removesuffix(" (yours)") for one in own],
+        textposition="top center",
+        textfont={"size": 12, "color": DARK_INK if dark else LIGHT_INK},
+        hovertemplate="%{text}, yours<extra></extra>",
+        marker={
+            "symbol": "star", "size": 17, "color": DARK_INK if dark else LIGHT_INK,
+            "line": {"width": 1.5, "color": LIGHT_INK if dark else "#ffffff"},
+        },
+        selectedpoints=selected if chosen else None,
+        selected={"marker": mark | {"size": 21}},
+        unselected={"marker": mark},
+    )  # fmt: skip
 
 
 def _axes(drawn: Any, one: "Embedding", column: int) -> None:

@@ -30,6 +30,7 @@ from dashboard.upload_limits import Limits
 if TYPE_CHECKING:
     from dashboard.models import Loaded
     from dashboard.pool import Pool
+    from rspnet.gallery import Gallery
 
 MOST_FILES = 5
 TITLE = "Your uploads"
@@ -148,13 +149,7 @@ def asks(pool: "Pool", loaded: "Loaded", name: str) -> "Pool":
     held = st.session_state.get("asking")
     if held is not None and held.key == key:
         return cast("Pool", held)
-    from dashboard.gallery import protocol
-    from rspnet.gallery import embed_videos
-
-    found = pool.gallery
-    own = embed_videos(
-        loaded.query, [video.path], protocol(loaded.query), progress=False, lock=loaded.lock
-    )
+    found, own = pool.gallery, embedded(video, loaded)
     joined = replace(
         pool,
         key=key,
@@ -171,6 +166,28 @@ def asks(pool: "Pool", loaded: "Loaded", name: str) -> "Pool":
     )
     st.session_state["asking"] = joined
     return joined
+
+
+def embedded(video: Video, loaded: "Loaded") -> "Gallery":
+    """An upload as a gallery of one, by the protocol of all galleries; made once a session.
+
+    Args:
+        video: The upload.
+        loaded: The model.
+
+    Raises:
+        ValueError: The model can't use it.
+    """
+    from dashboard.gallery import protocol
+    from rspnet.gallery import embed_videos
+
+    held: dict[tuple[str, str], Gallery] = st.session_state.setdefault("embedded_uploads", {})
+    key = (loaded.query.hash, video.name)
+    if key not in held:
+        held[key] = embed_videos(
+            loaded.query, [video.path], protocol(loaded.query), progress=False, lock=loaded.lock
+        )
+    return held[key]
 
 
 def beside(source: Source) -> Source:

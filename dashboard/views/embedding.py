@@ -7,14 +7,26 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from dashboard import cards, embedding_map, export, links, pool, progress, shell
-from dashboard.embedding_map import Maps
+from dashboard import (
+    cards,
+    embedding_map,
+    export,
+    links,
+    pool,
+    progress,
+    shell,
+    upload_panel,
+    uploads,
+)
+from dashboard.embedding_map import Maps, Own, Row
 from dashboard.export import Command, File
 from dashboard.look import choose_one
-from dashboard.models import ModelChoice
+from dashboard.models import Loaded, ModelChoice
 from dashboard.pool import Pool
 from dashboard.shell import Opened
+from dashboard.sources import Video
 from dashboard.state import choose_number
+from dashboard.upload_panel import Use
 from dashboard.viewer import ASSETS
 
 if TYPE_CHECKING:
@@ -37,13 +49,14 @@ def page() -> None:
     with st.container(key="look", horizontal=True, vertical_alignment="bottom", gap="medium"):
         model, title = pool.choose_videos(opened)
         method, colour, clusters = _choose(opened)
-    if opened.link:
+    if opened.link:  # what was said of files on another page is nothing to this one
+        uploads.shelf_of_session().refused = []
         st.session_state["embedding_video"] = opened.link.get("video")
     found = pool.open_pool(model, title, opened.arguments)
     if found is None:
         links.show_notes(opened.notes)
         return
-    mapped = found[0]
+    mapped, loaded = found
     _restore_chosen(mapped)
     links.show_notes(opened.notes)
     if colour != "label" and clusters > len(mapped.videos):
@@ -71,8 +84,11 @@ def page() -> None:
     if job.error:
         shell.complain(ValueError(f"this gallery has no such map: {job.error}"))
         return
-    _draw_map(mapped, made, colour)
+    own = _place_own(mapped, made, loaded)
+    _draw_map(mapped, made, colour, own)
     _draw_chosen(mapped, model, title)
+    if own:
+        st.caption(_about_own(method))
     note = pool.left_out(mapped)
     if note:
         st.caption(note)
@@ -109,13 +125,42 @@ def _restore_chosen(mapped: Pool) -> None:
     if state.get("chosen_of") != mapped.key:
         state["chosen_of"], state["chosen"] = mapped.key, []
     given = state.pop("embedding_video", None)
-    if given is not None:
+    if given is not None and uploads.shelf_of_session().find(given) is not None:
+        state["chosen"] = [given]
+    elif given is not None:
         links.take("embedding_found", pool.choose_video(mapped, "the video", given, ""))
         name = state["embedding_found"]
         state["chosen"] = [mapped.places[name]] if name else []
 
 
-def _draw_map(mapped: Pool, made: Maps, colour: str) -> None:
+def _place_own(mapped: Pool, made: Maps, loaded: Loaded) -> list[Own]:
+    """The session's uploads in the maps; what is wrong with one is said, and it is left out."""
+    own: list[Own] = []
+    for video in uploads.shelf_of_session().videos:
+        try:
+            own += embedding_map.place_own(mapped, made, [video], loaded)
+        except ValueError as error:
+            reason = str(error).replace(str(video.path), video.title)
+            st.error(f"{video.title} has no place in the map: {reason}.", icon=":material/error:")
+    return own
+
+
+def _about_own(method: str) -> str:
+    from analysis.embedding_place import NUM_NEAREST
+
+    how = "where the axes of the gallery have it"
+    if method != "pca":
+        how = (
+            f"at the median place of the gallery's {NUM_NEAREST} nearest to it, since "
+            f"{embedding_map.METHODS[method]} has no place for a video that comes later"
+        )
+    return (
+        f"A star is a video of yours, {how}. The gallery's own points stay as they are without "
+        "it, and so do the files below."
+    )
+
+
+def _draw_map(mapped: Pool, made: Maps, colour: str, own: list[Own]) -> None:
     chosen = set(st.session_state["chosen"])
     st.html(
         '<p class="lead" data-testid="how">Each point is a video, in both maps at its own place. '
@@ -124,7 +169,11 @@ def _draw_map(mapped: Pool, made: Maps, colour: str) -> None:
     )
     dark = getattr(st.context.theme, "type", "light") == "dark"
     figure = embedding_map.figure(
-        embedding_map.coloured(made, colour), [v.title for v in mapped.videos], chosen, dark
+        embedding_map.coloured(made, colour),
+        [v.title for v in mapped.videos],
+        chosen,
+        dark,
+        own,
     )
     st.plotly_chart(
         figure,
@@ -146,16 +195,33 @@ def _draw_map(mapped: Pool, made: Maps, colour: str) -> None:
 def _selected() -> None:
     event: Any = st.session_state.get("map")
     points = (event or {}).get("selection", {}).get("points", [])
-    rows = sorted({row for point in points if (row := _row(point)) is not None})
+    rows = sorted({row for point in points if (row := _row(point)) is not None}, key=_order)
     if rows:
         st.session_state["chosen"] = rows
 
 
-def _row(point: dict[str, Any]) -> int | None:
+def _row(point: dict[str, Any]) -> Row | None:
     """The row of a selected point: its ``customdata``, whichever curve it is of."""
     data = point.get("customdata")
     data = data[0] if isinstance(data, (list, tuple)) and data else data
+    if isinstance(data, str):
+        return data
     return int(data) if isinstance(data, (int, float)) else None
+
+
+def _order(row: Row) -> tuple[int, str]:
+    """Uploads first, then the gallery's own in its order."""
+    return (-1, row) if isinstance(row, str) else (row, "")
+
+
+def _select_upload(name: str) -> None:
+    st.session_state["chosen"] = [name]
+
+
+def _find(mapped: Pool, row: Row) -> Video | None:
+    if isinstance(row, str):
+        return uploads.shelf_of_session().find(row)
+    return mapped.videos[row] if row < len(mapped.videos) else None
 
 
 def _clear() -> None:
@@ -171,42 +237,48 @@ def _open_search(mapped: Pool) -> None:
 
 
 def _draw_chosen(mapped: Pool, model: ModelChoice, title: str) -> None:
-    rows = [row for row in st.session_state["chosen"] if row < len(mapped.videos)]
+    videos = [v for row in st.session_state["chosen"] if (v := _find(mapped, row)) is not None]
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.html(_summary(mapped, rows), width="stretch")
+        st.html(_summary(videos), width="stretch")
         if st.button("Find a video", icon=":material/search:"):
             _open_search(mapped)
-        if rows:
+        with st.popover("Your own videos", icon=":material/upload:"):
+            uses = [Use("Show it in the map", _select_upload)]
+            if upload_panel.draw("map", mapped.gallery.protocol.num_frames, uses):
+                st.rerun()
+        if videos:
             st.button("Clear the selection", icon=":material/close:", on_click=_clear)
-    if not rows:
+    if not videos:
         return
-    pages = -(-len(rows) // PAGE)
+    pages = -(-len(videos) // PAGE)
     place = st.container(key="chosen_grid", horizontal=True, gap="small")
     shown = 1
     if pages > 1:
-        shown = st.pagination(pages, key=f"chosen_page_{len(rows)}_{rows[0]}_{rows[-1]}")
+        ends = f"{videos[0].name}_{videos[-1].name}"
+        shown = st.pagination(pages, key=f"chosen_page_{len(videos)}_{ends}")
     link = {"model": model.name, "gallery": title}
     with place:
-        for row in rows[(shown - 1) * PAGE : shown * PAGE]:
-            video = mapped.videos[row]
+        for number, video in enumerate(videos[(shown - 1) * PAGE : shown * PAGE]):
             with st.container(width=cards.CARD_PIXELS, gap="xxsmall"):
                 below = cards.words(video.title, under=cards.label_of(video))
                 film = cards.film(video, testid="chosen")
                 st.html(f'<div class="thumb">{film}{below}</div>')
-                with st.container(key=f"actions_{row}", horizontal=True, gap="small"):
+                with st.container(key=f"actions_{number}", horizontal=True, gap="small"):
                     shell.link_to("retrieval", "Nearest", query=video.name, **link)
                     shell.link_to("compare", "Compare", i=video.name, **link)
 
 
-def _summary(mapped: Pool, rows: list[int]) -> str:
-    if not rows:
+def _summary(videos: list[Video]) -> str:
+    if not videos:
         return '<div class="row-title" data-testid="summary">No video is selected</div>'
-    counts = Counter(mapped.videos[row].label or "no label" for row in rows)
+    counts = Counter(
+        "yours" if uploads.is_upload(video) else video.label or "no label" for video in videos
+    )
     words = [f"{n:,} {html.escape(name.replace('_', ' '))}" for name, n in counts.most_common()]
     more = f" and {len(words) - MOST_LABELS} more labels" if len(words) > MOST_LABELS else ""
-    videos = "1 video" if len(rows) == 1 else f"{len(rows):,} videos"
+    number = "1 video" if len(videos) == 1 else f"{len(videos):,} videos"
     return (
-        f'<div class="row-title" data-testid="summary">{videos} selected'
+        f'<div class="row-title" data-testid="summary">{number} selected'
         f'<span class="dim">{", ".join(words[:MOST_LABELS])}{more}</span></div>'
     )
 
@@ -247,5 +319,7 @@ def _link(
         link["clusters"] = str(clusters)
     rows = st.session_state["chosen"]
     if len(rows) == 1:
-        link["video"] = mapped.videos[rows[0]].name
+        video = _find(mapped, rows[0])
+        if video is not None:
+            link["video"] = video.name
     return link

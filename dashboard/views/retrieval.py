@@ -212,9 +212,8 @@ def _draw_query(searched: Pool, video: Video, model: ModelChoice, title: str) ->
                 )
                 link = {"model": model.name, "gallery": title}
                 shell.link_to("compare", "Compare", ":material/compare:", i=video.name, **link)
-                if not own:
-                    where = {"video": video.name} | link
-                    shell.link_to("embedding", "In the map", ":material/scatter_plot:", **where)
+                where = {"video": video.name} | link
+                shell.link_to("embedding", "In the map", ":material/scatter_plot:", **where)
 
 
 @st.dialog("Choose a video to ask with", width="large", on_dismiss=_stop_choosing)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from dashboard import controls, lab, lab_export, links, models, shell
+from dashboard import controls, lab, lab_export, links, models, shell, upload_panel, uploads
 from dashboard.engine import TITLES
 from dashboard.lab import LabView, Subject
 from dashboard.lab_charts import dots, legend, level_curves
@@ -25,6 +25,7 @@ from dashboard.pictures import SHEET_COLUMNS
 from dashboard.shell import Opened
 from dashboard.sources import Source
 from dashboard.stage import COLOURS, DASHES, NOTES, PLAY_FPS, SYMBOLS, signed, small
+from dashboard.upload_panel import Use
 from dashboard.viewer import ASSETS, viewer
 
 if TYPE_CHECKING:
@@ -43,20 +44,23 @@ def page() -> None:
     if not opened.models:
         st.error(shell.NO_MODEL, icon=":material/error:")
         return
+    if opened.link:  # what was said of files on another page is nothing to this one
+        uploads.shelf_of_session().refused = []
     with st.container(key="lab_controls", horizontal=True, vertical_alignment="bottom"):
         with st.container(key="lab_model"):
             model = controls.choose_model(opened.link, opened.models)
         title = controls.choose_gallery(opened.link, opened.arguments)
         clip = st.container(key="lab_clip")
-        if len(controls.galleries(opened.arguments)) > 1:
-            with st.popover("More", type="tertiary", width="content"):
-                controls.more(opened.arguments)
+        with st.popover("More", type="tertiary", width="content"):
+            controls.more(opened.arguments)
+            if upload_panel.draw("lab", model.num_frames, [Use("Change it", _use)]):
+                st.rerun()
     source = shell.open_gallery(title, opened.arguments)
     if source is None:
         links.show_notes(opened.notes)
         return
     with clip:
-        subject = choose_clip(opened.link, source, model)
+        subject = choose_clip(opened.link, uploads.beside(source), model)
     if subject is not None:
         take_change(opened.link, subject)
     links.show_notes(opened.notes)
@@ -71,6 +75,10 @@ def page() -> None:
         shell.complain(error)
         return
     _draw(subject, source, model, loaded, opened)
+
+
+def _use(name: str) -> None:
+    st.session_state["lab_video"] = name
 
 
 @st.fragment

@@ -1,6 +1,8 @@
 """Files that a visitor sends: what is taken, and what is said of what is not."""
 
 import io
+import json
+import re
 import subprocess
 import sys
 import time
@@ -12,6 +14,7 @@ from threading import Lock
 import numpy as np
 import pytest
 import streamlit as st
+from streamlit.testing.v1 import AppTest
 
 from analysis.retrieval_rank import explain_rank
 from dashboard import uploads
@@ -26,7 +29,10 @@ from dashboard.viewer import ASSETS
 from rspnet import VideoReader, load_model
 from rspnet.data.encode import encode_video
 from rspnet.gallery import embed_video, embed_videos
-from tests.dashboard.conftest import Open, draw
+from tests.dashboard.conftest import Open, draw, texts
+from tests.dashboard.test_pages import open_page
+from tests.dashboard.test_pages_retrieval import settle
+from tests.dashboard.tiny import save_tiny_model, similarities
 
 LIMITS = Limits(least_frames=16)
 
@@ -185,6 +191,67 @@ def test_compare_shows_an_upload(open_app: Open) -> None:
         next(button for button in app.button if button.label == "Remove").click().run()
     assert not app.exception
     assert not str(app.selectbox("video_i").value).startswith("Your uploads/")
+
+
+def press(app: AppTest, label: str) -> AppTest:
+    return next(button for button in app.button if button.label == label).click().run()
+
+
+def test_speed_lab_changes_an_upload(
+    shelf: Shelf, planted_videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = save_tiny_model(tmp_path)
+    monkeypatch.setattr(uploads, "shelf_of_session", lambda: shelf)
+    argv = ["--model", str(model), "--videos", str(planted_videos)]
+    app = open_page("speed_lab", argv, monkeypatch)
+    before = app.selectbox("lab_video").value
+    app.file_uploader[0].set_value([("my clip.mp4", small(70), "video/mp4")])
+    press(app, "Use them")
+    assert not app.exception
+    assert not app.error
+    name = str(app.selectbox("lab_video").value)
+    assert name.startswith("Your uploads/")
+    assert app.query_params["video"] in (name, [name])
+    assert texts(app).count('data-testid="lab-') >= 2
+    copy, start = shelf.find(name), int(str(app.slider("lab_start").value))
+    assert copy is not None
+    assert shown_in_lab(app) == similarities(model, copy.path, start, "speed", 2)
+    press(app, "Remove")
+    assert not app.exception
+    assert app.selectbox("lab_video").value == before
+
+
+def shown_in_lab(app: AppTest) -> dict[str, str]:
+    rows = re.findall(r'data-testid="lab-(\w+)".*?<b>(.*?)</b>', texts(app), re.DOTALL)
+    return dict(rows)
+
+
+def test_embedding_marks_an_upload(
+    shelf: Shelf, planted_videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RSPNET_CACHE", str(tmp_path / "cache"))
+    model = save_tiny_model(tmp_path)
+    monkeypatch.setattr(uploads, "shelf_of_session", lambda: shelf)
+    argv = ["--model", str(model), "--videos", str(planted_videos)]
+    app = settle(open_page("embedding", argv, monkeypatch))
+    # A file of the gallery itself stays a video of its own.
+    twin = planted_videos / "left" / "clip_1.mp4"
+    app.file_uploader[0].set_value([("my clip.mp4", twin.read_bytes(), "video/mp4")])
+    press(app, "Use them")
+    assert not app.exception
+    assert not app.error
+    name = shelf.videos[0].name
+    data = json.loads(app.get("plotly_chart")[0].proto.spec)["data"]
+    stars = [trace for trace in data if trace["name"] == "yours (1)"]
+    assert [trace["customdata"] for trace in stars] == [[name], [name]]
+    assert [trace["text"] for trace in stars] == [["my clip"]] * 2
+    assert "1 video selected" in texts(app)
+    assert app.query_params["video"] in (name, [name])
+    assert any("A star is a video of yours" in caption.value for caption in app.caption)
+    press(app, "Remove")
+    assert not app.exception
+    assert "No video is selected" in texts(app)
+    assert "yours (1)" not in app.get("plotly_chart")[0].proto.spec
 
 
 def test_an_upload_asks_a_gallery(
