@@ -65,6 +65,16 @@ def take(key: str, chosen: Chosen[str] | Chosen[int]) -> None:
         st.session_state.setdefault("notes", []).append(chosen.note)
 
 
+def _warn(place: DeltaGenerator, note: str) -> None:
+    place.warning(note, icon=":material/link_off:")
+
+
+def add_note(place: DeltaGenerator, note: str) -> None:
+    """Say one thing more, which became clear only after :func:`show_notes`."""
+    _warn(place, note)
+    st.session_state["notes_shown"] = [*st.session_state.get("notes_shown", []), note]
+
+
 def show_notes(place: DeltaGenerator) -> None:
     """Say what of the link could not be used. It goes with the visitor's next move."""
     notes = st.session_state.get("notes", [])
@@ -72,7 +82,7 @@ def show_notes(place: DeltaGenerator) -> None:
         # Some can be said only once the gallery is there: they join those said before.
         notes = list(dict.fromkeys([*st.session_state.get("notes_shown", []), *notes]))
     for note in notes:
-        place.warning(note, icon=":material/link_off:")
+        _warn(place, note)
     st.session_state["notes_shown"], st.session_state["notes"] = notes, []
 
 

@@ -8,7 +8,7 @@ import streamlit as st
 from dashboard import engine, links, maps, sources
 from dashboard.controls import Clip, Selection
 from dashboard.engine import TITLES, HeadView, PairView, Panel, Partners
-from dashboard.look import C_I, C_J, KINDS
+from dashboard.look import C_I, C_J, KINDS, Look
 from dashboard.maps import HEADS, Place
 from dashboard.models import Loaded
 from dashboard.pictures import SHEET_COLUMNS, jpeg
@@ -96,18 +96,38 @@ def _write_link(frame: int) -> None:
         links.write(wanted)
 
 
+def _has_places(look: Look) -> bool:
+    """Whether a place of c_i can be chosen: what it contributes together with c_j is known."""
+    return look.kind == "contribution" and look.cells != "fine"
+
+
 def _place(selection: Selection, view: PairView) -> tuple[str, Place] | None:
     """The place in c_i that was chosen, if these maps have it."""
-    named = str(st.session_state.get("place") or "")
-    parts = named.split(".")
-    can = selection.look.kind == "contribution" and selection.look.cells != "fine"
-    if can and len(parts) == 4 and parts[0] in HEADS and all(p.isdecimal() for p in parts[1:]):
-        time, row, column = (int(part) for part in parts[1:])
-        if all(n < cells for n, cells in zip((time, row, column), view.grid.cells, strict=True)):
-            return parts[0], (time, row, column)
-        st.warning(f"There is no place {quote(named)}: the maps have {view.grid}.")
+    parts = str(st.session_state.get("place") or "").split(".")
+    if _has_places(selection.look) and len(parts) == 4 and parts[0] in HEADS:
+        time, row, column = (int(part) if part.isdecimal() else -1 for part in parts[1:])
+        place = (time, row, column)
+        if all(0 <= n < cells for n, cells in zip(place, view.grid.cells, strict=True)):
+            return parts[0], place
     st.session_state["place"] = ""
     return None
+
+
+def refused_place(selection: Selection, view: PairView) -> str:
+    """Why the place that a link names can't be shown, as a sentence; empty if it can."""
+    named = str(st.session_state.get("place") or "")
+    if not named or _place(selection, view):
+        return ""
+    if not _has_places(selection.look):
+        kind = "the fine grid" if selection.look.cells == "fine" else "this kind of map"
+        return (
+            f"The link names the place {quote(named)}, and {kind} has no places to choose: they "
+            "are of contributions in the cells of the network; no place is chosen."
+        )
+    return (
+        f"The link names the place {quote(named)}, which is not here: the maps have {view.grid}, "
+        "counted from 0; no place is chosen."
+    )
 
 
 def _placed(place: str) -> None:
@@ -160,7 +180,7 @@ def _shown(
         rows[-1]["bar"] = _bar(name, head, view.ramp, selection.look.scale)
     token, token_frame, keep = _token(selection, frame, place)
     data = _data(selection, rows, token, token_frame)
-    if selection.look.kind == "contribution" and selection.look.cells != "fine":
+    if _has_places(selection.look):
         grid = view.grid
         data["cells"] = {
             "time": grid.cell_of(0).tolist(),
@@ -181,8 +201,9 @@ def _token(
     """Names what is shown; the frame it began with; whether only the way of showing changed."""
     state = st.session_state
     serial = state.get("link_serial", 0)
-    token = hashlib.sha256(repr((selection, serial, place)).encode()).hexdigest()[:16]
+    # Not the gallery, which may list many thousand videos.
     pair = (selection.clip_i, selection.clip_j, selection.model, serial)
+    token = hashlib.sha256(repr((pair, selection.look, place)).encode()).hexdigest()[:16]
     if state.get("token") != token:
         state["token"], state["token_frame"] = token, frame
         state["token_keeps"] = state.get("token_pair") == pair
@@ -331,6 +352,6 @@ def _moving(panel: Panel) -> str:
 
 
 def _hint(selection: Selection) -> str:
-    if selection.look.kind != "contribution" or selection.look.cells == "fine":
+    if not _has_places(selection.look):
         return ""
     return f" Click a place of {C_I} to see its partners in {C_J}."

@@ -107,6 +107,8 @@ def _look(selection: Selection, opened: Opened) -> None:
             shell.complain(error)
             return
         waiting.empty()
+        if opened.link.get("place") and (said := stage.refused_place(selection, view)):
+            links.add_note(opened.notes, said)
         stage.draw(selection, view, loaded)
     links.write(_link(selection))
     pair_export.draw(selection, loaded, opened.arguments)

@@ -90,8 +90,13 @@ def test_place_and_its_partners(open_app: Open) -> None:
     app.button("place_clear").click().run()
     assert 'data-testid="partners"' not in texts(app)
     assert "place" not in app.query_params
-    app = open_app(place="rsp.9.9.9")
-    assert any("no place `rsp.9.9.9`" in warning.value for warning in app.warning)
+    app = open_app(place="rsp.999.1.1")
+    (warning,) = app.warning
+    assert "the place `rsp.999.1.1`, which is not here: the maps have 4 x 7 x 7" in warning.value
+    assert "place" not in app.query_params
+    app = open_app(place="rsp.1.2.1", map="margin")
+    (warning,) = app.warning
+    assert "`rsp.1.2.1`, and this kind of map has no places" in warning.value
     app = open_app(place="<b>")
     assert any("names the place `<b>`" in warning.value for warning in app.warning)
     assert not app.exception
