@@ -1,0 +1,60 @@
+"""What a search may look at: training videos that look for each other, never the test videos."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from _small_scale.features import Vectors
+from _small_scale.measures import video_vectors
+
+KS = (1, 5, 20)
+
+
+def read_sources(splits: Path, paths: Sequence[Path]) -> list[str]:
+    """From which film or web video each clip was cut.
+
+    Args:
+        splits: CSV with the columns clip and source.
+        paths: Clips, found by class folder and name.
+
+    Raises:
+        ValueError: The CSV has no such columns, or a clip is not in it.
+    """
+    with splits.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    if not rows or not {"clip", "source"} <= set(rows[0]):
+        raise ValueError(f"{splits}: expected a CSV with the columns clip and source")
+    sources = {row["clip"]: row["source"] for row in rows}
+    names = [f"{path.parent.name}/{path.name}" for path in paths]
+    missing = [name for name in names if name not in sources]
+    if missing:
+        raise ValueError(f"{splits} names no source of {missing[0]} and {len(missing) - 1} others")
+    return [sources[name] for name in names]
+
+
+def without_own_source(
+    clips: Vectors, labels: Sequence[str], sources: Sequence[str]
+) -> dict[str, float]:
+    """Retrieval among training videos: each looks for its label in those of other sources.
+
+    Clips cut from one source look alike whatever they show, and split 1 never parts them.
+
+    Args:
+        clips: Features, (N, clips, D).
+        labels: Of the videos.
+        sources: Where each was cut from.
+
+    Returns:
+        ``top-k`` in %.
+    """
+    vectors = video_vectors(clips)
+    cosines = vectors @ vectors.T
+    own = np.asarray(sources)
+    cosines[own[:, None] == own[None, :]] = -np.inf
+    label = np.asarray(labels)
+    order = np.argsort(-cosines, axis=1, kind="stable")
+    ranked = np.take_along_axis(cosines, order, axis=1)
+    right = (label[order] == label[:, None]) & np.isfinite(ranked)
+    return {f"top-{k}": float(100 * right[:, :k].any(axis=1).mean()) for k in KS}

@@ -1,0 +1,214 @@
+"""Runs a plan of pre-trainings on a few real videos, and says what each was good for.
+
+    python benchmarks/pretraining.py PLAN.yaml --jhmdb DIR --real DIR ... --dry_run
+    python benchmarks/pretraining.py PLAN.yaml --jhmdb DIR --real DIR ...
+
+Real videos are the training clips of JHMDB under HMDB51's split 1 and all of ``--real``; no test
+clip of JHMDB is seen or looked at. The table gives, for each run, both tasks in its last steps and
+retrieval among JHMDB's training clips, each looking in clips of other sources than its own: that
+is what a recipe is chosen by. What the chosen models are worth is for ``small_scale.py`` to say.
+
+``--dry_run`` reads every configuration and says what would be seen, and computes nothing. Runs that
+are done are not done again; stop it when you like, the same command goes on. Two shells may share a
+plan with ``--only``.
+"""
+
+import argparse
+import csv
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from _small_scale.features import POOLED, clip_features, find_splits, jhmdb_videos
+from _small_scale.plan import Run, choose, read_plan
+from _small_scale.tables import markdown
+from _small_scale.validation import KS, read_sources, without_own_source
+from tqdm import tqdm
+
+from rspnet.checkpoint import atomic_path, load_model
+from rspnet.config import TrainConfig
+from rspnet.data.sources import default_cache_folder, list_videos
+from rspnet.data.stage import generate
+from rspnet.engine import EXIT_STOPPED, StoppedError
+from rspnet.gallery_store import Protocol
+from rspnet.train import train
+
+Row = dict[str, float | int | str]
+NUM_CLIPS = 5
+LAST_ROWS = 10  # of metrics.csv: what a run came to
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = made.add_argument
+    add("plan", type=Path, help="YAML file of runs")
+    add("--out", type=Path, default=Path("runs/pretraining"), help="folder of the runs")
+    add("--jhmdb", type=Path, required=True, help="folder of JHMDB's class folders")
+    add("--jhmdb_splits", type=Path, help="CSV of its splits; nothing: found as in small_scale.py")
+    add("--real", type=Path, nargs="*", default=[], help="more folders of videos")
+    add("--num_generated", type=int, default=1200, help="generated videos")
+    add("--only", nargs="+", metavar="NAME", help="these runs, and what they come after")
+    add("--threads", type=int, default=0, help="of the CPU's arithmetic; 0 for PyTorch's choice")
+    add("--num_workers", type=int, default=0, help="processes that load, for each run")
+    add("--dry_run", action="store_true", help="read the configurations and say what it takes")
+    return made
+
+
+class Search:
+    """A plan, its videos and its results.
+
+    Args:
+        options: Of the command line.
+    """
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.runs = read_plan(options.plan)
+        if options.only:
+            self.runs = choose(self.runs, options.only)
+        splits = options.jhmdb_splits or find_splits(options.jhmdb)
+        videos = jhmdb_videos(options.jhmdb, splits)
+        self.paths = list(videos.paths[: videos.num_train])
+        self.labels = videos.labels["action"][: videos.num_train]
+        self.sources = read_sources(splits, self.paths)
+        self.folder = options.out / options.plan.stem
+
+    def roots(self) -> dict[str, list[Path]]:
+        """Videos by what a plan calls them; generates what is not there, but for a dry run."""
+        more = [path for folder in self.options.real for path in list_videos(folder)]
+        real = sorted({path.resolve() for path in [*self.paths, *more]})
+        made = default_cache_folder() / f"stage_0_{self.options.num_generated}"
+        if any(run.videos != "real" for run in self.runs) and not self.options.dry_run:
+            generate(made, self.options.num_generated, 0, progress=True)
+        listed = self.folder / "real.txt"
+        with atomic_path(listed) as temporary:
+            temporary.write_text("".join(f"{path}\n" for path in real))
+        return {"real": [listed], "generated": [made], "both": [made, listed]}
+
+    def config(self, run: Run, roots: dict[str, list[Path]]) -> TrainConfig:
+        """A run's configuration with the machine's settings."""
+        settings = {
+            "threads": self.options.threads,
+            "num_workers": self.options.num_workers,
+            **run.settings,
+        }
+        return Run(**{**run.__dict__, "settings": settings}).config(self.folder, roots)
+
+    def measure(self, run: Run, config: TrainConfig, seconds: float) -> Row:
+        """What a run came to."""
+        with (self.folder / run.name / "metrics.csv").open(newline="") as file:
+            rows = list(csv.DictReader(file))[-LAST_ROWS:]
+        model = load_model(self.folder / run.name / "model.safetensors")
+        protocol = Protocol(num_clips=NUM_CLIPS, num_frames=model.num_frames, size=model.size)
+        shown = tqdm(self.paths, desc=f"{run.name}: retrieval", unit="video", leave=False)
+        found = [clip_features(model, path, protocol) for path in shown]
+        row: Row = {
+            "name": run.name,
+            "asks": run.asks,
+            "samples": config.max_steps * config.batch_size,
+            "minutes": seconds / 60,
+        }
+        for name in ("rsp_accuracy", "avid_top1", "rsp_spread", "avid_spread"):
+            row[name] = sum(float(line[name]) for line in rows) / len(rows)
+        for name in POOLED:
+            clips = torch.stack([torch.from_numpy(video[name]) for video in found]).numpy()
+            for k, value in without_own_source(clips, self.labels, self.sources).items():
+                row[f"{name} {k}"] = value
+        return row
+
+    def result(self, run: Run) -> Row | None:
+        """What was measured of a run before."""
+        path = self.folder / run.name / "result.json"
+        return json.loads(path.read_text()) if path.is_file() else None
+
+    def run(self) -> None:
+        """Train and measure what is not done yet.
+
+        Raises:
+            ValueError: A configuration or the data does not serve.
+            StoppedError: A signal asked for it; the run's state is saved.
+        """
+        roots = self.roots()
+        configs = {run.name: self.config(run, roots) for run in self.runs}
+        for run in self.runs:
+            if self.result(run) is not None:
+                continue
+            clock = self.folder / run.name / "seconds.txt"
+            before = float(clock.read_text()) if clock.is_file() else 0.0
+            started = time.monotonic()
+            try:
+                train(configs[run.name])
+            finally:
+                seconds = before + time.monotonic() - started
+                if clock.parent.is_dir():
+                    clock.write_text(f"{seconds:.0f}\n")
+            row = self.measure(run, configs[run.name], seconds)
+            with atomic_path(self.folder / run.name / "result.json") as temporary:
+                temporary.write_text(json.dumps(row, indent=1) + "\n")
+
+    def plan_table(self) -> str:
+        """What every run would see."""
+        roots = self.roots()
+        cells, total = [], 0
+        for run in self.runs:
+            config = self.config(run, roots)
+            samples = config.max_steps * config.batch_size
+            pixels = f"{config.data.num_frames} x {config.data.size}"
+            total += samples
+            cells.append([run.name, run.asks, run.videos, run.after or "-", pixels, f"{samples:,}"])
+        cells.append(["all", "", "", "", "", f"{total:,}"])
+        header = ["run", "asks", "videos", "after", "frames x pixels", "samples"]
+        return markdown(header, cells, num_text=5)
+
+    def table(self) -> str:
+        """What was found of the runs that are done."""
+        rows = [row for run in self.runs if (row := self.result(run)) is not None]
+        names = {"max": "backbone, max", "avg": "backbone, avg", "rsp": "RSP", "avid": "A-VID"}
+        header = ["run", "asks", "samples", "minutes", "RSP order", "A-VID top-1"]
+        header += [f"{title}, top-{'/'.join(map(str, KS))}" for title in names.values()]
+        cells = []
+        for row in rows:
+            line = [str(row["name"]), str(row["asks"])]
+            line += [f"{row['samples']:,}", f"{float(row['minutes']):.0f}"]
+            line += [f"{float(row[name]):.2f}" for name in ("rsp_accuracy", "avid_top1")]
+            for name in names:
+                line.append(" / ".join(f"{float(row[f'{name} top-{k}']):.1f}" for k in KS))
+            cells.append(line)
+        return markdown(header, cells, num_text=2)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = parser().parse_args(arguments)
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    cv2.setNumThreads(1)  # loader processes, made by forks, would wait for its threads for ever
+    try:
+        search = Search(options)
+        if options.dry_run:
+            print(search.plan_table())
+            return 0
+        search.run()
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except (KeyboardInterrupt, StoppedError):
+        print("stopped; the same command goes on", file=sys.stderr)
+        return EXIT_STOPPED
+    text = search.table()
+    with atomic_path(search.folder / "table.md") as temporary:
+        temporary.write_text(text + "\n")
+    print(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

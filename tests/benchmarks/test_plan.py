@@ -1,0 +1,77 @@
+"""Plans of trainings: what is read, what is refused, and that the shipped ones make sense."""
+
+from pathlib import Path
+
+import pytest
+from _small_scale.plan import choose, read_plan
+
+PLANS = sorted((Path(__file__).resolve().parents[2] / "benchmarks" / "plans").glob("*.yaml"))
+ROOTS = {"real": [Path("real.txt")], "generated": [Path("made")], "both": [Path("a"), Path("b")]}
+
+TWO = """
+base: {max_steps: 30, data.size: 32}
+runs:
+  - name: first
+    asks: what is first
+    videos: both
+  - name: second
+    after: first
+    set: {max_steps: 7, model.options: {width: 4}, data.speeds: [1, 4]}
+"""
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "plan.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_a_run_has_the_settings_of_all_and_its_own(tmp_path: Path) -> None:
+    first, second = read_plan(written(tmp_path, TWO))
+    config = first.config(tmp_path, ROOTS)
+    assert (config.max_steps, config.data.size, config.data.root) == (30, 32, ["a", "b"])
+    assert config.init_from is None
+    config = second.config(tmp_path, ROOTS)
+    assert (config.max_steps, config.data.size, config.data.root) == (7, 32, ["real.txt"])
+    assert config.init_from == str(tmp_path / "first" / "model.safetensors")
+    assert config.model.options == {"width": 4}
+    assert config.data.speeds == (1, 4)
+    assert config.out == str(tmp_path / "second")
+
+
+def test_a_run_brings_what_it_comes_after(tmp_path: Path) -> None:
+    runs = read_plan(written(tmp_path, TWO + "  - name: third\n"))
+    assert [run.name for run in choose(runs, ["second"])] == ["first", "second"]
+    assert [run.name for run in choose(runs, ["third"])] == ["third"]
+    with pytest.raises(ValueError, match=r"no run is named 'x': there are \['first'"):
+        choose(runs, ["x"])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("- 1", "is no plan"),
+        ("runs: [{name: a}, {name: a}]", "two runs are named 'a'"),
+        ("runs: [{name: a, steps: 3}]", "a run has name, asks"),
+        ("runs: [{name: a, videos: films}]", "'films'"),
+        ("runs: [{name: a, after: b}, {name: b}]", "'a' comes after 'b'"),
+    ],
+)
+def test_what_is_no_plan_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        read_plan(written(tmp_path, text))
+
+
+def test_a_setting_that_does_not_exist_is_named_with_its_run(tmp_path: Path) -> None:
+    (run,) = read_plan(written(tmp_path, "runs: [{name: a, set: {data.sizes: 3}}]"))
+    with pytest.raises(ValueError, match=r"run 'a'.*Did you mean 'data.size'"):
+        run.config(tmp_path, ROOTS)
+
+
+@pytest.mark.parametrize("path", PLANS, ids=lambda path: path.stem)
+def test_the_plans_of_the_repository_can_be_run(path: Path, tmp_path: Path) -> None:
+    runs = read_plan(path)
+    assert len(runs) > 1
+    for run in runs:
+        assert run.asks
+        run.config(tmp_path, ROOTS)

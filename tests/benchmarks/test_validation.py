@@ -1,0 +1,43 @@
+"""Retrieval among training videos, without those of the same source."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from _small_scale.validation import read_sources, without_own_source
+
+
+def test_each_looks_in_other_sources_only() -> None:
+    # On a circle at 0, 1, 2 and 40 degrees: all nearest neighbours but the last's are of the
+    # same source, and the nearest of another source is right for the first two.
+    angles = np.deg2rad([0.0, 1.0, 40.0, 2.0])
+    clips = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)[:, None]
+    labels, sources = ["a", "a", "b", "a"], ["one", "one", "two", "two"]
+    # 0 -> 3 (a, right), 1 -> 3 (right), 2 -> 1 (a, wrong; 3 is of its source), 3 -> 1 (right)
+    found = without_own_source(clips, labels, sources)
+    assert found == {"top-1": 75.0, "top-5": 75.0, "top-20": 75.0}
+
+
+def test_a_video_without_others_is_never_right() -> None:
+    clips = np.ones((2, 1, 3), np.float32)
+    assert without_own_source(clips, ["a", "a"], ["one", "one"])["top-5"] == 0.0
+
+
+def test_the_mean_over_clips_is_what_is_compared() -> None:
+    clips = np.array(
+        [[[1, 0], [0, 1]], [[1, 1], [1, 1]], [[1, 0], [1, 0]]], np.float32
+    )  # the first is nearest to the second only as a mean
+    found = without_own_source(clips, ["a", "a", "b"], ["1", "2", "3"])
+    assert found["top-1"] == pytest.approx(200 / 3)
+
+
+def test_sources_are_read_by_class_and_name(tmp_path: Path) -> None:
+    splits = tmp_path / "splits.csv"
+    splits.write_text("clip,source\nrun/a.mp4,film\nsit/a.mp4,web\n")
+    paths = [Path("/x/sit/a.mp4"), Path("/x/run/a.mp4")]
+    assert read_sources(splits, paths) == ["web", "film"]
+    with pytest.raises(ValueError, match="no source of sit/b.mp4"):
+        read_sources(splits, [Path("sit/b.mp4")])
+    splits.write_text("clip,class\n")
+    with pytest.raises(ValueError, match="columns clip and source"):
+        read_sources(splits, paths)
