@@ -9,12 +9,15 @@ writes
 - ``margin_rsp.npz``: c_j against c_k, a clip of c_j's video at another speed;
 - ``margin_avid.npz``: c_j against clips of other videos (``--others``);
 - ``fine_<head>_i.npz`` and ``_j.npz``: maps with ``--fine`` times as many cells along each side;
+- ``<method>_<head>_i.npz`` and ``_j.npz``: what Captum's methods say (``--witness``);
 - ``regions.json``: regions of interest, followed through both clips, and the arrow between them;
-- ``figure.png``, ``strip.png``, ``pair.mp4``: the pictures;
+- ``figure.png``, ``strip.png``, ``pair.mp4``: the pictures; ``strip_margin.png``,
+  ``strip_fine.png`` and ``strip_<method>.png`` are strips of those maps;
 - ``numbers.json``: similarities, margins, completeness, what lies on moving pixels, where all of
   it is from, and what was left out for which reason.
 
-Each clip goes through its branch once, but for the shifts of a fine map.
+Each clip goes through its branch once, but for the shifts of a fine map and for Captum's methods
+(:func:`analysis.witness_pair.num_clips` says how often).
 """
 
 import argparse
@@ -22,7 +25,7 @@ import json
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +42,10 @@ from analysis.motion import moving_pixels, share_inside
 from analysis.pair import pair_of_features
 from analysis.pairwise import PairwiseMap, explain_pairwise
 from analysis.score import ClipFeatures, Score, hardest, look_at
-from analysis.strips import draw_strip, pair_film, pair_rows
+from analysis.strips import StripRow, draw_strip, pair_film, pair_rows
 from analysis.tracks import SHARE, maps_of_pair, save_tracks, tracks_of_pair
+from analysis.witness_pair import witness_pair
+from analysis.witnesses import METHODS, Method, Witness
 from rspnet.checkpoint import atomic_path
 from rspnet.data.sampling import clip_span
 from rspnet.data.transforms import FrameReader
@@ -57,6 +62,7 @@ class PairMaps:
         margins: By head.
         pairwise: By head.
         fine: By head and clip, such as ``("rsp", "i")``.
+        witnesses: By method, then by head: what was said of c_i and of c_j.
         left_out: What was not made, and why.
     """
 
@@ -64,6 +70,7 @@ class PairMaps:
     margins: dict[str, MarginExplanation] = field(default_factory=dict)
     pairwise: dict[str, PairwiseMap] = field(default_factory=dict)
     fine: dict[tuple[str, str], ClipMap] = field(default_factory=dict)
+    witnesses: dict[Method, dict[str, tuple[Witness, Witness]]] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
 
     def numbers(self) -> dict[str, Any]:
@@ -88,6 +95,12 @@ class PairMaps:
                     "margin": margin.margin,
                     "margin_completeness_error": margin.completeness_error,
                     "margin_against": [asdict(m.clip) for m in margin.maps_k],
+                }
+            if self.witnesses:
+                heads[head]["witnesses"] = {
+                    method: [one.to_json() | {"sum": float(one.map.values.sum())} for one in both]
+                    for method, found in self.witnesses.items()
+                    for both in [found[head]]
                 }
         return {
             "format": "rspnet-maps",
@@ -126,11 +139,17 @@ class PairMaps:
             pairwise.save(folder / f"pairwise_{head}.npz")
         for (head, clip), fine in self.fine.items():
             fine.save(folder / f"fine_{head}_{clip}.npz")
+        for method, found in self.witnesses.items():
+            for head, both in found.items():
+                for clip, one in zip("ij", both, strict=True):
+                    one.map.save(folder / f"{method}_{head}_{clip}.npz")
         tracks = {head: tracks_of_pair(pair, head, share=share) for head in pair.heads}
         save_tracks(folder / "regions.json", tracks)
         if pictures:
             save(draw_figure1(self.shown, share=share).figure, folder / "figure.png", dpi=200)
             save(draw_strip(pair_rows(self.shown)), folder / "strip.png", dpi=200)
+            for name, rows in self._other_strips().items():
+                save(draw_strip(rows), folder / f"strip_{name}.png", dpi=200)
             film = pair_film(self.shown, share=share)
             with atomic_path(folder / "pair.mp4") as temporary:
                 temporary.write_bytes(film)
@@ -138,6 +157,33 @@ class PairMaps:
         with atomic_path(folder / "numbers.json") as temporary:
             temporary.write_text(json.dumps(numbers, indent=1) + "\n")
         return folder
+
+    def _other_strips(self) -> dict[str, list[StripRow]]:
+        """Rows of the maps that are not the contributions, c_i by each head, then c_j."""
+        strips: dict[str, dict[str, tuple[ClipMap, ClipMap]]] = {
+            # The map of c_j is of s itself.
+            "margin": {
+                head: (m.map_i, replace(m.map_j, kind="contribution"))
+                for head, m in self.margins.items()
+            },
+            "fine": {
+                head: (self.fine[head, "i"], self.fine[head, "j"])
+                for head in HEADS
+                if (head, "i") in self.fine
+            },
+        }
+        for method, found in self.witnesses.items():
+            strips[method] = {head: (i.map, j.map) for head, (i, j) in found.items()}
+        views = (self.shown.view_i, self.shown.view_j)
+        return {
+            name: [
+                StripRow(name=f"$c_{'ij'[side]}$", view=views[side], clip_map=both[side])
+                for side in range(2)
+                for both in maps.values()
+            ]
+            for name, maps in strips.items()
+            if maps
+        }
 
     def table(self) -> str:
         """The numbers of both heads, as text."""
@@ -209,6 +255,7 @@ def all_maps(
     others: Sequence[View] = (),
     num_hardest: int = 5,
     fine: int = 1,
+    witnesses: Sequence[Method] = (),
 ) -> PairMaps:
     """Every map of a pair.
 
@@ -221,6 +268,7 @@ def all_maps(
         others: Of other videos, for the margin of A-VID.
         num_hardest: How many of ``others`` count at most, the nearest to c_i first.
         fine: Cells of a fine map along each side, for one cell; 1 makes none.
+        witnesses: Captum's methods to be asked, which takes many forward passes.
 
     Raises:
         ValueError: A clip does not fit the model or the other, or ``fine`` does not divide the
@@ -254,6 +302,9 @@ def all_maps(
         margins=margins,
         pairwise={head: explain_pairwise(c_i, c_j, head) for head in HEADS},
         fine=fine_maps,
+        witnesses={
+            method: witness_pair(query, key, view_i, view_j, method) for method in witnesses
+        },
         left_out=left_out,
     )
 
@@ -291,7 +342,16 @@ def _maps(options: argparse.Namespace) -> PairMaps:
             others.append(load_view(video, num_frames, size, name=video.name))
     if not others:
         reasons["margin_avid"] = "no clips of other videos: give --others VIDEO [VIDEO ...]"
-    found = all_maps(query, key, view_i, view_j, view_k=view_k, others=others, fine=options.fine)
+    found = all_maps(
+        query,
+        key,
+        view_i,
+        view_j,
+        view_k=view_k,
+        others=others,
+        fine=options.fine,
+        witnesses=options.witness,
+    )
     found.left_out.update(reasons)
     return found
 
@@ -310,6 +370,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument(
         "--fine", type=int, default=1, help="cells along each side for one cell; divides the stride"
+    )
+    parser.add_argument(
+        "--witness",
+        nargs="+",
+        choices=METHODS,
+        default=[],
+        help="Captum's methods to ask as well; all but layer_gradcam take many forward passes",
     )
     parser.add_argument(
         "--share", type=float, default=SHARE, help="of the contribution that regions hold"

@@ -127,6 +127,24 @@ def test_command_line(folder: Path, capsys: pytest.CaptureFixture) -> None:
     assert numbers["heads"]["avid"]["margin_against"][0]["video"] == c
 
 
+def test_witnesses_on_the_command_line(folder: Path) -> None:
+    out = folder / "witnessed"
+    a, b = (str(folder / f"{name}.mp4") for name in "ab")
+    command = ["--video-i", a, "--video-j", b, "--witness", "layer_gradcam", "--fine", "2"]
+    assert main([*command, "--out", str(out)]) == 0
+    pictures = {path.name for path in out.glob("*.png")}
+    strips = {f"strip_{name}.png" for name in ("margin", "fine", "layer_gradcam")}
+    assert pictures == {"figure.png", "strip.png"} | strips
+    numbers = json.loads((out / "numbers.json").read_text())["heads"]
+    for head in ("rsp", "avid"):
+        found = ClipMap.load(out / f"layer_gradcam_{head}_j.npz")
+        assert found.kind == "layer_gradcam"
+        assert found.clip.video == b
+        (_, said) = numbers[head]["witnesses"]["layer_gradcam"]
+        assert said["sum"] == pytest.approx(float(found.values.sum()))
+        assert said["score"] == pytest.approx(numbers[head]["similarity"], abs=1e-6)
+
+
 def test_bad_input_ends_in_a_sentence(folder: Path, capsys: pytest.CaptureFixture) -> None:
     a, text = str(folder / "a.mp4"), folder / "text.mp4"
     text.write_text("no video")

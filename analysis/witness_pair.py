@@ -1,0 +1,106 @@
+"""What one of Captum's methods says of a pair of clips: both heads, both clips, the question s.
+
+Of c_i the score is its cosine to c_j, and of c_j that to c_i, as for the contribution maps that
+these stand beside. All but LayerGradCam send many changed clips through the network:
+:func:`num_clips` says how many, and ``on_pass`` hears of them as they go.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+
+from analysis.clips import View
+from analysis.grid import Grid
+from analysis.score import Score, look_at
+from analysis.witnesses import METHODS, Method, Witness, witness
+from rspnet.models import HEADS, Branch
+
+OnPass = Callable[[int], None]
+# The points of the path by default, and its two ends for the convergence delta.
+_PATH = 50 + 2
+
+
+@contextmanager
+def _heard(branch: Branch, on_pass: OnPass | None) -> Iterator[None]:
+    """Within the block each pass through the encoder tells its number of clips first."""
+    if on_pass is None:
+        yield
+        return
+    tell = on_pass
+
+    def before(_encoder: torch.nn.Module, given: tuple[torch.Tensor, ...]) -> None:
+        tell(len(given[0]))
+
+    handle = branch.encoder.register_forward_pre_hook(before)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def num_clips(method: Method, grid: Grid) -> int:
+    """How many clips go through the network for one map, by a method's defaults.
+
+    Args:
+        method: Of :data:`~analysis.witnesses.METHODS`.
+        grid: Of the model and clip, from :meth:`Grid.of`.
+
+    Raises:
+        ValueError: There is no such method.
+    """
+    if method not in METHODS:
+        raise ValueError(f"methods are {list(METHODS)}, got {method!r}")
+    looked = 1  # for the score itself
+    if method == "layer_gradcam":
+        return looked + 1
+    if method == "integrated_gradients":
+        return looked + _PATH
+    if method == "feature_ablation":
+        return looked + 1 + math.prod(grid.cells)
+    places = 1
+    for stride, length in zip(grid.stride, grid.clip, strict=True):
+        places *= math.ceil(length / min(length, max(1, round(stride))))
+    return looked + 1 + places
+
+
+def witness_pair(
+    query: Branch,
+    key: Branch,
+    view_i: View,
+    view_j: View,
+    method: Method,
+    *,
+    heads: Sequence[str] = HEADS,
+    on_pass: OnPass | None = None,
+) -> dict[str, tuple[Witness, Witness]]:
+    """Ask a method about both clips of a pair, for each head.
+
+    Args:
+        query: Query branch, of c_i.
+        key: Momentum branch, of c_j.
+        view_i: c_i.
+        view_j: c_j.
+        method: Of :data:`~analysis.witnesses.METHODS`, with its defaults.
+        heads: Which heads.
+        on_pass: Called before each forward pass with the number of clips in it. What it raises
+            ends the work, and the branches are left as they were.
+
+    Returns:
+        Of each head what was said of c_i and of c_j.
+
+    Raises:
+        ValueError: There is no such method, or a clip does not fit the model.
+    """
+    if method not in METHODS:
+        raise ValueError(f"methods are {list(METHODS)}, got {method!r}")
+    c_i, c_j = look_at(query, view_i, name="c_i"), look_at(key, view_j, name="c_j")
+    found = {}
+    for head in heads:
+        with _heard(query, on_pass):
+            of_i = witness(Score.similarity(query, head, c_j), view_i, method)
+        with _heard(key, on_pass):
+            of_j = witness(Score.similarity(key, head, c_i), view_j, method)
+        found[head] = (of_i, of_j)
+    return found
