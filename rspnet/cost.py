@@ -1,0 +1,173 @@
+"""What a pre-training takes, said before it is begun: ``python -m rspnet.cost``.
+
+    python -m rspnet.cost --config rspnet/configs/pretrain/resnet18_k400.yaml --num_videos 240000
+
+No video is read and nothing but shapes is computed: a step of the training runs on PyTorch's meta
+device, which counts its floating point operations and shows that the configuration can be trained.
+"""
+
+import math
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from rspnet.config import TrainConfig, parse_config
+from rspnet.pretext.network import Embeddings
+from rspnet.pretext.objective import pretext_losses
+from rspnet.train import create_network
+
+T = TypeVar("T")
+_CLIPS = 2  # of the counted step: BatchNorm trains on no fewer where a cell is all there is
+
+
+@dataclass(frozen=True, kw_only=True)
+class CostConfig(TrainConfig):
+    """A pre-training, and what it would run on.
+
+    Attributes:
+        num_videos: Videos that are long enough. Nothing is read of ``data.root``.
+        num_devices: GPUs, or machines.
+        tflops: What each sustains in training, in 10^12 floating point operations a second: for
+            3D convolutions a tenth to a half of what its maker states.
+    """
+
+    num_videos: int = 240_000
+    num_devices: int = 1
+    tflops: float = 10.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if min(self.num_videos, self.num_devices) < 1 or self.tflops <= 0:
+            raise ValueError(
+                "num_videos, num_devices and tflops are positive, got "
+                f"{self.num_videos}, {self.num_devices} and {self.tflops}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What a pre-training takes.
+
+    Attributes:
+        num_parameters: Of the query branch: encoder and heads.
+        steps_per_epoch: Optimiser steps in which every video is seen once.
+        num_steps: Optimiser steps in all.
+        num_samples: Samples in all, three clips each.
+        forward: Floating point operations of one clip's way through a branch.
+        sample: Those of a sample: c_i forward and backward, c_j and c_k forward. A multiplication
+            and an addition count as two.
+        total: Those of the training.
+        seconds: Its time on the devices that were named, data and communication not counted.
+    """
+
+    num_parameters: int
+    steps_per_epoch: float
+    num_steps: int
+    num_samples: int
+    forward: float
+    sample: float
+    total: float
+    seconds: float
+
+
+def cost_of(config: CostConfig) -> Cost:
+    """Count a training's steps and operations.
+
+    Raises:
+        ValueError: The configuration can't be trained: a clip is too small for the encoder, say.
+    """
+    if config.init_from is not None:
+        raise ValueError("init_from has no bearing on the cost: leave it out")
+    with torch.device("meta"):
+        network = create_network(config).train()
+        size = (_CLIPS, 3, config.data.num_frames, config.data.size, config.data.size)
+        clips = torch.empty(size)
+        video = torch.zeros(_CLIPS, dtype=torch.long)
+
+    def embed_keys() -> dict[str, Tensor]:
+        return network.embed_keys(torch.cat([clips, clips]))
+
+    def learn(keys: dict[str, Tensor]) -> None:
+        embeddings = Embeddings.of(network.query(clips), keys)
+        step = config.loss.avid_start + config.loss.avid_warmup
+        losses = pretext_losses(network, embeddings, video, config.loss, step)
+        losses.total.backward()  # type: ignore[no-untyped-call]
+
+    try:
+        keys, of_keys = _count(embed_keys)
+        _, of_query = _count(lambda: learn(keys))
+    except (RuntimeError, ValueError) as error:
+        raise ValueError(
+            f"{config.model.arch} can't be trained on clips of {config.data.num_frames} x "
+            f"{config.data.size} x {config.data.size}: {error}"
+        ) from error
+    per_epoch = config.num_videos / config.batch_size
+    steps = config.max_steps if config.epochs is None else math.ceil(config.epochs * per_epoch)
+    sample = (of_keys + of_query) / _CLIPS
+    total = sample * config.batch_size * steps
+    return Cost(
+        num_parameters=sum(p.numel() for p in network.query.parameters()),
+        steps_per_epoch=per_epoch,
+        num_steps=steps,
+        num_samples=steps * config.batch_size,
+        forward=of_keys / (2 * _CLIPS),
+        sample=sample,
+        total=total,
+        seconds=total / (config.tflops * 1e12 * config.num_devices),
+    )
+
+
+def _count(what: Callable[[], T]) -> tuple[T, int]:
+    with FlopCounterMode(display=False) as counter:
+        result = what()
+    return result, counter.get_total_flops()
+
+
+def describe(config: CostConfig, cost: Cost) -> str:
+    """The cost in a few lines."""
+    data = config.data
+    rows = (
+        (
+            "network",
+            f"{config.model.arch}, {cost.num_parameters / 1e6:.2f} M parameters with heads",
+        ),
+        ("clips", f"{data.num_frames} x {data.size} x {data.size}, 3 a sample"),
+        ("steps", f"{cost.num_steps:,} of {config.batch_size} samples"),
+        ("an epoch", f"{cost.steps_per_epoch:,.1f} steps, {config.num_videos:,} videos"),
+        ("samples", f"{cost.num_samples:,}"),
+        ("a clip", f"{cost.forward / 1e9:.2f} GFLOP forward"),
+        ("a sample", f"{cost.sample / 1e9:.2f} GFLOP"),
+        ("in all", f"{cost.total / 1e18:.3g} EFLOP"),
+        (
+            "time",
+            f"{cost.seconds / 3600:,.1f} h on {config.num_devices} device"
+            f"{'s' * (config.num_devices > 1)} that sustain{'s' * (config.num_devices == 1)} "
+            f"{config.tflops:g} TFLOP/s; data and communication not counted",
+        ),
+    )
+    return "\n".join(f"{name:<10}{text}" for name, text in rows)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line. Returns the exit status."""
+    try:
+        config = parse_config(
+            CostConfig,
+            arguments,
+            prog="python -m rspnet.cost",
+            description="What a pre-training takes. Takes the settings of python -m rspnet.train.",
+        )
+        print(describe(config, cost_of(config)))
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
