@@ -1,139 +1,145 @@
-"""Training curves as a picture: ``python -m analysis.curves RUN [RUN ...] --out FILE.png``.
+"""Curves of a training for print: both losses and how often both tasks are solved.
 
-Runs that follow one another (each started from the model of the one before) are drawn on one axis
-of steps, with a line where the next begins.
+    python -m analysis.curves runs/first runs/second --out curves.png
+
+Runs that followed one another stand in their order, a dotted line between them; the axis counts
+samples. Read from each run's ``metrics.csv`` and ``config.yaml``.
 """
 
 import argparse
 import csv
+import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import yaml
+from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from rspnet.checkpoint import atomic_path
+from analysis.figures import COLOURS, GREY, LINES, TITLES, check_out, new_figure, save, style
 
-# After Okabe and Ito, as on the dashboard: violet for RSP, green for A-VID.
-RSP, AVID = "#b05cbb", "#0b8a66"
+Floats = NDArray[np.float64]
+# Left: the loss; right: the share of a batch that solves the task, and what chance gives.
+_PANELS = (("rsp", "rsp_loss", "rsp_accuracy"), ("avid", "avid_loss", "avid_top1"))
+_COLUMNS = ("step", "rsp_loss", "avid_loss", "rsp_accuracy", "avid_top1", "avid_weight")
+SMOOTH = 9  # rows in a running mean
 
 
-@dataclass(frozen=True)
-class Run:
-    """The metrics of a run, columns of ``metrics.csv``.
+@dataclass(frozen=True, kw_only=True)
+class Curves:
+    """What one run logged.
 
     Attributes:
-        name: Its folder's name.
-        columns: ``step`` and the rest, each (N,).
+        name: Of its folder.
+        samples: Seen until each row, in this run.
+        values: By column of ``metrics.csv``, each as long.
+        rsp_weight: Weight of the RSP loss: at 0 the task was not trained.
     """
 
     name: str
-    columns: dict[str, NDArray[np.float64]]
+    samples: Floats
+    values: dict[str, Floats]
+    rsp_weight: float
 
 
-def read_run(folder: str | Path) -> Run:
-    """Read ``metrics.csv`` of a run's folder.
+def read_curves(folder: str | Path) -> Curves:
+    """Read a run's folder.
 
     Raises:
-        ValueError: There is none, or it holds no rows.
+        ValueError: It is no folder of a pre-training, or has no rows yet.
     """
-    path = Path(folder) / "metrics.csv"
-    if not path.is_file():
-        raise ValueError(f"{folder} is no run of `python -m rspnet.train`: no metrics.csv in it")
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    folder = Path(folder)
+    try:
+        config = yaml.safe_load((folder / "config.yaml").read_text())
+        batch, rsp_weight = int(config["batch_size"]), float(config["loss"]["rsp_weight"])
+        with (folder / "metrics.csv").open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        values = {name: np.array([float(row[name]) for row in rows]) for name in _COLUMNS}
+    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{folder} is no folder of a pre-training: expected config.yaml and metrics.csv as "
+            f"python -m rspnet.train writes them ({error!r})"
+        ) from error
     if not rows:
-        raise ValueError(f"{path} holds no rows yet")
-    names = rows[0].keys()
-    return Run(
-        Path(folder).name, {n: np.array([float(r[n] or "nan") for r in rows]) for n in names}
+        raise ValueError(f"{folder / 'metrics.csv'} has no rows yet")
+    return Curves(
+        name=folder.resolve().name,
+        samples=batch * values["step"],
+        values=values,
+        rsp_weight=rsp_weight,
     )
 
 
-def smoothed(values: NDArray[np.float64], span: int) -> NDArray[np.float64]:
-    """Mean over a window of ``span`` rows, cut off at the ends."""
-    kernel = np.ones(min(span, len(values)))
-    return np.asarray(
-        np.convolve(values, kernel, "same") / np.convolve(np.ones(len(values)), kernel, "same")
-    )
+def running_mean(values: Floats, width: int = SMOOTH) -> Floats:
+    """Each value's mean with its neighbours, (N,) -> (N,); fewer of them at the ends."""
+    half = width // 2
+    sums = np.concatenate([[0.0], np.cumsum(values)])
+    begin = np.maximum(np.arange(len(values)) - half, 0)
+    end = np.minimum(np.arange(len(values)) + half + 1, len(values))
+    return np.asarray((sums[end] - sums[begin]) / (end - begin))
 
 
-def draw_curves(runs: Sequence[Run], out: str | Path, *, span: int = 7) -> Path:
-    """Draw losses and accuracies of runs, one after the other.
+def _draw(axes: Axes, runs: Sequence[Curves], head: str, column: str) -> None:
+    offset = 0.0
+    for run in runs:
+        trained = run.rsp_weight > 0 if head == "rsp" else run.values["avid_weight"] > 0
+        raw = np.where(trained, run.values[column], np.nan)
+        at = (run.samples + offset) / 1000
+        axes.plot(at, raw, color=COLOURS[head], alpha=0.25, linewidth=0.6)
+        smooth = np.where(trained, running_mean(run.values[column]), np.nan)
+        axes.plot(at, smooth, LINES[head], color=COLOURS[head])
+        offset += float(run.samples[-1])
+        if run is not runs[-1]:
+            axes.axvline(offset / 1000, color=GREY, linestyle=":", linewidth=0.8)
+    axes.set_xlim(0, offset / 1000)
+
+
+def draw_curves(runs: Sequence[Curves], out: str | Path) -> Path:
+    """Draw runs that followed one another.
 
     Args:
-        runs: In the order in which they were trained.
-        out: The picture, PNG.
-        span: Rows that a line is the mean of; single rows are drawn faintly.
+        runs: In their order.
+        out: ``*.png``, ``*.svg`` or ``*.pdf``.
 
     Raises:
-        ValueError: There are no runs.
+        ValueError: No run, or ``out`` has another ending.
     """
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
     if not runs:
-        raise ValueError("there are no runs to draw")
-    figure, axes = plt.subplots(1, 2, figsize=(10, 3.4), layout="constrained")
-    panels = (
-        (axes[0], (("rsp_loss", "RSP loss", RSP), ("avid_loss", "A-VID loss", AVID)), "loss"),
-        (
-            axes[1],
-            (
-                ("rsp_accuracy", "RSP, right order", RSP),
-                ("avid_top1", "A-VID, top-1 against the queue", AVID),
-            ),
-            "share of the batch's samples",
-        ),
-    )
-    for axis, curves, label in panels:
-        offset = 0.0
-        for number, run in enumerate(runs):
-            steps = run.columns["step"] + offset
-            for name, title, colour in curves:
-                values = run.columns[name]
-                axis.plot(steps, values, color=colour, alpha=0.2, linewidth=0.8)
-                axis.plot(
-                    steps,
-                    smoothed(values, span),
-                    color=colour,
-                    linewidth=1.8,
-                    linestyle="-" if colour == RSP else "--",
-                    label=title if number == 0 else None,
-                )
-            offset = float(steps[-1])
-            if number < len(runs) - 1:
-                axis.axvline(offset, color="0.5", linewidth=0.8, linestyle=":")
-        axis.set_xlabel("step")
-        axis.set_ylabel(label)
-        axis.grid(axis="y", color="0.9")
-        axis.spines[["top", "right"]].set_visible(False)
-        axis.set_xlim(0, offset)
-    axes[0].set_yscale("log")
-    axes[0].legend(frameon=False)
-    axes[1].set_ylim(0, 1)
-    axes[1].axhline(0.5, color=RSP, linewidth=0.8, linestyle=":")
-    axes[1].legend(frameon=False, loc="lower right")
-    with atomic_path(out) as temporary:
-        figure.savefig(temporary, format="png", dpi=150)
-    plt.close(figure)
-    return Path(out)
+        raise ValueError("there is no run to draw")
+    check_out(out)
+    with style():
+        figure = new_figure(height=3.4)
+        grid = figure.subplots(2, 2, sharex=True)
+        for row, (head, loss, solved) in zip(grid, _PANELS, strict=True):
+            _draw(row[0], runs, head, loss)
+            _draw(row[1], runs, head, solved)
+            row[0].set_ylabel(f"{TITLES[head]} loss")
+            row[1].set_ylabel("right order" if head == "rsp" else "top-1 in the queue")
+            row[1].set_ylim(0, 1.02)
+        grid[0][0].axhline(math.log(2), color=GREY, linewidth=0.6)
+        grid[0][1].axhline(0.5, color=GREY, linewidth=0.6)
+        grid[0][1].text(0.995, 0.46, "chance", ha="right", va="top", color=GREY, fontsize=7,
+                        transform=grid[0][1].get_yaxis_transform())  # fmt: skip
+        for axes in grid[1]:
+            axes.set_xlabel("samples, in thousands")
+        return save(figure, out)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line. Returns the exit status."""
     parser = argparse.ArgumentParser(
-        prog="python -m analysis.curves", description="Draw training curves."
+        prog="python -m analysis.curves",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("runs", nargs="+", help="folders of runs, in the order of training")
-    parser.add_argument("--out", default="curves.png", help="the picture")
+    parser.add_argument("runs", nargs="+", help="folders of runs, in their order")
+    parser.add_argument("--out", default="curves.png", help="*.png, *.svg or *.pdf")
     options = parser.parse_args(arguments)
     try:
-        print(draw_curves([read_run(run) for run in options.runs], options.out))
+        print(draw_curves([read_curves(folder) for folder in options.runs], options.out))
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
