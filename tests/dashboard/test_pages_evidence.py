@@ -163,3 +163,21 @@ def test_pictures_of_the_pages(browser: Any, address: str, width: int, scheme: s
         assert page.locator("img:not([alt])").count() == 0
         assert page.locator('[role="img"]:not([aria-label])').count() == 0
     visitor.close()
+
+
+def test_all_pages_are_in_sight_where_it_is_narrow(browser: Any, address: str) -> None:
+    visitor = Visitor(browser, width=800)
+    visitor.open(address, "training")
+    page = visitor.page
+    links = page.locator('[data-testid="stTopNavLink"]')
+    expect(links.last).to_be_visible()
+    names = ["Home", "Compare", "Speed lab", "Retrieval", "Embedding", "Evidence", "Training"]
+    for name in names:
+        link = page.get_by_role("link", name=name, exact=True).first
+        expect(link).to_be_in_viewport(ratio=1)
+    left = [
+        page.get_by_role("link", name=name, exact=True).first.bounding_box()["x"] for name in names
+    ]
+    assert left == sorted(left)  # side by side: none waits behind a menu
+    assert len(set(left)) == len(names)
+    visitor.close()
