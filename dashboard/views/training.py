@@ -13,7 +13,7 @@ from dashboard.look import C_I, C_J
 from dashboard.run_maps import Grown
 from dashboard.shell import Opened
 from dashboard.stage import COLOURS, DASHES, SYMBOLS, signed
-from dashboard.state import choose, choose_number
+from dashboard.state import choose, choose_number, quote
 
 if TYPE_CHECKING:
     from analysis.curves import Run
@@ -68,6 +68,13 @@ def page() -> None:
 
 
 def _say_no_runs(root: Path, opened: Opened) -> None:
+    named = [name for name in ("run", "step", "pair", "mean") if name in opened.link]
+    if named:
+        what = " and ".join(f"the {name} {quote(opened.link[name])}" for name in named)
+        st.session_state.setdefault("notes", []).append(
+            f"The link names {what}, but there is no run here, so none of it can be shown. It was "
+            "made where the dashboard was started with another `--runs`, or the runs were moved."
+        )
     links.show_notes(opened.notes)
     if root.is_dir():
         what = "holds no run yet"

@@ -116,7 +116,17 @@ def test_no_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> 
     root = tmp_path if kind == "empty" else tmp_path / "nowhere"
     app = open_page("training", ["--runs", str(root)], monkeypatch)
     assert not app.exception
+    assert not app.warning
     assert "python -m rspnet.train" in app.info[0].value
+    link = {"run": "deep/first", "step": "60"}
+    app = open_page("training", ["--runs", str(root)], monkeypatch, **link)
+    assert not app.exception
+    assert [warning.value for warning in app.warning] == [
+        "The link names the run `deep/first` and the step `60`, but there is no run here, so none "
+        "of it can be shown. It was made where the dashboard was started with another `--runs`, or "
+        "the runs were moved."
+    ]
+    assert app.run().warning == []  # it was said once
 
 
 def test_nothing_outside_the_root_is_opened(
