@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from dashboard import cards, jobs, progress, shell
+from dashboard import cards, jobs, labels, progress, shell
 from dashboard.jobs import Job
 from dashboard.maps import HEADS
 from dashboard.pool import Pool
@@ -59,7 +59,9 @@ def _measure_table(pool: Pool) -> Job:
         for feature in TITLES:
             if feature not in {one.feature for one in found.table}:
                 job.check()
-                found.table.append(retrieve(pool.gallery, pool.gallery, feature, ks))
+                # A video without a label can't be asked with; it can be in the way of others.
+                asks = labels.labelled(pool.gallery)
+                found.table.append(retrieve(pool.gallery, asks, feature, ks))
             job.done += 1
 
     return jobs.start(("table", pool.key), len(TITLES), work)
@@ -85,8 +87,8 @@ def _measure_hubs(pool: Pool) -> Job:
         found.hubs = [hubs(space, k, near) for space, near in pairs]
         job.done += 1
         found.overlap = overlap(spaces[0], spaces[1], k, (nearest[0], nearest[1]))
-        labels = [label for label in pool.gallery.labels if label]
-        if len(set(labels)) < len(labels):
+        named = [label for label in pool.gallery.labels if label]
+        if len(set(named)) < len(named):
             found.purity = [purity(space, k, near) for space, near in pairs]
         job.done += 1
 
@@ -108,6 +110,9 @@ def draw(pool: Pool) -> None:
 
 @st.fragment
 def _panel(pool: Pool, name: str) -> None:
+    if name == "table" and not any(video.label for video in pool.videos):
+        st.info(labels.NO_TABLE, icon=":material/info:")
+        return
     begun = st.session_state.setdefault("measured", set())
     wanted = (pool.key, name)
     if len(pool.videos) > AT_ONCE and wanted not in begun:
@@ -164,13 +169,15 @@ def _draw_table(pool: Pool, found: Found) -> None:
         if one.num_hopeless
         else ""
     )
+    without = len(pool.videos) - one.num_queries
+    unlabelled = f" {without:,} of the videos have no label and do not ask." if without else ""
     p = pool.gallery.protocol
     st.html(
         f'<div class="facts" data-testid="table"><table class="wide"><tr><th></th>{head}</tr>{rows}'
         f"</table><p>Queries that are right at k, in %, with 95% intervals over "
         f"{one.num_queries:,} queries: one of the k nearest other videos has the query's label."
-        f"{hopeless} {p.num_clips} clips of {p.num_frames} x {p.size} x {p.size} a video, "
-        f"{p.pooling} pooling, cosine.</p></div>"
+        f"{hopeless}{unlabelled} {p.num_clips} clips of {p.num_frames} x {p.size} x {p.size} a "
+        f"video, {p.pooling} pooling, cosine.</p></div>"
     )
     with st.expander("Published numbers"):
         st.html(_published())

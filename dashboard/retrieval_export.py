@@ -26,7 +26,8 @@ def draw(asked: Sequence[Asked], k: int, link: dict[str, str]) -> None:
     ks = [str(n) for n in (1, 5, 10, 20, 50) if n < len(first.pool.videos)]
     words = ("python", "-m", "rspnet.retrieve", "--gallery", folder, "--queries", folder)
     commands = [c for one in asked for c in why.commands_of(one, min(k, why.MOST_EXPLAINED))]
-    commands.append(Command("Top-k of the gallery", (*words, "--k", *ks)))
+    if all(video.label for video in first.pool.videos):
+        commands.append(Command("Top-k of the gallery", (*words, "--k", *ks)))
     files = [File("Data", f"{name}.csv", lambda: table_of(asked, k))]
     export.panel("retrieval", files, commands, f"/retrieval?{urlencode(link)}")
 

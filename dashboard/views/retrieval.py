@@ -8,6 +8,7 @@ import streamlit as st
 
 from dashboard import (
     cards,
+    labels,
     links,
     measures,
     pool,
@@ -67,6 +68,7 @@ def page() -> None:
     opened_why = _choose_why(asked, k)
     links.show_notes(opened.notes)
     _draw_query(searched, asking.videos[query], model, title)
+    st.caption(labels.sentence(searched, title, asking.videos[query]))
     with st.container(key="lists", horizontal=True, gap="medium"):
         for one in asked:
             with st.container(key=f"list_{one.feature}", gap="small"):

@@ -20,6 +20,7 @@ from streamlit.testing.v1 import AppTest
 
 from analysis.gallery_neighbours import Space
 from analysis.gallery_views import look_at_gallery
+from dashboard import labels
 from dashboard.gallery import protocol
 from dashboard.stage import signed
 from rspnet.checkpoint import load_model, save_model
@@ -326,6 +327,41 @@ def test_lists_and_numbers_are_those_of_the_command_line(
     for hubs in views.hubs:
         assert f"{signed(hubs.skewness.value, 2)} <span" in texts(app)
     assert f"share {100 * views.overlaps[0].mean.value:.0f}%" in texts(app)
+
+
+@pytest.mark.usefixtures("_cache")
+def test_what_right_and_wrong_mean_is_said(
+    planted_model: Path, planted_videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "own"
+    argv = ["--model", str(planted_model), "--videos", str(root)]
+    for name in ("query", "red", "blue"):
+        folder = next(p.parent for p in planted_videos.rglob(f"{name}.mp4"))
+        root.mkdir(exist_ok=True)
+        shutil.copy(folder / f"{name}.mp4", root)
+    app = settle(open_page("retrieval", argv, monkeypatch))
+    assert not app.exception
+    assert labels.NO_FOLDERS in [caption.value for caption in app.caption]
+    assert [info.value for info in app.info] == [labels.NO_TABLE]  # not top-k of 100%
+    assert 'class="verdict' not in texts(app)
+    assert "of 2 right" not in texts(app)
+    assert not any("rspnet.retrieve" in code.value for code in app.code)
+    # Two of the same folder, and three that lie in none.
+    shutil.copytree(planted_videos / "walk", root / "walk")
+    from dashboard import pool
+
+    pool._listed.clear()
+    app = settle(open_page("retrieval", argv, monkeypatch, query="walk/red.mp4"))
+    captions = [caption.value for caption in app.caption]
+    assert any(
+        text.startswith("Right: a hit lies in a folder of the same name") for text in captions
+    )
+    assert "over 3 queries" in texts(app)
+    assert "3 of the videos have no label and do not ask." in texts(app)
+    app = open_page("retrieval", argv, monkeypatch, query="red.mp4")
+    captions = [caption.value for caption in app.caption]
+    assert any("The query lies in no folder of a class" in text for text in captions)
+    assert 'class="verdict' not in texts(app)
 
 
 @pytest.mark.usefixtures("_cache")
