@@ -262,7 +262,8 @@ def _own_trace(
 
     kind = go.Scattergl if num > MOST_SVG else go.Scatter
     selected = [n for n, one in enumerate(own) if one.video.name in chosen]
-    mark = {"opacity": 1.0}
+    ink = DARK_INK if dark else LIGHT_INK
+    mark, words = {"opacity": 1.0}, {"color": ink}
     return kind(
         x=[one.places[head][0] for one in own],
         y=[one.places[head][1] for one in own],
@@ -273,15 +274,15 @@ def _own_trace(
         customdata=[one.video.name for one in own],
         text=[one.video.title.removesuffix(" (yours)") for one in own],
         textposition="top center",
-        textfont={"size": 12, "color": DARK_INK if dark else LIGHT_INK},
+        textfont={"size": 12} | words,
         hovertemplate="%{text}, yours<extra></extra>",
         marker={
-            "symbol": "star", "size": 17, "color": DARK_INK if dark else LIGHT_INK,
+            "symbol": "star", "size": 17, "color": ink,
             "line": {"width": 1.5, "color": LIGHT_INK if dark else "#ffffff"},
         },
         selectedpoints=selected if chosen else None,
-        selected={"marker": mark | {"size": 21}},
-        unselected={"marker": mark},
+        selected={"marker": mark | {"size": 21}, "textfont": words},
+        unselected={"marker": mark, "textfont": words},
     )  # fmt: skip
 
 

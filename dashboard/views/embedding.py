@@ -86,9 +86,9 @@ def page() -> None:
         return
     own = _place_own(mapped, made, loaded)
     _draw_map(mapped, made, colour, own)
-    _draw_chosen(mapped, model, title)
     if own:
         st.caption(_about_own(method))
+    _draw_chosen(mapped, model, title)
     note = pool.left_out(mapped)
     if note:
         st.caption(note)
