@@ -61,6 +61,15 @@ def save_classifier(path: str | Path, model: Classifier, metadata: dict[str, Any
     return Path(path)
 
 
+def is_classifier(path: str | Path) -> bool:
+    """Whether a file is what :func:`save_classifier` writes, by its header alone."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return (file.metadata() or {}).get("format") == FORMAT
+    except (SafetensorError, OSError):
+        return False
+
+
 def load_classifier(path: str | Path, device: str | torch.device = "cpu") -> Classifier:
     """Read what :func:`save_classifier` wrote, in eval mode.
 

@@ -11,6 +11,7 @@ import torch
 from _small_scale import tables
 from _small_scale.features import (
     POOLED,
+    POOLINGS,
     Vectors,
     Videos,
     clip_features,
@@ -136,7 +137,7 @@ class Benchmark:
             for subject in group:
                 features = self.embed(videos, subject)
                 for kind in titles:
-                    for key in POOLED:
+                    for key in POOLED if subject.has_heads else POOLINGS:
                         run = self.ask(videos, kind, subject.identity, key, features[key])
                         runs.setdefault((kind, key), []).append(run)
             for (kind, key), own in runs.items():
@@ -175,11 +176,14 @@ class Benchmark:
                 for subject in group
             ]
             for name, group in self.groups.items()
+            if group[0].has_heads
         }
 
     def finetune(self, videos: Videos, folder: str, splits: Path) -> None:
         """The whole network trained on JHMDB's labels, from each model and seed."""
         for name, group in self.groups.items():
+            if not group[0].has_heads:
+                continue  # it is what fine-tuning gives
             for number, subject in enumerate(group):
                 data = ActionsConfig(
                     name="csv",
@@ -243,7 +247,8 @@ class Benchmark:
                 f"### {title}: {num} test videos, {o.num_clips} clips each; %",
                 tables.label_table(rows, self.chance[title], controls),
             ]
-        heads = tables.heads_table(self.rows, list(self.groups))
+        with_heads = [name for name, group in self.groups.items() if group[0].has_heads]
+        heads = tables.heads_table(self.rows, with_heads)
         if heads:
             lines += ["### Which head finds what, in points", heads]
         if self.pretext:

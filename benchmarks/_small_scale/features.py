@@ -24,7 +24,8 @@ from rspnet.models import Branch
 Vectors = NDArray[np.float32]
 Embed = Callable[[Path], Mapping[str, Vectors]]
 PART = 32  # videos: what is done anew after a stop, at most
-POOLED = ("max", "avg", "rsp", "avid")
+POOLINGS = ("max", "avg")
+POOLED = (*POOLINGS, "rsp", "avid")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,7 @@ import torch
 from _small_scale.features import Videos
 from analysis.report_store import Store
 from rspnet.checkpoint import BranchName, load_model
+from rspnet.classifier import is_classifier, load_classifier
 from rspnet.data.actions import ActionsConfig
 from rspnet.data.sampling import clip_span
 from rspnet.data.sources import scan_files
@@ -36,6 +37,7 @@ class Subject:
         spec: What the branch is built from.
         model: Model file or name of a shipped model; nothing for random weights.
         seed: Of the random weights.
+        has_heads: Whether its heads were trained; those of a classifier were not.
     """
 
     name: str
@@ -43,9 +45,12 @@ class Subject:
     spec: dict[str, Any] = field(repr=False)
     model: str | None = None
     seed: int = 0
+    has_heads: bool = True
 
     def branch(self, name: BranchName, device: str) -> Branch:
-        """One branch, in evaluation mode; with random weights both are one."""
+        """One branch, in evaluation mode; with random weights or a classifier both are one."""
+        if self.model is not None and not self.has_heads:
+            return load_classifier(self.model, device).branch
         if self.model is not None:
             return load_model(self.model, name, device=device)
         torch.manual_seed(self.seed)
@@ -54,6 +59,8 @@ class Subject:
 
 def named_models(words: Sequence[str]) -> list[Subject]:
     """Models from ``NAME=FILE``, or a file or shipped name alone.
+
+    A classifier of :mod:`rspnet.finetune` gives its encoder: what labels teach.
 
     Raises:
         ValueError: No such model, or one that can't be read.
@@ -64,8 +71,17 @@ def named_models(words: Sequence[str]) -> list[Subject]:
         if not equals:
             path = Path(word)
             name, model = (path.parent.name if path.stem == "model" else path.stem), word
-        branch = load_model(model)
-        found.append(Subject(name=name, identity=branch.hash, spec=branch.spec(), model=model))
+        supervised = is_classifier(model)
+        branch = load_classifier(model).branch if supervised else load_model(model)
+        found.append(
+            Subject(
+                name=name,
+                identity=branch.hash,
+                spec=branch.spec(),
+                model=model,
+                has_heads=not supervised,
+            )
+        )
     return found
 
 

@@ -9,7 +9,8 @@ import torch
 from _small_scale import benchmark as module
 from _small_scale.benchmark import choose_subjects
 
-from rspnet.checkpoint import save_model
+from rspnet.checkpoint import load_model, save_model
+from rspnet.classifier import Classifier, save_classifier
 from rspnet.data.actions import ActionsConfig
 from rspnet.finetune import FinetuneConfig, finetune
 from rspnet.models import Branch
@@ -147,3 +148,22 @@ def test_each_architecture_has_its_own_control(tmp_path: Path) -> None:
     wrong = small_scale.parser().parse_args(["--models", *(f"x={file}" for file in files)])
     with pytest.raises(ValueError, match="those named 'x' differ in their architecture"):
         choose_subjects(wrong)
+
+
+def test_a_classifier_gives_its_encoder(
+    setting: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = load_model(setting[1].partition("=")[2])
+    path = save_classifier(tmp_path / "c.safetensors", Classifier(model, ["a", "b"]), {})
+    words = [*setting, "--out", str(tmp_path), "--seeds", "0", "--num_generated", "0"]
+    words[1:3] = [setting[1], f"labels={path}"]
+    assert small_scale.main(words) == 0
+    found = json.loads((tmp_path / "small_scale.json").read_text())
+    rows = {(row["name"], row["feature"]): row["metrics"] for row in found["rows"]["JHMDB"]}
+    # The encoder is that of the model; heads that no label trained have no row.
+    for feature in ("backbone, max", "backbone, avg"):
+        assert rows["labels", feature] == rows["both", feature]
+    assert ("both", "RSP") in rows
+    assert ("labels", "RSP") not in rows
+    assert list(found["pretext"]["JHMDB"]) == ["both"]
+    assert "| labels | backbone, max |" in capsys.readouterr().out
