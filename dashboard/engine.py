@@ -71,12 +71,14 @@ class HeadView:
         score: What the map of c_i is of: s, the margin, or the mean of Eq. 2.
         panels: Of c_i and of c_j.
         against: Clips that c_j is set against, 0 if it is not.
+        delta: Error of a numerical integral that the maps are; None for all other maps.
     """
 
     similarity: float
     score: float
     panels: tuple[Panel, Panel]
     against: int
+    delta: float | None = None
 
 
 @dataclass(frozen=True)
@@ -193,6 +195,7 @@ def _view(model: str, asked: Asked, look: Look, _loaded: Loaded) -> PairView:
                 found.heads[name][0].score,
                 panels(name),
                 found.against.get(name, 0),
+                found.delta.get(name),
             )
             for name in HEADS
         },

@@ -19,6 +19,7 @@ class Kind:
         total: What the cells' values come to.
         text: One or two sentences, HTML.
         fine: Whether it is there on the finer grid.
+        exact: Whether what the cells come to is the score itself.
     """
 
     title: str
@@ -27,6 +28,7 @@ class Kind:
     total: str
     text: str
     fine: bool = False
+    exact: bool = True
 
 
 _C = '<span class="symbol">c<sub>{}</sub></span>'
@@ -69,6 +71,51 @@ KINDS = {
         f"middle frame. {AGAINST}, less the still clip's.",
     ),
 }
+WITNESS = (
+    f"Captum, which knows nothing of the exact maps, is asked what {S} owes to each cell, with the "
+    "other clip held fixed. It answers another question, so that its map need not add up to"
+)
+KINDS |= {
+    "layer_gradcam": Kind(
+        "LayerGradCAM",
+        "s",
+        "share of s, per cell",
+        "Sum of the map",
+        f"{WITNESS} {S}; LayerGradCAM's does, as features and gradients of the last layer, with "
+        "the embedding's length held, are what the contributions are made of.",
+        exact=False,
+    ),
+    "integrated_gradients": Kind(
+        "Integrated gradients",
+        "s",
+        "share of the change of s, per cell",
+        "Sum of the map",
+        f"{WITNESS} {S}: the gradients on the way from a clip of one even colour, the clip's mean, "
+        f"come to {S} less that clip's own, but for the error of the numerical integral.",
+        exact=False,
+    ),
+    "occlusion": Kind(
+        "Occlusion",
+        "s",
+        "mean drop of s",
+        "Sum of the map",
+        f"{WITNESS} {S}: a box of a cell's size, in the clip's mean colour, hides one part after "
+        f"another, and each cell has the mean drop of {S} over its pixels.",
+        exact=False,
+    ),
+    "feature_ablation": Kind(
+        "Feature ablation",
+        "s",
+        "drop of s",
+        "Sum of the map",
+        f"{WITNESS} {S}: each cell's pixels in turn take the clip's mean colour, and the cell has "
+        f"the drop of {S}.",
+        exact=False,
+    ),
+}
+WITNESSES = ("layer_gradcam", "integrated_gradients", "occlusion", "feature_ablation")
+# One entry of the menu for all of Captum's methods; which of them is asked beside it.
+CAPTUM = "captum"
 SCALES = {"shared": "Shared", "head": "Per head", "map": "Per map"}
 CELLS = {"smooth": "Smooth", "raw": "Raw cells", "fine": "Fine grid"}
 
@@ -117,8 +164,7 @@ def choose_look(link: dict[str, str]) -> Look:
     Args:
         link: New parameters of the link.
     """
-    titles = {name: kind.title for name, kind in KINDS.items()}
-    kind = choose_one("map", "the kind of map", "Map", titles, link.get("map"))
+    kind = _kind(link.get("map"))
     cells = {n: title for n, title in CELLS.items() if n != "fine" or KINDS[kind].fine}
     if st.session_state.get("cells") == "fine" and "fine" not in cells:
         st.session_state["cells"] = "smooth"
@@ -127,6 +173,26 @@ def choose_look(link: dict[str, str]) -> Look:
         cells=choose_one("cells", "the cells", "Cells", cells, link.get("cells")),
         scale=choose_one("scale", "the colour scale", "Colour scale", SCALES, link.get("scale")),
         opacity=_opacity(link.get("opacity")) / 100,
+    )
+
+
+def _kind(link: str | None) -> str:
+    titles = {name: kind.title for name, kind in KINDS.items() if name not in WITNESSES}
+    titles[CAPTUM] = "Captum"
+    method = link if link in WITNESSES else None
+    kind = choose_one("map", "the kind of map", "Map", titles, CAPTUM if method else link)
+    if method or st.session_state.get("method") not in WITNESSES:
+        st.session_state["method"] = method or WITNESSES[0]
+    if kind != CAPTUM:
+        return kind
+    return str(
+        st.selectbox(
+            "Method",
+            WITNESSES,
+            key="method",
+            format_func=lambda name: KINDS[name].title,
+            width=190,
+        )
     )
 
 

@@ -4,7 +4,7 @@ Torch comes in with the first call, not with the import. What is kept is keyed b
 hash, the videos' identities (path, time of change, size) and the frames.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -66,11 +66,14 @@ class PairMaps:
         heads: Of each head the map of c_i and that of c_j.
         similarity: Of each head s, the cosine.
         against: Of each head how many clips c_j is set against; empty if it is not.
+        delta: Of each head the error of the integral behind integrated gradients, the larger of
+            its two maps; empty for all else.
     """
 
     heads: "dict[str, tuple[ClipMap, ClipMap]]"
     similarity: dict[str, float]
-    against: dict[str, int]
+    against: dict[str, int] = field(default_factory=dict)
+    delta: dict[str, float] = field(default_factory=dict)
 
 
 def clip_key(clip: Clip, size: int) -> ClipKey:
@@ -208,18 +211,36 @@ def maps_of(asked: Asked, loaded: Loaded) -> PairMaps:
 @st.cache_data(max_entries=128, show_spinner=False)
 def _maps(model: str, asked: Asked, _loaded: Loaded) -> PairMaps:
     from analysis.tracks import maps_of_pair
+    from dashboard import witnessed  # which takes clips from here
 
     pair = explain(model, asked.clip_i, asked.clip_j, _loaded)
     similarity = {head: pair.heads[head].similarity for head in HEADS}
     if asked.kind == "eq2":
-        return PairMaps({head: _eq2(pair, head) for head in HEADS}, similarity, {})
+        return PairMaps({head: _eq2(pair, head) for head in HEADS}, similarity)
+    if witnessed.is_witness(asked.kind):
+        return _witnessed(asked, similarity, _loaded)
     if asked.kind == "contribution" and not asked.fine:
-        return PairMaps({head: maps_of_pair(pair, head) for head in HEADS}, similarity, {})
+        return PairMaps({head: maps_of_pair(pair, head) for head in HEADS}, similarity)
     found = {head: _scored(model, asked, head, _loaded) for head in HEADS}
     return PairMaps(
         {head: maps for head, (maps, _) in found.items()},
         similarity,
         {head: num for head, (_, num) in found.items() if asked.has_margin},
+    )
+
+
+def _witnessed(asked: Asked, similarity: dict[str, float], loaded: Loaded) -> PairMaps:
+    from dashboard import witnessed
+
+    found = witnessed.answer(asked, loaded)
+    deltas = {
+        head: [abs(one.convergence_delta) for one in both if one.convergence_delta is not None]
+        for head, both in found.items()
+    }
+    return PairMaps(
+        {head: (of_i.map, of_j.map) for head, (of_i, of_j) in found.items()},
+        similarity,
+        delta={head: max(errors) for head, errors in deltas.items() if errors},
     )
 
 

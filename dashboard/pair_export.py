@@ -4,13 +4,14 @@ import csv
 import io
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 import numpy as np
 import streamlit as st
 
-from dashboard import engine, export, maps, uploads
+from dashboard import engine, export, maps, uploads, witnessed
 from dashboard.arguments import Arguments
 from dashboard.controls import Selection
 from dashboard.export import Command, File
@@ -137,7 +138,7 @@ def manifest_of(found: PairMaps) -> dict[str, Any]:
 def commands_of(selection: Selection, name: str) -> list[Command]:
     """Command lines that give the selected pair's figure and film; none of uploads, which go."""
     own = any(uploads.is_upload(clip.video) for clip in (selection.clip_i, selection.clip_j))
-    if own or not _is_of_pair(selection):
+    if own:
         return []
     clips, look = (selection.clip_i, selection.clip_j), selection.look
     pair = ["--model", export.shown_path(selection.model.path)]
@@ -145,6 +146,8 @@ def commands_of(selection: Selection, name: str) -> list[Command]:
         pair += [f"--video-{clip.side}", export.shown_path(clip.video.path)]
     pair += ["--start", *(str(clip.start) for clip in clips)]
     pair += ["--speed", *(str(clip.speed) for clip in clips)]
+    if not _is_of_pair(selection):
+        return _maps_command(selection, pair, name)
     scale = "shared" if look.scale == "shared" else "head"
     figure = ["python", "-m", "analysis.figure1", *pair, "--map", look.kind, "--scale", scale]
     commands = [Command("The figure", (*figure, "--out", f"{name}.pdf"))]
@@ -152,3 +155,22 @@ def commands_of(selection: Selection, name: str) -> list[Command]:
         film = ("python", "-m", "analysis.strips", *pair, "--out", f"{name}.mp4")
         commands.append(Command("A film of the pair", film))
     return commands
+
+
+def _maps_command(selection: Selection, pair: list[str], name: str) -> list[Command]:
+    """The command that makes the maps of the other kinds; none where none makes the same."""
+    asked, title = maps.asked_of(selection), "These maps, with a strip of them"
+    words = ["python", "-m", "analysis.maps", *pair]
+    if witnessed.is_witness(asked.kind):
+        words += ["--witness", asked.kind]
+    elif asked.fine and asked.kind == "contribution":
+        words += ["--fine", str(maps.FINE_STEPS)]
+    elif not asked.fine and asked.other_speed is not None:
+        _, indices, _ = asked.other_speed
+        words += ["--other-speed", str(indices[1] - indices[0])]
+        words += ["--others", *(export.shown_path(Path(key[0][0])) for key in asked.others)]
+        if asked.kind == "still":
+            title = "These maps of c_i, as still in margin_rsp.npz and margin_avid.npz"
+    else:
+        return []
+    return [Command(title, (*words, "--out", name))]

@@ -7,28 +7,32 @@ import streamlit as st
 from dashboard import links
 from dashboard.jobs import Job
 
+KEPT = "What is done is kept: the next start goes on from there."
+
 
 @st.fragment(run_every=0.5)
-def wait(job: Job, key: str, words: Callable[[Job], str]) -> None:
+def wait(job: Job, key: str, words: Callable[[Job], str], kept: str = KEPT) -> None:
     """Say how far a job is until it is done; then the page is drawn anew.
 
     Args:
         job: The work.
         key: Tells its widgets from others.
         words: What is said beside the bar.
+        kept: What becomes of what is done, should the visitor stop it.
     """
     if job.finished.is_set():
         links.draw_again()
-    draw(job, key, words)
+    draw(job, key, words, kept)
 
 
-def draw(job: Job, key: str, words: Callable[[Job], str]) -> Callable[[], None]:
+def draw(job: Job, key: str, words: Callable[[Job], str], kept: str = KEPT) -> Callable[[], None]:
     """A bar with the button Stop beside it.
 
     Args:
         job: The work.
         key: Tells its widgets from others.
         words: What is said above the bar.
+        kept: What becomes of what is done, should the visitor stop it.
 
     Returns:
         What draws the bar anew, for a page that waits.
@@ -43,7 +47,7 @@ def draw(job: Job, key: str, words: Callable[[Job], str]) -> Callable[[], None]:
             "Stopping" if job.is_stopping else "Stop",
             key=f"stop_{key}",
             icon=":material/stop_circle:",
-            help="What is done is kept: the next start goes on from there.",
+            help=kept,
             disabled=job.is_stopping,
             on_click=job.stop,
         )

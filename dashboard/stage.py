@@ -1,6 +1,7 @@
 """The four panels, the contribution over time and the numbers beside them."""
 
 import hashlib
+from collections.abc import Callable
 from typing import Any
 
 import streamlit as st
@@ -8,7 +9,7 @@ import streamlit as st
 from dashboard import engine, links, maps, sources
 from dashboard.controls import Clip, Selection
 from dashboard.engine import TITLES, HeadView, PairView, Panel, Partners
-from dashboard.look import C_I, C_J, KINDS, Look
+from dashboard.look import C_I, C_J, KINDS, Kind, Look
 from dashboard.maps import HEADS, Place
 from dashboard.models import Loaded
 from dashboard.pictures import SHEET_COLUMNS, jpeg
@@ -36,20 +37,31 @@ def small(value: float) -> str:
     return f"{value:.0e}".replace("-", "\N{MINUS SIGN}") if value else "0"
 
 
-def draw_waiting(selection: Selection) -> None:
-    """The panels with their first frames, while model and maps are on their way."""
+def draw_waiting(selection: Selection, beside: Callable[[], None] | None = None) -> None:
+    """The panels with their first frames, while model and maps are on their way.
+
+    Args:
+        selection: What is looked at.
+        beside: Draws what stands beside the panels; without it they say that they are on the way.
+    """
     clips = (selection.clip_i, selection.clip_j)
     stills = [jpeg(sources.decode(c.video.identity(), c.indices[:1])[0]) for c in clips]
     rows = [
         _row(name, "", [_panel(c, stills[n], name, None) for n, c in enumerate(clips)])
         for name in HEADS
     ]
-    data = _data(selection, rows, "waiting", 0)
-    left, right = _columns("waiting")
+    # A first visit that ends in a question has both in one run.
+    name = "waiting" if beside is None else "asking"
+    token = hashlib.sha256(repr((name, clips)).encode()).hexdigest()[:16]
+    data = _data(selection, rows, token, 0) | {"idle": beside is not None}
+    left, right = _columns(name)
     with left:
-        viewer(data, f"{VIEWER}_waiting", lambda _frame: None)
+        viewer(data, f"{VIEWER}_{name}", lambda _frame: None)
     with right:
-        st.html('<div class="facts"><p class="dim">Computing the maps&hellip;</p></div>')
+        if beside is not None:
+            beside()
+        else:
+            st.html('<div class="facts"><p class="dim">Computing the maps&hellip;</p></div>')
 
 
 def _columns(name: str) -> tuple[Any, Any]:
@@ -277,7 +289,7 @@ def _draw_partners(place: tuple[str, Place], partners: Partners, view: PairView)
 
 def _draw_profiles(selection: Selection, view: PairView, frame: int) -> None:
     kind = KINDS[selection.look.kind]
-    st.html(_legend(kind.title, kind.total))
+    st.html(_legend(kind))
     box = st.container(height=CHART_PIXELS, border=False, key="profiles_box", gap=None)
     if not st.session_state.get("charts"):
         return
@@ -300,11 +312,12 @@ def _swatch(name: str) -> str:
     return f'<span class="swatch" style="border-top: 3px {DASHES[name]} {COLOURS[name]}"></span>'
 
 
-def _legend(title: str, total: str) -> str:
+def _legend(kind: Kind) -> str:
     keys = "".join(f'<span class="key">{_swatch(name)}{TITLES[name]}</span>' for name in HEADS)
-    what = "together the score" if total.startswith("Sum") else "a step a time cell"
+    adds_up = kind.exact and kind.total.startswith("Sum")
+    what = "together the score" if adds_up else "a step a time cell"
     return (
-        f'<div class="row-title">{title} over time <span class="dim">{what}; click a frame'
+        f'<div class="row-title">{kind.title} over time <span class="dim">{what}; click a frame'
         f'</span><span class="legend">{keys}</span></div>'
     )
 
@@ -312,36 +325,38 @@ def _legend(title: str, total: str) -> str:
 def _facts(selection: Selection, view: PairView) -> str:
     """Numbers of both heads, as a table, and the maps in words."""
     kind, (frames, height, width) = KINDS[selection.look.kind], view.grid.clip
+    # Where the map does not add up to s, s has a column of its own.
+    beside = kind.letter != "s" or not kind.exact
     rows = []
     for name in HEADS:
         head = view.heads[name]
         symbol = f'<span class="symbol">{kind.letter}<sub>{SYMBOLS[name]}</sub></span>'
-        off = max((p.off for p in head.panels if p.off is not None), default=None)
+        off = max((p.off for p in head.panels if p.off is not None), default=head.delta)
         said = "" if off is None else f' <span class="dim">off {small(off)}</span>'
-        similarity = (
-            "" if kind.letter == "s" else f'<td class="number">{signed(head.similarity)}</td>'
-        )
+        similarity = f'<td class="number">{signed(head.similarity)}</td>' if beside else ""
+        total = signed(head.panels[0].total, 4) + (f" = {symbol}" if kind.exact else "")
         rows.append(
             f'<tr data-testid="facts-{name}"><td>{_swatch(name)}{TITLES[name]}</td>'
-            f'<td class="number">{signed(head.panels[0].total, 4)} = {symbol}{said}</td>'
+            f'<td class="number">{total}{said}</td>'
             f"{similarity}{''.join(_moving(panel) for panel in head.panels)}</tr>"
         )
-    head_s = "" if kind.letter == "s" else '<th>Similarity <span class="symbol">s</span></th>'
+    head_s = '<th>Similarity <span class="symbol">s</span></th>' if beside else ""
     fine = ", from clips shifted by parts of a cell" if selection.look.cells == "fine" else ""
+    positive = "the positive contribution" if kind.exact else "what is positive in the map"
     number = view.heads["avid"].against
     nearest = f" ({number} of up to {maps.NUM_CANDIDATES} others)" if number else ""
     return (
         f'<div class="facts"><table><thead><tr><th></th><th>{kind.total}</th>{head_s}'
         f"<th>On moving pixels, {C_I}</th><th>{C_J}</th></tr></thead>"
         f"<tbody>{''.join(rows)}</tbody></table>"
-        '<p class="dim">On moving pixels: share of the positive contribution, and the share of '
+        f'<p class="dim">On moving pixels: share of {positive}, and the share of '
         "all pixels that move, which is what a map that knows nothing would give.</p>"
         f'<p data-testid="kind">{kind.text}{nearest}</p>'
         f'<p data-testid="grid">The maps have {view.grid}{fine} (time x height x width), '
         f"drawn over {frames} frames of {height} x {width} pixels. "
         "Orange raises the score, blue lowers it, and the frame shows "
         "through where a cell adds nothing. Box: the largest connected part of the cells that "
-        "hold half of the positive contribution."
+        f"hold half of {positive}."
         f"{_hint(selection)}</p></div>"
     )
 

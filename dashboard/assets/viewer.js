@@ -67,7 +67,7 @@ function drawPanel(row, panel, data) {
     image.style.height = `${100 * sheet.rows}%`
   } else {
     image.className = "still"
-    box.append(element("div", "waiting"))
+    if (!data.idle) box.append(element("div", "waiting"))
   }
   box.prepend(image)
   if (panel.limit) box.append(element("div", "limit", panel.limit))

@@ -9,6 +9,7 @@ from dashboard import (
     controls,
     engine,
     links,
+    maps,
     models,
     neighbours,
     pair_export,
@@ -16,6 +17,7 @@ from dashboard import (
     stage,
     upload_panel,
     uploads,
+    witnessed,
 )
 from dashboard.controls import Selection
 from dashboard.look import choose_look, link_of
@@ -99,6 +101,12 @@ def _look(selection: Selection, opened: Opened) -> None:
                 return
         try:
             loaded = models.load(selection.model)
+            asked = maps.asked_of(selection)
+            if witnessed.is_witness(asked.kind) and not witnessed.is_ready(asked, loaded):
+                with waiting.container():
+                    stage.draw_waiting(selection, lambda: witnessed.draw_question(asked, loaded))
+                links.write(_link(selection))
+                return
             # On the first visit the panels' first frames stand there already.
             with contextlib.nullcontext() if first else waiting, st.spinner("Computing the maps"):
                 view = engine.view_pair(selection, loaded)

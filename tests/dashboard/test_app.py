@@ -13,13 +13,15 @@ from safetensors.numpy import save_file
 from streamlit.testing.v1 import AppTest
 
 import analysis
-from dashboard import models
+from analysis.witness_pair import witness_pair
+from dashboard import models, witnessed
 from dashboard.gallery import protocol
 from dashboard.stage import signed
 from rspnet import VideoReader, load_model
 from rspnet.data.transforms import load_clip
 from rspnet.gallery import embed_videos
 from tests.dashboard.conftest import APP, ROOT, Open, texts
+from tests.dashboard.tiny import save_tiny_model, write_tiny_videos
 
 
 def test_first_view_is_a_positive_pair(open_app: Open) -> None:
@@ -99,6 +101,78 @@ def test_place_and_its_partners(open_app: Open) -> None:
     assert "`rsp.1.2.1`, and this kind of map has no places" in warning.value
     app = open_app(place="<b>")
     assert any("names the place `<b>`" in warning.value for warning in app.warning)
+    assert not app.exception
+
+
+def test_witnesses_are_asked_when_the_visitor_wants_it(open_app: Open, tmp_path: Path) -> None:
+    model = save_tiny_model(tmp_path)
+    (tmp_path / "videos").mkdir()
+    videos = write_tiny_videos(tmp_path / "videos")
+    given = ("--model", str(model), "--videos", str(videos))
+    # Two passes a map: asked at once. Its map comes to s, but nothing promises that.
+    app = open_app(*given, map="layer_gradcam")
+    assert not app.exception
+    assert app.button_group("map").value == "captum"
+    assert app.query_params["map"] == "layer_gradcam"
+    assert "Sum of the map" in texts(app)
+    assert "off" not in numbers(app, "rsp")
+    app.selectbox("method").set_value("feature_ablation").run()
+    assert not app.exception
+    said = texts(app)
+    cells = 2 * 2 * 2
+    assert f"takes {4 * (cells + 2)} forward passes" in said
+    assert "facts-rsp" not in said
+    app.button("ask_captum").click().run()
+    for _ in range(100):
+        if "facts-rsp" in texts(app):
+            break
+        time.sleep(0.1)
+        app.run()
+    assert not app.exception
+    query, key = load_model(model, "query"), load_model(model, "key")
+    views = [
+        analysis.load_view(videos / "a_long.mp4", 8, 32, start=app.slider(f"start_{side}").value)
+        for side in "ij"
+    ]
+    found = witness_pair(query, key, *views, "feature_ablation")
+    for head, (of_i, _) in found.items():
+        row = numbers(app, head)
+        assert signed(float(of_i.map.values.sum()), 4) in row
+        assert signed(of_i.map.score) in row
+    # It is kept: the way back and forth asks nothing.
+    app.button_group("map").set_value("contribution").run()
+    app.button_group("map").set_value("captum").run()
+    assert "facts-rsp" in texts(app)
+    app = open_app(*given, map="feature_ablation")
+    assert "facts-rsp" in texts(app)
+    assert not app.exception
+
+
+def test_a_question_to_captum_is_stopped(
+    open_app: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = save_tiny_model(tmp_path)
+    (tmp_path / "videos").mkdir()
+    videos = write_tiny_videos(tmp_path / "videos")
+    app = open_app("--model", str(model), "--videos", str(videos), map="occlusion", i_start="3")
+    held = witnessed._shelf().at_work
+    with held:  # as if another's question were under way
+        app.button("ask_captum").click().run()
+        assert any("Waiting for an earlier" in str(bar.proto.text) for bar in app.get("progress"))
+        app.button("stop_witness").click().run()
+        for _ in range(50):
+            if app.info:
+                break
+            time.sleep(0.1)
+            app.run()
+    assert "Stopped" in app.info[0].value
+    app.button("ask_captum_again").click().run()
+    for _ in range(100):
+        if "facts-rsp" in texts(app):
+            break
+        time.sleep(0.1)
+        app.run()
+    assert "facts-rsp" in texts(app)
     assert not app.exception
 
 

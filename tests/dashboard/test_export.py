@@ -12,6 +12,7 @@ import pytest
 
 import analysis
 from analysis.figure1 import main as figure1
+from analysis.maps import main as make_maps
 from dashboard import export, maps, models, pair_export, sources
 from dashboard.arguments import Arguments
 from dashboard.controls import Selection, first_pair
@@ -85,7 +86,6 @@ def test_other_kinds_have_a_strip_and_their_own_maps(arguments: Arguments, loade
         found = maps.maps_of(maps.asked_of(selection), loaded)
         np.testing.assert_array_equal(stored["avid.i"], found.heads["avid"][0].values)
         assert json.loads(str(stored["manifest"]))["maps"]["avid.i"]["kind"] == "margin"
-    assert pair_export.commands_of(selection, "name") == []
 
 
 def test_the_command_gives_the_figure(
@@ -101,6 +101,38 @@ def test_the_command_gives_the_figure(
     words[-1] = "figure.png"
     assert figure1(words[3:]) == 0
     assert (tmp_path / "figure.png").read_bytes() == files(selection, loaded)[".png"]
+
+
+@pytest.mark.parametrize("look", ["margin", "still", "fine", "layer_gradcam", "occlusion"])
+def test_the_command_gives_the_maps(
+    arguments: Arguments, loaded: Loaded, tmp_path: Path, look: str
+) -> None:
+    kind = {"kind": "contribution", "cells": "fine"} if look == "fine" else {"kind": look}
+    selection = select(arguments, **kind)
+    asked = maps.asked_of(selection)
+    if look == "occlusion":  # hundreds of passes are not this test's
+        (command,) = pair_export.commands_of(selection, "name")
+        assert command.words[-4:] == ("--witness", "occlusion", "--out", "name")
+        return
+    found = maps.maps_of(asked, loaded).heads
+    (command,) = pair_export.commands_of(selection, str(tmp_path / "name"))
+    assert command.words[:3] == ("python", "-m", "analysis.maps")
+    assert make_maps([*command.words[3:], "--no-pictures"]) == 0
+    for head, both in found.items():
+        for side, own in zip("ij", both, strict=True):
+            name = (
+                f"{look}_{head}_{side}" if look in ("fine", "layer_gradcam") else f"margin_{head}"
+            )
+            array = {"margin": side, "still": "still"}.get(look, "values")
+            if (look, side) == ("still", "j"):
+                continue
+            with np.load(tmp_path / "name" / f"{name}.npz") as stored:
+                np.testing.assert_allclose(stored[array], own.values, atol=1e-12)
+
+
+def test_no_command_where_none_makes_the_same(arguments: Arguments) -> None:
+    selection = select(arguments, kind="margin", cells="fine")
+    assert pair_export.commands_of(selection, "name") == []
 
 
 def test_the_apps_own_command(arguments: Arguments) -> None:

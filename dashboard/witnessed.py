@@ -1,0 +1,189 @@
+"""Captum's methods on the selected pair: asked when the visitor wants it, the answers kept.
+
+All but LayerGradCAM send hundreds of changed clips through the network. They run as a job, one at
+a time, on copies of the branches, so that others' pages need not wait for the model meanwhile.
+"""
+
+import copy
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from dashboard import jobs, maps, progress
+from dashboard.jobs import Job
+from dashboard.look import C_I, C_J, KINDS, WITNESSES
+from dashboard.maps import Asked
+from dashboard.models import Loaded
+
+if TYPE_CHECKING:
+    from analysis.witness_pair import OnPass
+    from analysis.witnesses import Method, Witness
+
+    Answer = dict[str, tuple[Witness, Witness]]
+
+# Asked without a question: two passes a map.
+AT_ONCE = ("layer_gradcam",)
+MOST_KEPT = 64
+# As engine.HEADS x clips.
+NUM_MAPS = 4
+WHAT = {
+    "integrated_gradients": "clips on the way from an even one, with their gradients",
+    "occlusion": "clips with one box hidden",
+    "feature_ablation": "clips with one cell's pixels replaced",
+}
+
+Key = tuple[str, str, Asked]
+
+
+@dataclass
+class _Shelf:
+    """Answers by what was asked, the least recently used first; and who is at work."""
+
+    answers: "OrderedDict[Key, Answer]" = field(default_factory=OrderedDict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    at_work: threading.Lock = field(default_factory=threading.Lock)
+
+
+@st.cache_resource(show_spinner=False)
+def _shelf() -> _Shelf:
+    return _Shelf()
+
+
+def is_witness(kind: str) -> bool:
+    """Whether a kind of map is one of Captum's."""
+    return kind in WITNESSES
+
+
+def _key(asked: Asked, loaded: Loaded) -> Key:
+    return "witness", loaded.query.hash, asked
+
+
+def kept(asked: Asked, loaded: Loaded) -> "Answer | None":
+    """The answer if it is there."""
+    shelf, key = _shelf(), _key(asked, loaded)
+    with shelf.lock:
+        answer = shelf.answers.get(key)
+        if answer is not None:
+            shelf.answers.move_to_end(key)
+        return answer
+
+
+def answer(asked: Asked, loaded: Loaded) -> "Answer":
+    """The answer, at once if it is kept, else as soon as the method is through.
+
+    Raises:
+        ValueError: A clip can't be decoded or does not fit the model.
+    """
+    return kept(asked, loaded) or _ask(asked, loaded)
+
+
+def _ask(asked: Asked, loaded: Loaded, on_pass: "OnPass | None" = None) -> "Answer":
+    from analysis.witness_pair import witness_pair
+
+    query, key = copy.deepcopy(loaded.query), copy.deepcopy(loaded.key)
+    found = witness_pair(
+        query,
+        key,
+        maps.view_of(asked.clip_i),
+        maps.view_of(asked.clip_j),
+        _method(asked.kind),
+        on_pass=on_pass,
+    )
+    shelf = _shelf()
+    with shelf.lock:
+        shelf.answers[_key(asked, loaded)] = found
+        while len(shelf.answers) > MOST_KEPT:
+            shelf.answers.popitem(last=False)
+    return found
+
+
+def _method(kind: str) -> "Method":
+    from analysis.witnesses import METHODS
+
+    return next(method for method in METHODS if method == kind)
+
+
+def num_passes(asked: Asked, loaded: Loaded) -> int:
+    """Clips that go through the network for all maps of the pair."""
+    from analysis.witness_pair import num_clips
+
+    grid = maps.explain(loaded.query.hash, asked.clip_i, asked.clip_j, loaded).grid_i
+    return NUM_MAPS * num_clips(_method(asked.kind), grid)
+
+
+def _start(asked: Asked, loaded: Loaded, total: int) -> Job:
+    def work(job: Job) -> None:
+        def count(num: int) -> None:
+            job.check()
+            job.done += num
+
+        shelf = _shelf()
+        while not shelf.at_work.acquire(timeout=0.2):
+            job.check()
+        try:
+            job.check()
+            _ask(asked, loaded, count)
+        finally:
+            shelf.at_work.release()
+
+    return jobs.start(_key(asked, loaded), total, work)
+
+
+def is_ready(asked: Asked, loaded: Loaded) -> bool:
+    """Whether the maps can be shown without a long wait."""
+    return asked.kind in AT_ONCE or kept(asked, loaded) is not None
+
+
+def draw_question(asked: Asked, loaded: Loaded) -> None:
+    """What an answer costs, with a button; while it is asked how far that is, and a way to stop.
+
+    Raises:
+        ValueError: A clip can't be decoded or does not fit the model.
+    """
+    kind, key = KINDS[asked.kind], _key(asked, loaded)
+    begun: set[Key] = st.session_state.setdefault("witnesses_begun", set())
+    total = num_passes(asked, loaded)
+    st.html(
+        f'<div class="row-title">{kind.title}</div><div class="facts"><p>{kind.text}</p>'
+        f'<p data-testid="cost">That takes {total:,} forward passes of the network: '
+        f"{total // NUM_MAPS:,} {WHAT[asked.kind]} for each head in {C_I} and in {C_J}. It can "
+        "take minutes, and is kept once it is done.</p></div>"
+    )
+    if key not in begun:
+        st.button(
+            "Ask Captum",
+            key="ask_captum",
+            icon=":material/play_arrow:",
+            on_click=begun.add,
+            args=(key,),
+        )
+        return
+    job = _start(asked, loaded, total)
+    if not job.finished.is_set():
+        progress.wait(job, "witness", _words, kept="What was asked so far is not kept.")
+        return
+    # Done with: what it found is on the shelf, and the next start is a new one.
+    begun.discard(key)
+    jobs.forget(key)
+    if job.error:
+        st.error(f"Captum can't be asked: {job.error.rstrip('.')}.", icon=":material/error:")
+    elif job.stopped:
+        st.info("Stopped. Nothing of it is kept.", icon=":material/stop_circle:")
+    else:
+        st.rerun()
+    st.button(
+        "Ask again",
+        key="ask_captum_again",
+        icon=":material/play_arrow:",
+        on_click=begun.add,
+        args=(key,),
+    )
+
+
+def _words(job: Job) -> str:
+    if not job.done:
+        return "Waiting for an earlier question to Captum."
+    return f"Asking Captum, {min(job.done, job.total):,} of {job.total:,} forward passes."
