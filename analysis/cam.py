@@ -23,7 +23,7 @@ from analysis.figures import check_out, save
 from analysis.score import look_at
 from analysis.strips import StripRow, draw_strip
 from rspnet.classifier import Classifier, load_classifier
-from rspnet.data.sampling import even_starts
+from rspnet.data.sampling import clip_span, even_starts
 from rspnet.data.video import VideoReader
 
 
@@ -90,6 +90,33 @@ def explain_classes(
     ]
 
 
+def classes_of_pair(
+    model: Classifier, view_i: View, view_j: View
+) -> tuple[tuple[ClassMap, ClassMap], tuple[ClassMap, ClassMap]]:
+    """Two classes in both clips of a pair, one forward pass a clip.
+
+    Args:
+        model: In evaluation mode.
+        view_i: c_i.
+        view_j: c_j.
+
+    Returns:
+        The class that is likeliest in c_i; then that which is in c_j, or, where it is the same
+        one, the second likeliest in c_i. Of each its maps in c_i and in c_j.
+
+    Raises:
+        ValueError: The classifier has one class only, or a clip does not fit it.
+    """
+    num = len(model.classes)
+    if num < 2:
+        raise ValueError(f"two classes are shown, this classifier has {num}")
+    of_i, of_j = (explain_classes(model, view, num=num) for view in (view_i, view_j))
+    first = of_i[0].name
+    second = of_j[0].name if of_j[0].name != first else of_i[1].name
+    by_name_i, by_name_j = ({one.name: one for one in found} for found in (of_i, of_j))
+    return (by_name_i[first], by_name_j[first]), (by_name_i[second], by_name_j[second])
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line. Returns the exit status."""
     parser = argparse.ArgumentParser(
@@ -98,6 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--classifier", required=True, help="file of python -m rspnet.finetune")
     parser.add_argument("--video", required=True)
     parser.add_argument("--start", type=int, help="first frame; nothing: the middle clip")
+    parser.add_argument("--speed", type=float, default=1.0, help="playback speed")
     parser.add_argument("--size", type=int, help="of the clip in pixels; nothing: the model's")
     parser.add_argument("--classes", nargs="+", default=[], help="names; nothing: the likeliest")
     parser.add_argument("--num", type=int, default=3, help="of the likeliest classes")
@@ -111,8 +139,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with VideoReader(options.video) as reader:
             start = options.start
             if start is None:
-                start = even_starts(len(reader), 1, num_frames)[0]
-            view = load_view(reader, num_frames, size, start=start, name=options.video)
+                # The middle: a faster clip reaches over more frames.
+                span = clip_span(num_frames, 1, options.speed)
+                start = even_starts(len(reader), 1, span)[0]
+            view = load_view(
+                reader, num_frames, size, start=start, speed=options.speed, name=options.video
+            )
         found = explain_classes(model, view, options.classes, options.num)
         rows = [StripRow(name=one.name, view=view, clip_map=one.clip_map) for one in found]
         save(draw_strip(rows), options.out)

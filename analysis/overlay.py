@@ -185,11 +185,12 @@ class Row:
 
     Attributes:
         title: Such as ``RSP``.
-        similarity: s.
+        similarity: s, or what else its map is of.
         map_i: Contributions in c_i, (T', H', W').
         map_j: The same in c_j.
         box_i: Box of the clip's region of interest in c_i, in pixels, or None.
         box_j: The same in c_j.
+        letter: Of the score that stands below the title.
     """
 
     title: str
@@ -198,6 +199,7 @@ class Row:
     map_j: Map
     box_i: Box | None = None
     box_j: Box | None = None
+    letter: str = "s"
 
 
 def _arrow(image: Image.Image, start: tuple[float, float], end: tuple[float, float]) -> None:
@@ -272,7 +274,7 @@ def compose_pair(
     for number, row in enumerate(rows):
         top = head + number * (height + 10)
         brush.text((8, top + 4), row.title, fill=(20, 20, 24), font=font(17, bold=True))
-        text = f"s = {row.similarity:+.2f}"
+        text = f"{row.letter} = {row.similarity:+.2f}"
         brush.text((8, top + 28), text, fill=(40, 40, 46), font=font(13))
         clips = [
             draw_overlay(

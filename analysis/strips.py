@@ -186,11 +186,11 @@ def pair_film(pair: ShownPair, *, fps: float = 8.0, share: float = 0.25) -> byte
     for head in pair.maps.heads:
         maps = maps_of_pair(pair.maps, head)
         regions = [region_of_interest(m.values, share).box for m in maps]
-        boxes = [
+        box_i, box_j = (
             None if box is None else m.grid.in_pixels(box)
             for box, m in zip(regions, maps, strict=True)
-        ]
-        rows.append(Row(TITLES[head], maps[0].score, maps[0].values, maps[1].values, *boxes))
+        )
+        rows.append(Row(TITLES[head], maps[0].score, maps[0].values, maps[1].values, box_i, box_j))
     return pair_video(
         pair.view_i.frames,
         pair.view_j.frames,

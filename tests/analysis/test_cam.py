@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from analysis import ClipInfo, ClipMap, View
-from analysis.cam import explain_classes, main
+from analysis.cam import classes_of_pair, explain_classes, main
 from rspnet.classifier import Classifier, save_classifier
 from rspnet.data.encode import write_video
 from rspnet.models import Branch
@@ -53,6 +53,22 @@ def test_eq_1_by_hand(model: Classifier, view: View) -> None:
     assert one.clip_map.values[place] == pytest.approx(float(expected))
 
 
+def test_two_classes_of_a_pair(model: Classifier, view: View) -> None:
+    frames = np.random.default_rng(5).integers(0, 256, view.frames.shape, np.uint8)
+    other = View(frames, ClipInfo("w.mp4", tuple(range(8)), 1))
+    first, second = classes_of_pair(model, view, other)
+    of_i, of_j = (explain_classes(model, one) for one in (view, other))
+    assert first[0].name == first[1].name == of_i[0].name
+    expected = of_j[0].name if of_j[0].name != of_i[0].name else of_i[1].name
+    assert second[0].name == second[1].name == expected
+    assert first[1].clip_map.clip.video == "w.mp4"
+    same = classes_of_pair(model, view, view)
+    assert [both[0].name for both in same] == [one.name for one in of_i[:2]]
+    lone = Classifier(model.branch, ["sit"]).eval()
+    with pytest.raises(ValueError, match="has 1"):
+        classes_of_pair(lone, view, view)
+
+
 def test_command_line(
     model: Classifier, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -67,6 +83,9 @@ def test_command_line(
     assert ClipMap.load(first).clip.frame_indices == tuple(range(2, 10))
     assert ClipMap.load(second).kind == "logit"
     assert (tmp_path / "cam.png").stat().st_size > 1000
+    fast = ["--speed", "1.5", "--classes", "sit", "--maps", str(tmp_path / "fast")]
+    assert main([*words, *out, *fast]) == 0
+    assert ClipMap.load(tmp_path / "fast" / "sit.npz").clip.speed == 1.5
     for bad, message in (
         ([*words, *out, "--classes", "run"], "classes are sit, stand, wave, got run"),
         ([*words, "--out", "cam.gif"], "cam.gif"),
