@@ -8,9 +8,11 @@ every N steps and after the last::
     RUN/maps/correlation.csv     rank correlation of the two heads' maps: step, pair, rho
     RUN/maps/history.png         at the end: the first pair over the steps, and the correlation
 
-N is a twentieth of the run; the environment variable ``RSPNET_TRACK_EVERY`` sets it. The clips are
-the same at every step, in the deterministic view of evaluation, and the network is in evaluation
-mode for them. It is left just as it was, so a run ends with the same weights with or without.
+N is a twentieth of the run; the environment variable ``RSPNET_TRACK_EVERY`` sets it. The videos are
+three of those trained on, or of the folder, file or list that ``RSPNET_TRACK_VIDEOS`` names, so
+that maps of videos never trained on can be watched. The clips are the same at every step, in the
+deterministic view of evaluation, and the network is in evaluation mode for them. It is left just as
+it was, so a run ends with the same weights with or without.
 """
 
 import csv
@@ -36,12 +38,13 @@ from rspnet.checkpoint import atomic_path
 from rspnet.config import RunConfig, TrainConfig
 from rspnet.data.pretrain import DataConfig, training_videos
 from rspnet.data.sampling import clip_indices, even_starts, pace_of
+from rspnet.data.sources import expand_roots
 from rspnet.data.transforms import eval_frames, normalise
 from rspnet.data.video import VideoReader
 from rspnet.models import HEADS
 from rspnet.pretext.network import TwoBranch
 
-EVERY = "RSPNET_TRACK_EVERY"
+EVERY, VIDEOS = "RSPNET_TRACK_EVERY", "RSPNET_TRACK_VIDEOS"
 NUM_PAIRS = 3
 MOST_IN_HISTORY = 8
 
@@ -112,7 +115,8 @@ class MapTracker:
         config: Of the run.
 
     Raises:
-        ValueError: The run is no pre-training, or ``RSPNET_TRACK_EVERY`` is no positive number.
+        ValueError: The run is no pre-training, ``RSPNET_TRACK_EVERY`` is no positive number, or
+            ``RSPNET_TRACK_VIDEOS`` names nothing.
     """
 
     def __init__(self, folder: Path, config: RunConfig) -> None:
@@ -127,7 +131,8 @@ class MapTracker:
         if named and not (named.isdecimal() and int(named) > 0):
             raise ValueError(f"{EVERY} is a positive number of steps, got {named!r}")
         self.every = int(named) if named else round_interval(steps / 20)
-        self.pairs = choose_pairs(paths, config.data)
+        watched = os.environ.get(VIDEOS, "")
+        self.pairs = choose_pairs(expand_roots([watched]) if watched else paths, config.data)
         if not self.pairs:
             tqdm.write("No maps are tracked: none of the videos gives a pair of clips")
 

@@ -46,6 +46,8 @@ class DataConfig:
         shared_zooms: Share of samples whose three clips have crops of one height and width, each
             at a place of its own and flipped or not by itself: speed can be compared, and A-VID
             is not the search for the same pixels.
+        shared_keys: Share of samples whose c_j and c_k have one crop, flip and jitter, c_i another:
+            only the speed tells the two keys apart, and A-VID has to find c_i by its looks.
         shared_colours: Share of samples whose three clips have one jitter of the colours.
         augment: Augmentation.
     """
@@ -64,6 +66,7 @@ class DataConfig:
     max_unreadable: float = 0.05
     shared_crops: float = 1.0
     shared_zooms: float = 0.0
+    shared_keys: float = 0.0
     shared_colours: float = 0.0
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
@@ -76,7 +79,8 @@ class DataConfig:
                 f"num_frames={self.num_frames}, size={self.size}, stride={self.stride}, "
                 f"fps={self.fps}"
             )
-        for name in ("max_unreadable", "shared_crops", "shared_zooms", "shared_colours"):
+        shares = ("shared_crops", "shared_zooms", "shared_keys", "shared_colours")
+        for name in ("max_unreadable", *shares):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is between 0 and 1, got {getattr(self, name)}")
 
@@ -274,6 +278,8 @@ class PretrainDataset(Dataset[Sample]):
                 seeds[:] = seeds[0]
         # Drawn last, so that settings without it give the samples that they always gave.
         zoom = int(rng.integers(2**63)) if rng.random() < config.shared_zooms else None
+        if rng.random() < config.shared_keys:
+            crops[2], colours[2] = crops[1], colours[1]
         views = [
             augment_clip(
                 clip,

@@ -124,6 +124,18 @@ def test_videos_that_serve_are_found_among_those_that_do_not(tmp_path, video_fol
     assert all(name.startswith("v") for name in names)
 
 
+def test_videos_that_are_not_trained_on_can_be_watched(tmp_path, video_folder, monkeypatch):
+    apart = tmp_path / "apart.mp4"
+    apart.write_bytes(sorted(video_folder.rglob("*.mp4"))[0].read_bytes())
+    monkeypatch.setenv("RSPNET_TRACK_VIDEOS", str(apart))
+    config = parse_config(TrainConfig, [*TINY, f"--data.root={video_folder}"])
+    tracker = MapTracker(tmp_path, config)
+    assert {clip.video for pair in tracker.pairs for clip in pair.info} == {str(apart)}
+    monkeypatch.setenv("RSPNET_TRACK_VIDEOS", str(tmp_path / "nothing"))
+    with pytest.raises(ValueError, match="nothing"):
+        MapTracker(tmp_path, config)
+
+
 def test_mistakes_of_the_user_are_named(tmp_path, video_folder, monkeypatch):
     with pytest.raises(ValueError, match="looks on at pre-training"):
         MapTracker(tmp_path, RunConfig())

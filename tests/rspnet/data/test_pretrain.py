@@ -124,9 +124,7 @@ class Marked(Counting):
 @pytest.mark.parametrize(("shared", "sizes"), [(1.0, 1), (0.0, 3)])
 def test_three_clips_may_have_one_zoom_at_places_of_their_own(shared, sizes):
     augment = replace(PLAIN, min_area=0.25, max_ratio=2)
-    config = DataConfig(
-        num_frames=2, size=64, shared_crops=0, shared_zooms=shared, augment=augment
-    )
+    config = DataConfig(num_frames=2, size=64, shared_crops=0, shared_zooms=shared, augment=augment)
     places = set()
     for key in next(iter(SampleStream(9, 9, 3, 0, 1))):
         sample = PretrainDataset([Marked(i) for i in range(9)], config, seed=3)[key]
@@ -137,6 +135,17 @@ def test_three_clips_may_have_one_zoom_at_places_of_their_own(shared, sizes):
             places.add(tuple(first.tolist()))
         assert len(spans) == sizes
     assert len(places) > 20
+
+
+def test_the_keys_may_have_one_view_and_the_query_another():
+    augment = replace(AugmentConfig(), min_area=0.25)
+    config = DataConfig(num_frames=2, size=64, shared_crops=0, shared_keys=1, augment=augment)
+    dataset = PretrainDataset([Marked(i) for i in range(9)], config, seed=3)
+    for key in next(iter(SampleStream(9, 9, 3, 0, 1))):
+        query, same, other = dataset[key].clips
+        # Marked videos stand still: clips of one view are equal whatever their speed.
+        assert torch.equal(same, other)
+        assert not torch.equal(query, same)
 
 
 def test_the_stream_does_not_depend_on_the_number_of_workers(video_folder):
