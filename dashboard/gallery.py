@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from dashboard import maps
+from dashboard import maps, video_limits
 from dashboard.arguments import cache_folder
 from dashboard.controls import Selection
 from dashboard.jobs import Job, StoppedError, start
@@ -99,6 +99,7 @@ def embed(source: Source, loaded: Loaded) -> tuple[str, Job]:
                 protocol(loaded.query),
                 is_stopped=lambda: job.is_stopping,
                 on_video=lambda done: setattr(job, "done", done),
+                check=video_limits.check,
                 lock=loaded.lock,
             )
             if made is None:

@@ -4,7 +4,7 @@ import html
 
 import streamlit as st
 
-from dashboard import cards, controls, gallery, jobs, progress, sources
+from dashboard import cards, controls, gallery, jobs, progress, sources, video_limits
 from dashboard.controls import Selection
 from dashboard.engine import TITLES
 from dashboard.gallery import NUM_NEAREST, Near
@@ -44,11 +44,9 @@ def _draw_rows(key: str, job: jobs.Job, selection: Selection, loaded: Loaded) ->
     except ValueError as error:
         st.error(f"The neighbours can't be shown: {error}.", icon=":material/error:")
         return
-    left_out = gallery.skipped(key)
+    left_out = [(p.name, why.removeprefix(f"{p}: ")) for p, why in gallery.skipped(key)]
     if left_out:
-        names = ", ".join(path.name for path, _ in left_out[:3])
-        more = f" and {len(left_out) - 3} more" if len(left_out) > 3 else ""
-        st.caption(f"Left out, unreadable or shorter than a clip: {names}{more}.")
+        st.caption(video_limits.sentence_of_skipped(left_out))
 
 
 def _draw_row(head: str, found: list[Near], selection: Selection) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import streamlit as st
 
-from dashboard import controls, gallery, jobs, models, progress, shell, sources
+from dashboard import controls, gallery, jobs, models, progress, shell, sources, video_limits
 from dashboard.arguments import Arguments, cache_folder
 from dashboard.jobs import Job
 from dashboard.models import Loaded, ModelChoice
@@ -68,7 +68,9 @@ def open_source(title: str, arguments: Arguments) -> Source | None:
     """As :func:`dashboard.shell.open_gallery`, but the list is read again only now and then."""
     try:
         if title != sources.GENERATED or sources.stage_is_complete(arguments):
-            return _listed(title, arguments)[1]
+            source = _listed(title, arguments)[1]
+            shell.say_left_out(source)
+            return source
     except ValueError:
         pass  # said below
     return shell.open_gallery(title, arguments)
@@ -163,11 +165,7 @@ def _begin_anew(key: str) -> NoReturn:
 
 def left_out(pool: Pool) -> str:
     """A sentence about videos that could not be embedded; nothing if all were."""
-    names = list(pool.skipped)
-    if not names:
-        return ""
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return f"Left out, unreadable or shorter than a clip: {', '.join(names[:3])}{more}."
+    return video_limits.sentence_of_skipped(list(pool.skipped.items()))
 
 
 def nearest(pool: Pool, feature: str, place: int, num: int) -> "list[Neighbour]":

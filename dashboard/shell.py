@@ -10,7 +10,7 @@ from typing import Any
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from dashboard import jobs, links, models, progress, sources
+from dashboard import jobs, links, models, progress, sources, video_limits
 from dashboard.arguments import Arguments, parse_arguments
 from dashboard.models import ModelChoice
 from dashboard.sources import Source
@@ -140,10 +140,19 @@ def open_gallery(title: str, arguments: Arguments) -> Source | None:
                 st.rerun()
             return None
     try:
-        return sources.open_source(title, arguments)
+        source = sources.open_source(title, arguments)
     except ValueError as error:
         st.error(f"{title} can't be shown: {error}.", icon=":material/error:")
         return None
+    say_left_out(source)
+    return source
+
+
+def say_left_out(source: Source) -> None:
+    """Say which links of a gallery are not followed."""
+    said = video_limits.sentence_of_links(source.root, source.left_out)
+    if said:
+        st.caption(said)
 
 
 def _of_stage(job: jobs.Job) -> str:

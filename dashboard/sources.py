@@ -4,6 +4,7 @@ Nothing here imports torch: the page's controls and first frames stand before it
 """
 
 import csv
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
+from dashboard import video_limits
 from dashboard.arguments import Arguments, cache_folder
 
 Frames = NDArray[np.uint8]
@@ -64,11 +66,13 @@ class Source:
         title: What the menu shows.
         root: Its folder.
         videos: Its videos, sorted by name.
+        left_out: Links below its folder that lead out of it, relative to it.
     """
 
     title: str
     root: Path
     videos: tuple[Video, ...]
+    left_out: tuple[str, ...] = ()
 
     def find(self, name: str) -> Video | None:
         """The video of this name. Only members are found, whatever path the name spells."""
@@ -104,7 +108,7 @@ def open_source(title: str, arguments: Arguments) -> Source:
     """List a gallery's videos.
 
     Raises:
-        ValueError: The folder does not exist or holds no video.
+        ValueError: The folder does not exist or holds no video, or only links that lead out of it.
     """
     if title == OWN:
         assert arguments.videos is not None
@@ -119,14 +123,28 @@ def _open_folder(title: str, root: Path) -> Source:
     else:
         from rspnet.data.sources import list_videos
 
-        paths = list_videos(root)
-    videos = []
+        try:
+            paths = list_videos(root)
+        except ValueError:
+            if not video_limits.links_out(root):
+                raise
+            paths = []
+    videos, left_out = [], video_limits.links_out(root)
     for path in paths:
+        # Names in a table can have links and dots before the file, those of a listing can not.
+        if (rows or path.is_symlink()) and video_limits.leads_out(root, path):
+            left_out.append(os.path.relpath(path, root))
+            continue
         name = path.relative_to(root).as_posix()
         folder = path.parent.name if path.parent != root else ""
         label, video_title = rows.get(name, (folder, name.removesuffix(path.suffix)))
         videos.append(Video(path, name, label, video_title))
-    return Source(title, root, tuple(videos))
+    if not videos and left_out:
+        raise ValueError(
+            f"all that {root} holds are links that lead out of it, such as {left_out[0]}: start "
+            "the dashboard with the folder that they lead to"
+        )
+    return Source(title, root, tuple(videos), tuple(left_out))
 
 
 def _read_labels(root: Path) -> dict[str, tuple[str, str]]:
@@ -161,6 +179,7 @@ def probe(video: Video) -> VideoInfo:
 def _probe(video: Identity) -> VideoInfo:
     from rspnet import VideoReader
 
+    video_limits.check(Path(video[0]))
     with VideoReader(video[0]) as reader:
         return VideoInfo(len(reader), reader.fps, reader.height, reader.width)
 

@@ -43,3 +43,12 @@ class Limits:
             f"up to {self.megabytes} MB, {self.frames:,} frames and 4K each; judged by content, "
             f"kept as a small copy (short side {self.short_side}) until you leave"
         )
+
+
+def duration(seconds: float) -> str:
+    """A time in words, such as ``1 min 20 s``."""
+    whole = round(seconds)
+    hours, minutes = whole // 3600, whole % 3600 // 60
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {whole % 60} s" if minutes else f"{whole} s"

@@ -14,7 +14,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from dashboard.upload_limits import Limits
+from dashboard.upload_limits import Limits, duration
 from rspnet.data.encode import write_video
 from rspnet.data.transforms import Frames, resize_short_side
 from rspnet.data.video import VideoError, VideoReader
@@ -76,9 +76,9 @@ def copy_small(source: Path, target: Path, limits: Limits) -> int:
                 )
             if num_frames > limits.frames:
                 raise ValueError(
-                    f"it has {num_frames:,} frames ({_duration(num_frames / reader.fps)}), at most "
+                    f"it has {num_frames:,} frames ({duration(num_frames / reader.fps)}), at most "
                     f"{limits.frames:,} are taken "
-                    f"({_duration(limits.frames / reader.fps)} at its {reader.fps:.4g} frames per "
+                    f"({duration(limits.frames / reader.fps)} at its {reader.fps:.4g} frames per "
                     "second): cut out the part of interest"
                 )
             _check_pixels(reader.width, reader.height, limits)
@@ -121,14 +121,6 @@ def _check_pixels(width: int, height: int, limits: Limits) -> None:
             f"its frames have {width} x {height} pixels ({width * height / 1e6:.1f} million), at "
             f"most {limits.pixels / 1e6:.1f} million are taken (4K): make it smaller"
         )
-
-
-def _duration(seconds: float) -> str:
-    whole = round(seconds)
-    hours, minutes = whole // 3600, whole % 3600 // 60
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {whole % 60} s" if minutes else f"{whole} s"
 
 
 def _small_frames(reader: VideoReader, short_side: int) -> Iterator[Frames]:

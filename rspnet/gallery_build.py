@@ -66,9 +66,12 @@ class _Rows:
         self.vectors = {name: list(part.vectors[name]) for name in FEATURES}
         self.unreadable = list(part.unreadable)
 
-    def add(self, branch: Branch, path: Path, protocol: Protocol) -> None:
+    def add(
+        self, branch: Branch, path: Path, protocol: Protocol, check: Callable[[Path], None]
+    ) -> None:
         """Embed one more file, or note why it can't be."""
         try:
+            check(path)
             views = load_views(path, protocol)
             (found,) = embed_views(branch, [views], protocol.pooling, protocol.num_clips)
         except ValueError as error:
@@ -102,6 +105,7 @@ def build_gallery(
     *,
     is_stopped: Callable[[], bool] = lambda: False,
     on_video: Callable[[int], None] | None = None,
+    check: Callable[[Path], None] = lambda _: None,
     lock: AbstractContextManager[object] | None = None,
     part_size: int = PART_SIZE,
 ) -> Gallery | None:
@@ -118,6 +122,7 @@ def build_gallery(
         protocol: How; nothing for :func:`rspnet.gallery.protocol_for` the branch.
         is_stopped: Asked before every video. What was done until then is kept.
         on_video: Called with how many videos are done, those of an earlier start included.
+        check: Called before a video is opened; its :class:`ValueError` is why it is left out.
         lock: Held while one video is embedded, for a branch that others use as well.
         part_size: Videos in a file of the folder.
 
@@ -156,7 +161,7 @@ def build_gallery(
                 write_part(folder / BEGUN, rows.part())
                 return None
             with lock or nullcontext():
-                rows.add(branch, path, manifest.protocol)
+                rows.add(branch, path, manifest.protocol, check)
             if on_video is not None:
                 on_video(done + len(rows))
         write_part(part_path(folder, number), rows.part())
