@@ -7,6 +7,7 @@ import streamlit as st
 
 from dashboard import links, sources
 from dashboard.arguments import Arguments
+from dashboard.classes import ClassifierChoice
 from dashboard.look import Look
 from dashboard.models import ModelChoice
 from dashboard.sources import Source, Video, VideoInfo
@@ -56,13 +57,14 @@ class Clip:
 
 @dataclass(frozen=True)
 class Selection:
-    """All that the page shows something about."""
+    """All that the page shows something about; the classifier where the maps are its own."""
 
     model: ModelChoice
     source: Source
     clip_i: Clip
     clip_j: Clip
     look: Look
+    classifier: ClassifierChoice | None = None
 
 
 def choose_frame(link: dict[str, str], num_frames: int) -> None:

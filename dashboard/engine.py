@@ -14,7 +14,7 @@ import streamlit as st
 from dashboard import maps
 from dashboard.controls import Clip, Selection
 from dashboard.look import Look
-from dashboard.maps import HEADS, Asked, PairMaps, Place
+from dashboard.maps import Asked, PairMaps, Place
 from dashboard.models import Loaded
 from dashboard.pictures import sheet
 from dashboard.sources import Frames
@@ -67,18 +67,22 @@ class HeadView:
     """What the page shows of one head.
 
     Attributes:
-        similarity: s.
-        score: What the map of c_i is of: s, the margin, or the mean of Eq. 2.
+        title: Of the head, or of the class.
+        similarity: s; of a class nothing.
+        score: What the map of c_i is of: s, the margin, the mean of Eq. 2, or the logit.
         panels: Of c_i and of c_j.
         against: Clips that c_j is set against, 0 if it is not.
+        probability: Of a class, in c_i and in c_j; None for a head.
         delta: Error of a numerical integral that the maps are; None for all other maps.
     """
 
-    similarity: float
+    title: str
+    similarity: float | None
     score: float
     panels: tuple[Panel, Panel]
     against: int
     delta: float | None = None
+    probability: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -191,15 +195,17 @@ def _view(model: str, asked: Asked, look: Look, _loaded: Loaded) -> PairView:
     return PairView(
         heads={
             name: HeadView(
-                found.similarity[name],
+                found.titles.get(name) or TITLES[name],
+                found.similarity.get(name),
                 found.heads[name][0].score,
                 panels(name),
                 found.against.get(name, 0),
                 found.delta.get(name),
+                found.probability.get(name),
             )
-            for name in HEADS
+            for name in found.heads
         },
-        grid=found.heads[HEADS[0]][0].grid,
+        grid=next(iter(found.heads.values()))[0].grid,
         ramp=ramp_of(look.opacity),
     )
 
@@ -280,12 +286,13 @@ def _loop(model: str, asked: Asked, look: Look, titles: tuple[str, str], _loaded
         # One bar for all says "contribution to s", which this map is not: ask for a bar a head.
         limits[1] = float(np.nextafter(limits[1], np.inf))
     frames = [maps.frames_of(key, LOOP_PIXELS) for key in (asked.clip_i, asked.clip_j)]
-    grid_i, grid_j = (clip_map.grid for clip_map in found.heads[HEADS[0]])
-    what = "" if asked.kind == "contribution" else f"map: {found.heads['rsp'][0].kind}   "
+    first = next(iter(found.heads.values()))
+    grid_i, grid_j = (clip_map.grid for clip_map in first)
+    what = "" if asked.kind == "contribution" else f"map: {first[0].kind}   "
     return pair_video(
         frames[0],
         frames[1],
-        [_row(name, found) for name in HEADS],
+        [_row(name, found) for name in found.heads],
         grid_i,
         grid_j,
         fps=LOOP_FPS,
@@ -307,4 +314,13 @@ def _row(name: str, found: PairMaps) -> "Row":
         size = (LOOP_PIXELS, LOOP_PIXELS)
         boxes.append(clip_map.grid.in_pixels(box, size) if box is not None else None)
     i, j = found.heads[name]
+    if name in found.titles:
+        return Row(
+            _brief(found.titles[name]), i.score, i.values, j.values, boxes[0], boxes[1], letter="v"
+        )
     return Row(TITLES[name], found.similarity[name], i.values, j.values, boxes[0], boxes[1])
+
+
+def _brief(name: str, most: int = 9) -> str:
+    """A class's name in the width of a film's margin."""
+    return name if len(name) <= most else f"{name[: most - 1]}\N{HORIZONTAL ELLIPSIS}"

@@ -71,6 +71,16 @@ KINDS = {
         f"middle frame. {AGAINST}, less the still clip's.",
     ),
 }
+CAM = "cam"
+KINDS[CAM] = Kind(
+    "CAM, Eq. 1",
+    "v",
+    "share of the logit v, per cell",
+    "Sum",
+    "Eq. 1: where a classifier sees a class. Exact: all cells of a clip add up to the class's "
+    f'logit <span class="symbol">v</span>. The upper class is the likeliest in {C_I}, the lower '
+    f"that in {C_J} or, where it is the same, the next in {C_I}.",
+)
 WITNESS = (
     f"Captum, which knows nothing of the exact maps, is asked what {S} owes to each cell, with the "
     "other clip held fixed. It answers another question, so that its map need not add up to"

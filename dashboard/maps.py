@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import streamlit as st
 
+from dashboard import classes
 from dashboard.controls import Clip, Selection
+from dashboard.look import CAM
 from dashboard.models import Loaded
 from dashboard.sources import Frames, Identity, Source, decode, probe
 from dashboard.state import last_start, speeds_that_fit
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from analysis.score import ClipFeatures
 
 HEADS = ("rsp", "avid")
+# What stands in place of the heads where the maps are a classifier's.
+CLASSES = ("class1", "class2")
 # Each step is a forward pass a shift, a head and a clip: 2 x 2 shifts are 16 passes.
 FINE_STEPS = 2
 # A-VID's margin is against the nearest few of so many clips of other videos.
@@ -43,6 +47,7 @@ class Asked:
         fine: Whether by shifted clips, on the finer grid.
         other_speed: For margins: c_j's video at another speed.
         others: For margins: clips of other videos, from which the hardest are taken.
+        classifier: Whose class activation maps these are.
     """
 
     clip_i: ClipKey
@@ -51,6 +56,7 @@ class Asked:
     fine: bool = False
     other_speed: ClipKey | None = None
     others: tuple[ClipKey, ...] = ()
+    classifier: Identity | None = None
 
     @property
     def has_margin(self) -> bool:
@@ -60,20 +66,24 @@ class Asked:
 
 @dataclass(frozen=True)
 class PairMaps:
-    """Maps of both heads in c_i and c_j.
+    """Maps of both heads in c_i and c_j, or of two classes.
 
     Attributes:
-        heads: Of each head the map of c_i and that of c_j.
-        similarity: Of each head s, the cosine.
+        heads: Of each head the map of c_i and that of c_j; of classes under ``class1``, ``class2``.
+        similarity: Of each head s, the cosine; of classes nothing.
         against: Of each head how many clips c_j is set against; empty if it is not.
         delta: Of each head the error of the integral behind integrated gradients, the larger of
             its two maps; empty for all else.
+        titles: Names of the classes; empty for heads.
+        probability: Of each class its probability in c_i and in c_j; empty for heads.
     """
 
     heads: "dict[str, tuple[ClipMap, ClipMap]]"
     similarity: dict[str, float]
     against: dict[str, int] = field(default_factory=dict)
     delta: dict[str, float] = field(default_factory=dict)
+    titles: dict[str, str] = field(default_factory=dict)
+    probability: dict[str, tuple[float, float]] = field(default_factory=dict)
 
 
 def clip_key(clip: Clip, size: int) -> ClipKey:
@@ -89,12 +99,19 @@ def asked_of(selection: Selection) -> Asked:
     """What a selection asks, with the clips that a margin is against.
 
     Raises:
-        ValueError: A video is gone, or there is nothing to set c_j against.
+        ValueError: A video is gone, there is nothing to set c_j against, or the classifier takes
+            other clips.
     """
     size, look = selection.model.size, selection.look
+    classifier = None
+    if look.kind == CAM:
+        assert selection.classifier is not None
+        classifier = classes.identity_of(selection.classifier, selection.model.num_frames)
+        size = selection.classifier.size
     keys = [clip_key(clip, size) for clip in (selection.clip_i, selection.clip_j)]
     if look.kind not in ("margin", "still"):
-        return Asked(keys[0], keys[1], look.kind, look.cells == "fine")
+        fine = look.cells == "fine"
+        return Asked(keys[0], keys[1], look.kind, fine, classifier=classifier)
     return Asked(
         keys[0],
         keys[1],
@@ -213,6 +230,8 @@ def _maps(model: str, asked: Asked, _loaded: Loaded) -> PairMaps:
     from analysis.tracks import maps_of_pair
     from dashboard import witnessed  # which takes clips from here
 
+    if asked.classifier is not None:
+        return _of_classes(asked, asked.classifier)
     pair = explain(model, asked.clip_i, asked.clip_j, _loaded)
     similarity = {head: pair.heads[head].similarity for head in HEADS}
     if asked.kind == "eq2":
@@ -226,6 +245,21 @@ def _maps(model: str, asked: Asked, _loaded: Loaded) -> PairMaps:
         {head: maps for head, (maps, _) in found.items()},
         similarity,
         {head: num for head, (_, num) in found.items() if asked.has_margin},
+    )
+
+
+def _of_classes(asked: Asked, classifier: Identity) -> PairMaps:
+    from analysis.cam import classes_of_pair
+
+    model, lock = classes.load(classifier)
+    views = [view_of(key) for key in (asked.clip_i, asked.clip_j)]
+    with lock:
+        found = dict(zip(CLASSES, classes_of_pair(model, views[0], views[1]), strict=True))
+    return PairMaps(
+        {key: (of_i.clip_map, of_j.clip_map) for key, (of_i, of_j) in found.items()},
+        {},
+        titles={key: both[0].name for key, both in found.items()},
+        probability={key: (i.probability, j.probability) for key, (i, j) in found.items()},
     )
 
 

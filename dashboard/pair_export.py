@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -13,7 +13,7 @@ import streamlit as st
 
 from dashboard import engine, export, maps, uploads, witnessed
 from dashboard.arguments import Arguments
-from dashboard.controls import Selection
+from dashboard.controls import Clip, Selection
 from dashboard.export import Command, File
 from dashboard.maps import PairMaps
 from dashboard.models import Loaded
@@ -29,7 +29,11 @@ def draw(selection: Selection, loaded: Loaded, arguments: Arguments) -> None:
     """Draw the panel below the maps."""
     name = engine.file_name(selection, loaded)
     link = f"/compare?{urlencode(dict(st.session_state.get('link', {})))}"
-    commands = [*commands_of(selection, name), export.app_command(arguments, selection.model.path)]
+    titles = list(maps.maps_of(maps.asked_of(selection), loaded).titles.values())
+    commands = [
+        *commands_of(selection, name, titles),
+        export.app_command(arguments, selection.model.path),
+    ]
     export.panel("pair", files_of(selection, loaded, name), commands, link)
 
 
@@ -55,10 +59,15 @@ def files_of(selection: Selection, loaded: Loaded, name: str) -> list[File]:
         from analysis.strips import StripRow, draw_strip
 
         views = [maps.view_of(key) for key in (asked.clip_i, asked.clip_j)]
+        shown = found()
         rows = [
-            StripRow(name=f"$c_{'ij'[side]}$", view=views[side], clip_map=both[side])
+            StripRow(
+                name=shown.titles.get(head, f"$c_{'ij'[side]}$"),
+                view=views[side],
+                clip_map=both[side],
+            )
             for side in range(2)
-            for both in found().heads.values()
+            for head, both in shown.heads.items()
         ]
         return draw_strip(rows, opacity=look.opacity, smooth=look.cells != "raw")
 
@@ -118,7 +127,16 @@ def table_of(found: PairMaps) -> bytes:
         cells, indices = clip_map.grid.cell_of(0), clip_map.clip.frame_indices
         for place, value in np.ndenumerate(clip_map.values):
             own = [indices[n] for n in np.flatnonzero(cells == place[0])]
-            writer.writerow((head, f"c_{clip}", *place, own[0], own[-1], repr(float(value))))
+            writer.writerow(
+                (
+                    found.titles.get(head, head),
+                    f"c_{clip}",
+                    *place,
+                    own[0],
+                    own[-1],
+                    repr(float(value)),
+                )
+            )
     return text.getvalue().encode()
 
 
@@ -129,18 +147,30 @@ def manifest_of(found: PairMaps) -> dict[str, Any]:
     return {
         "format": "rspnet-view",
         "version": 1,
-        "similarity": found.similarity,
+        **(
+            {"classes": found.titles, "probability": found.probability}
+            if found.titles
+            else {"similarity": found.similarity}
+        ),
         "maps": {key: clip_map.manifest() for key, clip_map in _named(found).items()},
         "regions": {key: tracks_of(clip_map).to_json() for key, clip_map in _named(found).items()},
     }
 
 
-def commands_of(selection: Selection, name: str) -> list[Command]:
-    """Command lines that give the selected pair's figure and film; none of uploads, which go."""
+def commands_of(selection: Selection, name: str, titles: Sequence[str] = ()) -> list[Command]:
+    """Command lines that give what is shown of the selected pair; none of uploads, which go.
+
+    Args:
+        selection: What is shown.
+        name: Of the files that they write, without ending.
+        titles: Names of the classes, where the maps are a classifier's.
+    """
     own = any(uploads.is_upload(clip.video) for clip in (selection.clip_i, selection.clip_j))
     if own:
         return []
     clips, look = (selection.clip_i, selection.clip_j), selection.look
+    if selection.classifier is not None:
+        return [_classes_command(selection, clip, titles, name) for clip in clips]
     pair = ["--model", export.shown_path(selection.model.path)]
     for clip in clips:
         pair += [f"--video-{clip.side}", export.shown_path(clip.video.path)]
@@ -174,3 +204,13 @@ def _maps_command(selection: Selection, pair: list[str], name: str) -> list[Comm
     else:
         return []
     return [Command(title, (*words, "--out", name))]
+
+
+def _classes_command(selection: Selection, clip: Clip, titles: Sequence[str], name: str) -> Command:
+    assert selection.classifier is not None
+    words = ["python", "-m", "analysis.cam"]
+    words += ["--classifier", export.shown_path(selection.classifier.path)]
+    words += ["--video", export.shown_path(clip.video.path)]
+    words += ["--start", str(clip.start), "--speed", str(clip.speed), "--classes", *titles]
+    words += ["--maps", f"{name}_{clip.side}", "--out", f"{name}_{clip.side}.png"]
+    return Command(f"The maps of c_{clip.side}, with a strip of them", tuple(words))

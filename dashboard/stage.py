@@ -1,6 +1,7 @@
 """The four panels, the contribution over time and the numbers beside them."""
 
 import hashlib
+import html
 from collections.abc import Callable
 from typing import Any
 
@@ -9,19 +10,25 @@ import streamlit as st
 from dashboard import engine, links, maps, sources
 from dashboard.controls import Clip, Selection
 from dashboard.engine import TITLES, HeadView, PairView, Panel, Partners
-from dashboard.look import C_I, C_J, KINDS, Kind, Look
+from dashboard.look import C_I, C_J, CAM, KINDS, Kind, Look
 from dashboard.maps import HEADS, Place
 from dashboard.models import Loaded
 from dashboard.pictures import SHEET_COLUMNS, jpeg
 from dashboard.state import quote
 from dashboard.viewer import viewer
 
-NOTES = {"rsp": "relative speed", "avid": "appearance"}
-SYMBOLS = {"rsp": "m", "avid": "a"}
+NOTES = {
+    "rsp": "relative speed",
+    "avid": "appearance",
+    "class1": "likeliest in c_i",
+    "class2": "in c_j, or next",
+}
+WAITING = {"class1": "Class 1", "class2": "Class 2"}
+SYMBOLS = {"rsp": "m", "avid": "a", "class1": "1", "class2": "2"}
 # Violet and green: neither of the map's own colours, and told apart by colour-blind readers, who
 # also have the line's dashes.
-COLOURS = {"rsp": "#b05cbb", "avid": "#0b8a66"}
-DASHES = {"rsp": "solid", "avid": "dashed"}
+COLOURS = {"rsp": "#b05cbb", "avid": "#0b8a66", "class1": "#c8366f", "class2": "#808080"}
+DASHES = {"rsp": "solid", "avid": "dashed", "class1": "solid", "class2": "dashed"}
 PLAY_FPS = 10
 VIEWER = "viewer"
 CHART_PIXELS = 230
@@ -46,9 +53,10 @@ def draw_waiting(selection: Selection, beside: Callable[[], None] | None = None)
     """
     clips = (selection.clip_i, selection.clip_j)
     stills = [jpeg(sources.decode(c.video.identity(), c.indices[:1])[0]) for c in clips]
+    titles = WAITING if selection.look.kind == CAM else TITLES
     rows = [
-        _row(name, "", [_panel(c, stills[n], name, None) for n, c in enumerate(clips)])
-        for name in HEADS
+        _row(name, title, "", [_panel(c, stills[n], title, None) for n, c in enumerate(clips)])
+        for name, title in titles.items()
     ]
     # A first visit that ends in a question has both in one run.
     name = "waiting" if beside is None else "asking"
@@ -172,24 +180,21 @@ def _shown(
     """The viewer's data. It is the same for every frame, so that it is not sent again."""
     kind, clips = KINDS[selection.look.kind], (selection.clip_i, selection.clip_j)
     rows = []
-    for name in HEADS:
-        head = view.heads[name]
+    for name, head in view.heads.items():
         own = partners if place and place[0] == name else None
         shown = (head.panels[0], own.panel if own else head.panels[1])
         boxes = (own.box if own else shown[0].box, shown[1].box)
         panels = [
-            _panel(c, shown[n].sheet, name, [boxes[n]] * view.grid.clip[0], kind.title)
+            _panel(c, shown[n].sheet, head.title, [boxes[n]] * view.grid.clip[0], kind.title)
             for n, c in enumerate(clips)
         ]
         if own:
-            panels[1]["alt"] = (
-                f"Partners of the chosen place, {TITLES[name]}, in {panels[1]['alt']}"
-            )
+            panels[1]["alt"] = f"Partners of the chosen place, {head.title}, in {panels[1]['alt']}"
         if selection.look.scale == "map" or own:
             for n, panel in enumerate(panels):
                 panel["limit"] = f"\N{PLUS-MINUS SIGN}{shown[n].limit:.2g}"
-        rows.append(_row(name, signed(head.score, 2), panels, kind.letter))
-        rows[-1]["bar"] = _bar(name, head, view.ramp, selection.look.scale)
+        rows.append(_row(name, head.title, signed(head.score, 2), panels, kind.letter))
+        rows[-1]["bar"] = _bar(head, view.ramp, selection.look.scale)
     token, token_frame, keep = _token(selection, frame, place)
     data = _data(selection, rows, token, token_frame)
     if _has_places(selection.look):
@@ -214,7 +219,7 @@ def _token(
     state = st.session_state
     serial = state.get("link_serial", 0)
     # Not the gallery, which may list many thousand videos.
-    pair = (selection.clip_i, selection.clip_j, selection.model, serial)
+    pair = (selection.clip_i, selection.clip_j, selection.model, selection.classifier, serial)
     token = hashlib.sha256(repr((pair, selection.look, place)).encode()).hexdigest()[:16]
     if state.get("token") != token:
         state["token"], state["token_frame"] = token, frame
@@ -239,10 +244,12 @@ def _data(
     }
 
 
-def _row(name: str, score: str, panels: list[dict[str, Any]], letter: str = "s") -> dict[str, Any]:
+def _row(
+    name: str, title: str, score: str, panels: list[dict[str, Any]], letter: str = "s"
+) -> dict[str, Any]:
     return {
         "head": name,
-        "title": TITLES[name],
+        "title": title,
         "note": NOTES[name],
         "letter": letter,
         "index": SYMBOLS[name],
@@ -252,22 +259,22 @@ def _row(name: str, score: str, panels: list[dict[str, Any]], letter: str = "s")
     }
 
 
-def _bar(name: str, head: HeadView, ramp: list[str], scale: str) -> dict[str, Any]:
+def _bar(head: HeadView, ramp: list[str], scale: str) -> dict[str, Any]:
     end = "max" if scale == "map" else f"{head.panels[0].limit:.2g}"
     return {
         "colors": ramp,
         "ticks": [f"+{end}", "0", f"\N{MINUS SIGN}{end}"],
-        "alt": f"Colour scale of {TITLES[name]}: orange raises the score, blue lowers it, "
+        "alt": f"Colour scale of {head.title}: orange raises the score, blue lowers it, "
         f"up to {end} a cell.",
     }
 
 
 def _panel(
-    clip: Clip, image: str, name: str, boxes: list[Any] | None, what: str = ""
+    clip: Clip, image: str, title: str, boxes: list[Any] | None, what: str = ""
 ) -> dict[str, Any]:
     alt = f"c_{clip.side}: {clip.title}"
     if boxes is not None:
-        alt = f"{what}, {TITLES[name]}, on {alt}"
+        alt = f"{what}, {title}, on {alt}"
     return {"column": clip.side, "image": image, "alt": alt, "boxes": boxes}
 
 
@@ -275,7 +282,7 @@ def _draw_partners(place: tuple[str, Place], partners: Partners, view: PairView)
     """What the chosen place is, in words, and the way back."""
     head, (_, row, column) = place
     first, last = partners.frames
-    total = view.heads[head].similarity
+    total = view.heads[head].score
     with st.container(key="partners", horizontal=True, vertical_alignment="center"):
         st.html(
             '<div class="facts" data-testid="partners"><p><b>Place in '
@@ -289,7 +296,7 @@ def _draw_partners(place: tuple[str, Place], partners: Partners, view: PairView)
 
 def _draw_profiles(selection: Selection, view: PairView, frame: int) -> None:
     kind = KINDS[selection.look.kind]
-    st.html(_legend(kind))
+    st.html(_legend(kind, view))
     box = st.container(height=CHART_PIXELS, border=False, key="profiles_box", gap=None)
     if not st.session_state.get("charts"):
         return
@@ -298,7 +305,8 @@ def _draw_profiles(selection: Selection, view: PairView, frame: int) -> None:
     heads = {
         name: (head.panels[0].profile, head.panels[1].profile) for name, head in view.heads.items()
     }
-    figure = profiles(heads, frame, TITLES, COLOURS, DASHES, CHART_PIXELS)
+    titles = {name: head.title for name, head in view.heads.items()}
+    figure = profiles(heads, frame, titles, COLOURS, DASHES, CHART_PIXELS)
     box.plotly_chart(
         figure,
         key="profiles",
@@ -312,8 +320,11 @@ def _swatch(name: str) -> str:
     return f'<span class="swatch" style="border-top: 3px {DASHES[name]} {COLOURS[name]}"></span>'
 
 
-def _legend(kind: Kind) -> str:
-    keys = "".join(f'<span class="key">{_swatch(name)}{TITLES[name]}</span>' for name in HEADS)
+def _legend(kind: Kind, view: PairView) -> str:
+    keys = "".join(
+        f'<span class="key">{_swatch(name)}{html.escape(head.title)}</span>'
+        for name, head in view.heads.items()
+    )
     adds_up = kind.exact and kind.total.startswith("Sum")
     what = "together the score" if adds_up else "a step a time cell"
     return (
@@ -323,32 +334,15 @@ def _legend(kind: Kind) -> str:
 
 
 def _facts(selection: Selection, view: PairView) -> str:
-    """Numbers of both heads, as a table, and the maps in words."""
+    """Numbers of both rows, as a table, and the maps in words."""
     kind, (frames, height, width) = KINDS[selection.look.kind], view.grid.clip
-    # Where the map does not add up to s, s has a column of its own.
-    beside = kind.letter != "s" or not kind.exact
-    rows = []
-    for name in HEADS:
-        head = view.heads[name]
-        symbol = f'<span class="symbol">{kind.letter}<sub>{SYMBOLS[name]}</sub></span>'
-        off = max((p.off for p in head.panels if p.off is not None), default=head.delta)
-        said = "" if off is None else f' <span class="dim">off {small(off)}</span>'
-        similarity = f'<td class="number">{signed(head.similarity)}</td>' if beside else ""
-        total = signed(head.panels[0].total, 4) + (f" = {symbol}" if kind.exact else "")
-        rows.append(
-            f'<tr data-testid="facts-{name}"><td>{_swatch(name)}{TITLES[name]}</td>'
-            f'<td class="number">{total}{said}</td>'
-            f"{similarity}{''.join(_moving(panel) for panel in head.panels)}</tr>"
-        )
-    head_s = '<th>Similarity <span class="symbol">s</span></th>' if beside else ""
+    table = _class_table(view) if selection.look.kind == CAM else _head_table(kind, view)
     fine = ", from clips shifted by parts of a cell" if selection.look.cells == "fine" else ""
     positive = "the positive contribution" if kind.exact else "what is positive in the map"
-    number = view.heads["avid"].against
+    number = max(head.against for head in view.heads.values())
     nearest = f" ({number} of up to {maps.NUM_CANDIDATES} others)" if number else ""
     return (
-        f'<div class="facts"><table><thead><tr><th></th><th>{kind.total}</th>{head_s}'
-        f"<th>On moving pixels, {C_I}</th><th>{C_J}</th></tr></thead>"
-        f"<tbody>{''.join(rows)}</tbody></table>"
+        f'<div class="facts">{table}'
         f'<p class="dim">On moving pixels: share of {positive}, and the share of '
         "all pixels that move, which is what a map that knows nothing would give.</p>"
         f'<p data-testid="kind">{kind.text}{nearest}</p>'
@@ -359,6 +353,56 @@ def _facts(selection: Selection, view: PairView) -> str:
         f"hold half of {positive}."
         f"{_hint(selection)}</p></div>"
     )
+
+
+def _head_table(kind: Kind, view: PairView) -> str:
+    # Where the map does not add up to s, s has a column of its own.
+    beside = kind.letter != "s" or not kind.exact
+    rows = []
+    for name, head in view.heads.items():
+        off = max((p.off for p in head.panels if p.off is not None), default=head.delta)
+        total = signed(head.panels[0].total, 4)
+        if kind.exact:
+            total += f" = {_symbol(kind.letter, name)}"
+        own = f'<td class="number">{signed(head.similarity or 0.0)}</td>' if beside else ""
+        rows.append(
+            f'<tr data-testid="facts-{name}"><td>{_swatch(name)}{head.title}</td>'
+            f'<td class="number">{total}{_off(off)}</td>'
+            f"{own}{''.join(_moving(panel) for panel in head.panels)}</tr>"
+        )
+    head_s = '<th>Similarity <span class="symbol">s</span></th>' if beside else ""
+    return (
+        f"<table><thead><tr><th></th><th>{kind.total}</th>{head_s}"
+        f"<th>On moving pixels, {C_I}</th><th>{C_J}</th></tr></thead>"
+        f"<tbody>{''.join(rows)}</tbody></table>"
+    )
+
+
+def _class_table(view: PairView) -> str:
+    """Logit and probability of each class in each clip, a line each."""
+    rows = []
+    for name, head in view.heads.items():
+        for side, panel, probability in zip(
+            (C_I, C_J), head.panels, head.probability or (0.0, 0.0), strict=True
+        ):
+            rows.append(
+                f'<tr data-testid="facts-{name}"><td>{_swatch(name)}{html.escape(head.title)}</td>'
+                f'<td>{side}</td><td class="number">{signed(panel.total, 3)} = '
+                f"{_symbol('v', name)}{_off(panel.off)}</td>"
+                f'<td class="number">{probability:.1%}</td>{_moving(panel)}</tr>'
+            )
+    return (
+        "<table><thead><tr><th>Class</th><th>in</th><th>Sum</th><th>Probability</th>"
+        f"<th>On moving pixels</th></tr></thead><tbody>{''.join(rows)}</tbody></table>"
+    )
+
+
+def _symbol(letter: str, name: str) -> str:
+    return f'<span class="symbol">{letter}<sub>{SYMBOLS[name]}</sub></span>'
+
+
+def _off(off: float | None) -> str:
+    return "" if off is None else f' <span class="dim">off {small(off)}</span>'
 
 
 def _moving(panel: Panel) -> str:

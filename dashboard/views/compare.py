@@ -6,6 +6,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from dashboard import (
+    classes,
     controls,
     engine,
     links,
@@ -20,7 +21,7 @@ from dashboard import (
     witnessed,
 )
 from dashboard.controls import Selection
-from dashboard.look import choose_look, link_of
+from dashboard.look import CAM, choose_look, link_of
 from dashboard.shell import Opened
 from dashboard.state import choose_place
 from dashboard.upload_panel import Use
@@ -61,6 +62,7 @@ def _select(opened: Opened) -> Selection | None:
             st.rerun()
     with st.container(key="look", horizontal=True, vertical_alignment="bottom", gap="medium"):
         look = choose_look(link)
+        classifier = classes.choose_classifier(link, arguments) if look.kind == CAM else None
     if "place" in link:
         links.take("place", choose_place(link["place"]))
     source = shell.open_gallery(title, arguments)
@@ -74,7 +76,7 @@ def _select(opened: Opened) -> Selection | None:
     clip_i, clip_j = clips
     if clip_i is None or clip_j is None:
         return None
-    return Selection(model, source, clip_i, clip_j, look)
+    return Selection(model, source, clip_i, clip_j, look, classifier)
 
 
 def _use_as(side: str) -> Callable[[str], None]:
@@ -89,6 +91,12 @@ def _use_as(side: str) -> Callable[[str], None]:
 def _look(selection: Selection, opened: Opened) -> None:
     """Draw maps, numbers, what can be exported, and neighbours."""
     area = st.container(key="stage", gap=None)
+    if selection.look.kind == CAM and selection.classifier is None:
+        needed = classes.what_is_needed(opened.arguments, selection.model)
+        with area:
+            stage.draw_waiting(selection, lambda: _say_needed(needed))
+        links.write(_link(selection))
+        return
     with area:
         waiting = st.empty()
         first = not models.is_loaded(selection.model)
@@ -123,6 +131,10 @@ def _look(selection: Selection, opened: Opened) -> None:
     neighbours.draw(selection, loaded)
 
 
+def _say_needed(text: str) -> None:
+    st.info(text, icon=":material/info:")
+
+
 def _link(selection: Selection) -> dict[str, str]:
     link = {
         "model": selection.model.name,
@@ -135,4 +147,6 @@ def _link(selection: Selection) -> dict[str, str]:
         link[clip.side] = clip.video.name
         link[f"{clip.side}_start"] = str(clip.start)
         link[f"{clip.side}_speed"] = str(clip.speed)
+    if selection.classifier is not None:
+        link["classifier"] = selection.classifier.name
     return link | link_of(selection.look)

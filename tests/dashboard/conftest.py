@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from streamlit.testing.v1 import AppTest
 
 from dashboard import jobs
 from rspnet.checkpoint import save_model
+from rspnet.classifier import Classifier, save_classifier
 from rspnet.data.encode import write_video
 from rspnet.models import Branch
 
@@ -116,6 +118,20 @@ def write_maps(folder: Path, video: Path) -> None:
         )
     (folder / "maps" / "step_00000030.npz").write_bytes(b"torn")
     (folder / "maps" / "correlation.csv").write_text("step,pair,rho\n10,0,0.5\n60,0,0.25\n")
+
+
+def write_classifier(folder: Path, branch: Branch, num_frames: int = 16) -> Path:
+    """As a run of rspnet.finetune leaves it: it tells ``red`` things from ``blue`` ones."""
+    write_run(folder)
+    options = {"width": 4}
+    own = Branch("resnet18_fine", options, num_frames=num_frames).eval()
+    own.load_state_dict(branch.state_dict())
+    model = Classifier(own, ["red", "blue"]).eval()
+    with torch.no_grad():
+        model.fc.weight.zero_()
+        model.fc.weight[0, 0] = model.fc.weight[1, 1] = 1.0
+        model.fc.bias.copy_(torch.tensor([0.5, 0.0]))
+    return save_classifier(folder / "classifier.safetensors", model, {})
 
 
 @pytest.fixture(scope="session")
