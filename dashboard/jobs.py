@@ -4,7 +4,9 @@ A job can be stopped. It ends where its work next calls :meth:`Job.check`, and k
 in a way that is its own, so that the next start goes on from there.
 """
 
+import atexit
 import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -12,13 +14,12 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import streamlit as st
 
 from dashboard.arguments import ROOT, Arguments
 from dashboard.sources import STAGE_SEED, stage_folder, stage_is_complete
-
-STOP_SECONDS = 15.0
 
 
 class StoppedError(Exception):
@@ -128,11 +129,15 @@ def under_way() -> list[Job]:
         return [job for job in board.jobs.values() if not job.finished.is_set()]
 
 
-def _interrupt(process: "subprocess.Popen[bytes]") -> None:
-    """As Ctrl-C: its own processes finish the videos that they are at, and go with it."""
-    process.send_signal(signal.SIGINT)
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(STOP_SECONDS)
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """End a process and all that it started, if it still runs."""
+    if process.poll() is not None:
+        return
+    if sys.platform != "win32":
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
+    process.wait()
 
 
 def generate_stage(arguments: Arguments) -> Job:
@@ -144,19 +149,27 @@ def generate_stage(arguments: Arguments) -> Job:
         command += ["--num_videos", str(arguments.num_videos), "--seed", str(STAGE_SEED)]
         folder.mkdir(parents=True, exist_ok=True)
         with (folder.parent / f"{folder.name}.log").open("w+", encoding="utf-8") as log:
+            # In a group of its own, so that its workers end with it.
             process = subprocess.Popen(
-                command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                command,
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
+            end = partial(_end, process)
+            atexit.register(end)
             try:
                 while process.poll() is None:
                     job.done = sum(1 for _ in folder.glob("*/*.npz"))
-                    if job.is_stopping:
-                        _interrupt(process)
-                        raise StoppedError
+                    job.check()
                     time.sleep(0.25)
             finally:
-                if process.poll() is None:
-                    process.terminate()
+                end()
+                atexit.unregister(end)
+                for half in folder.glob("*/.*"):  # what it was at when it was ended
+                    half.unlink(missing_ok=True)
             log.seek(0)
             last = log.read().strip().splitlines()[-1:] or ["no message"]
         if process.returncode != 0 or not stage_is_complete(arguments):
