@@ -111,6 +111,8 @@ class TrainConfig(RunConfig):
         max_steps: Optimiser steps.
         epochs: Train until every video was seen so often, whatever ``max_steps`` says.
         init_from: Model file to start from (both branches), in place of random weights.
+        recentre: Heads of that model, ``rsp`` or ``avid``, whose bias is set from the first batch as
+            that of new heads is: those that it did not train.
         data: Videos and clips.
         model: The network.
         loss: Losses, queue and momentum.
@@ -121,6 +123,7 @@ class TrainConfig(RunConfig):
     max_steps: int = 2000
     epochs: float | None = None
     init_from: str | None = None
+    recentre: list[Literal["rsp", "avid"]] = field(default_factory=list)
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     loss: LossConfig = field(default_factory=LossConfig)
@@ -132,6 +135,11 @@ class TrainConfig(RunConfig):
             raise ValueError(f"max_steps is at least 1, got {self.max_steps}")
         if self.epochs is not None and self.epochs <= 0:
             raise ValueError(f"epochs is positive, got {self.epochs}")
+        if self.recentre and self.init_from is None:
+            raise ValueError(
+                f"recentre is for heads of the model that init_from names, got {self.recentre} "
+                "without one: new heads are centred by model.centre_heads"
+            )
 
 
 def known_keys(config: Any, prefix: str = "") -> list[str]:

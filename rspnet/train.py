@@ -28,7 +28,7 @@ from rspnet.data.pretrain import (
 from rspnet.data.sources import FrameCache, Scan, scan_files
 from rspnet.data.transforms import normalise
 from rspnet.engine import Engine, Scalars, check_unreadable, run_main
-from rspnet.models import Branch
+from rspnet.models import HEADS, Branch
 from rspnet.optim import create_optimiser, lr_factor
 from rspnet.pretext.network import Embeddings, TwoBranch
 from rspnet.pretext.objective import pretext_losses
@@ -201,10 +201,11 @@ class Trainer(Engine[Batch]):
         self.network.train()
         if c.model.batch_norm == "frozen":
             freeze_batch_norm(self.network)
-        if self.step == 0 and c.model.centre_heads and c.init_from is None:
+        new_heads = HEADS if c.model.centre_heads and c.init_from is None else c.recentre
+        if self.step == 0 and new_heads:
             clips = (clip for batch in micro_batches for clip in (batch.query, batch.other_speed))
             first = (normalise(clip.to(self.device)) for clip in clips)
-            self.network.centre_heads(first, self.processes.mean)
+            self.network.centre_heads(first, self.processes.mean, new_heads)
         keys: list[tuple[Tensor, Tensor]] = []
         rows: list[Scalars] = []
         for number, batch in enumerate(micro_batches):

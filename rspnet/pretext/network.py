@@ -1,7 +1,7 @@
 """The two-branch network: query branch, momentum branch and queue (MoCo, He et al. 2020)."""
 
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.ops import StochasticDepth
 
-from rspnet.models import EMBEDDING_DIM, Branch, global_average_pool
+from rspnet.models import EMBEDDING_DIM, HEADS, Branch, global_average_pool
 
 
 @dataclass(frozen=True)
@@ -80,9 +80,12 @@ class TwoBranch(nn.Module):
 
     @torch.no_grad()
     def centre_heads(
-        self, clips: Iterable[Tensor], average: Callable[[Tensor], Tensor] = lambda mean: mean
+        self,
+        clips: Iterable[Tensor],
+        average: Callable[[Tensor], Tensor] = lambda mean: mean,
+        names: Sequence[str] = HEADS,
     ) -> None:
-        """Shift both heads' bias so that the embeddings of these clips have mean zero.
+        """Shift the heads' bias so that the embeddings of these clips have mean zero.
 
         The pooled features of a new network are positive and nearly the same for every clip, so
         all cosines start near 1 and differ by thousandths. Centred, they start spread out.
@@ -90,14 +93,17 @@ class TwoBranch(nn.Module):
         Args:
             clips: Batches (B, 3, T, H, W).
             average: Takes the mean over all processes of a run.
+            names: Which heads.
         """
         x = torch.cat([global_average_pool(self.query.features(batch)) for batch in clips])
-        for name in self.query.heads:
+        for name in names:
             head = self.query.head(name)
             last = head if isinstance(head, nn.Linear) else list(head.children())[-1]
             assert isinstance(last, nn.Linear)
             last.bias.sub_(average(head(x).mean(dim=0)))
-        self.key.load_state_dict(self.query.state_dict())
+            self.key.head(name).load_state_dict(head.state_dict())
+        if set(names) == set(HEADS):  # a new network: statistics of BatchNorm as well
+            self.key.load_state_dict(self.query.state_dict())
 
     @torch.no_grad()
     def update_key(self, momentum: float) -> None:

@@ -142,6 +142,18 @@ def test_init_from_starts_with_the_weights_of_a_model(tmp_path, video_folder):
         Trainer(parse_config(TrainConfig, arguments))
 
 
+def test_heads_that_a_model_did_not_train_can_be_centred(tmp_path, video_folder):
+    first = train(parse_config(TrainConfig, words(tmp_path / "a", video_folder, "--max_steps=1")))
+    arguments = words(tmp_path / "b", video_folder, f"--init_from={first}", "--recentre=[avid]")
+    trainer = Trainer(parse_config(TrainConfig, arguments))
+    asked = []
+    trainer.network.centre_heads = lambda clips, average, names: asked.append(list(names))
+    trainer.train_step([next(iter(trainer.batches()))])
+    assert asked == [["avid"]]
+    with pytest.raises(ValueError, match="without one: new heads are centred"):
+        parse_config(TrainConfig, words(tmp_path / "c", video_folder, "--recentre=[avid]"))
+
+
 def test_mistakes_end_with_a_sentence(tmp_path, video_folder, capsys):
     assert main(["--batchsize", "3"]) == 2
     assert "Did you mean 'batch_size'" in capsys.readouterr().err

@@ -30,6 +30,19 @@ def test_key_branch_starts_equal_and_gets_no_gradient(network):
     assert not embeddings.same_speed["rsp"].requires_grad
 
 
+def test_one_head_is_centred_and_nothing_else_changes(network):
+    with torch.no_grad():
+        for parameter in network.key.parameters():
+            parameter.add_(0.01)  # as a model has it that was trained
+    before = {name: p.clone() for name, p in network.named_parameters()}
+    network.centre_heads([torch.randn(8, 3, 4, 16, 16)], names=["avid"])
+    changed = {n for n, p in network.named_parameters() if not torch.equal(p, before[n])}
+    assert changed
+    assert all(".projections.avid." in name for name in changed)
+    for name, parameter in network.query.head("avid").named_parameters():
+        assert torch.equal(parameter, network.key.head("avid").get_parameter(name))
+
+
 def test_centred_heads_start_spread_out(network):
     clips = torch.randn(8, 3, 4, 16, 16)
     network.train()
