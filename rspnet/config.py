@@ -111,8 +111,8 @@ class TrainConfig(RunConfig):
         max_steps: Optimiser steps.
         epochs: Train until every video was seen so often, whatever ``max_steps`` says.
         init_from: Model file to start from (both branches), in place of random weights.
-        recentre: Heads of that model, ``rsp`` or ``avid``, whose bias is set from the first batch as
-            that of new heads is: those that it did not train.
+        recentre: Heads of that model, ``rsp`` or ``avid``, whose bias is set from the first batch
+            as that of new heads is: those that it did not train.
         data: Videos and clips.
         model: The network.
         loss: Losses, queue and momentum.

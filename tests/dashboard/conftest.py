@@ -130,7 +130,7 @@ def write_classifier(folder: Path, branch: Branch, num_frames: int = 16) -> Path
     with torch.no_grad():
         model.fc.weight.zero_()
         model.fc.weight[0, 0] = model.fc.weight[1, 1] = 1.0
-        model.fc.bias.copy_(torch.tensor([0.5, 0.0]))
+        model.fc.bias.copy_(torch.tensor([0.02, 0.0]))
     return save_classifier(folder / "classifier.safetensors", model, {})
 
 
