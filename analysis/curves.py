@@ -1,14 +1,11 @@
-"""Curves of a training for print: both losses and how often both tasks are solved.
+"""Training curves for print: ``python -m analysis.curves RUN [RUN ...] --out FILE.png``.
 
-    python -m analysis.curves runs/first runs/second --out curves.png
-
-Runs that followed one another stand in their order, a dotted line between them; the axis counts
-samples. Read from each run's ``metrics.csv`` and ``config.yaml``.
+Both losses, and how often both tasks are solved. Runs that follow one another (each started from
+the model of the one before) are drawn on one axis of steps, with a line where the next begins.
 """
 
 import argparse
 import csv
-import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,124 +19,123 @@ from numpy.typing import NDArray
 from analysis.figures import COLOURS, GREY, LINES, TITLES, check_out, new_figure, save, style
 
 Floats = NDArray[np.float64]
-# Left: the loss; right: the share of a batch that solves the task, and what chance gives.
+# Left: the loss; right: the share of a batch that solves the task.
 _PANELS = (("rsp", "rsp_loss", "rsp_accuracy"), ("avid", "avid_loss", "avid_top1"))
-_COLUMNS = ("step", "rsp_loss", "avid_loss", "rsp_accuracy", "avid_top1", "avid_weight")
-SMOOTH = 9  # rows in a running mean
 
 
-@dataclass(frozen=True, kw_only=True)
-class Curves:
-    """What one run logged.
+@dataclass(frozen=True)
+class Run:
+    """The metrics of a run, columns of ``metrics.csv``.
 
     Attributes:
-        name: Of its folder.
-        samples: Seen until each row, in this run.
-        values: By column of ``metrics.csv``, each as long.
-        rsp_weight: Weight of the RSP loss: at 0 the task was not trained.
+        name: Its folder's name.
+        columns: ``step`` and the rest, each (N,).
+        rsp_weight: Weight of the RSP loss; at 0 the task was not trained.
     """
 
     name: str
-    samples: Floats
-    values: dict[str, Floats]
-    rsp_weight: float
+    columns: dict[str, Floats]
+    rsp_weight: float = 1.0
+
+    def trained(self, head: str) -> NDArray[np.bool_]:
+        """At which rows a head's task had a weight in the loss, (N,)."""
+        if head == "rsp":
+            return np.full(len(self.columns["step"]), self.rsp_weight > 0)
+        weights = self.columns.get("avid_weight")
+        return np.ones(len(self.columns["step"]), bool) if weights is None else weights > 0
 
 
-def read_curves(folder: str | Path) -> Curves:
-    """Read a run's folder.
+def read_run(folder: str | Path) -> Run:
+    """Read ``metrics.csv`` of a run's folder, and its RSP weight from ``config.yaml`` if there.
 
     Raises:
-        ValueError: It is no folder of a pre-training, or has no rows yet.
+        ValueError: There is none, or it holds no rows.
     """
-    folder = Path(folder)
-    try:
-        config = yaml.safe_load((folder / "config.yaml").read_text())
-        batch, rsp_weight = int(config["batch_size"]), float(config["loss"]["rsp_weight"])
-        with (folder / "metrics.csv").open(newline="") as file:
-            rows = list(csv.DictReader(file))
-        values = {name: np.array([float(row[name]) for row in rows]) for name in _COLUMNS}
-    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"{folder} is no folder of a pre-training: expected config.yaml and metrics.csv as "
-            f"python -m rspnet.train writes them ({error!r})"
-        ) from error
+    path = Path(folder) / "metrics.csv"
+    if not path.is_file():
+        raise ValueError(f"{folder} is no run of `python -m rspnet.train`: no metrics.csv in it")
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
     if not rows:
-        raise ValueError(f"{folder / 'metrics.csv'} has no rows yet")
-    return Curves(
-        name=folder.resolve().name,
-        samples=batch * values["step"],
-        values=values,
-        rsp_weight=rsp_weight,
+        raise ValueError(f"{path} holds no rows yet")
+    columns = {n: np.array([float(r[n] or "nan") for r in rows]) for n in rows[0]}
+    return Run(Path(folder).name, columns, _rsp_weight(path.with_name("config.yaml")))
+
+
+def _rsp_weight(path: Path) -> float:
+    try:
+        return float(yaml.safe_load(path.read_text())["loss"]["rsp_weight"])
+    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError):
+        return 1.0  # of another kind of run, or of none
+
+
+def smoothed(values: Floats, span: int) -> Floats:
+    """Mean over a window of ``span`` rows, cut off at the ends."""
+    kernel = np.ones(min(span, len(values)))
+    return np.asarray(
+        np.convolve(values, kernel, "same") / np.convolve(np.ones(len(values)), kernel, "same")
     )
 
 
-def running_mean(values: Floats, width: int = SMOOTH) -> Floats:
-    """Each value's mean with its neighbours, (N,) -> (N,); fewer of them at the ends."""
-    half = width // 2
-    sums = np.concatenate([[0.0], np.cumsum(values)])
-    begin = np.maximum(np.arange(len(values)) - half, 0)
-    end = np.minimum(np.arange(len(values)) + half + 1, len(values))
-    return np.asarray((sums[end] - sums[begin]) / (end - begin))
-
-
-def _draw(axes: Axes, runs: Sequence[Curves], head: str, column: str) -> None:
+def _draw(axes: Axes, runs: Sequence[Run], head: str, column: str, span: int) -> None:
     offset = 0.0
-    for run in runs:
-        trained = run.rsp_weight > 0 if head == "rsp" else run.values["avid_weight"] > 0
-        raw = np.where(trained, run.values[column], np.nan)
-        at = (run.samples + offset) / 1000
-        axes.plot(at, raw, color=COLOURS[head], alpha=0.25, linewidth=0.6)
-        smooth = np.where(trained, running_mean(run.values[column]), np.nan)
-        axes.plot(at, smooth, LINES[head], color=COLOURS[head])
-        offset += float(run.samples[-1])
-        if run is not runs[-1]:
-            axes.axvline(offset / 1000, color=GREY, linestyle=":", linewidth=0.8)
-    axes.set_xlim(0, offset / 1000)
+    for number, run in enumerate(runs):
+        steps, trained = run.columns["step"] + offset, run.trained(head)
+        values = run.columns[column]
+        axes.plot(steps, np.where(trained, values, np.nan), color=COLOURS[head], alpha=0.25, lw=0.6)
+        line = np.where(trained, smoothed(values, span), np.nan)
+        axes.plot(steps, line, LINES[head], color=COLOURS[head])
+        offset = float(steps[-1])
+        if number < len(runs) - 1:
+            axes.axvline(offset, color=GREY, linestyle=":", linewidth=0.8)
+    axes.set_xlim(0, offset)
 
 
-def draw_curves(runs: Sequence[Curves], out: str | Path) -> Path:
-    """Draw runs that followed one another.
+def draw_curves(runs: Sequence[Run], out: str | Path, *, span: int = 7) -> Path:
+    """Draw losses and accuracies of runs, one after the other.
+
+    A task is left out where it had no weight in the loss.
 
     Args:
-        runs: In their order.
+        runs: In the order in which they were trained.
         out: ``*.png``, ``*.svg`` or ``*.pdf``.
+        span: Rows that a line is the mean of; single rows are drawn faintly.
 
     Raises:
-        ValueError: No run, or ``out`` has another ending.
+        ValueError: There are no runs, or ``out`` has another ending.
     """
-    if not runs:
-        raise ValueError("there is no run to draw")
     check_out(out)
+    if not runs:
+        raise ValueError("there are no runs to draw")
     with style():
         figure = new_figure(height=3.4)
         grid = figure.subplots(2, 2, sharex=True)
         for row, (head, loss, solved) in zip(grid, _PANELS, strict=True):
-            _draw(row[0], runs, head, loss)
-            _draw(row[1], runs, head, solved)
+            _draw(row[0], runs, head, loss, span)
+            _draw(row[1], runs, head, solved, span)
             row[0].set_ylabel(f"{TITLES[head]} loss")
-            row[1].set_ylabel("right order" if head == "rsp" else "top-1 in the queue")
+            row[1].set_ylabel("RSP, right order" if head == "rsp" else "A-VID, top-1 in the queue")
             row[1].set_ylim(0, 1.02)
-        grid[0][0].axhline(math.log(2), color=GREY, linewidth=0.6)
         grid[0][1].axhline(0.5, color=GREY, linewidth=0.6)
-        grid[0][1].text(0.995, 0.46, "chance", ha="right", va="top", color=GREY, fontsize=7,
-                        transform=grid[0][1].get_yaxis_transform())  # fmt: skip
+        grid[0][1].annotate(
+            "chance", (1, 0.5), (-2, -3), xycoords=grid[0][1].get_yaxis_transform(),
+            textcoords="offset points", ha="right", va="top", color=GREY, fontsize=7,
+        )  # fmt: skip
         for axes in grid[1]:
-            axes.set_xlabel("samples, in thousands")
+            axes.set_xlabel("step")
         return save(figure, out)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line. Returns the exit status."""
     parser = argparse.ArgumentParser(
-        prog="python -m analysis.curves",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        prog="python -m analysis.curves", description="Draw training curves."
     )
-    parser.add_argument("runs", nargs="+", help="folders of runs, in their order")
+    parser.add_argument("runs", nargs="+", help="folders of runs, in the order of training")
     parser.add_argument("--out", default="curves.png", help="*.png, *.svg or *.pdf")
     options = parser.parse_args(arguments)
     try:
-        print(draw_curves([read_curves(folder) for folder in options.runs], options.out))
+        print(draw_curves([read_run(run) for run in options.runs], options.out))
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -1,64 +1,76 @@
-"""Curves of trainings: what is read, smoothed, drawn and refused."""
+"""Training curves: what is read, and a picture that holds the lines."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from analysis.curves import draw_curves, main, read_curves, running_mean
-
-HEADER = "step,loss,rsp_loss,avid_loss,rsp_accuracy,avid_top1,avid_weight,memory_gib\n"
+from analysis.curves import draw_curves, main, read_run, smoothed
 
 
-def run_folder(folder: Path, rows: int = 3, rsp_weight: float = 1.0) -> Path:
+def write_run(folder: Path, first: float) -> Path:
     folder.mkdir()
-    text = "".join(f"{10 * n},1,{n},2,0.5,0.25,{n > 1:d},\n" for n in range(1, rows + 1))
-    (folder / "metrics.csv").write_text(HEADER + text)
-    (folder / "config.yaml").write_text(f"batch_size: 4\nloss: {{rsp_weight: {rsp_weight}}}\n")
+    rows = ["step,rsp_loss,avid_loss,rsp_accuracy,avid_top1"]
+    rows += [f"{10 * n},{first / n},{9 / n},{1 - 0.5 / n},{n / 20}" for n in range(1, 21)]
+    (folder / "metrics.csv").write_text("\n".join(rows) + "\n")
     return folder
 
 
-def test_the_running_mean_has_fewer_neighbours_at_the_ends() -> None:
-    values = np.array([1.0, 2.0, 6.0, 10.0])
-    assert running_mean(values, 3).tolist() == [1.5, 3.0, 6.0, 8.0]
-    assert running_mean(values, 1).tolist() == values.tolist()
+def test_columns_are_read(tmp_path: Path) -> None:
+    run = read_run(write_run(tmp_path / "a", 0.8))
+    assert run.name == "a"
+    assert run.columns["step"][[0, -1]].tolist() == [10, 200]
+    assert run.columns["rsp_loss"][1] == 0.4
 
 
-def test_a_run_counts_samples(tmp_path: Path) -> None:
-    curves = read_curves(run_folder(tmp_path / "a"))
-    assert curves.name == "a"
-    assert curves.samples.tolist() == [40, 80, 120]
-    assert curves.values["rsp_loss"].tolist() == [1, 2, 3]
+def test_smoothing_by_hand() -> None:
+    got = smoothed(np.array([0.0, 3.0, 6.0, 3.0]), 3)
+    np.testing.assert_allclose(got, [1.5, 3.0, 4.0, 4.5])
+    np.testing.assert_allclose(smoothed(np.full(5, 2.0), 99), 2.0)
 
 
-def test_runs_stand_in_their_order_and_untrained_tasks_are_left_out(
+def test_command_line_draws_a_picture(tmp_path: Path) -> None:
+    runs = [str(write_run(tmp_path / name, 0.8)) for name in "ab"]
+    out = tmp_path / "curves.png"
+    assert main([*runs, "--out", str(out)]) == 0
+    image = np.asarray(Image.open(out).convert("RGB")).astype(int)
+    assert image.shape[1] > 1200
+    violet = np.abs(image - (0xB0, 0x5C, 0xBB)).sum(axis=-1) < 12
+    green = np.abs(image - (0x0B, 0x8A, 0x66)).sum(axis=-1) < 12
+    half = image.shape[1] // 2
+    for colour in (violet, green):
+        assert colour[:, :half].sum() > 200
+        assert colour[:, half:].sum() > 200
+
+
+def test_a_task_is_left_out_where_it_was_not_trained(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn = {}
     monkeypatch.setattr("analysis.curves.save", lambda figure, out: drawn.update(figure=figure))
-    first = read_curves(run_folder(tmp_path / "a", rsp_weight=0))
-    draw_curves([first, read_curves(run_folder(tmp_path / "b", rows=2))], "x.png")
+    first = write_run(tmp_path / "a", 0.8)
+    (first / "config.yaml").write_text("loss: {rsp_weight: 0}\n")
+    text = (first / "metrics.csv").read_text().splitlines()
+    weights = ["avid_weight", *("0" if n < 5 else "1" for n in range(20))]
+    rows = [f"{line},{weight}" for line, weight in zip(text, weights, strict=True)]
+    (first / "metrics.csv").write_text("\n".join(rows) + "\n")
+    draw_curves([read_run(first), read_run(write_run(tmp_path / "b", 0.8))], "x.png")
     rsp, _, avid, _ = drawn["figure"].axes
     raw = [line for line in rsp.lines if line.get_alpha() == 0.25]
-    assert raw[0].get_xdata().tolist() == [0.04, 0.08, 0.12]
     assert np.isnan(raw[0].get_ydata()).all()
-    assert raw[1].get_xdata() == pytest.approx([0.16, 0.2])
-    assert raw[1].get_ydata().tolist() == [1, 2]
-    # A-VID's weight is 0 in the first row of each.
+    assert np.isfinite(raw[1].get_ydata()).all()
+    assert raw[1].get_xdata()[[0, -1]].tolist() == [210, 400]
     raw = [line for line in avid.lines if line.get_alpha() == 0.25]
-    assert np.isnan(raw[0].get_ydata()).tolist() == [True, False, False]
+    assert np.isnan(raw[0].get_ydata()).tolist() == [True] * 5 + [False] * 15
 
 
-def test_the_command_writes_a_figure_and_says_what_is_wrong(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    run = str(run_folder(tmp_path / "a"))
-    assert main([run, run, "--out", str(tmp_path / "c.png")]) == 0
-    assert (tmp_path / "c.png").read_bytes()[:4] == b"\x89PNG"
+def test_mistakes_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(tmp_path)]) == 2
+    assert "no metrics.csv" in capsys.readouterr().err
+    run = str(write_run(tmp_path / "a", 0.8))
     assert main([run, "--out", str(tmp_path / "c.gif")]) == 2
     assert "got" in capsys.readouterr().err
-    assert main([str(tmp_path)]) == 2
-    assert "is no folder of a pre-training" in capsys.readouterr().err
-    (tmp_path / "a" / "metrics.csv").write_text(HEADER)
-    assert main([run]) == 2
-    assert "has no rows yet" in capsys.readouterr().err
+    (tmp_path / "metrics.csv").write_text("step,loss\n")
+    with pytest.raises(ValueError, match="holds no rows yet"):
+        read_run(tmp_path)
