@@ -5,7 +5,9 @@ Nothing here imports torch: the page's controls and first frames stand before it
 
 import csv
 import os
-from dataclasses import dataclass
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +23,8 @@ Identity = tuple[str, int, int]
 GENERATED = "Generated videos"
 OWN = "Your videos"
 STAGE_SEED = 7
+LABELS = "labels.csv"
+SETTLED_NS = 2 * 10**9
 
 
 @dataclass(frozen=True)
@@ -116,7 +120,49 @@ def open_source(title: str, arguments: Arguments) -> Source:
     return _open_folder(GENERATED, stage_folder(arguments))
 
 
+@dataclass
+class _Held:
+    """A gallery as it was listed last, and when its folders and its table had changed last."""
+
+    source: Source | None = None
+    changed: dict[Path, int] = field(default_factory=dict)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _held(title: str, root: str) -> _Held:
+    return _Held()
+
+
+def _changed(paths: Iterable[Path]) -> dict[Path, int]:
+    """When each was changed, in ns; -1 for what is gone."""
+    found = {}
+    for path in paths:
+        try:
+            found[path] = path.stat().st_mtime_ns
+        except OSError:
+            found[path] = -1
+    return found
+
+
 def _open_folder(title: str, root: Path) -> Source:
+    """List a folder; the list that is held while none of its folders has changed.
+
+    Listing 20,000 videos takes seconds, and pages ask each time that they are drawn.
+    """
+    held = _held(title, str(root))
+    source, changed = held.source, held.changed
+    if source is not None and changed == _changed(changed):
+        return source
+    started = time.time_ns()
+    changed = _changed([root / LABELS, *(Path(folder) for folder, _, _ in os.walk(root))])
+    source = _list_folder(title, root)
+    # What changed a moment ago may change again without its time being another.
+    if max(changed.values()) < started - SETTLED_NS:
+        held.source, held.changed = source, changed
+    return source
+
+
+def _list_folder(title: str, root: Path) -> Source:
     rows = _read_labels(root)
     if rows:
         paths = [root / name for name in sorted(rows) if (root / name).is_file()]
@@ -149,7 +195,7 @@ def _open_folder(title: str, root: Path) -> Source:
 
 def _read_labels(root: Path) -> dict[str, tuple[str, str]]:
     """Action and title of each generated video in a folder, from its ``labels.csv``."""
-    table = root / "labels.csv"
+    table = root / LABELS
     if not table.is_file():
         return {}
     with table.open(newline="", encoding="utf-8") as file:

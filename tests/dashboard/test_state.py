@@ -1,9 +1,11 @@
 """What of a link can be used, and what is said about the rest."""
 
+import os
 from pathlib import Path
 
 import pytest
 
+from dashboard import sources
 from dashboard.arguments import Arguments, cache_folder, parse_arguments
 from dashboard.controls import first_usable
 from dashboard.sources import Source, Video
@@ -88,6 +90,52 @@ def test_cache_folder_can_be_moved(monkeypatch: pytest.MonkeyPatch) -> None:
     assert str(cache_folder()) == "/elsewhere"
     monkeypatch.delenv("RSPNET_CACHE")
     assert cache_folder().name == ".cache"
+
+
+def test_a_gallery_is_listed_anew_only_when_a_folder_has_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deep = tmp_path / "walk" / "deep"
+    deep.mkdir(parents=True)
+    (deep / "a.mp4").touch()
+    arguments = Arguments(videos=tmp_path)
+    calls = []
+    listed = sources._list_folder
+
+    def counted(title: str, root: Path) -> Source:
+        calls.append(root)
+        return listed(title, root)
+
+    def names() -> list[str]:
+        return [video.name for video in sources.open_source(sources.OWN, arguments).videos]
+
+    monkeypatch.setattr(sources, "_list_folder", counted)
+    assert [names(), names()] == [["walk/deep/a.mp4"]] * 2
+    # Of a moment ago: not held yet.
+    assert len(calls) == 2
+    for folder in (tmp_path, tmp_path / "walk", deep):
+        os.utime(folder, ns=(10**18, 10**18))
+    assert [names(), names()] == [["walk/deep/a.mp4"]] * 2
+    assert len(calls) == 3
+    (deep / "b.mp4").touch()
+    assert names() == ["walk/deep/a.mp4", "walk/deep/b.mp4"]
+    os.utime(deep, ns=(10**18, 10**18 + 5))
+    assert len(names()) == 2
+    num = len(calls)
+    assert len(names()) == 2
+    assert len(calls) == num
+    (deep / "a.mp4").unlink()
+    assert names() == ["walk/deep/b.mp4"]
+    os.utime(deep, ns=(10**18, 10**18 + 6))
+    names()
+    # A table of labels that comes later counts, too.
+    row = "path,action,actor,set,prop,index\nwalk/deep/b.mp4,walk,1,0,ball,7\n"
+    (tmp_path / "labels.csv").write_text(row)
+    os.utime(tmp_path, ns=(10**18, 10**18))
+    (video,) = sources.open_source(sources.OWN, arguments).videos
+    assert video.title == "walk 7 (actor 1, set 0)"
+    with pytest.raises(ValueError, match="no folder"):
+        sources.open_source(sources.OWN, Arguments(videos=tmp_path / "nowhere"))
 
 
 def test_a_page_begins_with_the_first_video_that_holds_a_clip(planted_videos: Path) -> None:
