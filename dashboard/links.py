@@ -30,6 +30,7 @@ def restore() -> dict[str, str]:
     A page that is entered without parameters gets those that it had when it was left.
     """
     state = st.session_state
+    state["link_whole"] = False
     link = {name: st.query_params[name] for name in st.query_params}
     entered = state.pop("entered", False)
     if not entered and link == state.get("link"):
@@ -51,11 +52,27 @@ def _remembered() -> dict[str, str]:
 def write(view: dict[str, str]) -> None:
     """Put the view into the address bar, and keep it for when the page is entered again."""
     state = st.session_state
+    state["link_whole"] = True
     state.setdefault("views", {})[state.get("page")] = view
     state["carried"] = state.get("carried", {}) | {n: view[n] for n in CARRIED if n in view}
     if view != state.get("link"):
         state["link"] = view
         st.query_params.from_dict(view)
+
+
+def rewrite(**changed: str) -> None:
+    """Write some parameters anew, from a part of a page that runs alone; empty ones are dropped.
+
+    While the whole page is drawn it does nothing: the page then writes all of them itself, in one
+    step of the browser's history.
+    """
+    state = st.session_state
+    if not state.get("link_whole"):
+        return
+    link: dict[str, str] = state.get("link", {})
+    wanted = {name: value for name, value in (link | changed).items() if value}
+    if wanted != link:
+        write(wanted)
 
 
 def take(key: str, chosen: Chosen[str] | Chosen[int]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from dashboard import jobs, links, models, progress, sources, video_limits
+from dashboard import history, jobs, links, models, progress, sources, video_limits
 from dashboard.arguments import Arguments, parse_arguments
 from dashboard.models import ModelChoice
 from dashboard.sources import Source
@@ -101,6 +101,7 @@ def open_page(title: str, question: str) -> Opened:
             f"{html.escape(title)}</span>"
             f'<span class="question">{html.escape(question)}</span></div>'
         )
+        history.draw()
     notes = st.container()
     link = links.restore()
     try:

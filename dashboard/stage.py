@@ -103,17 +103,8 @@ def draw(selection: Selection, view: PairView, loaded: Loaded) -> None:
             _draw_partners(place, partners, view)
         _draw_profiles(selection, view, frame)
         st.html(_facts(selection, view))
-    _write_link(frame)
-
-
-def _write_link(frame: int) -> None:
-    link = dict(st.session_state.get("link", {}))
-    wanted = link | {"frame": str(frame + 1)}
-    wanted.pop("place", None)
-    if st.session_state.get("place"):
-        wanted["place"] = st.session_state["place"]
-    if wanted != link:
-        links.write(wanted)
+    place_named = str(st.session_state.get("place") or "")
+    links.rewrite(frame=str(frame + 1), place=place_named)
 
 
 def _has_places(look: Look) -> bool:
