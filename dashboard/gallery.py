@@ -1,6 +1,7 @@
 """Features of a gallery's videos: made once for a model, kept in memory and on disk."""
 
 import hashlib
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ import streamlit as st
 from dashboard import maps, video_limits
 from dashboard.arguments import cache_folder
 from dashboard.controls import Selection
-from dashboard.jobs import Job, StoppedError, start
+from dashboard.jobs import Job, StoppedError, forget, start
 from dashboard.models import Loaded
 from dashboard.pictures import fit_height, jpeg
 from dashboard.sources import Identity, Source, Video, decode, probe
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 NUM_NEAREST = 5
 NUM_CLIPS = 4
 FILM_FRAMES = 8
+# Galleries in memory: one of 20,000 videos takes about 100 MB. The others wait on the disk.
+MOST_HELD = 4
+_HELD = threading.Lock()
 FILM_PIXELS = 144
 
 
@@ -44,7 +48,7 @@ def _galleries() -> "dict[str, Gallery]":
 
 
 def embedded(key: str) -> "Gallery":
-    """A gallery that was embedded.
+    """A gallery that was embedded, of those that are held in memory.
 
     Args:
         key: From :func:`embed`, whose job is done.
@@ -52,10 +56,13 @@ def embedded(key: str) -> "Gallery":
     Raises:
         ValueError: It is not there.
     """
-    found = _galleries().get(key)
-    if found is None:
-        raise ValueError("the gallery's vectors are not there: open the page again")
-    return found
+    with _HELD:
+        held = _galleries()
+        found = held.pop(key, None)
+        if found is None:
+            raise ValueError("the gallery's vectors are not there: open the page again")
+        held[key] = found  # the last: it was used last
+        return found
 
 
 def protocol(branch: "Branch") -> "Protocol":
@@ -105,9 +112,18 @@ def embed(source: Source, loaded: Loaded) -> tuple[str, Job]:
             if made is None:
                 raise StoppedError from None
             gallery = made
-        _galleries()[key] = gallery
+        with _HELD:
+            held = _galleries()
+            held[key] = gallery
+            for oldest in list(held)[:-MOST_HELD]:
+                del held[oldest]
 
-    return key, start(("gallery", key), len(source.videos), work)
+    job = start(("gallery", key), len(source.videos), work)
+    done = job.finished.is_set() and not job.error and not job.stopped
+    if done and key not in _galleries():  # it was done, and made room for others since
+        forget(("gallery", key))
+        job = start(("gallery", key), len(source.videos), work)
+    return key, job
 
 
 def nearest(key: str, head: str, selection: Selection, loaded: Loaded) -> list[Near]:

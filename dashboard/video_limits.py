@@ -43,15 +43,15 @@ def check(path: Path) -> None:
             path,
             f"its frames have {width} x {height} pixels ({width * height / 1e6:.1f} million), and "
             f"at most {MOST_PIXELS / 1e6:.1f} million (4K) are opened: make a smaller copy, such "
-            "as by ffmpeg -i FILE -vf scale=-2:480 COPY.mp4",
+            "as by `ffmpeg -i FILE -vf scale=-2:480 COPY.mp4`",
         )
     if fps > 0 and num_frames > MOST_FRAMES:
         raise VideoError(
             path,
             f"it says that it has {num_frames:,} frames ({duration(seconds)}), and at most "
             f"{MOST_FRAMES:,} are opened ({duration(MOST_FRAMES / fps)} at its {fps:.4g} frames "
-            "per second): cut out the part of interest, such as by ffmpeg -ss 0:10:00 -t 60 -i "
-            "FILE PART.mp4",
+            "per second): cut out the part of interest, such as by `ffmpeg -ss 0:10:00 -t 60 "
+            "-i FILE PART.mp4`",
         )
 
 

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dashboard import jobs
+from dashboard import gallery, jobs, sources
 from dashboard.arguments import Arguments
 from dashboard.jobs import Job
+from dashboard.models import Loaded
 from dashboard.sources import stage_folder
-from rspnet import gallery_build
+from rspnet import gallery_build, load_model
 from rspnet.data.encode import write_video
 from rspnet.gallery import Protocol
 from rspnet.gallery_vectors import Views, load_views
@@ -106,6 +107,38 @@ def test_a_gallery_is_stopped_and_gone_on_with(
     assert not app.error
     assert not app.info
     assert gate.names == ["0", "1", "2", "3", "4"]
+
+
+def test_galleries_in_memory_make_room_for_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RSPNET_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(gallery, "MOST_HELD", 2)
+    path = save_tiny_model(tmp_path)
+    loaded = Loaded(load_model(path, "query"), load_model(path, "key"), threading.Lock())
+    gate = Gate(999)
+    monkeypatch.setattr(gallery_build, "load_views", gate.load)
+    found = []
+    for name in "abc":
+        root = tmp_path / name
+        write_video(root / f"{name}.mp4", draw(12, 0), 25.0, preset="ultrafast")
+        found.append(sources.open_source(sources.OWN, Arguments(videos=root)))
+
+    def embed(source: sources.Source) -> str:
+        key, job = gallery.embed(source, loaded)
+        assert job.finished.wait(PATIENCE)
+        assert job.error == ""
+        return key
+
+    first, second = embed(found[0]), embed(found[1])
+    assert len(gallery.embedded(first)) == 1  # used once more: the second is the oldest now
+    embed(found[2])
+    assert len(gallery.embedded(first)) == 1
+    with pytest.raises(ValueError, match="not there"):
+        gallery.embedded(second)
+    assert embed(found[1]) == second  # from the disk
+    assert [p.stem for p in gallery.embedded(second).paths] == ["b"]
+    assert gate.names == ["a", "b", "c"]
 
 
 GENERATOR = """#!/bin/sh
