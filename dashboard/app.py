@@ -13,7 +13,7 @@ if _ROOT not in sys.path:
 
 import streamlit as st  # noqa: E402
 
-from dashboard import shell  # noqa: E402
+from dashboard import memory, shell  # noqa: E402
 from dashboard.viewer import ASSETS  # noqa: E402
 
 # A page a line: its file in dashboard/views, which holds `page()`; the menu's word; its icon.
@@ -38,6 +38,7 @@ def main() -> None:
         for name, title, icon in PAGES
     }
     shell.run(pages, st.navigation(list(pages.values()), position="top"))
+    memory.give_back()
 
 
 main()
