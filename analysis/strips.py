@@ -10,6 +10,7 @@ the frame's number in its video and what the step contributes. A film (.mp4) is 
 
 import argparse
 import sys
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,7 @@ from rspnet.checkpoint import atomic_path
 from rspnet.models import HEADS
 
 _SIDE, _EDGE, _GAP, _LABEL, _FOOT = 0.75, 0.05, 0.05, 0.2, 0.42  # inches
+_WIDEST = 10  # letters beside a picture
 _MOST_INCHES = 1.5  # of a panel: few steps do not make huge ones
 
 
@@ -133,6 +135,17 @@ def draw_strip(
     return figure
 
 
+def _score_of(found: ClipMap) -> str:
+    value = _fixed(found.score, 3)
+    if not found.exact and found.kind != "eq2":
+        # What a method was asked about, which its map need not sum to.
+        method = found.kind.replace("_", "\n")
+        return f"{method}\nof {value}"
+    name = "s" if found.kind == "contribution" else found.kind
+    score = f"{name} = {value}"
+    return score if len(score) <= 11 else f"{name}\n{value}"
+
+
 def _draw_row(
     figure: Figure,
     row: StripRow,
@@ -148,13 +161,11 @@ def _draw_row(
     colour, title = COLOURS.get(found.head, "black"), TITLES.get(found.head, found.head)
     left = 0.05 / width
     figure.text(left, 1 - (top + 0.02) / height, title, va="top", fontweight="bold", color=colour)
-    figure.text(left, 1 - (top + 0.18) / height, row.name, va="top", fontsize=9)
-    name = "s" if found.kind == "contribution" else found.kind
-    # A long name takes a line of its own: beside it a picture begins.
-    score = f"{name} = {_fixed(found.score, 3)}"
-    if len(score) > 11:
-        score = f"{name}\n{_fixed(found.score, 3)}"
-    figure.text(left, 1 - (top + 0.36) / height, score, va="top", fontsize=6.5)
+    # Long names are broken: beside them a picture begins.
+    lines = [part for line in row.name.splitlines() for part in textwrap.wrap(line, _WIDEST)]
+    figure.text(left, 1 - (top + 0.18) / height, "\n".join(lines), va="top", fontsize=9)
+    below = top + 0.36 + 0.15 * max(0, len(lines) - 1)
+    figure.text(left, 1 - below / height, _score_of(found), va="top", fontsize=6.5)
     for step, frame in enumerate(step_frames(found.grid)):
         x = _SIDE + step * (size + _GAP)
         axis = figure.add_axes((x / width, 1 - (top + size) / height, size / width, size / height))

@@ -288,7 +288,7 @@ def _loop(model: str, asked: Asked, look: Look, titles: tuple[str, str], _loaded
     frames = [maps.frames_of(key, LOOP_PIXELS) for key in (asked.clip_i, asked.clip_j)]
     first = next(iter(found.heads.values()))
     grid_i, grid_j = (clip_map.grid for clip_map in first)
-    what = "" if asked.kind == "contribution" else f"map: {first[0].kind}   "
+    what = "" if asked.kind == "contribution" else f"map: {first[0].kind.replace('_', ' ')}   "
     return pair_video(
         frames[0],
         frames[1],

@@ -62,7 +62,8 @@ def files_of(selection: Selection, loaded: Loaded, name: str) -> list[File]:
         shown = found()
         rows = [
             StripRow(
-                name=shown.titles.get(head, f"$c_{'ij'[side]}$"),
+                # A class stands above its clip, a head is told by its map.
+                name=f"{shown.titles.get(head, '')}\n$c_{'ij'[side]}$".strip(),
                 view=views[side],
                 clip_map=both[side],
             )
