@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from analysis.cam import explain_classes
+    from analysis.cam import classes_of_pair, explain_classes
     from analysis.clip_map import ClipMap
     from analysis.clips import ClipInfo, View, load_view
     from analysis.closed_form import (
@@ -57,6 +57,7 @@ _HOME = {
     "contribution_map": "closed_form",
     "draw_figure1": "figure1",
     "draw_strip": "strips",
+    "classes_of_pair": "cam",
     "explain_classes": "cam",
     "explain_margin": "margin",
     "explain_pair": "pair",
@@ -99,6 +100,7 @@ __all__ = [
     "all_maps",
     "appearance_selectivity",
     "class_activation_map",
+    "classes_of_pair",
     "contribution_map",
     "draw_figure1",
     "draw_strip",
