@@ -19,6 +19,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -101,7 +102,7 @@ class Search:
             "num_workers": self.options.num_workers,
             **run.settings,
         }
-        return Run(**{**run.__dict__, "settings": settings}).config(self.folder, roots)
+        return replace(run, settings=settings).config(self.folder, roots)
 
     def measure(self, run: Run, config: TrainConfig, seconds: float) -> Row:
         """What a run came to."""
