@@ -8,6 +8,10 @@ clip of JHMDB is seen or looked at. The table gives, for each run, both tasks in
 retrieval among JHMDB's training clips, each looking in clips of other sources than its own: that
 is what a recipe is chosen by. What the chosen models are worth is for ``small_scale.py`` to say.
 
+``--seed 1`` trains the whole plan once more with other draws of weights, clips and views, in a
+folder of its own. ``--references`` adds the rows of what needs no learning under the same rule:
+histograms of colour, flow and gradients, and random weights of the last run's encoder.
+
 ``--dry_run`` reads every configuration and says what would be seen, and computes nothing. Runs that
 are done are not done again; stop it when you like, the same command goes on. Two shells may share a
 plan with ``--only``.
@@ -20,14 +24,18 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import cv2
+import numpy as np
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _small_scale.features import POOLED, clip_features, find_splits, jhmdb_videos
+from _small_scale.features import Embed, clip_features, find_splits, jhmdb_videos
+from _small_scale.histograms import NAMES as HISTOGRAM_NAMES
+from _small_scale.histograms import histograms
 from _small_scale.plan import Run, choose, read_plan
 from _small_scale.tables import markdown
 from _small_scale.validation import KS, read_sources, without_own_source
@@ -39,10 +47,13 @@ from rspnet.data.sources import default_cache_folder, list_videos
 from rspnet.data.stage import generate
 from rspnet.engine import EXIT_STOPPED, StoppedError
 from rspnet.gallery_store import Protocol
+from rspnet.models import Branch
 from rspnet.train import train
 
 Row = dict[str, float | int | str]
 NUM_CLIPS = 5
+HISTOGRAM_SIZE = 112  # pixels of the histograms' view, as in small_scale.py
+HISTOGRAMS, RANDOM = "histograms", "random weights"  # references: their folders and rows
 LAST_ROWS = 10  # of metrics.csv: what a run came to
 
 
@@ -58,6 +69,8 @@ def parser() -> argparse.ArgumentParser:
     add("--real", type=Path, nargs="*", default=[], help="more folders of videos")
     add("--num_generated", type=int, default=1200, help="generated videos")
     add("--only", nargs="+", metavar="NAME", help="these runs, and what they come after")
+    add("--seed", type=int, default=0, help="of weights, clips and views; the videos stay the same")
+    add("--references", action="store_true", help="rows of histograms and of random weights too")
     add("--threads", type=int, default=0, help="of the CPU's arithmetic; 0 for PyTorch's choice")
     add("--num_workers", type=int, default=0, help="processes that load, for each run")
     add("--dry_run", action="store_true", help="read the configurations and say what it takes")
@@ -81,7 +94,8 @@ class Search:
         self.paths = list(videos.paths[: videos.num_train])
         self.labels = videos.labels["action"][: videos.num_train]
         self.sources = read_sources(splits, self.paths)
-        self.folder = options.out / options.plan.stem
+        name = options.plan.stem
+        self.folder = options.out / (f"{name}_seed{options.seed}" if options.seed else name)
 
     def roots(self) -> dict[str, list[Path]]:
         """Videos by what a plan calls them; generates what is not there, but for a dry run."""
@@ -98,6 +112,7 @@ class Search:
     def config(self, run: Run, roots: dict[str, list[Path]]) -> TrainConfig:
         """A run's configuration with the machine's settings."""
         settings = {
+            "seed": self.options.seed,
             "threads": self.options.threads,
             "num_workers": self.options.num_workers,
             **run.settings,
@@ -109,9 +124,6 @@ class Search:
         with (self.folder / run.name / "metrics.csv").open(newline="") as file:
             rows = list(csv.DictReader(file))[-LAST_ROWS:]
         model = load_model(self.folder / run.name / "model.safetensors")
-        protocol = Protocol(num_clips=NUM_CLIPS, num_frames=model.num_frames, size=model.size)
-        shown = tqdm(self.paths, desc=f"{run.name}: retrieval", unit="video", leave=False)
-        found = [clip_features(model, path, protocol) for path in shown]
         row: Row = {
             "name": run.name,
             "asks": run.asks,
@@ -120,16 +132,42 @@ class Search:
         }
         for name in ("rsp_accuracy", "avid_top1", "rsp_spread", "avid_spread"):
             row[name] = sum(float(line[name]) for line in rows) / len(rows)
-        for name in POOLED:
-            clips = torch.stack([torch.from_numpy(video[name]) for video in found]).numpy()
+        return row | self.retrieval(run.name, model_features(model))
+
+    def retrieval(self, name: str, embed: Embed) -> Row:
+        """How well training clips find their action in those of other sources, by feature."""
+        shown = tqdm(self.paths, desc=f"{name}: retrieval", unit="video", leave=False)
+        found = [embed(path) for path in shown]
+        row: Row = {}
+        for feature in found[0]:
+            clips = np.stack([video[feature] for video in found])
             for k, value in without_own_source(clips, self.labels, self.sources).items():
-                row[f"{name} {k}"] = value
+                row[f"{feature} {k}"] = value
         return row
 
-    def result(self, run: Run) -> Row | None:
-        """What was measured of a run before."""
-        path = self.folder / run.name / "result.json"
+    def result(self, name: str) -> Row | None:
+        """What was measured of a run, or of a reference, before."""
+        path = self.folder / name / "result.json"
         return json.loads(path.read_text()) if path.is_file() else None
+
+    def keep(self, name: str, row: Row) -> None:
+        """Store what was measured."""
+        path = self.folder / name / "result.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_path(path) as temporary:
+            temporary.write_text(json.dumps(row, indent=1) + "\n")
+
+    def references(self, config: TrainConfig) -> None:
+        """Measure what needs no learning, where it is not done yet."""
+        if self.result(HISTOGRAMS) is None:
+            drawn = partial(histograms, size=HISTOGRAM_SIZE)
+            self.keep(HISTOGRAMS, self.retrieval(HISTOGRAMS, drawn))
+        if self.result(RANDOM) is None:
+            torch.manual_seed(self.options.seed)
+            data, model = config.data, config.model
+            branch = Branch(model.arch, model.options, num_frames=data.num_frames, size=data.size)
+            embed = model_features(branch.eval())
+            self.keep(RANDOM, {"name": RANDOM, "asks": "-", **self.retrieval(RANDOM, embed)})
 
     def run(self) -> None:
         """Train and measure what is not done yet.
@@ -141,7 +179,7 @@ class Search:
         roots = self.roots()
         configs = {run.name: self.config(run, roots) for run in self.runs}
         for run in self.runs:
-            if self.result(run) is not None:
+            if self.result(run.name) is not None:
                 continue
             clock = self.folder / run.name / "seconds.txt"
             before = float(clock.read_text()) if clock.is_file() else 0.0
@@ -152,9 +190,9 @@ class Search:
                 seconds = before + time.monotonic() - started
                 if clock.parent.is_dir():
                     clock.write_text(f"{seconds:.0f}\n")
-            row = self.measure(run, configs[run.name], seconds)
-            with atomic_path(self.folder / run.name / "result.json") as temporary:
-                temporary.write_text(json.dumps(row, indent=1) + "\n")
+            self.keep(run.name, self.measure(run, configs[run.name], seconds))
+        if self.options.references:
+            self.references(configs[self.runs[-1].name])
 
     def plan_table(self) -> str:
         """What every run would see."""
@@ -172,19 +210,39 @@ class Search:
 
     def table(self) -> str:
         """What was found of the runs that are done."""
-        rows = [row for run in self.runs if (row := self.result(run)) is not None]
+        found = [self.result(name) for name in (*(run.name for run in self.runs), RANDOM)]
+        rows = [row for row in found if row is not None]
         names = {"max": "backbone, max", "avg": "backbone, avg", "rsp": "RSP", "avid": "A-VID"}
         header = ["run", "asks", "samples", "minutes", "RSP order", "A-VID top-1"]
         header += [f"{title}, top-{'/'.join(map(str, KS))}" for title in names.values()]
         cells = []
         for row in rows:
             line = [str(row["name"]), str(row["asks"])]
-            line += [f"{row['samples']:,}", f"{float(row['minutes']):.0f}"]
-            line += [f"{float(row[name]):.2f}" for name in ("rsp_accuracy", "avid_top1")]
-            for name in names:
-                line.append(" / ".join(f"{float(row[f'{name} top-{k}']):.1f}" for k in KS))
+            if "samples" in row:
+                line += [f"{row['samples']:,}", f"{float(row['minutes']):.0f}"]
+                line += [f"{float(row[name]):.2f}" for name in ("rsp_accuracy", "avid_top1")]
+            else:
+                line += ["-"] * 4
+            line += [tops(row, name) for name in names]
             cells.append(line)
-        return markdown(header, cells, num_text=2)
+        text = markdown(header, cells, num_text=2)
+        reference = self.result(HISTOGRAMS)
+        if reference is not None:
+            header = ["histogram, Hellinger", f"top-{'/'.join(map(str, KS))}"]
+            lines = [[name, tops(reference, name)] for name in HISTOGRAM_NAMES]
+            text += "\n\n" + markdown(header, lines)
+        return text
+
+
+def model_features(model: Branch) -> Embed:
+    """Features of a video's clips by a model, at the model's own length and size."""
+    protocol = Protocol(num_clips=NUM_CLIPS, num_frames=model.num_frames, size=model.size)
+    return lambda path: clip_features(model, path, protocol)
+
+
+def tops(row: Row, feature: str) -> str:
+    """A feature's numbers as they stand in the table."""
+    return " / ".join(f"{float(row[f'{feature} top-{k}']):.1f}" for k in KS)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

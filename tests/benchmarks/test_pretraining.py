@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pretraining
 import pytest
+import torch
+
+from rspnet.checkpoint import load_model
 
 PLAN = """
 base:
@@ -70,6 +73,22 @@ def test_runs_follow_one_another_and_are_done_once(
     monkeypatch.setattr(pretraining, "train", lambda config: pytest.fail("trained again"))
     assert pretraining.main(words) == 0
     assert capsys.readouterr().out == table
+
+
+def test_another_seed_and_what_needs_no_learning(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = [*words, "--only", "first", "--references"]
+    assert pretraining.main(more) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[3].startswith("| random weights | - | - | - | - | - | ")
+    assert [line.split(" | ")[0] for line in lines[-3:]] == ["| colour", "| flow", "| hog"]
+    assert pretraining.main([*more, "--seed", "1"]) == 0
+    own, other = (
+        load_model(tmp_path / "runs" / folder / "first" / "model.safetensors")
+        for folder in ("two", "two_seed1")
+    )
+    assert not torch.equal(own.head("rsp").weight, other.head("rsp").weight)
 
 
 def test_a_mistake_is_one_sentence(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
