@@ -64,6 +64,7 @@ CHANGES = {
         Change(name="action", title="other action", levels=_SWITCH, exchange=True),
         Change(name="actor", title="other actor", levels=_SWITCH, exchange=True),
         Change(name="set", title="other set", levels=_SWITCH, exchange=True),
+        Change(name="prop", title="other prop", levels=_SWITCH, exchange=True),
         Change(name="looks", title="other actor, set and prop", levels=_SWITCH, exchange=True),
     )
 }  # fmt: skip

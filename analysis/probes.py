@@ -97,9 +97,9 @@ def generated_probe(branch: Branch, seed: int, index: int, window: int) -> Probe
     """The first clip of a generated video, with the videos that it can be exchanged for.
 
     What takes the place of its factors is drawn once a video, never what it was: another action
-    with actor, set and prop kept, and another actor, set, or actor, set and prop with the action
-    kept, at the same phase and tempo. (An actor's build and an action's reach go with them: the
-    figure may stand elsewhere.)
+    with actor, set and prop kept, and another actor, set, prop, or all three of them with
+    the action kept, at the same phase and tempo. (An actor's build and an action's reach go with
+    them: the figure may stand elsewhere.)
 
     Args:
         branch: Says how many frames and pixels a clip has.
@@ -121,6 +121,7 @@ def generated_probe(branch: Branch, seed: int, index: int, window: int) -> Probe
         "action": render_video(seed, index, num_frames=window, action=action),
         "actor": render_video(seed, index, num_frames=window, actor=actor),
         "set": render_video(seed, index, num_frames=window, set_id=set_id),
+        "prop": render_video(seed, index, num_frames=window, prop=prop),
         "looks": render_video(
             seed, index, num_frames=window, actor=actor, set_id=set_id, prop=prop
         ),

@@ -29,6 +29,7 @@ SWITCHES = {
 }  # fmt: skip
 EXCHANGES = {
     "action": "action", "looks": "actor, set\nand prop", "actor": "actor", "set": "set",
+    "prop": "prop",
 }  # fmt: skip
 _MEASURES = {"changes": "changes", "all": "changes\nand looks", "exchange": "action\nv. looks"}
 _LOG = frozenset(("speed", "shuffle"))
@@ -153,10 +154,10 @@ def draw_responses(responses: Responses) -> Figure:
     Without exchanges (videos that were not generated) their panel is left out.
     """
     known = {curve.change for curve in responses.curves}
-    has_exchanges = known.issuperset(EXCHANGES)
+    exchanges = {name: title for name, title in EXCHANGES.items() if name in known}
     with style():
         figure = new_figure(PAGE_INCHES, 5.4)
-        middle = "exchanges" if has_exchanges else "switches"
+        middle = "exchanges" if exchanges else "switches"
         axes: dict[str, Axes] = figure.subplot_mosaic(
             [[*CURVES[:3]], [*CURVES[3:]], ["switches", middle, "selectivity"]]
         )
@@ -172,8 +173,8 @@ def draw_responses(responses: Responses) -> Figure:
         _explain_scale(axes["offset"])
         draw_bars(axes["switches"], responses, SWITCHES)
         axes["switches"].set_ylabel("drop of similarity, scaled")
-        if has_exchanges:
-            draw_bars(axes["exchanges"], responses, EXCHANGES)
+        if exchanges:
+            draw_bars(axes["exchanges"], responses, exchanges)
             axes["exchanges"].set_xlabel("exchanged, the rest kept")
             top = max(axes[name].get_ylim()[1] for name in ("switches", "exchanges"))
             for name in ("switches", "exchanges"):

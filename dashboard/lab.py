@@ -29,7 +29,7 @@ PROBES = (
     "speed", "reverse", "shuffle", "freeze", "offset", "grey", "hue", "crop", "flip", "blur",
 )  # fmt: skip
 # Exchanges need another video that shows the rest unchanged: generated ones can be had anew.
-EXCHANGES = ("action", "actor", "set", "looks")
+EXCHANGES = ("action", "actor", "set", "prop", "looks")
 # More speeds than a study over many videos takes: one clip is soon through the network.
 SPEEDS = (0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 2.5, 3, 3.5, 4)
 OPACITY = 0.75

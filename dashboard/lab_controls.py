@@ -16,7 +16,7 @@ MENU = {
     "speed": "Playback speed", "reverse": "Reversed", "shuffle": "Shuffled", "freeze": "Frozen",
     "offset": "Later start", "grey": "Grey", "hue": "Hue", "crop": "Crop", "flip": "Flipped",
     "blur": "Blur", "action": "Other action", "actor": "Other actor", "set": "Other set",
-    "looks": "Other looks",
+    "prop": "Other prop", "looks": "Other looks",
 }  # fmt: skip
 UNITS = {
     "speed": "{}x", "shuffle": "{} pieces", "offset": "{} frames", "hue": "{}\N{DEGREE SIGN}",

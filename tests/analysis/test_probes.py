@@ -97,7 +97,7 @@ def test_generated_probe_holds_what_is_to_be_kept() -> None:
     whole = render_video(9, 2)
     # A video rendered in part is the beginning of the whole one.
     np.testing.assert_array_equal(probe.reader.get_frames(range(WINDOW)), whole.frames[:WINDOW])
-    assert list(probe.exchanged) == ["action", "actor", "set", "looks"]
+    assert list(probe.exchanged) == ["action", "actor", "set", "prop", "looks"]
     again = generated_probe(branch, 9, 2, WINDOW)
     outside = ~(whole.masks["actor"][:WINDOW].any(axis=0))
     for name, video in probe.exchanged.items():
@@ -108,6 +108,9 @@ def test_generated_probe_holds_what_is_to_be_kept() -> None:
         if name in ("action", "actor"):  # the set stays: most of what no actor covers
             share = (frames == whole.frames[:WINDOW])[:, outside].all(axis=-1).mean()
             assert share > 0.8
+    # A prop is small: all but its pixels stay.
+    same = (probe.exchanged["prop"].get_frames(range(WINDOW)) == whole.frames[:WINDOW]).all(axis=-1)
+    assert 0.9 < same.mean() < 1
     # Movement and body stay with another set: the same pixels move.
     moved = [
         (np.ptp(v.get_frames(range(WINDOW)).astype(int), axis=0) > 0).any(axis=-1)
