@@ -14,7 +14,8 @@ from rspnet.models.branch import IMAGENET_MEAN, IMAGENET_STD
 
 Frames = NDArray[np.uint8]
 
-_CHUNK = 64  # frames decoded at once
+_PIECE_FRAMES = 64  # decoded at once at most, and no more than so many bytes:
+_PIECE_BYTES = 128 * 2**20  # one frame of 8K, 21 of 1080p
 
 
 class FrameReader(Protocol):
@@ -87,7 +88,8 @@ def eval_clips(
 ) -> tuple[Frames, NDArray[np.int64]]:
     """Frames of clips in the deterministic view, each once.
 
-    They are decoded a few at a time, as at the size of the file all of them could fill the memory.
+    They are decoded in pieces, each brought to ``size`` before the next: at the size of the file
+    all of them could fill the memory. A piece has at most 64 frames and 128 MiB, or is one frame.
 
     Args:
         reader: The video.
@@ -98,11 +100,15 @@ def eval_clips(
         Frames (N, size, size, 3), and which of them each clip consists of, (num_clips, T).
     """
     wanted, places = share_frames(clips)
-    frames = [
-        eval_frames(reader.get_frames(wanted[i : i + _CHUNK]), size)
-        for i in range(0, len(wanted), _CHUNK)
-    ]
-    return np.concatenate(frames), places
+    found: list[Frames] = []
+    begin, piece = 0, 1  # the first frame says how large they are
+    while begin < len(wanted):
+        decoded = reader.get_frames(wanted[begin : begin + piece])
+        begin += piece
+        piece = max(1, min(_PIECE_FRAMES, _PIECE_BYTES // decoded[0].nbytes))
+        found.append(eval_frames(decoded, size))
+        del decoded  # or it stands in memory beside the next
+    return np.concatenate(found), places
 
 
 def load_clip(
