@@ -44,11 +44,14 @@ function drawLabel(row) {
   const label = element("div", "label")
   const swatch = element("div", "swatch")
   swatch.style.borderTop = row.line
-  const score = element("div", "score")
-  score.append(symbol(row.letter, row.index), " =")
-  const value = element("div", "value", row.score)
-  value.dataset.testid = `score-${row.head}`
-  label.append(element("div", "title", row.title), element("div", "note", row.note), swatch, score, value)
+  label.append(element("div", "title", row.title), element("div", "note", row.note), swatch)
+  if (row.score) { // not while the maps are on their way, or wait for a question
+    const score = element("div", "score")
+    score.append(symbol(row.letter, row.index), " =")
+    const value = element("div", "value", row.score)
+    value.dataset.testid = `score-${row.head}`
+    label.append(score, value)
+  }
   return label
 }
 

@@ -117,6 +117,12 @@ def test_captum_has_each_head_in_its_row_and_is_asked_and_stopped(
     page.get_by_role("option", name="Integrated gradients").click()
     page.wait_for_selector('[data-testid="cost"]')
     assert "212 forward passes" in page.inner_text('[data-testid="cost"]')
+    # No letter of a score without its number: there is none yet.
+    labels = page.locator(".label").all_inner_texts()
+    assert [text.split() for text in labels] == [
+        ["RSP", "relative", "speed"],
+        ["A-VID", "appearance"],
+    ]
     keep(visitor, "compare-captum-question-1440-light")
     page.get_by_role("button", name="Ask Captum").click()
     page.wait_for_url(re.compile("map=integrated_gradients"))
