@@ -5,6 +5,8 @@ the same cells see 4, 20, 36, ...: together they are a map with a cell every 4 p
 still looks at its whole receptive field; what gets finer is where that field stands.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -12,7 +14,7 @@ from torch.nn import functional
 from analysis.clip_map import ClipMap
 from analysis.clips import ClipInfo
 from analysis.grid import Grid
-from analysis.score import ClipFeatures, Score, check_clip, look_at
+from analysis.score import Score, check_clip, look_at
 
 
 def _shift(clip: Tensor, down: int, right: int) -> Tensor:
@@ -41,19 +43,53 @@ def fine_map(score: Score, clip: Tensor, steps: int = 4, info: ClipInfo | None =
     Raises:
         ValueError: ``steps`` does not divide the stride, or the clip does not fit.
     """
-    clip = check_clip(score.branch, clip)
-    strides = score.branch.cell_geometry.stride[1:]
+    return fine_maps([score], clip, steps, info)[0]
+
+
+@torch.no_grad()
+def fine_maps(
+    scores: Sequence[Score], clip: Tensor, steps: int = 4, info: ClipInfo | None = None
+) -> list[ClipMap]:
+    """:func:`fine_map` of several scores: each shifted clip goes through the network once.
+
+    Args:
+        scores: What is asked, all of one branch.
+        clip: Normalised, (3, T, H, W).
+        steps: Divides the grid's stride in pixels.
+        info: Where the clip is from.
+
+    Returns:
+        A map of (T', steps * H', steps * W') cells for each score.
+
+    Raises:
+        ValueError: As :func:`fine_map`, or there is no score, or they are of several branches.
+    """
+    if not scores:
+        raise ValueError("a fine map is of at least one score, got none")
+    branch = scores[0].branch
+    if any(score.branch is not branch for score in scores):
+        raise ValueError("scores that share their shifted clips are of one branch: ask twice")
+    clip = check_clip(branch, clip)
+    strides = branch.cell_geometry.stride[1:]
     if steps < 1 or any(stride % steps for stride in strides):
         raise ValueError(
             f"steps divides the stride of this network's cells, {strides[0]:g} x {strides[1]:g} "
             f"pixels, got {steps}"
         )
     down, right = (int(stride) // steps for stride in strides)
-    parts: dict[tuple[int, int], ClipMap] = {}
+    parts: list[dict[tuple[int, int], ClipMap]] = [{} for _ in scores]
     for a in range(steps):
         for b in range(steps):
-            shifted: ClipFeatures = look_at(score.branch, _shift(clip, a * down, b * right), info)
-            parts[a, b] = score.contributions(shifted)
+            shifted = look_at(branch, _shift(clip, a * down, b * right), info)
+            for score, own in zip(scores, parts, strict=True):
+                own[a, b] = score.contributions(shifted)
+    return [_interleaved(own, steps, float(down), float(right)) for own in parts]
+
+
+def _interleaved(
+    parts: dict[tuple[int, int], ClipMap], steps: int, down: float, right: float
+) -> ClipMap:
+    """One map of those of the shifted clips, by their shift along height and width."""
     first = parts[0, 0]
     t, h, w = first.grid.cells
     values = torch.zeros(t, steps * h, steps * w, dtype=torch.float64).numpy()
@@ -62,7 +98,7 @@ def fine_map(score: Score, clip: Tensor, steps: int = 4, info: ClipInfo | None =
     grid = Grid(
         cells=(t, steps * h, steps * w),
         clip=first.grid.clip,
-        stride=(first.grid.stride[0], float(down), float(right)),
+        stride=(first.grid.stride[0], down, right),
         first=first.grid.first,
     )
     return ClipMap(

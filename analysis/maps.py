@@ -8,11 +8,12 @@ writes
 - ``pairwise_rsp.npz``, ``pairwise_avid.npz``: which place of c_i goes with which place of c_j;
 - ``margin_rsp.npz``: c_j against c_k, a clip of c_j's video at another speed;
 - ``margin_avid.npz``: c_j against clips of other videos (``--others``);
-- ``fine_<head>_i.npz`` and ``_j.npz``: maps with ``--fine`` times as many cells along each side;
+- ``fine_<head>_i.npz`` and ``_j.npz``: maps with ``--fine`` times as many cells along each side,
+  and ``fine_margin_<head>.npz``, of the margin in c_i;
 - ``<method>_<head>_i.npz`` and ``_j.npz``: what Captum's methods say (``--witness``);
 - ``regions.json``: regions of interest, followed through both clips, and the arrow between them;
 - ``figure.png``, ``strip.png``, ``pair.mp4``: the pictures; ``strip_margin.png``,
-  ``strip_fine.png`` and ``strip_<method>.png`` are strips of those maps;
+  ``strip_fine.png``, ``strip_fine_margin.png`` and ``strip_<method>.png`` are strips of those maps;
 - ``numbers.json``: similarities, margins, completeness, what lies on moving pixels, where all of
   it is from, and what was left out for which reason.
 
@@ -36,7 +37,7 @@ from analysis.clips import View, load_view
 from analysis.figure1 import draw_figure1
 from analysis.figure_inputs import Generated, ShownPair, add_pair_arguments, load_views
 from analysis.figures import save
-from analysis.fine import fine_map
+from analysis.fine import fine_maps
 from analysis.margin import MarginExplanation, frozen, margin_of_features
 from analysis.motion import moving_pixels, share_inside
 from analysis.pair import pair_of_features
@@ -62,6 +63,7 @@ class PairMaps:
         margins: By head.
         pairwise: By head.
         fine: By head and clip, such as ``("rsp", "i")``.
+        fine_margins: Of c_i, by head.
         witnesses: By method, then by head: what was said of c_i and of c_j.
         left_out: What was not made, and why.
     """
@@ -70,6 +72,7 @@ class PairMaps:
     margins: dict[str, MarginExplanation] = field(default_factory=dict)
     pairwise: dict[str, PairwiseMap] = field(default_factory=dict)
     fine: dict[tuple[str, str], ClipMap] = field(default_factory=dict)
+    fine_margins: dict[str, ClipMap] = field(default_factory=dict)
     witnesses: dict[Method, dict[str, tuple[Witness, Witness]]] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
 
@@ -139,6 +142,8 @@ class PairMaps:
             pairwise.save(folder / f"pairwise_{head}.npz")
         for (head, clip), fine in self.fine.items():
             fine.save(folder / f"fine_{head}_{clip}.npz")
+        for head, fine in self.fine_margins.items():
+            fine.save(folder / f"fine_margin_{head}.npz")
         for method, found in self.witnesses.items():
             for head, both in found.items():
                 for clip, one in zip("ij", both, strict=True):
@@ -170,6 +175,9 @@ class PairMaps:
                 head: (self.fine[head, "i"], self.fine[head, "j"])
                 for head in HEADS
                 if (head, "i") in self.fine
+            },
+            "fine_margin": {
+                head: (fine, self.fine[head, "j"]) for head, fine in self.fine_margins.items()
             },
         }
         for method, found in self.witnesses.items():
@@ -276,7 +284,9 @@ def all_maps(
     """
     c_i, c_j = look_at(query, view_i, name="c_i"), look_at(key, view_j, name="c_j")
     pair = pair_of_features(c_i, c_j)
-    margins, left_out, fine_maps = {}, {}, {}
+    margins, left_out = {}, {}
+    fine_of: dict[tuple[str, str], ClipMap] = {}
+    fine_margins: dict[str, ClipMap] = {}
     away: dict[str, list[ClipFeatures]] = {"rsp": [], "avid": []}
     if view_k is not None:
         away["rsp"] = [look_at(key, view_k, name="c_k")]
@@ -293,15 +303,20 @@ def all_maps(
     if "avid" not in margins:
         left_out["margin_avid"] = "no clips of other videos"
     if fine > 1:
-        for head in HEADS:
-            ask_i, ask_j = Score.similarity(query, head, c_j), Score.similarity(key, head, c_i)
-            fine_maps[head, "i"] = fine_map(ask_i, view_i.clip, fine, view_i.info)
-            fine_maps[head, "j"] = fine_map(ask_j, view_j.clip, fine, view_j.info)
+        of_i = [Score.similarity(query, head, c_j) for head in HEADS]
+        of_i += [Score.margin(query, head, c_j, away[head]) for head in margins]
+        found_i = fine_maps(of_i, view_i.clip, fine, view_i.info)
+        of_j = [Score.similarity(key, head, c_i) for head in HEADS]
+        found_j = fine_maps(of_j, view_j.clip, fine, view_j.info)
+        for head, fine_i, fine_j in zip(HEADS, found_i, found_j, strict=False):
+            fine_of[head, "i"], fine_of[head, "j"] = fine_i, fine_j
+        fine_margins = dict(zip(margins, found_i[len(HEADS) :], strict=True))
     return PairMaps(
         shown=ShownPair(query=query, view_i=view_i, view_j=view_j, maps=pair),
         margins=margins,
         pairwise={head: explain_pairwise(c_i, c_j, head) for head in HEADS},
-        fine=fine_maps,
+        fine=fine_of,
+        fine_margins=fine_margins,
         witnesses={
             method: witness_pair(query, key, view_i, view_j, method) for method in witnesses
         },

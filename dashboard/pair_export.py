@@ -189,21 +189,26 @@ def commands_of(selection: Selection, name: str, titles: Sequence[str] = ()) -> 
 
 
 def _maps_command(selection: Selection, pair: list[str], name: str) -> list[Command]:
-    """The command that makes the maps of the other kinds; none where none makes the same."""
+    """The command that makes the maps of the other kinds."""
     asked, title = maps.asked_of(selection), "These maps, with a strip of them"
     words = ["python", "-m", "analysis.maps", *pair]
     if witnessed.is_witness(asked.kind):
         words += ["--witness", asked.kind]
-    elif asked.fine and asked.kind == "contribution":
+    elif asked.kind == "contribution":
         words += ["--fine", str(maps.FINE_STEPS)]
-    elif not asked.fine and asked.other_speed is not None:
+    else:
+        assert asked.other_speed is not None  # or there is no margin
         _, indices, _ = asked.other_speed
         words += ["--other-speed", str(indices[1] - indices[0])]
         words += ["--others", *(export.shown_path(Path(key[0][0])) for key in asked.others)]
         if asked.kind == "still":
             title = "These maps of c_i, as still in margin_rsp.npz and margin_avid.npz"
-    else:
-        return []
+        elif asked.fine:
+            words += ["--fine", str(maps.FINE_STEPS)]
+            title = (
+                "These maps, of c_i as fine_margin_rsp.npz and fine_margin_avid.npz, of c_j as "
+                "fine_rsp_j.npz and fine_avid_j.npz, with a strip of them"
+            )
     return [Command(title, (*words, "--out", name))]
 
 

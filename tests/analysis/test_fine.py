@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from analysis import Score, fine_map, look_at
-from analysis.fine import _shift
+from analysis import ClipInfo, Score, fine_map, look_at
+from analysis.fine import _shift, fine_maps
 from rspnet.models import Branch
 
 
@@ -58,3 +58,35 @@ def test_a_finer_map_tells_places_within_a_cell(planted_branch: Branch) -> None:
         return float((values * np.arange(len(values))).sum() / values.sum())
 
     assert centre(48) - centre(40) == pytest.approx(1, abs=0.05)
+
+
+def test_many_scores_take_the_passes_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    options = {"width": 2, "stem_kernel": (1, 3, 3)}
+    branch, other = (
+        Branch("resnet18_fine", options, num_frames=8, size=64).eval() for _ in range(2)
+    )
+    clip, *rest = (torch.randn(3, 8, 64, 64) for _ in range(4))
+    c_j, *c_k = (look_at(branch, one) for one in rest)
+    scores = [Score.similarity(branch, head, c_j) for head in ("rsp", "avid")]
+    scores.append(Score.margin(branch, "rsp", c_j, c_k))
+    info = ClipInfo("v", tuple(range(8)), 1)
+    alone = [fine_map(score, clip, 2, info) for score in scores]
+    passes = []
+    branch.encoder.register_forward_pre_hook(lambda _module, given: passes.append(len(given[0])))
+    together = fine_maps(scores, clip, 2, info)
+    assert passes == [1] * 4
+    for a, b in zip(alone, together, strict=True):
+        np.testing.assert_array_equal(a.values, b.values)
+        assert (a.score, a.head, a.kind, a.clip) == (b.score, b.head, b.kind, b.clip)
+    # By hand: the mean margin of the four shifted clips.
+    moved = [look_at(branch, _shift(clip[None], y, x)) for y in (0, 8) for x in (0, 8)]
+    c_i = [one.embeddings["rsp"] for one in moved]
+    near, *far = (one.embeddings["rsp"] for one in (c_j, *c_k))
+    margin = sum(float(e @ near - (e @ far[0] + e @ far[1]) / 2) for e in c_i) / 4
+    assert together[2].score == pytest.approx(margin, abs=1e-6)
+    assert together[2].completeness_error < 1e-6
+    with pytest.raises(ValueError, match="of one branch"):
+        fine_maps([scores[0], Score.similarity(other, "rsp", c_j)], clip, 2)
+    with pytest.raises(ValueError, match="at least one score"):
+        fine_maps([], clip, 2)

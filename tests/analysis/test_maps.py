@@ -114,6 +114,7 @@ def test_command_line(folder: Path, capsys: pytest.CaptureFixture) -> None:
     names = {p.name for p in out.iterdir()}
     fine = {f"fine_{head}_{clip}.npz" for head in ("rsp", "avid") for clip in "ij"}
     both = {f"{kind}_{head}.npz" for kind in ("margin", "pairwise") for head in ("rsp", "avid")}
+    fine |= {f"fine_margin_{head}.npz" for head in ("rsp", "avid")}
     assert names == {"pair.npz", "regions.json", "numbers.json"} | fine | both
     numbers = json.loads((out / "numbers.json").read_text())
     assert numbers["command"].startswith("python -m analysis.maps --video-i")
@@ -123,6 +124,11 @@ def test_command_line(folder: Path, capsys: pytest.CaptureFixture) -> None:
         score = PairwiseMap.load(out / f"pairwise_{head}.npz").score
         assert score == pytest.approx(row["similarity"], abs=1e-6)
         assert ClipMap.load(out / f"fine_{head}_j.npz").grid.cells == (4, 14, 14)
+        fine_margin = ClipMap.load(out / f"fine_margin_{head}.npz")
+        assert fine_margin.grid.cells == (4, 14, 14)
+        with np.load(out / f"margin_{head}.npz") as margin:
+            # The clip that is not shifted has every fourth cell.
+            np.testing.assert_allclose(fine_margin.values[:, ::2, ::2], margin["i"] / 4, atol=1e-12)
     assert numbers["heads"]["rsp"]["margin_against"][0]["speed"] == 2
     assert numbers["heads"]["avid"]["margin_against"][0]["video"] == c
 
@@ -133,7 +139,7 @@ def test_witnesses_on_the_command_line(folder: Path) -> None:
     command = ["--video-i", a, "--video-j", b, "--witness", "layer_gradcam", "--fine", "2"]
     assert main([*command, "--out", str(out)]) == 0
     pictures = {path.name for path in out.glob("*.png")}
-    strips = {f"strip_{name}.png" for name in ("margin", "fine", "layer_gradcam")}
+    strips = {f"strip_{name}.png" for name in ("margin", "fine", "fine_margin", "layer_gradcam")}
     assert pictures == {"figure.png", "strip.png"} | strips
     numbers = json.loads((out / "numbers.json").read_text())["heads"]
     for head in ("rsp", "avid"):
