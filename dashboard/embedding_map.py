@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from dashboard import jobs, uploads
+from dashboard import embedding_worker, jobs, uploads
 from dashboard.charts import GRID
 from dashboard.jobs import Job
 from dashboard.maps import HEADS
@@ -94,7 +94,11 @@ def begin(pool: Pool, method: str, clusters: int) -> tuple[Maps, Job]:
             if head not in made.heads:  # else it was placed before a stop
                 job.check()
                 space = Space.of(pool.gallery, head)
-                made.heads[head] = embed_space(space, method, num_clusters=clusters)
+                if method in _NEEDS:  # minutes that nothing but its end can stop
+                    question = embedding_worker.Question(space, method, clusters)
+                    made.heads[head] = embedding_worker.place(question, job)
+                else:
+                    made.heads[head] = embed_space(space, method, num_clusters=clusters)
             job.done += 1
 
     return made, jobs.start(("map", pool.key, method, clusters), len(HEADS), work)

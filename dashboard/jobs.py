@@ -12,9 +12,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import IO
 
 import streamlit as st
 
@@ -140,6 +141,32 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
     process.wait()
 
 
+@contextlib.contextmanager
+def child(command: Sequence[str], log: IO[str]) -> "Iterator[subprocess.Popen[bytes]]":
+    """A process that ends with the block, or with the app if that ends first.
+
+    Args:
+        command: Of it, run in the repository's root.
+        log: What it says goes there.
+    """
+    # In a group of its own, so that its workers end with it.
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        start_new_session=True,
+    )
+    end = partial(_end, process)
+    atexit.register(end)
+    try:
+        yield process
+    finally:
+        end()
+        atexit.unregister(end)
+
+
 def generate_stage(arguments: Arguments) -> Job:
     """Render the first gallery, in a process of its own: the same as ``make stage`` does."""
     folder = stage_folder(arguments)
@@ -149,25 +176,13 @@ def generate_stage(arguments: Arguments) -> Job:
         command += ["--num_videos", str(arguments.num_videos), "--seed", str(STAGE_SEED)]
         folder.mkdir(parents=True, exist_ok=True)
         with (folder.parent / f"{folder.name}.log").open("w+", encoding="utf-8") as log:
-            # In a group of its own, so that its workers end with it.
-            process = subprocess.Popen(
-                command,
-                cwd=ROOT,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-            end = partial(_end, process)
-            atexit.register(end)
             try:
-                while process.poll() is None:
-                    job.done = sum(1 for _ in folder.glob("*/*.npz"))
-                    job.check()
-                    time.sleep(0.25)
+                with child(command, log) as process:
+                    while process.poll() is None:
+                        job.done = sum(1 for _ in folder.glob("*/*.npz"))
+                        job.check()
+                        time.sleep(0.25)
             finally:
-                end()
-                atexit.unregister(end)
                 for half in folder.glob("*/.*"):  # what it was at when it was ended
                     half.unlink(missing_ok=True)
             log.seek(0)
