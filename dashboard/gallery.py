@@ -72,8 +72,11 @@ def protocol(branch: "Branch") -> "Protocol":
     return protocol_for(branch, num_clips=NUM_CLIPS, pooling="avg", short="refuse")
 
 
-def _key(source: Source, loaded: Loaded) -> str:
-    """Changes with the model, the protocol, the list of videos and with each of the files."""
+def key_of(source: Source, loaded: Loaded) -> str:
+    """Name of a gallery's folder in the cache.
+
+    It changes with the model, the protocol, the list of videos and with each of the files.
+    """
     digest = hashlib.sha256(f"{loaded.query.hash} {protocol(loaded.query)}".encode())
     for video in source.videos:
         try:
@@ -89,7 +92,7 @@ def embed(source: Source, loaded: Loaded) -> tuple[str, Job]:
     Returns:
         The gallery's key for :func:`nearest`, and the work in progress.
     """
-    key = _key(source, loaded)
+    key = key_of(source, loaded)
 
     def work(job: Job) -> None:
         from rspnet.gallery import Gallery

@@ -1,0 +1,118 @@
+"""The dashboard in a browser: how long one waits, and what a server holds after many pairs.
+
+    python benchmarks/dashboard_speed.py [--parts first pair ...] [--repeats 5] [--pairs 200]
+
+- ``first``: from opening Compare to its title and to the four overlays; with a server that has
+  made nothing yet (once), with a new one (cold), and with the same one in a new window (warm).
+- ``scrubber``: from the slider's event to the frame painted in all four panels.
+- ``pair``: from another c_j to the four overlays.
+- ``retrieval``: from another query to its lists by both heads, among 10,000 videos.
+- ``embedding``: from opening the page to 20,000 points drawn by WebGL, their projection made.
+- ``memory``: what the server holds as the pair is changed ``--pairs`` times (0 leaves it out).
+
+The two large galleries are links to the example videos, with drawn vectors written where the app
+keeps its own. All is made in a folder that goes again. Needs Chromium (named in $CHROMIUM, or on
+the PATH); times tell something on a machine that does nothing else.
+"""
+
+import argparse
+import os
+import shutil
+import statistics
+import sys
+import tempfile
+from collections.abc import Iterable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+# Before this file's own folder, where other scripts have names of packages.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from _dashboard import parts
+from _dashboard.parts import Bench, Row
+from _dashboard.server import machine
+from playwright.sync_api import sync_playwright
+
+PARTS = ("first", "scrubber", "pair", "retrieval", "embedding", "memory")
+ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+WIDTH = 50
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = made.add_argument
+    add("--parts", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART")
+    add("--repeats", type=int, default=5, help="how often each is measured")
+    add("--pairs", type=int, default=0, help="changes of the pair for memory; 0 for none")
+    add("--num_searched", type=int, default=10_000, help="videos that retrieval searches")
+    add("--num_mapped", type=int, default=20_000, help="points of embedding")
+    add("--model", type=Path, help="a model file; nothing: the shipped one")
+    return made
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = parser().parse_args(arguments)
+    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
+    if chromium is None:
+        print("no Chromium: install one, or name it in $CHROMIUM", file=sys.stderr)
+        return 2
+    print(machine())
+    with tempfile.TemporaryDirectory() as made, sync_playwright() as playwright:
+        os.environ["RSPNET_CACHE"] = str(Path(made) / "cache")
+        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        packages = ", ".join(f"{p} {version(p)}" for p in ("streamlit", "torch", "playwright"))
+        print(f"{packages}, Chromium {browser.version}\n")
+        model = options.model.resolve() if options.model else None
+        bench = Bench(browser=browser, folder=Path(made), model=model, repeats=options.repeats)
+        _measure(bench, options)
+        browser.close()
+    return 0
+
+
+def _measure(bench: Bench, options: argparse.Namespace) -> None:
+    print(f"{'seconds':{WIDTH}}{'median':>8}{'aim':>6}  all")
+    for row in parts.first_visit(bench):  # in any case: it makes what the others use
+        if "first" in options.parts:
+            _print(row)
+    chosen: dict[str, Iterable[Row]] = {  # nothing is done before it is asked for
+        "first": parts.opening(bench),
+        "scrubber": parts.scrubber(bench),
+        "pair": parts.pair(bench),
+        "retrieval": parts.retrieval(bench, options.num_searched),
+        "embedding": parts.embedding(bench, options.num_mapped),
+    }
+    for name, rows in chosen.items():
+        if name in options.parts:
+            for row in rows:
+                _print(row)
+    if "memory" in options.parts and options.pairs:
+        _print_memory(bench, options.pairs)
+
+
+def _print(row: Row) -> None:
+    aim = "" if row.aim is None else f"{row.aim:g}"
+    median = statistics.median(row.seconds)
+    values = " ".join(f"{v:.2f}" for v in row.seconds)
+    print(f"{row.name:{WIDTH}}{median:8.2f}{aim:>6}  {values}", flush=True)
+
+
+def _print_memory(bench: Bench, num: int) -> None:
+    """Growth beyond what the caches hold is what should not be."""
+    print(f"\n{'MB after so many changes of the pair':{WIDTH}}{'RSS':>8}{'own':>8}{'cached':>8}")
+    found = []
+    for changes, held in parts.memory(bench, num):
+        found.append(held)
+        values = f"{held.resident:8.0f}{held.own:8.0f}{held.cached:8.0f}"
+        print(f"{changes:<{WIDTH}}{values}", flush=True)
+    for name, start in (("growth in all", 0), ("growth since the last but one", -2)):
+        first, last = found[start], found[-1]
+        values = f"{last.resident - first.resident:+8.0f}{last.own - first.own:+8.0f}"
+        print(f"{name:{WIDTH}}{values}{last.cached - first.cached:+8.0f}")
+    print("own: heap and stacks; cached: values in Streamlit's caches of data, each of which holds")
+    print("a fixed number of entries. Aim: no growth beyond what the caches hold.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
