@@ -41,6 +41,7 @@ from rspnet.models import HEADS
 
 _SIDE, _EDGE, _GAP, _LABEL, _FOOT = 0.75, 0.05, 0.05, 0.2, 0.42  # inches
 _WIDEST = 10  # letters beside a picture
+_WIDEST_KIND = 15  # which is written smaller
 _MOST_INCHES = 1.5  # of a panel: few steps do not make huge ones
 
 
@@ -141,7 +142,9 @@ def _score_of(found: ClipMap) -> str:
         # What a method was asked about, which its map need not sum to.
         method = found.kind.replace("_", "\n")
         return f"{method}\nof {value}"
-    name = "s" if found.kind == "contribution" else found.kind
+    parts = found.kind.replace(", ", ",\n").splitlines()
+    kind = "\n".join(line for part in parts for line in textwrap.wrap(part, _WIDEST_KIND))
+    name = "s" if found.kind == "contribution" else kind
     score = f"{name} = {value}"
     return score if len(score) <= 11 else f"{name}\n{value}"
 

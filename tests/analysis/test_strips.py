@@ -1,6 +1,7 @@
 """Maps over time: a panel a step, each the overlay of its own step, on one scale."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -65,6 +66,22 @@ def test_words_give_frames_of_the_video_and_sums_of_steps() -> None:
             total = f"{values[step].sum():+.2f}".replace("-", "\N{MINUS SIGN}")
             assert f"frame {frame}:  {total}" in texts
     assert {"s = +0.500", "s = \N{MINUS SIGN}0.250"} <= set(texts)
+
+
+def test_no_name_of_a_map_runs_into_its_pictures() -> None:
+    rows = pair_rows(pair())
+    kinds = ("contribution, 2 x 2 shifts", "margin, 4 x 4 shifts", "margin", "margin less still")
+    named = [
+        StripRow(name="", view=row.view, clip_map=replace(row.clip_map, kind=kind))
+        for row, kind in zip(rows, kinds, strict=True)
+    ]
+    figure = draw_strip(named)
+    figure.canvas.draw()
+    left = min(axis.get_window_extent().x0 for axis in figure.axes if axis.images)
+    beside = [t for t in figure.texts if any(kind.split(",")[0] in t.get_text() for kind in kinds)]
+    assert len(beside) == 4
+    reach = {t.get_text(): float(t.get_window_extent().x1) for t in beside}
+    assert max(reach.values()) <= left, (reach, left)
 
 
 def test_mistakes_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
