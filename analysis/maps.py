@@ -10,7 +10,9 @@ writes
 - ``margin_avid.npz``: c_j against clips of other videos (``--others``);
 - ``fine_<head>_i.npz`` and ``_j.npz``: maps with ``--fine`` times as many cells along each side,
   and ``fine_margin_<head>.npz``, of the margin in c_i;
-- ``<method>_<head>_i.npz`` and ``_j.npz``: what Captum's methods say (``--witness``);
+- ``<method>_<head>_i.npz`` and ``_j.npz``: what Captum's methods say (``--witness``), and
+  ``<method>_margin_<head>_i.npz`` and ``_j.npz``: asked about the margin of c_i, and about s of c_j
+  (``--witness-margin``);
 - ``regions.json``: regions of interest, followed through both clips, and the arrow between them;
 - ``figure.png``, ``strip.png``, ``pair.mp4``: the pictures; ``strip_margin.png``,
   ``strip_fine.png``, ``strip_fine_margin.png`` and ``strip_<method>.png`` are strips of those maps;
@@ -65,6 +67,7 @@ class PairMaps:
         fine: By head and clip, such as ``("rsp", "i")``.
         fine_margins: Of c_i, by head.
         witnesses: By method, then by head: what was said of c_i and of c_j.
+        witness_margins: The same, c_i having been asked about its margin.
         left_out: What was not made, and why.
     """
 
@@ -74,7 +77,14 @@ class PairMaps:
     fine: dict[tuple[str, str], ClipMap] = field(default_factory=dict)
     fine_margins: dict[str, ClipMap] = field(default_factory=dict)
     witnesses: dict[Method, dict[str, tuple[Witness, Witness]]] = field(default_factory=dict)
+    witness_margins: dict[Method, dict[str, tuple[Witness, Witness]]] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def _asked_of_captum(self) -> dict[str, dict[str, tuple[Witness, Witness]]]:
+        """What both kinds of question were answered with, by the name of their files."""
+        margins = {f"{method}_margin": found for method, found in self.witness_margins.items()}
+        return {**self.witnesses, **margins}
 
     def numbers(self) -> dict[str, Any]:
         """The numbers of the pair, as plain JSON values."""
@@ -99,12 +109,13 @@ class PairMaps:
                     "margin_completeness_error": margin.completeness_error,
                     "margin_against": [asdict(m.clip) for m in margin.maps_k],
                 }
-            if self.witnesses:
-                heads[head]["witnesses"] = {
-                    method: [one.to_json() | {"sum": float(one.map.values.sum())} for one in both]
-                    for method, found in self.witnesses.items()
-                    for both in [found[head]]
-                }
+            said = {
+                name: [one.to_json() | {"sum": float(one.map.values.sum())} for one in found[head]]
+                for name, found in self._asked_of_captum.items()
+                if head in found
+            }
+            if said:
+                heads[head]["witnesses"] = said
         return {
             "format": "rspnet-maps",
             "version": 1,
@@ -144,10 +155,10 @@ class PairMaps:
             fine.save(folder / f"fine_{head}_{clip}.npz")
         for head, fine in self.fine_margins.items():
             fine.save(folder / f"fine_margin_{head}.npz")
-        for method, found in self.witnesses.items():
+        for name, found in self._asked_of_captum.items():
             for head, both in found.items():
                 for clip, one in zip("ij", both, strict=True):
-                    one.map.save(folder / f"{method}_{head}_{clip}.npz")
+                    one.map.save(folder / f"{name}_{head}_{clip}.npz")
         tracks = {head: tracks_of_pair(pair, head, share=share) for head in pair.heads}
         save_tracks(folder / "regions.json", tracks)
         if pictures:
@@ -180,7 +191,7 @@ class PairMaps:
                 head: (fine, self.fine[head, "j"]) for head, fine in self.fine_margins.items()
             },
         }
-        for method, found in self.witnesses.items():
+        for method, found in self._asked_of_captum.items():
             strips[method] = {head: (i.map, j.map) for head, (i, j) in found.items()}
         views = (self.shown.view_i, self.shown.view_j)
         return {
@@ -264,6 +275,7 @@ def all_maps(
     num_hardest: int = 5,
     fine: int = 1,
     witnesses: Sequence[Method] = (),
+    witness_margins: Sequence[Method] = (),
 ) -> PairMaps:
     """Every map of a pair.
 
@@ -277,6 +289,7 @@ def all_maps(
         num_hardest: How many of ``others`` count at most, the nearest to c_i first.
         fine: Cells of a fine map along each side, for one cell; 1 makes none.
         witnesses: Captum's methods to be asked, which takes many forward passes.
+        witness_margins: Captum's methods to be asked about the margins that there are.
 
     Raises:
         ValueError: A clip does not fit the model or the other, or ``fine`` does not divide the
@@ -319,6 +332,12 @@ def all_maps(
         fine_margins=fine_margins,
         witnesses={
             method: witness_pair(query, key, view_i, view_j, method) for method in witnesses
+        },
+        witness_margins={
+            method: witness_pair(
+                query, key, view_i, view_j, method, heads=list(margins), against=away
+            )
+            for method in witness_margins
         },
         left_out=left_out,
     )
@@ -366,6 +385,7 @@ def _maps(options: argparse.Namespace) -> PairMaps:
         others=others,
         fine=options.fine,
         witnesses=options.witness,
+        witness_margins=options.witness_margin,
     )
     found.left_out.update(reasons)
     return found
@@ -392,6 +412,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         choices=METHODS,
         default=[],
         help="Captum's methods to ask as well; all but layer_gradcam take many forward passes",
+    )
+    parser.add_argument(
+        "--witness-margin",
+        nargs="+",
+        choices=METHODS,
+        default=[],
+        help="Captum's methods to ask what the margin of c_i owes to each cell",
     )
     parser.add_argument(
         "--share", type=float, default=SHARE, help="of the contribution that regions hold"

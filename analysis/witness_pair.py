@@ -1,19 +1,19 @@
-"""What one of Captum's methods says of a pair of clips: both heads, both clips, the question s.
+"""What one of Captum's methods says of a pair of clips: both heads, both clips.
 
-Of c_i the score is its cosine to c_j, and of c_j that to c_i, as for the contribution maps that
-these stand beside. All but LayerGradCam send many changed clips through the network:
+Of c_i the score is its cosine s to c_j, or the margin of c_j over other clips; of c_j it is the
+cosine to c_i. So it is for the contribution and the margin maps that these stand beside. All but LayerGradCam send many changed clips through the network:
 :func:`num_clips` says how many, and ``on_pass`` hears of them as they go.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import torch
 
 from analysis.clips import View
 from analysis.grid import Grid
-from analysis.score import Score, look_at
+from analysis.score import ClipFeatures, Score, look_at
 from analysis.witnesses import METHODS, Method, Witness, witness
 from rspnet.models import HEADS, Branch
 
@@ -73,6 +73,7 @@ def witness_pair(
     method: Method,
     *,
     heads: Sequence[str] = HEADS,
+    against: Mapping[str, Sequence[ClipFeatures]] | None = None,
     on_pass: OnPass | None = None,
 ) -> dict[str, tuple[Witness, Witness]]:
     """Ask a method about both clips of a pair, for each head.
@@ -84,6 +85,8 @@ def witness_pair(
         view_j: c_j.
         method: Of :data:`~analysis.witnesses.METHODS`, with its defaults.
         heads: Which heads.
+        against: Of each head the clips that c_j is set against, looked at with the key branch: c_i
+            is asked for its margin (:meth:`analysis.score.Score.margin`). Nothing: for s.
         on_pass: Called before each forward pass with the number of clips in it. What it raises
             ends the work, and the branches are left as they were.
 
@@ -91,15 +94,20 @@ def witness_pair(
         Of each head what was said of c_i and of c_j.
 
     Raises:
-        ValueError: There is no such method, or a clip does not fit the model.
+        ValueError: There is no such method, a clip does not fit the model, or a head has nothing
+            that c_j is set against.
     """
     if method not in METHODS:
         raise ValueError(f"methods are {list(METHODS)}, got {method!r}")
     c_i, c_j = look_at(query, view_i, name="c_i"), look_at(key, view_j, name="c_j")
     found = {}
     for head in heads:
+        if against is None:
+            asked = Score.similarity(query, head, c_j)
+        else:
+            asked = Score.margin(query, head, c_j, against.get(head, ()))
         with _heard(query, on_pass):
-            of_i = witness(Score.similarity(query, head, c_j), view_i, method)
+            of_i = witness(asked, view_i, method)
         with _heard(key, on_pass):
             of_j = witness(Score.similarity(key, head, c_i), view_j, method)
         found[head] = (of_i, of_j)

@@ -137,9 +137,11 @@ def test_witnesses_on_the_command_line(folder: Path) -> None:
     out = folder / "witnessed"
     a, b = (str(folder / f"{name}.mp4") for name in "ab")
     command = ["--video-i", a, "--video-j", b, "--witness", "layer_gradcam", "--fine", "2"]
+    command += ["--witness-margin", "layer_gradcam"]
     assert main([*command, "--out", str(out)]) == 0
     pictures = {path.name for path in out.glob("*.png")}
     strips = {f"strip_{name}.png" for name in ("margin", "fine", "fine_margin", "layer_gradcam")}
+    strips.add("strip_layer_gradcam_margin.png")
     assert pictures == {"figure.png", "strip.png"} | strips
     numbers = json.loads((out / "numbers.json").read_text())["heads"]
     for head in ("rsp", "avid"):
@@ -149,6 +151,14 @@ def test_witnesses_on_the_command_line(folder: Path) -> None:
         (_, said) = numbers[head]["witnesses"]["layer_gradcam"]
         assert said["sum"] == pytest.approx(float(found.values.sum()))
         assert said["score"] == pytest.approx(numbers[head]["similarity"], abs=1e-6)
+    # Without other videos there is no margin of A-VID to ask about.
+    assert "layer_gradcam_margin" not in numbers["avid"]["witnesses"]
+    of_i, of_j = numbers["rsp"]["witnesses"]["layer_gradcam_margin"]
+    assert of_i["score"] == pytest.approx(numbers["rsp"]["margin"], abs=1e-6)
+    assert of_j["score"] == pytest.approx(numbers["rsp"]["similarity"], abs=1e-6)
+    with np.load(out / "margin_rsp.npz") as margin:
+        asked = ClipMap.load(out / "layer_gradcam_margin_rsp_i.npz")
+        np.testing.assert_allclose(asked.values, margin["i"], atol=1e-5)
 
 
 def test_bad_input_ends_in_a_sentence(folder: Path, capsys: pytest.CaptureFixture) -> None:
