@@ -83,8 +83,9 @@ class PairMaps:
     @property
     def _asked_of_captum(self) -> dict[str, dict[str, tuple[Witness, Witness]]]:
         """What both kinds of question were answered with, by the name of their files."""
-        margins = {f"{method}_margin": found for method, found in self.witness_margins.items()}
-        return {**self.witnesses, **margins}
+        answers = {str(method): found for method, found in self.witnesses.items()}
+        answers |= {f"{method}_margin": found for method, found in self.witness_margins.items()}
+        return answers
 
     def numbers(self) -> dict[str, Any]:
         """The numbers of the pair, as plain JSON values."""

@@ -1,8 +1,9 @@
 """What one of Captum's methods says of a pair of clips: both heads, both clips.
 
 Of c_i the score is its cosine s to c_j, or the margin of c_j over other clips; of c_j it is the
-cosine to c_i. So it is for the contribution and the margin maps that these stand beside. All but LayerGradCam send many changed clips through the network:
-:func:`num_clips` says how many, and ``on_pass`` hears of them as they go.
+cosine to c_i. So it is for the contribution and the margin maps that these stand beside. All but
+LayerGradCam send many changed clips through the network: :func:`num_clips` says how many, and
+``on_pass`` hears of them as they go.
 """
 
 import math

@@ -1,6 +1,6 @@
 """How maps are made and drawn: kind, cells, colour scale, opacity."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import streamlit as st
 
@@ -81,49 +81,67 @@ KINDS[CAM] = Kind(
     f'logit <span class="symbol">v</span>. The upper class is the likeliest in {C_I}, the lower '
     f"that in {C_J} or, where it is the same, the next in {C_I}.",
 )
-WITNESS = (
-    f"Captum, which knows nothing of the exact maps, is asked what {S} owes to each cell, with the "
-    "other clip held fixed. It answers another question, so that its map need not add up to"
-)
+# What Captum is asked about: s of both clips, or the margin of c_i.
+OF = {"s": "s", "margin": "Margin"}
+METHODS = ("layer_gradcam", "integrated_gradients", "occlusion", "feature_ablation")
+OF_MARGIN = tuple(f"{method}_margin" for method in METHODS)
+WITNESSES = METHODS + OF_MARGIN
+# Kinds that set c_j against other clips.
+MARGINS = ("margin", "still", *OF_MARGIN)
+
+
+def _captum(letter: str, held: str) -> dict[str, Kind]:
+    """What each method says of a score, by the method's name.
+
+    Args:
+        letter: Of the score.
+        held: What stays as it is meanwhile.
+    """
+    of = f'<span class="symbol">{letter}</span>'
+    witness = (
+        f"Captum, which knows nothing of the exact maps, is asked what {of} owes to each cell, "
+        f"with {held} held fixed. It answers another question, so that its map need not add up to "
+        f"{of}"
+    )
+    words = {
+        "layer_gradcam": (
+            "LayerGradCAM",
+            f"share of {letter}, per cell",
+            "; LayerGradCAM's does, as features and gradients of the last layer, with the "
+            "embedding's length held, are what the contributions are made of.",
+        ),
+        "integrated_gradients": (
+            "Integrated gradients",
+            f"share of the change of {letter}, per cell",
+            ": the gradients on the way from a clip of one even colour, the clip's mean, come to "
+            f"{of} less that clip's own, but for the error of the numerical integral.",
+        ),
+        "occlusion": (
+            "Occlusion",
+            f"mean drop of {letter}",
+            ": a box of a cell's size, in the clip's mean colour, hides one part after another, "
+            f"and each cell has the mean drop of {of} over its pixels.",
+        ),
+        "feature_ablation": (
+            "Feature ablation",
+            f"drop of {letter}",
+            ": each cell's pixels in turn take the clip's mean colour, and the cell has the drop "
+            f"of {of}.",
+        ),
+    }
+    return {
+        name: Kind(title, letter, unit, "Sum of the map", witness + text, exact=False)
+        for name, (title, unit, text) in words.items()
+    }
+
+
+KINDS |= _captum("s", "the other clip")
 KINDS |= {
-    "layer_gradcam": Kind(
-        "LayerGradCAM",
-        "s",
-        "share of s, per cell",
-        "Sum of the map",
-        f"{WITNESS} {S}; LayerGradCAM's does, as features and gradients of the last layer, with "
-        "the embedding's length held, are what the contributions are made of.",
-        exact=False,
-    ),
-    "integrated_gradients": Kind(
-        "Integrated gradients",
-        "s",
-        "share of the change of s, per cell",
-        "Sum of the map",
-        f"{WITNESS} {S}: the gradients on the way from a clip of one even colour, the clip's mean, "
-        f"come to {S} less that clip's own, but for the error of the numerical integral.",
-        exact=False,
-    ),
-    "occlusion": Kind(
-        "Occlusion",
-        "s",
-        "mean drop of s",
-        "Sum of the map",
-        f"{WITNESS} {S}: a box of a cell's size, in the clip's mean colour, hides one part after "
-        f"another, and each cell has the mean drop of {S} over its pixels.",
-        exact=False,
-    ),
-    "feature_ablation": Kind(
-        "Feature ablation",
-        "s",
-        "drop of s",
-        "Sum of the map",
-        f"{WITNESS} {S}: each cell's pixels in turn take the clip's mean colour, and the cell has "
-        f"the drop of {S}.",
-        exact=False,
-    ),
+    f"{name}_margin": replace(
+        kind, title=f"{kind.title} of the margin", text=f"{kind.text} {AGAINST}."
+    )
+    for name, kind in _captum(KINDS["margin"].letter, "the other clips").items()
 }
-WITNESSES = ("layer_gradcam", "integrated_gradients", "occlusion", "feature_ablation")
 # One entry of the menu for all of Captum's methods; which of them is asked beside it.
 CAPTUM = "captum"
 SCALES = {"shared": "Shared", "head": "Per head", "map": "Per map"}
@@ -189,21 +207,25 @@ def choose_look(link: dict[str, str]) -> Look:
 def _kind(link: str | None) -> str:
     titles = {name: kind.title for name, kind in KINDS.items() if name not in WITNESSES}
     titles[CAPTUM] = "Captum"
-    method = link if link in WITNESSES else None
+    method = method_of(link) if link in WITNESSES else None
     kind = choose_one("map", "the kind of map", "Map", titles, CAPTUM if method else link)
-    if method or st.session_state.get("method") not in WITNESSES:
-        st.session_state["method"] = method or WITNESSES[0]
+    if method or st.session_state.get("method") not in METHODS:
+        st.session_state["method"] = method or METHODS[0]
     if kind != CAPTUM:
         return kind
-    return str(
-        st.selectbox(
-            "Method",
-            WITNESSES,
-            key="method",
-            format_func=lambda name: KINDS[name].title,
-            width=190,
-        )
+    asked = st.selectbox(
+        "Method", METHODS, key="method", format_func=lambda name: KINDS[name].title, width=190
     )
+    named = None
+    if method:
+        named = "margin" if link in OF_MARGIN else "s"
+    of = choose_one("captum_of", "what Captum is asked about", "Of", OF, named)
+    return str(asked) if of == "s" else f"{asked}_margin"
+
+
+def method_of(kind: str) -> str:
+    """Captum's method behind one of :data:`WITNESSES`."""
+    return kind.removesuffix("_margin")
 
 
 def _opacity(link: str | None) -> int:

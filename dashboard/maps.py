@@ -12,7 +12,7 @@ import streamlit as st
 
 from dashboard import classes
 from dashboard.controls import Clip, Selection
-from dashboard.look import CAM
+from dashboard.look import CAM, MARGINS
 from dashboard.models import Loaded
 from dashboard.sources import Frames, Identity, Source, decode, probe
 from dashboard.state import last_start, speeds_that_fit
@@ -61,7 +61,7 @@ class Asked:
     @property
     def has_margin(self) -> bool:
         """Whether the kind sets c_j against other clips."""
-        return self.kind in ("margin", "still")
+        return self.kind in MARGINS
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def asked_of(selection: Selection) -> Asked:
         classifier = classes.identity_of(selection.classifier, selection.model.num_frames)
         size = selection.classifier.size
     keys = [clip_key(clip, size) for clip in (selection.clip_i, selection.clip_j)]
-    if look.kind not in ("margin", "still"):
+    if look.kind not in MARGINS:
         fine = look.cells == "fine"
         return Asked(keys[0], keys[1], look.kind, fine, classifier=classifier)
     return Asked(
@@ -274,6 +274,8 @@ def _witnessed(asked: Asked, similarity: dict[str, float], loaded: Loaded) -> Pa
     return PairMaps(
         {head: (of_i.map, of_j.map) for head, (of_i, of_j) in found.items()},
         similarity,
+        # Of c_i the others are c_j and what that is set against.
+        {head: len(of_i.map.others) - 1 for head, (of_i, _) in found.items() if asked.has_margin},
         delta={head: max(errors) for head, errors in deltas.items() if errors},
     )
 
@@ -296,24 +298,38 @@ def _eq2(pair: "PairExplanation", head: str) -> "tuple[ClipMap, ClipMap]":
     return first, second
 
 
+def against_of(asked: Asked, loaded: Loaded) -> "dict[str, list[ClipFeatures]]":
+    """Of each head the clips that c_j is set against in a margin.
+
+    Raises:
+        ValueError: One can't be decoded or does not fit the model.
+    """
+    from analysis.score import hardest
+
+    model = loaded.query.hash
+    c_i = _features(model, "query", asked.clip_i, False, loaded)
+    c_k = [asked.other_speed] if asked.other_speed is not None else []
+    rsp, avid = (
+        [_features(model, "key", key, False, loaded) for key in keys]
+        for keys in (c_k, asked.others)
+    )
+    near = hardest(c_i, avid, "avid", min(NUM_HARDEST, len(avid)))
+    return {"rsp": rsp, "avid": [avid[n] for n in near]}
+
+
 def _scored(
     model: str, asked: Asked, head: str, loaded: Loaded
 ) -> "tuple[tuple[ClipMap, ClipMap], int]":
     """Maps that are of a score, and the number of clips that it is against."""
     from analysis import Score, fine_map
     from analysis.margin import reference_map
-    from analysis.score import hardest
 
     c_i = _features(model, "query", asked.clip_i, False, loaded)
     c_j = _features(model, "key", asked.clip_j, False, loaded)
     back = Score.similarity(loaded.key, head, c_i)
     score, num = Score.similarity(loaded.query, head, c_j), 0
     if asked.has_margin:
-        keys = (asked.other_speed,) if head == "rsp" else asked.others
-        against = [_features(model, "key", key, False, loaded) for key in keys if key is not None]
-        if head == "avid":
-            near = hardest(c_i, against, head, min(NUM_HARDEST, len(against)))
-            against = [against[n] for n in near]
+        against = against_of(asked, loaded)[head]
         score, num = Score.margin(loaded.query, head, c_j, against), len(against)
     if asked.kind == "still":
         still_i = _features(model, "query", asked.clip_i, True, loaded)

@@ -15,6 +15,7 @@ from dashboard import engine, export, maps, uploads, witnessed
 from dashboard.arguments import Arguments
 from dashboard.controls import Clip, Selection
 from dashboard.export import Command, File
+from dashboard.look import method_of
 from dashboard.maps import PairMaps
 from dashboard.models import Loaded
 
@@ -193,17 +194,16 @@ def _maps_command(selection: Selection, pair: list[str], name: str) -> list[Comm
     asked, title = maps.asked_of(selection), "These maps, with a strip of them"
     words = ["python", "-m", "analysis.maps", *pair]
     if witnessed.is_witness(asked.kind):
-        words += ["--witness", asked.kind]
+        words += ["--witness-margin" if asked.has_margin else "--witness", method_of(asked.kind)]
     elif asked.kind == "contribution":
         words += ["--fine", str(maps.FINE_STEPS)]
-    else:
-        assert asked.other_speed is not None  # or there is no margin
+    if asked.other_speed is not None:
         _, indices, _ = asked.other_speed
         words += ["--other-speed", str(indices[1] - indices[0])]
         words += ["--others", *(export.shown_path(Path(key[0][0])) for key in asked.others)]
         if asked.kind == "still":
             title = "These maps of c_i, as still in margin_rsp.npz and margin_avid.npz"
-        elif asked.fine:
+        elif asked.kind == "margin" and asked.fine:
             words += ["--fine", str(maps.FINE_STEPS)]
             title = (
                 "These maps, of c_i as fine_margin_rsp.npz and fine_margin_avid.npz, of c_j as "

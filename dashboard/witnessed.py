@@ -14,7 +14,7 @@ import streamlit as st
 
 from dashboard import jobs, maps, progress
 from dashboard.jobs import Job
-from dashboard.look import C_I, C_J, KINDS, WITNESSES
+from dashboard.look import C_I, C_J, KINDS, WITNESSES, method_of
 from dashboard.maps import Asked
 from dashboard.models import Loaded
 
@@ -90,6 +90,7 @@ def _ask(asked: Asked, loaded: Loaded, on_pass: "OnPass | None" = None) -> "Answ
         maps.view_of(asked.clip_i),
         maps.view_of(asked.clip_j),
         _method(asked.kind),
+        against=maps.against_of(asked, loaded) if asked.has_margin else None,
         on_pass=on_pass,
     )
     shelf = _shelf()
@@ -103,7 +104,7 @@ def _ask(asked: Asked, loaded: Loaded, on_pass: "OnPass | None" = None) -> "Answ
 def _method(kind: str) -> "Method":
     from analysis.witnesses import METHODS
 
-    return next(method for method in METHODS if method == kind)
+    return next(method for method in METHODS if method == method_of(kind))
 
 
 def num_passes(asked: Asked, loaded: Loaded) -> int:
@@ -134,7 +135,7 @@ def _start(asked: Asked, loaded: Loaded, total: int) -> Job:
 
 def is_ready(asked: Asked, loaded: Loaded) -> bool:
     """Whether the maps can be shown without a long wait."""
-    return asked.kind in AT_ONCE or kept(asked, loaded) is not None
+    return method_of(asked.kind) in AT_ONCE or kept(asked, loaded) is not None
 
 
 def draw_question(asked: Asked, loaded: Loaded) -> None:
@@ -145,11 +146,11 @@ def draw_question(asked: Asked, loaded: Loaded) -> None:
     """
     kind, key = KINDS[asked.kind], _key(asked, loaded)
     begun: set[Key] = st.session_state.setdefault("witnesses_begun", set())
-    total = num_passes(asked, loaded)
+    total, what = num_passes(asked, loaded), WHAT[method_of(asked.kind)]
     st.html(
         f'<div class="row-title">{kind.title}</div><div class="facts"><p>{kind.text}</p>'
         f'<p data-testid="cost">That takes {total:,} forward passes of the network: '
-        f"{total // NUM_MAPS:,} {WHAT[asked.kind]} for each head in {C_I} and in {C_J}. It can "
+        f"{total // NUM_MAPS:,} {what} for each head in {C_I} and in {C_J}. It can "
         "take minutes, and is kept once it is done.</p></div>"
     )
     if key not in begun:

@@ -148,6 +148,36 @@ def test_witnesses_are_asked_when_the_visitor_wants_it(open_app: Open, tmp_path:
     assert not app.exception
 
 
+def first_number(app: AppTest, head: str) -> str:
+    """What a head's map of c_i comes to."""
+    found = re.search(r"[+\N{MINUS SIGN}]\d[\d.]+", numbers(app, head))
+    assert found
+    return found[0]
+
+
+def test_captum_is_asked_about_the_margin(open_app: Open) -> None:
+    app = open_app(map="margin")
+    margins = {head: first_number(app, head) for head in ("rsp", "avid")}
+    app = open_app(map="layer_gradcam_margin")
+    assert not app.exception
+    assert app.button_group("map").value == "captum"
+    assert app.button_group("captum_of").value == "margin"
+    assert app.selectbox("method").value == "layer_gradcam"
+    said = texts(app)
+    assert "sets " in said
+    assert "others)" in said
+    # LayerGradCAM's map of c_i comes to the margin.
+    assert {head: first_number(app, head) for head in margins} == margins
+    # The same method of s, and back.
+    app.button_group("captum_of").set_value("s").run()
+    assert app.query_params["map"] == "layer_gradcam"
+    app.button_group("captum_of").set_value("margin").run()
+    app.selectbox("method").set_value("occlusion").run()
+    assert app.query_params["map"] == "occlusion_margin"
+    assert "forward passes" in texts(app)
+    assert not app.exception
+
+
 def test_a_question_to_captum_is_stopped(
     open_app: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

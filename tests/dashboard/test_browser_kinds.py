@@ -139,7 +139,7 @@ def test_captum_has_each_head_in_its_row_and_is_asked_and_stopped(
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_pictures(browser: Any, address: str, width: int, scheme: str) -> None:
     visitor = Visitor(browser, width, scheme)
-    for kind in ("cam", "layer_gradcam"):
+    for kind in ("cam", "layer_gradcam", "layer_gradcam_margin"):
         visitor.page.set_viewport_size({"width": width, "height": 900})
         visitor.open(address, map=kind, **PAIR)
         visitor.wait_ready()

@@ -104,19 +104,32 @@ def test_the_command_gives_the_figure(
 
 
 @pytest.mark.parametrize(
-    "look", ["margin", "still", "fine", "fine_margin", "layer_gradcam", "occlusion"]
+    "look",
+    [
+        "margin",
+        "still",
+        "fine",
+        "fine_margin",
+        "layer_gradcam",
+        "layer_gradcam_margin",
+        "occlusion",
+        "occlusion_margin",
+    ],
 )
 def test_the_command_gives_the_maps(
     arguments: Arguments, loaded: Loaded, tmp_path: Path, look: str
 ) -> None:
     kind = {"kind": look}
-    if "fine" in look:
+    if look.startswith("fine"):
         kind = {"kind": "margin" if "margin" in look else "contribution", "cells": "fine"}
     selection = select(arguments, **kind)
     asked = maps.asked_of(selection)
-    if look == "occlusion":  # hundreds of passes are not this test's
+    if "occlusion" in look:  # hundreds of passes are not this test's
         (command,) = pair_export.commands_of(selection, "name")
-        assert command.words[-4:] == ("--witness", "occlusion", "--out", "name")
+        option = "--witness-margin" if "margin" in look else "--witness"
+        place = command.words.index(option)
+        assert command.words[place + 1] == "occlusion"
+        assert ("--others" in command.words) == ("margin" in look)
         return
     found = maps.maps_of(asked, loaded).heads
     (command,) = pair_export.commands_of(selection, str(tmp_path / "name"))
@@ -124,9 +137,9 @@ def test_the_command_gives_the_maps(
     assert make_maps([*command.words[3:], "--no-pictures"]) == 0
     for head, both in found.items():
         for side, own in zip("ij", both, strict=True):
-            name = (
-                f"{look}_{head}_{side}" if look in ("fine", "layer_gradcam") else f"margin_{head}"
-            )
+            name = f"{look}_{head}_{side}"
+            if look in ("margin", "still"):
+                name = f"margin_{head}"
             if look == "fine_margin":  # of c_j the map is of s
                 name = f"fine_margin_{head}" if side == "i" else f"fine_{head}_j"
             array = {"margin": side, "still": "still"}.get(look, "values")
