@@ -155,10 +155,15 @@ def first_number(app: AppTest, head: str) -> str:
     return found[0]
 
 
-def test_captum_is_asked_about_the_margin(open_app: Open) -> None:
-    app = open_app(map="margin")
+def test_captum_is_asked_about_the_margin(
+    open_app: Open, planted_videos: Path, tmp_path: Path
+) -> None:
+    # The margins of the planted model are 0 everywhere.
+    given = ("--model", str(save_tiny_model(tmp_path)), "--videos", str(planted_videos))
+    app = open_app(*given, map="margin")
     margins = {head: first_number(app, head) for head in ("rsp", "avid")}
-    app = open_app(map="layer_gradcam_margin")
+    assert not any(float(margin[1:]) == 0 for margin in margins.values())
+    app = open_app(*given, map="layer_gradcam_margin")
     assert not app.exception
     assert app.button_group("map").value == "captum"
     assert app.button_group("captum_of").value == "margin"
@@ -172,10 +177,18 @@ def test_captum_is_asked_about_the_margin(open_app: Open) -> None:
     app.button_group("captum_of").set_value("s").run()
     assert app.query_params["map"] == "layer_gradcam"
     app.button_group("captum_of").set_value("margin").run()
-    app.selectbox("method").set_value("occlusion").run()
-    assert app.query_params["map"] == "occlusion_margin"
+    app.selectbox("method").set_value("feature_ablation").run()
+    assert app.query_params["map"] == "feature_ablation_margin"
     assert "forward passes" in texts(app)
+    app.button("ask_captum").click().run()
+    for _ in range(100):
+        if "facts-rsp" in texts(app):
+            break
+        time.sleep(0.1)
+        app.run()
     assert not app.exception
+    assert "Feature ablation of the margin" in texts(app)
+    assert "facts-rsp" in texts(app)
 
 
 def test_a_question_to_captum_is_stopped(
