@@ -93,9 +93,9 @@ def _measure(bench: Bench, options: argparse.Namespace) -> None:
 
 def _print(row: Row) -> None:
     aim = "" if row.aim is None else f"{row.aim:g}"
+    values = [f"{v:.2f}" if v >= 1 else f"{v:.3f}" for v in row.seconds]
     median = statistics.median(row.seconds)
-    values = " ".join(f"{v:.2f}" for v in row.seconds)
-    print(f"{row.name:{WIDTH}}{median:8.2f}{aim:>6}  {values}", flush=True)
+    print(f"{row.name:{WIDTH}}{median:8.3f}{aim:>6}  {' '.join(values)}", flush=True)
 
 
 def _print_memory(bench: Bench, num: int) -> None:

@@ -23,7 +23,8 @@ _CHART = ".js-plotly-plot .main-svg"
 # Moves the slider as a hand does; milliseconds until all four panels were painted anew.
 _MOVE = """
 (slider, step) => new Promise((done, fail) => {
-  const shown = () => [...document.querySelectorAll(".panel img")].map(e => e.style.transform)
+  const panels = [...slider.getRootNode().querySelectorAll(".panel img")]
+  const shown = () => panels.map(image => image.style.transform)
   const before = shown(), begin = performance.now()
   slider.value = (Number(slider.value) + step) % (Number(slider.max) + 1)
   slider.dispatchEvent(new Event("input", { bubbles: true }))
@@ -155,7 +156,6 @@ def scrubber(bench: Bench) -> Iterator[Row]:
         _wait_whole(page)
         seconds = []
         for _ in range(bench.repeats):
-            # Neither the same row nor the same column of the sheet of frames.
             seconds.append(page.locator(".scrubber input").evaluate(_MOVE, 5) / 1000)
             rest(page)
     yield Row(name="another frame by the scrubber", seconds=seconds, aim=0.15)
