@@ -28,7 +28,7 @@ SWITCHES = {
     "reverse": "reversed", "freeze": "frozen", "grey": "grey", "flip": "flipped",
 }  # fmt: skip
 EXCHANGES = {
-    "action": "action", "looks": "actor, set\nand prop", "actor": "actor", "set": "set",
+    "action": "action", "looks": "looks", "actor": "actor", "set": "set",
     "prop": "prop",
 }  # fmt: skip
 _MEASURES = {"changes": "changes", "all": "changes\nand looks", "exchange": "action\nv. looks"}
@@ -175,7 +175,7 @@ def draw_responses(responses: Responses) -> Figure:
         axes["switches"].set_ylabel("drop of similarity, scaled")
         if exchanges:
             draw_bars(axes["exchanges"], responses, exchanges)
-            axes["exchanges"].set_xlabel("exchanged, the rest kept")
+            axes["exchanges"].set_xlabel("exchanged, the rest kept\n(looks: actor, set and prop)")
             top = max(axes[name].get_ylim()[1] for name in ("switches", "exchanges"))
             for name in ("switches", "exchanges"):
                 axes[name].set_ylim(top=top)
