@@ -162,15 +162,18 @@ def first_usable(source: Source, num_frames: int) -> str:
     return next((name for name in names if _is_usable(source, name, num_frames)), names[0])
 
 
-def first_pair(source: Source, num_frames: int, speed: int = 1) -> tuple[Clip, Clip] | None:
+def first_pair(
+    source: Source, num_frames: int, speed: int = 1, *, rather: str = ""
+) -> tuple[Clip, Clip] | None:
     """What Compare begins with: an early and a late clip of the first video that can be used.
 
     Args:
         source: The gallery.
         num_frames: Frames of the model's clips.
         speed: Playback speed of both.
+        rather: Name of the video that comes before the others, if the gallery has it.
     """
-    for video in source.videos:
+    for video in sorted(source.videos, key=lambda video: video.name != rather):
         if _is_usable(source, video.name, clip_span(num_frames, speed)):
             info = sources.probe(video)
             early, late = (

@@ -23,6 +23,8 @@ Identity = tuple[str, int, int]
 GENERATED = "Generated videos"
 OWN = "Your videos"
 STAGE_SEED = 7
+# A walk, whose speed can be seen: what Home begins with where the gallery has it.
+STAGE_EXAMPLE = f"walk/stage_{STAGE_SEED}_000007.mp4"
 LABELS = "labels.csv"
 SETTLED_NS = 2 * 10**9
 

@@ -11,7 +11,7 @@ from dashboard.look import C_I, C_J, Look
 from dashboard.models import About, Loaded, ModelChoice
 from dashboard.pictures import sheet
 from dashboard.shell import Opened
-from dashboard.sources import Source
+from dashboard.sources import STAGE_EXAMPLE, Source
 from dashboard.stage import NOTES, SYMBOLS, signed
 
 QUESTION = "A video model with two heads: one for relative speed, one for appearance."
@@ -113,7 +113,7 @@ def _draw_card(about: About) -> None:
 
 def _draw_example(model: ModelChoice, source: Source) -> None:
     # A fast clip where there is one: the margin map of a slow one shows what stands still.
-    pair = controls.first_pair(source, model.num_frames, 2)
+    pair = controls.first_pair(source, model.num_frames, 2, rather=STAGE_EXAMPLE)
     pair = pair or controls.first_pair(source, model.num_frames)
     if pair is None:
         st.info(

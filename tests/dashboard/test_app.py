@@ -14,10 +14,12 @@ from streamlit.testing.v1 import AppTest
 
 import analysis
 from analysis.witness_pair import witness_pair
-from dashboard import models, witnessed
+from dashboard import controls, models, sources, witnessed
+from dashboard.arguments import Arguments
 from dashboard.gallery import protocol
 from dashboard.stage import signed
 from rspnet import VideoReader, load_model
+from rspnet.data.stage import draw_factors
 from rspnet.data.transforms import load_clip
 from rspnet.gallery import embed_videos
 from tests.dashboard.conftest import APP, ROOT, Open, texts
@@ -465,3 +467,22 @@ assert seen == [False], seen
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_a_gallery_may_begin_with_another_video(planted_videos: Path) -> None:
+    source = sources.open_source(sources.OWN, Arguments(videos=planted_videos))
+    first, other = "left/clip_1.mp4", "right/clip_6.mp4"
+    # One that is not there, or can't be read, leaves the first.
+    for rather in ("", other, "nowhere.mp4", "short/text.mp4"):
+        expected = other if rather == other else first
+        pair = controls.first_pair(source, 16, rather=rather)
+        assert pair is not None
+        assert [clip.video.name for clip in pair] == [expected] * 2
+
+
+def test_home_begins_with_a_video_of_the_generated_gallery() -> None:
+    folder, file = sources.STAGE_EXAMPLE.split("/")
+    seed, index = (int(word) for word in file.removesuffix(".mp4").split("_")[1:])
+    assert seed == sources.STAGE_SEED
+    assert index < Arguments().num_videos
+    assert draw_factors(seed, index).action == folder
