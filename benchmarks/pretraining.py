@@ -53,7 +53,7 @@ from rspnet.train import train
 Row = dict[str, float | int | str]
 NUM_CLIPS = 5
 HISTOGRAM_SIZE = 112  # pixels of the histograms' view, as in small_scale.py
-HISTOGRAMS, RANDOM = "histograms", "random weights"  # references: their folders and rows
+HISTOGRAMS, RANDOM = "histograms", "random weights"  # references: their folders and rows begin so
 LAST_ROWS = 10  # of metrics.csv: what a run came to
 
 
@@ -162,12 +162,13 @@ class Search:
         if self.result(HISTOGRAMS) is None:
             drawn = partial(histograms, size=HISTOGRAM_SIZE)
             self.keep(HISTOGRAMS, self.retrieval(HISTOGRAMS, drawn))
-        if self.result(RANDOM) is None:
+        data, model = config.data, config.model
+        name = f"{RANDOM}, {data.num_frames} x {data.size}"  # one row for each size asked for
+        if self.result(name) is None:
             torch.manual_seed(self.options.seed)
-            data, model = config.data, config.model
             branch = Branch(model.arch, model.options, num_frames=data.num_frames, size=data.size)
             embed = model_features(branch.eval())
-            self.keep(RANDOM, {"name": RANDOM, "asks": "-", **self.retrieval(RANDOM, embed)})
+            self.keep(name, {"name": name, "asks": "-", **self.retrieval(name, embed)})
 
     def run(self) -> None:
         """Train and measure what is not done yet.
@@ -210,7 +211,8 @@ class Search:
 
     def table(self) -> str:
         """What was found of the runs that are done."""
-        found = [self.result(name) for name in (*(run.name for run in self.runs), RANDOM)]
+        drawn = sorted(path.name for path in self.folder.glob(f"{RANDOM}, *"))
+        found = [self.result(name) for name in (*(run.name for run in self.runs), *drawn)]
         rows = [row for row in found if row is not None]
         names = {"max": "backbone, max", "avg": "backbone, avg", "rsp": "RSP", "avid": "A-VID"}
         header = ["run", "asks", "samples", "minutes", "RSP order", "A-VID top-1"]

@@ -81,7 +81,7 @@ def test_another_seed_and_what_needs_no_learning(
     more = [*words, "--only", "first", "--references"]
     assert pretraining.main(more) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[3].startswith("| random weights | - | - | - | - | - | ")
+    assert lines[3].startswith("| random weights, 4 x 16 | - | - | - | - | - | ")
     assert [line.split(" | ")[0] for line in lines[-3:]] == ["| colour", "| flow", "| hog"]
     assert pretraining.main([*more, "--seed", "1"]) == 0
     own, other = (
