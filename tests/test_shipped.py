@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,26 @@ def test_its_report_is_of_this_model_and_the_readme_says_the_same() -> None:
     readme = (CHECKPOINTS.parent / "README.md").read_text().replace("**", "")
     for estimate in (limbs, prop, motion.heads[0].motion, motion.heads[1].motion):
         assert str(estimate) in readme
+
+
+def test_its_report_names_no_folder_of_the_machine_it_was_made_on() -> None:
+    text = (CHECKPOINTS / "rspnet_small.report.json").read_text()
+    assert re.findall(r'"(?:/|[A-Za-z]:\\\\)[^"]*"', text) == []
+
+
+def test_readme_gives_the_held_out_numbers_of_the_card() -> None:
+    card = (CHECKPOINTS / "README.md").read_text().replace("**", "")
+    readme = (CHECKPOINTS.parent / "README.md").read_text().replace("**", "")
+    section = readme.split("## The shipped model")[1].split("\n## ")[0]
+    cells = [
+        cell.strip()
+        for line in section.splitlines()
+        if line.startswith("| ") and "---" not in line
+        for cell in line.strip("| ").split(" | ")[1:]
+        if cell.strip()[0].isdigit() and "." in cell
+    ]
+    assert len(cells) >= 8
+    assert [cell for cell in cells if cell not in card] == []
 
 
 def test_grid_is_fine_enough_to_look_at(branches: tuple[Branch, Branch]) -> None:
