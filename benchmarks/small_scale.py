@@ -45,6 +45,7 @@ def parser() -> argparse.ArgumentParser:
     add("--generated_seed", type=int, default=1000, help="other than that of training")
     add("--num_clips", type=int, default=10, help="clips a video")
     add("--neighbours", type=int, default=20, help="training videos that vote with k-NN")
+    add("--grids", type=int, nargs="*", default=[], help="pool on grids of so many rows as well")
     add("--histogram_size", type=int, default=112, help="pixels of the histograms' view")
     add("--num_pretext", type=int, default=128, help="videos of the own tasks; 0 leaves them out")
     add("--finetune", action="store_true", help="fine-tune on JHMDB as well: slow")

@@ -20,7 +20,7 @@ from _small_scale.features import (
     generated_videos,
     jhmdb_videos,
 )
-from _small_scale.histograms import NAMES, histograms
+from _small_scale.histograms import NAMES, fewer_fields, histograms
 from _small_scale.measures import Row, chance, outcomes
 from _small_scale.subjects import (
     Subject,
@@ -110,7 +110,9 @@ class Benchmark:
             # Both poolings are kept.
             "protocol": {k: v for k, v in asdict(protocol).items() if k != "pooling"},
         }
-        embed = partial(clip_features, branch, protocol=protocol)
+        if self.options.grids:
+            about["grids"] = self.options.grids
+        embed = partial(clip_features, branch, protocol=protocol, grids=self.options.grids)
         title = f"{videos.name}: {subject.name}, seed {subject.seed}"
         return embed_all(self.out / "features", about, videos.paths, embed, title)
 
@@ -136,12 +138,14 @@ class Benchmark:
             runs: dict[tuple[str, str], list[Any]] = {}
             for subject in group:
                 features = self.embed(videos, subject)
+                heads = () if subject.has_heads else set(POOLED) - set(POOLINGS)
                 for kind in titles:
-                    for key in POOLED if subject.has_heads else POOLINGS:
+                    for key in (key for key in features if key not in heads):
                         run = self.ask(videos, kind, subject.identity, key, features[key])
                         runs.setdefault((kind, key), []).append(run)
             for (kind, key), own in runs.items():
-                found[kind].append(Row.of(name, FEATURES[key], own))
+                title = FEATURES.get(key, f"backbone, {key}")
+                found[kind].append(Row.of(name, title, own))
         size = self.options.histogram_size
         identity = f"histograms, version 1, {size} pixels"
         features = embed_all(
@@ -155,6 +159,9 @@ class Benchmark:
             for key in NAMES:
                 # Their squares are the shares themselves, and which of both ranks better differs.
                 ways = {"Hellinger": features[key], "cosine": features[key] ** 2}
+                if key == "flow":
+                    fewer = fewer_fields(features[key])
+                    ways |= {f"cosine, {what}": rows for what, rows in fewer.items()}
                 for way, values in ways.items():
                     run = self.ask(videos, kind, identity, f"{key}, {way}", values)
                     found[kind].append(Row.of(UNLEARNED[key], way, [run]))

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn.functional import adaptive_avg_pool3d, adaptive_max_pool3d
 from tqdm import tqdm
 
 from rspnet.checkpoint import atomic_path
@@ -130,8 +131,36 @@ def generated_videos(folder: Path, num_videos: int, seed: int) -> Videos:
     )
 
 
+def grid_features(F: torch.Tensor, grids: Sequence[int]) -> dict[str, torch.Tensor]:
+    """Both poolings in each field of a grid over the frame, so that places are kept.
+
+    Args:
+        F: Features of the last stage, (B, C, T, H, W).
+        grids: Rows and columns of each grid.
+
+    Returns:
+        ``max, 4 x 4`` and its like, (B, C * 4 * 4).
+
+    Raises:
+        ValueError: A grid is finer than the features.
+    """
+    found = {}
+    for grid in grids:
+        if not 1 <= grid <= min(F.shape[3:]):
+            raise ValueError(
+                f"features of {F.shape[3]} x {F.shape[4]} places are pooled on grids of 1 to "
+                f"{min(F.shape[3:])}, got {grid}"
+            )
+        shape = (1, grid, grid)
+        for name, pool in (("max", adaptive_max_pool3d), ("avg", adaptive_avg_pool3d)):
+            found[f"{name}, {grid} x {grid}"] = pool(F, shape).flatten(1)
+    return found
+
+
 @torch.inference_mode()
-def clip_features(branch: Branch, path: Path, protocol: Protocol) -> dict[str, Vectors]:
+def clip_features(
+    branch: Branch, path: Path, protocol: Protocol, grids: Sequence[int] = ()
+) -> dict[str, Vectors]:
     """What a branch gives for each of the evenly spaced clips of a video (supplementary B).
 
     One pass gives both poolings. On a CPU clips go in pairs, as in :mod:`rspnet.gallery_vectors`,
@@ -141,10 +170,11 @@ def clip_features(branch: Branch, path: Path, protocol: Protocol) -> dict[str, V
         branch: Query branch.
         path: A video.
         protocol: Clips and view.
+        grids: For :func:`grid_features`.
 
     Returns:
-        ``max`` and ``avg``, the pooled features (clips, C), and the unit embeddings ``rsp`` and
-        ``avid`` (clips, 128).
+        ``max`` and ``avg``, the pooled features (clips, C), the unit embeddings ``rsp`` and
+        ``avid`` (clips, 128), and those of the grids.
 
     Raises:
         ValueError: The video can't be read, or a feature is not finite.
@@ -154,15 +184,15 @@ def clip_features(branch: Branch, path: Path, protocol: Protocol) -> dict[str, V
     _, first, which = np.unique(views.starts, return_index=True, return_inverse=True)
     clips = views.frames[views.places[first]]
     step = 2 if device.type == "cpu" else len(clips)
-    found: dict[str, list[Vectors]] = {name: [] for name in POOLED}
+    found: dict[str, list[Vectors]] = {}
     for begin in range(0, len(clips), step):
         own = clips[begin : begin + step]
         # Kernels are chosen by the size of a batch: a last clip alone would be rounded otherwise.
         batch = own if len(own) == step else np.concatenate([own, own])
         F = branch.features(normalise(torch.from_numpy(batch).to(device)))
         pooled = {"max": F.amax(dim=(2, 3, 4)), "avg": F.mean(dim=(2, 3, 4)), **branch.project(F)}
-        for name, rows in pooled.items():
-            found[name].append(rows[: len(own)].float().cpu().numpy())
+        for name, rows in (pooled | grid_features(F, grids)).items():
+            found.setdefault(name, []).append(rows[: len(own)].float().cpu().numpy())
     features = {name: np.concatenate(rows)[which] for name, rows in found.items()}
     if not all(np.isfinite(rows).all() for rows in features.values()):
         raise ValueError("the model gives features that are not finite: its weights are no good")

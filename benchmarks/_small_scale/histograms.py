@@ -87,6 +87,25 @@ def flow_histogram(frames: Frames) -> Vector:
     return hellinger(found)
 
 
+def fewer_fields(flow: Vector) -> dict[str, Vector]:
+    """What is left of flow histograms without their places, or without their directions.
+
+    Args:
+        flow: Of :func:`flow_histogram`, (N, 1, 128).
+
+    Returns:
+        Shares of the movement, whose sum is 1: ``2 x 2`` (N, 1, 32) and ``1 x 1`` (N, 1, 8), in
+        fewer fields; ``no directions`` (N, 1, 16), in each field whatever its direction.
+    """
+    shares = (flow.astype(np.float64) ** 2).reshape(-1, 1, 2, 2, 2, 2, FLOW_DIRECTIONS)
+    found = {
+        "2 x 2": shares.sum(axis=(3, 5)),
+        "1 x 1": shares.sum(axis=(2, 3, 4, 5)),
+        "no directions": shares.sum(axis=6),
+    }
+    return {name: rows.reshape(len(rows), 1, -1).astype(np.float32) for name, rows in found.items()}
+
+
 def hog_histogram(frames: Frames) -> Vector:
     """Gradients of grey frames by direction on a 4 x 4 grid.
 

@@ -7,6 +7,7 @@ import pytest
 from _small_scale.histograms import (
     colour_histogram,
     count_directions,
+    fewer_fields,
     flow_histogram,
     hellinger,
     histograms,
@@ -63,6 +64,17 @@ def test_flow_of_what_moves_right() -> None:
 def test_flow_of_a_still_is_even() -> None:
     frames = np.full((3, 32, 32, 3), 90, np.uint8)
     np.testing.assert_allclose(flow_histogram(frames), 1 / np.sqrt(128), rtol=1e-6)
+
+
+def test_fewer_fields_by_hand() -> None:
+    shares = np.zeros((4, 4, 8))
+    shares[0, 1, 3], shares[1, 0, 3], shares[2, 3, 7], shares[3, 3, 0] = 0.1, 0.2, 0.3, 0.4
+    found = fewer_fields(np.sqrt(shares).reshape(1, 1, 128).astype(np.float32))
+    four = np.zeros((2, 2, 8))
+    four[0, 0, 3], four[1, 1, 7], four[1, 1, 0] = 0.1 + 0.2, 0.3, 0.4
+    np.testing.assert_allclose(found["2 x 2"], four.reshape(1, 1, 32), rtol=1e-6)
+    np.testing.assert_allclose(found["1 x 1"][0, 0], four.sum(axis=(0, 1)), rtol=1e-6)
+    np.testing.assert_allclose(found["no directions"][0, 0], shares.sum(2).ravel(), rtol=1e-6)
 
 
 def test_gradients_of_an_edge() -> None:

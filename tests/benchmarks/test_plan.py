@@ -1,11 +1,15 @@
 """Plans of trainings: what is read, what is refused, and that the shipped ones make sense."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from _small_scale.plan import choose, read_plan
 
+from rspnet.config import TrainConfig, parse_config
+
 PLANS = sorted((Path(__file__).resolve().parents[2] / "benchmarks" / "plans").glob("*.yaml"))
+FEW_VIDEOS = PLANS[0].parents[2] / "rspnet" / "configs" / "few_videos"
 ROOTS = {"real": [Path("real.txt")], "generated": [Path("made")], "both": [Path("a"), Path("b")]}
 
 TWO = """
@@ -75,3 +79,24 @@ def test_the_plans_of_the_repository_can_be_run(path: Path, tmp_path: Path) -> N
     for run in runs:
         assert run.asks
         run.config(tmp_path, ROOTS)
+
+
+def test_the_recipes_for_few_videos_are_those_of_the_shipped_model(tmp_path: Path) -> None:
+    plan = choose(read_plan(FEW_VIDEOS.parents[2] / "benchmarks/plans/models.yaml"), ["full_size"])
+    files = sorted(FEW_VIDEOS.glob("*.yaml"))
+    assert len(files) == len(plan)
+    before = None
+    for path, run in zip(files, plan, strict=True):
+        command = path.read_text().splitlines()[0]
+        assert command.startswith(
+            f"# python -m rspnet.train --config {path.relative_to(FEW_VIDEOS.parents[2])}"
+        )
+        assert (".cache/stage_0_400" in command) == (run.videos == "both")
+        words = ["--config", str(path), "--data.root=[a, b]"]
+        config = parse_config(TrainConfig, words)
+        assert config.init_from == before
+        expected = run.config(tmp_path, ROOTS)
+        data = replace(config.data, root=expected.data.root)
+        own = {"out": expected.out, "init_from": expected.init_from, "data": data}
+        assert replace(config, **own) == expected
+        before = f"{config.out}/model.safetensors"

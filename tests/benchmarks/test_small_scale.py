@@ -61,7 +61,7 @@ def test_one_command_one_table(
     rows = {(row["name"], row["feature"]): row for row in found["rows"]["JHMDB"]}
     assert rows["both", "RSP"]["num_seeds"] == 2
     assert rows["random weights", "backbone, max"]["num_seeds"] == 2
-    for way in ("Hellinger", "cosine"):
+    for way in ("Hellinger", "cosine", "cosine, 2 x 2", "cosine, 1 x 1", "cosine, no directions"):
         assert rows["flow histogram", way]["num_seeds"] == 1
     # The models are the random weights of these seeds: the same numbers come twice.
     for feature in ("backbone, max", "backbone, avg", "RSP", "A-VID"):
@@ -79,6 +79,16 @@ def test_one_command_one_table(
     monkeypatch.setattr("_small_scale.subjects.evaluate_pretext", never)
     assert small_scale.main(words) == 0
     assert capsys.readouterr().out == text
+
+
+def test_grids_have_rows_of_their_own(setting: list[str], tmp_path: Path) -> None:
+    words = [*setting, "--out", str(tmp_path), "--seeds", "0", "--num_generated", "0"]
+    assert small_scale.main([*words, "--num_pretext", "0", "--grids", "1"]) == 0
+    found = json.loads((tmp_path / "small_scale.json").read_text())["rows"]["JHMDB"]
+    rows = {(row["name"], row["feature"]): row["metrics"] for row in found}
+    for name in ("max", "avg"):  # one field is the whole frame
+        assert rows["both", f"backbone, {name}, 1 x 1"] == rows["both", f"backbone, {name}"]
+    assert small_scale.main([*words, "--num_pretext", "0", "--grids", "9"]) == 2
 
 
 @pytest.mark.parametrize("kind", ["linear", "knn"])
