@@ -6,7 +6,8 @@ Test videos look for training videos of their label: JHMDB on HMDB51's split 1 (
 21 actions), and generated videos by action, actor and set, each drawn independently of the
 others. The protocol is that of supplementary B (see :mod:`rspnet.extract`); k-NN and linear probe
 are those of :mod:`rspnet.finetune`. Beside the models stand random weights of their architecture,
-histograms of colour, optical flow and gradients (HOG), and chance.
+histograms of colour, optical flow and gradients (HOG), and chance. Last comes what the heads look
+at: margin maps against the ground truth of generated videos, and motion selectivity.
 
 Models of one name are seeds of one recipe: their row is the mean. Intervals are of a bootstrap
 over test videos. All is kept in ``--out`` as soon as it is there; stop it when you like, the same
@@ -48,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
     add("--grids", type=int, nargs="*", default=[], help="pool on grids of so many rows as well")
     add("--histogram_size", type=int, default=112, help="pixels of the histograms' view")
     add("--num_pretext", type=int, default=128, help="videos of the own tasks; 0 leaves them out")
+    add("--num_maps", type=int, default=40, help="videos of the maps' table; 0 leaves it out")
     add("--finetune", action="store_true", help="fine-tune on JHMDB as well: slow")
     add("--finetune_epochs", type=float, default=10)
     add("--num_workers", type=int, default=2, help="processes that decode for fine-tuning")

@@ -21,6 +21,7 @@ from _small_scale.features import (
     jhmdb_videos,
 )
 from _small_scale.histograms import NAMES, fewer_fields, histograms
+from _small_scale.looks import looks_table, measure_looks
 from _small_scale.measures import Row, chance, outcomes
 from _small_scale.subjects import (
     Subject,
@@ -95,6 +96,7 @@ class Benchmark:
         self.rows: dict[str, list[Row]] = {}
         self.chance: dict[str, dict[str, float]] = {}
         self.pretext: dict[str, dict[str, list[dict[str, Any]]]] = {}
+        self.looks: dict[str, list[dict[str, Any]]] = {}
         self.finetuned: dict[str, ActionResult] = {}
         self.notes: list[str] = []
 
@@ -186,6 +188,17 @@ class Benchmark:
             if group[0].has_heads
         }
 
+    def look(self) -> None:
+        """What the heads look at, in generated videos."""
+        self.looks = {
+            name: [
+                measure_looks(subject, self.options.num_maps, self.out / "parts", self.device)
+                for subject in group
+            ]
+            for name, group in self.groups.items()
+            if group[0].has_heads
+        }
+
     def finetune(self, videos: Videos, folder: str, splits: Path) -> None:
         """The whole network trained on JHMDB's labels, from each model and seed."""
         for name, group in self.groups.items():
@@ -236,6 +249,8 @@ class Benchmark:
         for title, videos in (("JHMDB", real), ("generated", made)):
             if o.num_pretext and videos is not None:
                 self.own_tasks(title, videos)
+        if o.num_maps:
+            self.look()
         if o.finetune and real is not None and splits is not None:
             self.finetune(real, o.jhmdb, splits)
 
@@ -260,6 +275,9 @@ class Benchmark:
             lines += ["### Which head finds what, in points", heads]
         if self.pretext:
             lines += ["### The two own tasks on test videos; %", tables.pretext_table(self.pretext)]
+        if self.looks:
+            about = f"{o.num_maps} generated videos; margin to faster, share over area"
+            lines += [f"### What the heads look at: {about}", looks_table(self.looks)]
         if self.finetuned:
             epochs = f"### Fine-tuned on JHMDB, {o.finetune_epochs:g} epochs"
             lines += [epochs, table(self.finetuned)]
@@ -287,6 +305,7 @@ class Benchmark:
             "chance": self.chance,
             "rows": {title: [row.to_json() for row in rows] for title, rows in self.rows.items()},
             "pretext": self.pretext,
+            "looks": self.looks,
             "finetuned": {name: result.__dict__ for name, result in self.finetuned.items()},
             "notes": self.notes,
         }

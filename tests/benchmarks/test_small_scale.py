@@ -30,7 +30,7 @@ def setting(tmp_path_factory: pytest.TempPathFactory, video_folder: Path) -> lis
         "--models", f"both={folder / 'm0.safetensors'}", f"both={folder / 'm1.safetensors'}",
         "--jhmdb", str(video_folder), "--jhmdb_splits", str(folder / "splits.csv"),
         "--num_clips", "2", "--histogram_size", "24", "--device", "cpu",
-        "--num_workers", "0",
+        "--num_workers", "0", "--num_maps", "0",
     ]  # fmt: skip
 
 
@@ -45,6 +45,7 @@ def test_one_command_one_table(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     words = [*setting, "--out", str(tmp_path), "--seeds", "2", "--num_generated", "4"]
+    words += ["--num_maps", "2"]
     assert small_scale.main(words) == 0
     text = capsys.readouterr().out
     assert "### JHMDB: 2 test videos" in text
@@ -71,12 +72,26 @@ def test_one_command_one_table(
     assert [run["num_videos"] for run in pretext["both"]] == [2, 2]
     assert 0 <= pretext["both"][0]["rsp_accuracy"] <= 1
 
+    # So do what the heads look at; a model's heads are asked on the same clips.
+    looks = found["looks"]
+    assert [run["limbs"] for run in looks["both"]] == [
+        run["limbs"] for run in looks["random weights"]
+    ]
+    for run in looks["both"]:
+        for part in ("limbs", "selectivity"):
+            less = run[part]["rsp"]["value"] - run[part]["avid"]["value"]
+            assert run[part]["difference"]["value"] == pytest.approx(less)
+        less = run["prop"]["avid"]["value"] - run["prop"]["rsp"]["value"]
+        assert run["prop"]["difference"]["value"] == pytest.approx(less)
+    assert "### What the heads look at: 2 generated videos" in text
+
     def never(*args: object, **words: object) -> None:
         raise AssertionError("made twice")
 
     for name in ("clip_features", "histograms", "outcomes"):
         monkeypatch.setattr(module, name, never)
     monkeypatch.setattr("_small_scale.subjects.evaluate_pretext", never)
+    monkeypatch.setattr("_small_scale.looks.response_study", never)
     assert small_scale.main(words) == 0
     assert capsys.readouterr().out == text
 
@@ -126,6 +141,7 @@ def test_what_is_left_out_is_said(
     setting: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = [*setting[:3], "--out", str(tmp_path), "--num_generated", "0", "--seeds", "0"]
+    words += ["--num_maps", "0"]
     assert small_scale.main(words) == 0
     assert "JHMDB was left out: name its folder with --jhmdb DIR." in capsys.readouterr().out
 

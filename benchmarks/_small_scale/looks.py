@@ -1,0 +1,97 @@
+"""What the heads look at, in a line: margin maps against ground truth, and motion selectivity."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from _small_scale.subjects import Subject
+from _small_scale.tables import markdown
+from analysis.kinds import with_controls
+from analysis.planted import SEED, make_scene, measure, summarise
+from analysis.report_store import Store
+from analysis.responses import response_study
+from analysis.selectivity import selectivity
+from analysis.statistics import Estimate
+from rspnet.models import HEADS
+
+KIND = "margin_faster"
+REGIONS = {"limbs": "in limbs", "prop": "on the prop"}
+NUM_TRIPLETS = 2
+
+
+def measure_looks(subject: Subject, num_videos: int, store: Path, device: str) -> dict[str, Any]:
+    """Both heads' margin maps of generated videos, and what moves the heads.
+
+    The videos, their clips and the numbers are those of :mod:`analysis.planted` and
+    :mod:`analysis.responses`.
+
+    Args:
+        subject: What is measured.
+        num_videos: Generated videos, at least two.
+        store: Folder of what was measured before.
+        device: Where to compute.
+
+    Returns:
+        For ``limbs``, ``prop`` and ``selectivity`` estimates of ``rsp``, ``avid`` and
+        ``difference``: RSP less A-VID in limbs and of selectivity, A-VID less RSP on the prop.
+
+    Raises:
+        ValueError: There are fewer than two videos.
+    """
+
+    def make() -> dict[str, Any]:
+        query, key = subject.branch("query", device), subject.branch("key", device)
+        scenes = [
+            make_scene(
+                SEED, v, num_frames=query.num_frames, size=query.size, num_triplets=NUM_TRIPLETS
+            )
+            for v in range(num_videos)
+        ]
+        asking = next(with_controls(query, key, [scene.triplets for scene in scenes]))
+        planted = summarise(
+            measure(asking, scenes), weights=asking.weights, model_hash="", seed=SEED
+        )
+        found: dict[str, Any] = {
+            region: {
+                **{head: planted.row(KIND, head, region).ratio.to_json() for head in HEADS},
+                "difference": planted.difference(KIND, region).to_json(),
+            }
+            for region in REGIONS
+        }
+        moved = selectivity(
+            response_study(query, query, num_videos=num_videos, num_random=0, progress=False)
+        )
+        found["selectivity"] = {
+            **{part.head: part.motion.to_json() for part in moved.heads},
+            "difference": moved.difference.to_json(),
+        }
+        return found
+
+    settings = {"num_videos": num_videos, "seed": SEED, "kind": KIND, "num_triplets": NUM_TRIPLETS}
+    found: dict[str, Any] = Store(store, subject.identity).part("looks", settings, make)
+    return found
+
+
+def looks_table(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    """A line a model: the interval over videos of one, the range over seeds of several.
+
+    Args:
+        found: For each model what :func:`measure_looks` gave for its seeds.
+    """
+    header = [""]
+    for title in (*(f"margin {words}" for words in REGIONS.values()), "motion selectivity"):
+        header += [f"{title}: RSP", "A-VID", "A-VID less RSP" if "prop" in title else "differ"]
+    cells = []
+    for name, runs in found.items():
+        line = [name]
+        for part in (*REGIONS, "selectivity"):
+            for column in (*HEADS, "difference"):
+                values = [Estimate(**run[part][column]) for run in runs]
+                if len(values) == 1:
+                    line.append(str(values[0]))
+                    continue
+                means = [value.value for value in values]
+                text = f"{sum(means) / len(means):.2f} ({min(means):.2f} to {max(means):.2f})"
+                line.append(text)
+        cells.append(line)
+    return markdown(header, cells)
