@@ -19,15 +19,13 @@ from dashboard.state import last_start, speeds_that_fit
 from rspnet.data.sampling import clip_indices
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from analysis import ClipMap, PairExplanation, View
+    from analysis import ClipMap, PairExplanation, Score, View
     from analysis.score import ClipFeatures
 
 HEADS = ("rsp", "avid")
 # What stands in place of the heads where the maps are a classifier's.
 CLASSES = ("class1", "class2")
-# Each step is a forward pass a shift, a head and a clip: 2 x 2 shifts are 16 passes.
+# A forward pass a shift and a clip, for both heads at once: 2 x 2 shifts are 8 passes.
 FINE_STEPS = 2
 # A-VID's margin is against the nearest few of so many clips of other videos.
 NUM_CANDIDATES, NUM_HARDEST = 8, 5
@@ -240,12 +238,8 @@ def _maps(model: str, asked: Asked, _loaded: Loaded) -> PairMaps:
         return _witnessed(asked, similarity, _loaded)
     if asked.kind == "contribution" and not asked.fine:
         return PairMaps({head: maps_of_pair(pair, head) for head in HEADS}, similarity)
-    found = {head: _scored(model, asked, head, _loaded) for head in HEADS}
-    return PairMaps(
-        {head: maps for head, (maps, _) in found.items()},
-        similarity,
-        {head: num for head, (_, num) in found.items() if asked.has_margin},
-    )
+    heads, against = _scored(model, asked, _loaded)
+    return PairMaps(heads, similarity, against if asked.has_margin else {})
 
 
 def _of_classes(asked: Asked, classifier: Identity) -> PairMaps:
@@ -317,32 +311,44 @@ def against_of(asked: Asked, loaded: Loaded) -> "dict[str, list[ClipFeatures]]":
     return {"rsp": rsp, "avid": [avid[n] for n in near]}
 
 
-def _scored(
+def _scores(
     model: str, asked: Asked, head: str, loaded: Loaded
-) -> "tuple[tuple[ClipMap, ClipMap], int]":
-    """Maps that are of a score, and the number of clips that it is against."""
-    from analysis import Score, fine_map
-    from analysis.margin import reference_map
+) -> "tuple[tuple[Score, Score], int]":
+    """What is asked of c_i and of c_j, and the number of clips that c_j is set against."""
+    from analysis import Score
 
     c_i = _features(model, "query", asked.clip_i, False, loaded)
     c_j = _features(model, "key", asked.clip_j, False, loaded)
     back = Score.similarity(loaded.key, head, c_i)
-    score, num = Score.similarity(loaded.query, head, c_j), 0
-    if asked.has_margin:
-        against = against_of(asked, loaded)[head]
-        score, num = Score.margin(loaded.query, head, c_j, against), len(against)
-    if asked.kind == "still":
-        still_i = _features(model, "query", asked.clip_i, True, loaded)
-        still_j = _features(model, "key", asked.clip_j, True, loaded)
-        return (reference_map(score, c_i, still_i), reference_map(back, c_j, still_j)), num
-    if asked.fine:
-        clips: list[Tensor] = [view_of(key).clip for key in (asked.clip_i, asked.clip_j)]
-        with loaded.lock:
-            return (
-                fine_map(score, clips[0], FINE_STEPS, c_i.info),
-                fine_map(back, clips[1], FINE_STEPS, c_j.info),
-            ), num
-    return (score.contributions(c_i), back.contributions(c_j)), num
+    if not asked.has_margin:
+        return (Score.similarity(loaded.query, head, c_j), back), 0
+    against = against_of(asked, loaded)[head]
+    return (Score.margin(loaded.query, head, c_j, against), back), len(against)
+
+
+def _scored(
+    model: str, asked: Asked, loaded: Loaded
+) -> "tuple[dict[str, tuple[ClipMap, ClipMap]], dict[str, int]]":
+    """Maps that are of a score, and the number of clips that it is against."""
+    from analysis.fine import fine_maps
+    from analysis.margin import reference_map
+
+    found = {head: _scores(model, asked, head, loaded) for head in HEADS}
+    num = {head: against for head, (_, against) in found.items()}
+    sides: list[list[ClipMap]] = []  # of c_i and of c_j by both heads
+    for side, (branch, key) in enumerate((("query", asked.clip_i), ("key", asked.clip_j))):
+        scores = [pair[side] for pair, _ in found.values()]
+        clip = _features(model, branch, key, False, loaded)
+        if asked.kind == "still":
+            still = _features(model, branch, key, True, loaded)
+            sides.append([reference_map(score, clip, still) for score in scores])
+        elif asked.fine:
+            view = view_of(key)
+            with loaded.lock:
+                sides.append(fine_maps(scores, view.clip, FINE_STEPS, clip.info))
+        else:
+            sides.append([score.contributions(clip) for score in scores])
+    return dict(zip(HEADS, zip(*sides, strict=True), strict=True)), num
 
 
 def partners(asked: Asked, head: str, place: Place, loaded: Loaded) -> "ClipMap":
