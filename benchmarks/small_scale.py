@@ -26,6 +26,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from _small_scale.benchmark import Benchmark
+from _small_scale.picture import picture
 
 from rspnet.checkpoint import atomic_path
 from rspnet.engine import StoppedError
@@ -53,6 +54,7 @@ def parser() -> argparse.ArgumentParser:
     add("--finetune", action="store_true", help="fine-tune on JHMDB as well: slow")
     add("--finetune_epochs", type=float, default=10)
     add("--num_workers", type=int, default=2, help="processes that decode for fine-tuning")
+    add("--figure", help="a picture of the tables, .png, .svg or .pdf")
     add("--device", default="auto", help="auto, cpu, cuda")
     add("--threads", type=int, default=0, help="of the CPU's arithmetic; 0 for PyTorch's choice")
     return made
@@ -71,6 +73,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with exact:
             benchmark = Benchmark(options)
             benchmark.run()
+            if options.figure:
+                picture(benchmark.rows, benchmark.looks, benchmark.chance, options.figure)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
