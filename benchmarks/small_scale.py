@@ -73,14 +73,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with exact:
             benchmark = Benchmark(options)
             benchmark.run()
-            if options.figure:
-                picture(benchmark.rows, benchmark.looks, benchmark.chance, options.figure)
+        write(benchmark)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except (KeyboardInterrupt, StoppedError):
         print("stopped; the same command goes on", file=sys.stderr)
         return 130
+    return 0
+
+
+def write(benchmark: Benchmark) -> None:
+    """Write and print the tables, then the picture if one is asked for.
+
+    Raises:
+        ValueError: There is nothing to draw.
+    """
     text = benchmark.markdown()
     for name, content in (
         ("small_scale.md", text),
@@ -89,7 +97,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with atomic_path(benchmark.out / name) as temporary:
             temporary.write_text(content)
     print(text)
-    return 0
+    if benchmark.options.figure:
+        picture(benchmark.rows, benchmark.looks, benchmark.chance, benchmark.options.figure)
 
 
 if __name__ == "__main__":

@@ -10,8 +10,6 @@ import torch
 
 from _small_scale import tables
 from _small_scale.features import (
-    POOLED,
-    POOLINGS,
     Vectors,
     Videos,
     clip_features,
@@ -32,12 +30,14 @@ from _small_scale.subjects import (
     named_models,
     random_subjects,
 )
+from analysis.figures import check_out
 from analysis.report_store import Store
 from rspnet.action_result import ActionResult
 from rspnet.data.actions import ActionsConfig
 from rspnet.data.stage import VERSION
 from rspnet.finetune import table
 from rspnet.gallery_store import Protocol
+from rspnet.models import HEADS
 
 FEATURES = {"max": "backbone, max", "avg": "backbone, avg", "rsp": "RSP", "avid": "A-VID"}
 UNLEARNED = {"colour": "colour histogram", "flow": "flow histogram", "hog": "HOG histogram"}
@@ -81,9 +81,19 @@ class Benchmark:
 
     Args:
         options: Of the command line.
+
+    Raises:
+        ValueError: An option can't be met; what takes long to find out is not checked yet.
     """
 
     def __init__(self, options: argparse.Namespace) -> None:
+        if options.num_maps < 0 or options.num_maps == 1:
+            raise ValueError(
+                "num_maps is at least 2, as A-VID needs other videos, or 0 for no table of maps, "
+                f"got {options.num_maps}"
+            )
+        if options.figure is not None:
+            check_out(options.figure)
         self.options = options
         self.out = Path(options.out)
         self.device = options.device
@@ -140,9 +150,9 @@ class Benchmark:
             runs: dict[tuple[str, str], list[Any]] = {}
             for subject in group:
                 features = self.embed(videos, subject)
-                heads = () if subject.has_heads else set(POOLED) - set(POOLINGS)
+                keys = [key for key in features if subject.has_heads or key not in HEADS]
                 for kind in titles:
-                    for key in (key for key in features if key not in heads):
+                    for key in keys:
                         run = self.ask(videos, kind, subject.identity, key, features[key])
                         runs.setdefault((kind, key), []).append(run)
             for (kind, key), own in runs.items():

@@ -25,8 +25,6 @@ from rspnet.models import Branch
 Vectors = NDArray[np.float32]
 Embed = Callable[[Path], Mapping[str, Vectors]]
 PART = 32  # videos: what is done anew after a stop, at most
-POOLINGS = ("max", "avg")
-POOLED = (*POOLINGS, "rsp", "avid")
 
 
 @dataclass(frozen=True, kw_only=True)

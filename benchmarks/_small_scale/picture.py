@@ -7,7 +7,7 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from _small_scale.measures import Row
-from analysis.figures import COLOURS, GREY, PAGE_INCHES, check_out, new_figure, save, style
+from analysis.figures import COLOURS, GREY, PAGE_INCHES, new_figure, save, style
 from analysis.statistics import Estimate
 from rspnet.models import HEADS
 
@@ -74,7 +74,6 @@ def picture(
     Raises:
         ValueError: There is nothing to draw, or ``out`` has an ending that can't be written.
     """
-    check_out(out)
     dots = dots_of(rows, looks)
     if not dots:
         raise ValueError("there is nothing to draw: all videos were left out")

@@ -45,7 +45,7 @@ def test_one_command_one_table(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     words = [*setting, "--out", str(tmp_path), "--seeds", "2", "--num_generated", "4"]
-    words += ["--num_maps", "2"]
+    words += ["--num_maps", "2", "--figure", str(tmp_path / "tables.png")]
     assert small_scale.main(words) == 0
     text = capsys.readouterr().out
     assert "### JHMDB: 2 test videos" in text
@@ -84,6 +84,7 @@ def test_one_command_one_table(
         less = run["prop"]["avid"]["value"] - run["prop"]["rsp"]["value"]
         assert run["prop"]["difference"]["value"] == pytest.approx(less)
     assert "### What the heads look at: 2 generated videos" in text
+    assert (tmp_path / "tables.png").stat().st_size > 1000
 
     def never(*args: object, **words: object) -> None:
         raise AssertionError("made twice")
@@ -157,6 +158,12 @@ def test_mistakes_are_told(
     assert "error: " in capsys.readouterr().err
     assert small_scale.main(["--models", "nosuch", "--out", str(tmp_path / "out")]) == 2
     assert "no model 'nosuch'" in capsys.readouterr().err
+    # Before the work is done.
+    assert small_scale.main([*words, "--num_maps", "1"]) == 2
+    assert "num_maps is at least 2" in capsys.readouterr().err
+    assert small_scale.main([*words, "--figure", "tables.xyz"]) == 2
+    assert "a figure is written as .png" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "small_scale.md").exists()
 
 
 def test_each_architecture_has_its_own_control(tmp_path: Path) -> None:
