@@ -4,9 +4,11 @@
     python benchmarks/pretraining.py PLAN.yaml --jhmdb DIR --real DIR ...
 
 Real videos are the training clips of JHMDB under HMDB51's split 1 and all of ``--real``; no test
-clip of JHMDB is seen or looked at. The table gives, for each run, both tasks in its last steps and
-retrieval among JHMDB's training clips, each looking in clips of other sources than its own: that
-is what a recipe is chosen by. What the chosen models are worth is for ``small_scale.py`` to say.
+clip of JHMDB is seen or looked at. The table gives, for each run, both tasks in its last steps,
+both again on generated videos that none has seen and RSP's order on JHMDB's training clips (seen
+where a run has real videos), always at 1x and 2x, and retrieval among JHMDB's training clips, each
+looking in clips of other sources than its own: that is what a recipe is chosen by. What the chosen
+models are worth is for ``small_scale.py`` to say.
 
 ``--seed 1`` trains the whole plan once more with other draws of weights, clips and views, in a
 folder of its own. ``--references`` adds the rows of what needs no learning under the same rule:
@@ -38,7 +40,7 @@ from _small_scale.histograms import NAMES as HISTOGRAM_NAMES
 from _small_scale.histograms import histograms
 from _small_scale.plan import Run, choose, read_plan
 from _small_scale.tables import markdown
-from _small_scale.validation import KS, read_sources, without_own_source
+from _small_scale.validation import KS, held_out_tasks, read_sources, without_own_source
 from tqdm import tqdm
 
 from rspnet.checkpoint import atomic_path, load_model
@@ -55,6 +57,8 @@ NUM_CLIPS = 5
 HISTOGRAM_SIZE = 112  # pixels of the histograms' view, as in small_scale.py
 HISTOGRAMS, RANDOM = "histograms", "random weights"  # references: their folders and rows begin so
 LAST_ROWS = 10  # of metrics.csv: what a run came to
+LEARNED = 0.9  # order in a row of metrics.csv: when RSP is found
+HELD_OUT_SEED = 3000  # of generated videos: not that of training, of small_scale.py or of analysis
 
 
 def parser() -> argparse.ArgumentParser:
@@ -68,6 +72,7 @@ def parser() -> argparse.ArgumentParser:
     add("--jhmdb_splits", type=Path, help="CSV of its splits; nothing: found as in small_scale.py")
     add("--real", type=Path, nargs="*", default=[], help="more folders of videos")
     add("--num_generated", type=int, default=1200, help="generated videos")
+    add("--num_held_out", type=int, default=64, help="videos that both tasks are asked of again")
     add("--only", nargs="+", metavar="NAME", help="these runs, and what they come after")
     add("--seed", type=int, default=0, help="of weights, clips and views; the videos stay the same")
     add("--references", action="store_true", help="rows of histograms and of random weights too")
@@ -122,17 +127,30 @@ class Search:
     def measure(self, run: Run, config: TrainConfig, seconds: float) -> Row:
         """What a run came to."""
         with (self.folder / run.name / "metrics.csv").open(newline="") as file:
-            rows = list(csv.DictReader(file))[-LAST_ROWS:]
-        model = load_model(self.folder / run.name / "model.safetensors")
+            rows = list(csv.DictReader(file))
         row: Row = {
             "name": run.name,
             "asks": run.asks,
             "samples": config.max_steps * config.batch_size,
             "minutes": seconds / 60,
         }
+        last = rows[-LAST_ROWS:]
         for name in ("rsp_accuracy", "avid_top1", "rsp_spread", "avid_spread"):
-            row[name] = sum(float(line[name]) for line in rows) / len(rows)
-        return row | self.retrieval(run.name, model_features(model))
+            row[name] = sum(float(line[name]) for line in last) / len(last)
+        found = [int(line["step"]) for line in rows if float(line["rsp_accuracy"]) >= LEARNED]
+        if found:
+            row["found_after"] = found[0] * config.batch_size
+        file = self.folder / run.name / "model.safetensors"
+        for name, paths in (("generated", self.held_out()), ("jhmdb", self.paths)):
+            tasks = held_out_tasks(file, paths, self.options.num_held_out)
+            row |= {f"{name} {task}": value for task, value in tasks.items()}
+        return row | self.retrieval(run.name, model_features(load_model(file)))
+
+    def held_out(self) -> list[Path]:
+        """Generated videos that no run sees."""
+        number = self.options.num_held_out
+        folder = default_cache_folder() / f"stage_{HELD_OUT_SEED}_{number}"
+        return list_videos(generate(folder, number, HELD_OUT_SEED))
 
     def retrieval(self, name: str, embed: Embed) -> Row:
         """How well training clips find their action in those of other sources, by feature."""
@@ -215,16 +233,19 @@ class Search:
         found = [self.result(name) for name in (*(run.name for run in self.runs), *drawn)]
         rows = [row for row in found if row is not None]
         names = {"max": "backbone, max", "avg": "backbone, avg", "rsp": "RSP", "avid": "A-VID"}
-        header = ["run", "asks", "samples", "minutes", "RSP order", "A-VID top-1"]
+        header = ["run", "asks", "samples", "minutes", "RSP order", f"{LEARNED:.0%} after"]
+        header += ["generated", "JHMDB", "A-VID top-1", "generated"]
         header += [f"{title}, top-{'/'.join(map(str, KS))}" for title in names.values()]
         cells = []
         for row in rows:
             line = [str(row["name"]), str(row["asks"])]
             if "samples" in row:
                 line += [f"{row['samples']:,}", f"{float(row['minutes']):.0f}"]
-                line += [f"{float(row[name]):.2f}" for name in ("rsp_accuracy", "avid_top1")]
+                line += [f"{float(row['rsp_accuracy']):.2f}", thousands(row.get("found_after"))]
+                line += [f"{float(row[name]):.1f}" for name in ("generated order", "jhmdb order")]
+                line += [f"{float(row['avid_top1']):.2f}", f"{float(row['generated avid']):.1f}"]
             else:
-                line += ["-"] * 4
+                line += ["-"] * 8
             line += [tops(row, name) for name in names]
             cells.append(line)
         text = markdown(header, cells, num_text=2)
@@ -240,6 +261,11 @@ def model_features(model: Branch) -> Embed:
     """Features of a video's clips by a model, at the model's own length and size."""
     protocol = Protocol(num_clips=NUM_CLIPS, num_frames=model.num_frames, size=model.size)
     return lambda path: clip_features(model, path, protocol)
+
+
+def thousands(number: float | str | None) -> str:
+    """A number of samples, if there is one."""
+    return "-" if number is None else f"{number:,}"
 
 
 def tops(row: Row, feature: str) -> str:

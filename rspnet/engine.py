@@ -212,12 +212,15 @@ class Engine(ABC, Generic[B]):
 
     # Batches.
 
-    def loader(self, dataset: Dataset[Any], collate: Callable[[list[Any]], B]) -> Iterator[B]:
+    def loader(
+        self, dataset: Dataset[Any], collate: Callable[[list[Any]], B], num_speeds: int = 2
+    ) -> Iterator[B]:
         """Micro-batches of this process from ``self.step`` on.
 
         Args:
             dataset: Samples by :class:`~rspnet.data.pretrain.SampleKey`; has a length.
             collate: Makes a batch of samples.
+            num_speeds: Playback speeds that a sample takes two of.
         """
         c = self.run_config
         stream = SampleStream(
@@ -229,6 +232,7 @@ class Engine(ABC, Generic[B]):
             accumulate=c.accumulate,
             rank=self.processes.rank,
             num_processes=self.processes.size,
+            num_speeds=num_speeds,
         )
         prepare_workers(c.num_workers)
         loader: DataLoader[B] = DataLoader(

@@ -180,7 +180,8 @@ class Trainer(Engine[Batch]):
     def batches(self) -> Iterator[Batch]:
         """Micro-batches of this process, from ``self.step`` on."""
         c = self.config
-        return self.loader(PretrainDataset(self.scan.usable, c.data, c.seed), collate)
+        videos = PretrainDataset(self.scan.usable, c.data, c.seed)
+        return self.loader(videos, collate, num_speeds=len(c.data.speeds))
 
     def _embed(self, batch: Batch, number: int) -> Embeddings:
         query, same, other = (

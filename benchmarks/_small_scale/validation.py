@@ -8,8 +8,13 @@ import numpy as np
 
 from _small_scale.features import Vectors
 from _small_scale.measures import video_vectors
+from rspnet.checkpoint import load_model
+from rspnet.data.sampling import clip_span
+from rspnet.data.sources import scan_files
+from rspnet.evaluate import evaluate_pretext
 
 KS = (1, 5, 20)
+SPEEDS = (1, 2)  # that order is asked for, whatever a model was trained with
 
 
 def read_sources(splits: Path, paths: Sequence[Path]) -> list[str]:
@@ -58,3 +63,26 @@ def without_own_source(
     ranked = np.take_along_axis(cosines, order, axis=1)
     right = (label[order] == label[:, None]) & np.isfinite(ranked)
     return {f"top-{k}": float(100 * right[:, :k].any(axis=1).mean()) for k in KS}
+
+
+def held_out_tasks(model: Path, paths: Sequence[Path], num_videos: int) -> dict[str, float]:
+    """Both tasks in single views, by :mod:`rspnet.evaluate`, at 1x and 2x.
+
+    What training says of itself depends on what it asked: speeds further apart are told apart
+    more easily, and a short queue is searched more easily.
+
+    Args:
+        model: Model file.
+        paths: Videos; those too short for a clip at 2x are left out.
+        num_videos: So many of them, evenly spaced.
+
+    Returns:
+        In %: ``order``, triplets in the right order, and ``avid``, clips found again among all.
+    """
+    query, key = load_model(model, "query"), load_model(model, "key")
+    usable = scan_files(sorted(paths), clip_span(query.num_frames, max(SPEEDS))).usable
+    if num_videos < len(usable):
+        every = np.linspace(0, len(usable) - 1, num_videos).round().astype(int)
+        usable = [usable[i] for i in every]
+    found = evaluate_pretext(query, key, usable, speeds=SPEEDS)
+    return {"order": 100 * found.rsp_accuracy, "avid": 100 * found.avid_top1}

@@ -7,6 +7,7 @@ goes on at step n sees just what it would have seen.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import permutations
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +35,8 @@ class DataConfig:
         fps: Frames per second of a clip at 1x, taken as the nearest of the video's frames.
             Nothing: every file's own (paper).
         stride: Take every ``stride``-th frame, at either speed.
-        speeds: The two playback speeds; s takes every s-th frame.
+        speeds: The playback speeds (paper: 1x and 2x); s takes every s-th frame. Of more than two a
+            sample has two, and a video must be long enough for the fastest.
         cache_short_side: Decode every video once, to frames of this short side in pixels, into a
             memory-mapped file. Nothing: decode the frames of each clip when they are needed.
         cache_folder: Where generated videos and decoded frames are kept. Nothing:
@@ -60,7 +62,7 @@ class DataConfig:
     size: int = 112
     fps: float | None = None
     stride: int = 1
-    speeds: tuple[int, int] = (1, 2)
+    speeds: tuple[int, ...] = (1, 2)
     cache_short_side: int | None = None
     cache_folder: str | None = None
     max_unreadable: float = 0.05
@@ -71,8 +73,11 @@ class DataConfig:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
     def __post_init__(self) -> None:
-        if len(self.speeds) != 2 or min(self.speeds) < 1 or self.speeds[0] == self.speeds[1]:
-            raise ValueError(f"speeds are two different positive integers, got {self.speeds}")
+        distinct = len(set(self.speeds)) == len(self.speeds)
+        if len(self.speeds) < 2 or min(self.speeds) < 1 or not distinct:
+            raise ValueError(
+                f"speeds are two or more different positive integers, got {self.speeds}"
+            )
         if min(self.num_frames, self.size, self.stride) < 1 or (self.fps or 1.0) <= 0:
             raise ValueError(
                 "num_frames, size, stride and fps are positive, got "
@@ -117,19 +122,21 @@ class SampleKey:
     Attributes:
         position: Its place in the endless stream of samples, counted from 0.
         video: Index of its video.
-        speed: 0 or 1, which of the two speeds c_i and c_j have.
+        speed: Which of ``DataConfig.speeds`` c_i and c_j have.
+        other: Which one c_k has.
     """
 
     position: int
     video: int
     speed: int
+    other: int
 
 
 class SampleStream(Sampler[list[SampleKey]]):
     """Batches of sample keys. Epochs follow one another without dropping or padding.
 
     Half of every batch's queries have either speed; where a batch is odd, the half that gets one
-    more alternates.
+    more alternates. Of more than two speeds every ordered pair comes equally often.
 
     Args:
         num_videos: Videos in the data set.
@@ -141,9 +148,11 @@ class SampleStream(Sampler[list[SampleKey]]):
         rank: Number of this process. Each takes its own part of every micro-batch, and the parts
             in the order of the ranks are what a process alone would have.
         num_processes: Processes of the run.
+        num_speeds: Playback speeds to take two of.
 
     Raises:
-        ValueError: A number is not positive, or ``batch_size`` can't be split evenly.
+        ValueError: A number is not positive, there are not two speeds, or ``batch_size`` can't be
+            split evenly.
     """
 
     def __init__(
@@ -157,7 +166,10 @@ class SampleStream(Sampler[list[SampleKey]]):
         accumulate: int = 1,
         rank: int = 0,
         num_processes: int = 1,
+        num_speeds: int = 2,
     ) -> None:
+        if num_speeds < 2:
+            raise ValueError(f"a sample has two speeds, got num_speeds={num_speeds}")
         if num_videos < 1 or batch_size < 1:
             raise ValueError(
                 f"num_videos and batch_size are positive, got {num_videos} and {batch_size}"
@@ -175,6 +187,7 @@ class SampleStream(Sampler[list[SampleKey]]):
         self.accumulate = accumulate
         self.rank = rank
         self.num_processes = num_processes
+        self.speeds = list(permutations(range(num_speeds), 2))
 
     def __len__(self) -> int:
         return self.accumulate * max(0, self.num_steps - self.first_step)
@@ -195,7 +208,7 @@ class SampleStream(Sampler[list[SampleKey]]):
                     epoch = position // self.num_videos
                     order = self._order(epoch)
                 video = int(order[position % self.num_videos])
-                keys.append(SampleKey(position, video, (i + step * self.batch_size) % 2))
+                keys.append(SampleKey(position, video, *self.speeds[position % len(self.speeds)]))
             for first in range(self.rank * mine, self.batch_size, part):
                 yield keys[first : first + mine]
 
@@ -267,7 +280,7 @@ class PretrainDataset(Dataset[Sample]):
     def _load(self, video: int, key: SampleKey) -> tuple[Tensor, Tensor, Tensor]:
         source, config = self.videos[video], self.config
         rng = np.random.default_rng([self.seed, 2, key.position])
-        speed, other = config.speeds[key.speed], config.speeds[1 - key.speed]
+        speed, other = config.speeds[key.speed], config.speeds[key.other]
         pace = pace_of(source.fps, config.fps, config.stride)
         triplet = sample_triplet(source.num_frames, config.num_frames, speed, other, rng, pace)
         specs = (triplet.query, triplet.same_speed, triplet.other_speed)

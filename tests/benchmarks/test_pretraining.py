@@ -38,7 +38,7 @@ def words(tmp_path: Path, video_folder: Path) -> list[str]:
     (tmp_path / "splits.csv").write_text("\n".join(rows) + "\n")
     return [
         str(plan), "--jhmdb", str(video_folder), "--jhmdb_splits", str(tmp_path / "splits.csv"),
-        "--out", str(tmp_path / "runs"), "--threads", "1",
+        "--out", str(tmp_path / "runs"), "--threads", "1", "--num_held_out", "2",
     ]  # fmt: skip
 
 

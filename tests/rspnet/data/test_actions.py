@@ -58,12 +58,14 @@ def test_samples_follow_from_seed_and_position(video_folder, tmp_path):
     videos = load_video_set(ActionsConfig(name="folder", root=str(video_folder)))
     plan, augment = ClipPlan(num_frames=8, size=16), ActionsConfig().augment
     clips = ActionClips(videos, plan, augment, seed=3)
-    a, b = clips[SampleKey(5, 2, 0)], clips[SampleKey(5, 2, 1)]
+    a, b = clips[SampleKey(5, 2, 0, 1)], clips[SampleKey(5, 2, 1, 0)]
     assert torch.equal(a.clip, b.clip)
     assert a.label == videos.classes.index(videos.videos[2].label) == b.label
-    assert not torch.equal(a.clip, clips[SampleKey(6, 2, 0)].clip)
-    assert not torch.equal(a.clip, ActionClips(videos, plan, augment, 4)[SampleKey(5, 2, 0)].clip)
-    batch = collate_labelled([a, clips[SampleKey(6, 0, 0)]])
+    assert not torch.equal(a.clip, clips[SampleKey(6, 2, 0, 1)].clip)
+    assert not torch.equal(
+        a.clip, ActionClips(videos, plan, augment, 4)[SampleKey(5, 2, 0, 1)].clip
+    )
+    batch = collate_labelled([a, clips[SampleKey(6, 0, 0, 1)]])
     assert batch.clips.shape == (2, 8, 16, 16, 3)
     assert batch.labels.tolist() == [a.label, videos.classes.index(videos.videos[0].label)]
 
@@ -76,7 +78,7 @@ def test_a_bad_video_gives_its_place_to_the_next_and_is_named(video_folder, tmp_
     (tmp_path / "class1" / "b.mp4").symlink_to(good)
     videos = load_video_set(ActionsConfig(name="folder", root=str(tmp_path)))
     clips = ActionClips(videos, ClipPlan(num_frames=8, size=16), ActionsConfig().augment, 0)
-    sample = clips[SampleKey(0, 0, 0)]
+    sample = clips[SampleKey(0, 0, 0, 1)]
     assert sample.label == 1
     ((index, reason),) = sample.failures
     assert (index, Path(videos.videos[index].path).name) == (0, "a.mp4")

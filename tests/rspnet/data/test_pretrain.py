@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import replace
+from itertools import permutations
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,16 @@ def test_half_of_the_queries_have_either_speed(batch_size):
     assert total[0] == total[1]
 
 
+def test_of_three_speeds_every_ordered_pair_comes_equally_often():
+    stream = SampleStream(5, 6, 0, 0, 4, num_speeds=3)
+    for batch in batches(stream):
+        assert Counter((key.speed, key.other) for key in batch) == {
+            (0, 1): 1, (1, 0): 1, (0, 2): 1, (2, 0): 1, (1, 2): 1, (2, 1): 1,
+        }  # fmt: skip
+    with pytest.raises(ValueError, match="a sample has two speeds, got num_speeds=1"):
+        SampleStream(5, 6, 0, 0, 4, num_speeds=1)
+
+
 def test_a_stream_that_begins_later_is_the_rest_of_the_whole():
     whole = batches(SampleStream(7, 3, 5, 0, 9))
     assert batches(SampleStream(7, 3, 5, 4, 9)) == whole[4:]
@@ -73,15 +84,20 @@ def test_a_stream_that_begins_later_is_the_rest_of_the_whole():
     assert len(SampleStream(7, 3, 5, 4, 9)) == 5
 
 
-def test_clips_have_the_speeds_of_their_key():
-    config = DataConfig(num_frames=8, size=8, speeds=(1, 2), augment=PLAIN)
+@pytest.mark.parametrize("speeds", [(1, 2), (1, 4, 2)])
+def test_clips_have_the_speeds_of_their_key(speeds):
+    config = DataConfig(num_frames=8, size=8, speeds=speeds, augment=PLAIN)
     dataset = PretrainDataset([Counting()], config, seed=1)
-    for key in (key for batch in batches(SampleStream(1, 8, 0, 0, 1)) for key in batch):
+    stream = SampleStream(1, 12, 0, 0, 1, num_speeds=len(speeds))
+    seen = set()
+    for key in (key for batch in batches(stream) for key in batch):
         query, same, other = (clip[:, 0, 0, 0].int() for clip in dataset[key].clips)
-        speed = config.speeds[key.speed]
+        speed, opposite = config.speeds[key.speed], config.speeds[key.other]
         assert set(query.diff().tolist()) == {speed}
         assert set(same.diff().tolist()) == {speed}
-        assert set(other.diff().tolist()) == {3 - speed}
+        assert set(other.diff().tolist()) == {opposite}
+        seen.add((speed, opposite))
+    assert seen == set(permutations(speeds, 2))
 
 
 def test_only_the_frames_of_the_clips_are_asked_for_and_each_once():
@@ -238,8 +254,10 @@ def test_file_source_reads_the_file(video_folder):
 
 
 def test_bad_settings_are_named():
-    with pytest.raises(ValueError, match="two different positive integers"):
-        DataConfig(speeds=(2, 2))
+    for speeds in ((2, 2), (1,), (0, 1), (1, 2, 1)):
+        with pytest.raises(ValueError, match="two or more different positive integers"):
+            DataConfig(speeds=speeds)
     with pytest.raises(ValueError, match="max_unreadable is between 0 and 1"):
         DataConfig(max_unreadable=5)
     assert DataConfig(num_frames=16, speeds=(1, 2)).frames_needed(25.0) == 31
+    assert DataConfig(num_frames=16, speeds=(1, 4, 2)).frames_needed(25.0) == 61
