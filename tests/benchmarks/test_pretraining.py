@@ -1,5 +1,6 @@
 """A plan of two tiny trainings from the first to the table."""
 
+import csv
 import json
 from pathlib import Path
 
@@ -69,6 +70,13 @@ def test_runs_follow_one_another_and_are_done_once(
     row = json.loads((folder / "second" / "result.json").read_text())
     assert row["samples"] == 4
     assert 0 <= row["max top-1"] <= row["max top-5"] <= 100
+    with (folder / "second" / "metrics.csv").open(newline="") as file:
+        solved = {int(line["step"]): float(line["rsp_accuracy"]) for line in csv.DictReader(file)}
+    assert row.get("found_after") == next((2 * s for s, r in solved.items() if r >= 0.9), None)
+    # Of two generated videos and two of three real ones each, four triplets at either speed.
+    for name in ("generated", "jhmdb"):
+        assert row[f"{name} order"] in [100 * n / 16 for n in range(17)]
+        assert row[f"{name} avid"] in (0.0, 50.0, 100.0)
 
     monkeypatch.setattr(pretraining, "train", lambda config: pytest.fail("trained again"))
     assert pretraining.main(words) == 0
@@ -81,7 +89,9 @@ def test_another_seed_and_what_needs_no_learning(
     more = [*words, "--only", "first", "--references"]
     assert pretraining.main(more) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[3].startswith("| random weights, 4 x 16 | - | - | - | - | - | ")
+    dashes = " | ".join("-" * 9)
+    assert lines[3].startswith(f"| random weights, 4 x 16 | {dashes} | ")
+    assert {line.count(" | ") for line in lines[:4]} == {13}
     assert [line.split(" | ")[0] for line in lines[-3:]] == ["| colour", "| flow", "| hog"]
     assert pretraining.main([*more, "--seed", "1"]) == 0
     own, other = (

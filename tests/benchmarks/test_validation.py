@@ -4,7 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from _small_scale.validation import read_sources, without_own_source
+import torch
+from _small_scale.validation import held_out_tasks, read_sources, without_own_source
+
+from rspnet.checkpoint import save_model
+from rspnet.data.encode import write_video
+from rspnet.data.sources import FileSource, list_videos
+from rspnet.evaluate import evaluate_pretext
+from rspnet.models import Branch
 
 
 def test_each_looks_in_other_sources_only() -> None:
@@ -41,3 +48,18 @@ def test_sources_are_read_by_class_and_name(tmp_path: Path) -> None:
     splits.write_text("clip,class\n")
     with pytest.raises(ValueError, match="columns clip and source"):
         read_sources(splits, paths)
+
+
+def test_both_tasks_are_asked_of_evenly_spaced_videos_that_are_long_enough(
+    tmp_path: Path, video_folder: Path
+) -> None:
+    torch.manual_seed(0)
+    options = {"width": 4}
+    query, key = (Branch("resnet18_fine", options, num_frames=4, size=16).eval() for _ in range(2))
+    model = save_model(tmp_path / "model.safetensors", query, key)
+    write_video(tmp_path / "short.mp4", np.zeros((6, 24, 32, 3), np.uint8), 25, preset="fast")
+    paths = list_videos(video_folder)
+    found = held_out_tasks(model, [tmp_path / "short.mp4", *reversed(paths)], 2)
+    ends = [FileSource(path, 40, 25.0) for path in (sorted(paths)[0], sorted(paths)[-1])]
+    expected = evaluate_pretext(query, key, ends, speeds=(1, 2))
+    assert found == {"order": 100 * expected.rsp_accuracy, "avid": 100 * expected.avid_top1}
