@@ -25,10 +25,11 @@ dashboard: $(STAMP) ## open the dashboard on the shipped model and generated vid
 test: $(STAMP) ## run the tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
-lint: $(STAMP) ## check style and types
+lint: $(STAMP) ## check style, types and the floors of the packages
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache > /dev/null || $(BIN)/lint-imports --no-cache
 
 format: $(STAMP) ## put the code into the house style
 	$(BIN)/ruff check --fix .
@@ -38,7 +39,7 @@ bench: $(STAMP) ## measure speed and exactness (not what takes hours: pretrainin
 	@for script in $(filter-out benchmarks/pretraining.py benchmarks/small_scale.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 stage: $(STAMP) ## generate videos into data/stage (NUM_VIDEOS=32)
-	$(BIN)/python -m rspnet.data.stage --out data/stage --num_videos $(NUM_VIDEOS) --seed 0
+	$(BIN)/python -m rspnet.data.synthetic --out data/stage --num_videos $(NUM_VIDEOS) --seed 0
 
 lock: $(STAMP) ## resolve requirements anew into requirements.lock
 	$(BIN)/python -m pip install --quiet uv

@@ -7,10 +7,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from analysis.cam import classes_of_pair, explain_classes
-    from analysis.clip_map import ClipMap
-    from analysis.clips import ClipInfo, View, load_view
-    from analysis.closed_form import (
+    from analysis.attribution.captum_methods import witness
+    from analysis.attribution.class_map import classes_of_pair, explain_classes
+    from analysis.attribution.fine import fine_map
+    from analysis.attribution.margin import MarginExplanation, explain_margin
+    from analysis.attribution.pair import HeadMaps, PairExplanation, explain_pair
+    from analysis.attribution.pairwise import PairwiseMap, explain_pairwise
+    from analysis.attribution.retrieval import explain_retrieval
+    from analysis.attribution.retrieval_hit import explain_rank
+    from analysis.cli.maps import PairMaps, all_maps
+    from analysis.core.clip import ClipInfo, View, load_view
+    from analysis.core.clip_map import ClipMap
+    from analysis.core.closed_form import (
         class_activation_map,
         contribution_map,
         margin_map,
@@ -18,72 +26,64 @@ if TYPE_CHECKING:
         pooled_map,
         similarity_map,
     )
-    from analysis.faithfulness import faithfulness_study
-    from analysis.figure1 import draw_figure1
-    from analysis.fine import fine_map
-    from analysis.flow import flow_study
-    from analysis.gallery_views import look_at_gallery
-    from analysis.grid import Grid
-    from analysis.maps import PairMaps, all_maps
-    from analysis.margin import MarginExplanation, explain_margin
-    from analysis.pair import HeadMaps, PairExplanation, explain_pair
-    from analysis.pairwise import PairwiseMap, explain_pairwise
-    from analysis.planted import planted_study
-    from analysis.probes import probe_pair, responses_of_video
-    from analysis.responses import response_study
-    from analysis.retrieval import explain_retrieval
-    from analysis.retrieval_rank import explain_rank
-    from analysis.sanity import sanity_study
-    from analysis.score import Score, look_at
-    from analysis.selectivity import appearance_selectivity, motion_selectivity
-    from analysis.strips import draw_strip
-    from analysis.tracks import save_tracks, tracks_of, tracks_of_pair
-    from analysis.witnesses import witness
+    from analysis.core.grid import Grid
+    from analysis.core.score import Score, look_at
+    from analysis.figures.figure1 import draw_figure1
+    from analysis.figures.strips import draw_strip
+    from analysis.gallery.structure import look_at_gallery
+    from analysis.regions.tracks import save_tracks, tracks_of, tracks_of_pair
+    from analysis.stimuli.perturbed_clips import probe_pair, responses_of_video
+    from analysis.studies.faithfulness import faithfulness_study
+    from analysis.studies.localisation import planted_study
+    from analysis.studies.optical_flow import flow_study
+    from analysis.studies.responses import response_study
+    from analysis.studies.sanity import sanity_study
+    from analysis.studies.selectivity import appearance_selectivity, motion_selectivity
 
 _HOME = {
-    "ClipInfo": "clips",
-    "ClipMap": "clip_map",
-    "Grid": "grid",
-    "HeadMaps": "pair",
-    "MarginExplanation": "margin",
-    "PairExplanation": "pair",
-    "PairMaps": "maps",
-    "PairwiseMap": "pairwise",
-    "Score": "score",
-    "View": "clips",
-    "all_maps": "maps",
-    "appearance_selectivity": "selectivity",
-    "class_activation_map": "closed_form",
-    "contribution_map": "closed_form",
-    "draw_figure1": "figure1",
-    "draw_strip": "strips",
-    "classes_of_pair": "cam",
-    "explain_classes": "cam",
-    "explain_margin": "margin",
-    "explain_pair": "pair",
-    "explain_pairwise": "pairwise",
-    "explain_rank": "retrieval_rank",
-    "explain_retrieval": "retrieval",
-    "faithfulness_study": "faithfulness",
-    "fine_map": "fine",
-    "flow_study": "flow",
-    "load_view": "clips",
-    "look_at": "score",
-    "look_at_gallery": "gallery_views",
-    "margin_map": "closed_form",
-    "motion_selectivity": "selectivity",
-    "pairwise_map": "closed_form",
-    "planted_study": "planted",
-    "pooled_map": "closed_form",
-    "probe_pair": "probes",
-    "response_study": "responses",
-    "responses_of_video": "probes",
-    "sanity_study": "sanity",
-    "save_tracks": "tracks",
-    "similarity_map": "closed_form",
-    "tracks_of": "tracks",
-    "tracks_of_pair": "tracks",
-    "witness": "witnesses",
+    "ClipInfo": "analysis.core.clip",
+    "ClipMap": "analysis.core.clip_map",
+    "Grid": "analysis.core.grid",
+    "HeadMaps": "analysis.attribution.pair",
+    "MarginExplanation": "analysis.attribution.margin",
+    "PairExplanation": "analysis.attribution.pair",
+    "PairMaps": "analysis.cli.maps",
+    "PairwiseMap": "analysis.attribution.pairwise",
+    "Score": "analysis.core.score",
+    "View": "analysis.core.clip",
+    "all_maps": "analysis.cli.maps",
+    "appearance_selectivity": "analysis.studies.selectivity",
+    "class_activation_map": "analysis.core.closed_form",
+    "classes_of_pair": "analysis.attribution.class_map",
+    "contribution_map": "analysis.core.closed_form",
+    "draw_figure1": "analysis.figures.figure1",
+    "draw_strip": "analysis.figures.strips",
+    "explain_classes": "analysis.attribution.class_map",
+    "explain_margin": "analysis.attribution.margin",
+    "explain_pair": "analysis.attribution.pair",
+    "explain_pairwise": "analysis.attribution.pairwise",
+    "explain_rank": "analysis.attribution.retrieval_hit",
+    "explain_retrieval": "analysis.attribution.retrieval",
+    "faithfulness_study": "analysis.studies.faithfulness",
+    "fine_map": "analysis.attribution.fine",
+    "flow_study": "analysis.studies.optical_flow",
+    "load_view": "analysis.core.clip",
+    "look_at": "analysis.core.score",
+    "look_at_gallery": "analysis.gallery.structure",
+    "margin_map": "analysis.core.closed_form",
+    "motion_selectivity": "analysis.studies.selectivity",
+    "pairwise_map": "analysis.core.closed_form",
+    "planted_study": "analysis.studies.localisation",
+    "pooled_map": "analysis.core.closed_form",
+    "probe_pair": "analysis.stimuli.perturbed_clips",
+    "response_study": "analysis.studies.responses",
+    "responses_of_video": "analysis.stimuli.perturbed_clips",
+    "sanity_study": "analysis.studies.sanity",
+    "save_tracks": "analysis.regions.tracks",
+    "similarity_map": "analysis.core.closed_form",
+    "tracks_of": "analysis.regions.tracks",
+    "tracks_of_pair": "analysis.regions.tracks",
+    "witness": "analysis.attribution.captum_methods",
 }
 
 __all__ = [
@@ -136,4 +136,4 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'analysis' has no attribute {name!r}")
-    return getattr(import_module(f"analysis.{_HOME[name]}"), name)
+    return getattr(import_module(_HOME[name]), name)

@@ -25,7 +25,7 @@ from analysis import Score, explain_pair, look_at
 from rspnet import VideoReader, load_model
 from rspnet.data.sampling import clip_span
 from rspnet.data.sources import expand_roots
-from rspnet.data.stage import generate
+from rspnet.data.synthetic.videos import generate
 from rspnet.data.transforms import load_clip
 from rspnet.models import Branch, encoder_info, list_encoders
 

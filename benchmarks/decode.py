@@ -28,11 +28,11 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from rspnet.data._video.index import forget
-from rspnet.data.encode import write_video
 from rspnet.data.sources import list_videos
-from rspnet.data.stage import render_video
-from rspnet.data.video import Backend, VideoError, VideoReader
+from rspnet.data.synthetic.videos import render_video
+from rspnet.data.video.encode import write_video
+from rspnet.data.video.index import forget
+from rspnet.data.video.reader import Backend, VideoError, VideoReader
 
 Frames = NDArray[np.uint8]
 Job = tuple[Path, list[int]]

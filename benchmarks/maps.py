@@ -28,8 +28,8 @@ from torch import Tensor, nn
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from analysis import explain_pair, look_at
-from analysis.score import Score
-from analysis.witnesses import with_length_held
+from analysis.attribution.captum_methods import with_length_held
+from analysis.core.score import Score
 from rspnet import load_model
 from rspnet.models import Branch
 

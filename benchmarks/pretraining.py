@@ -43,14 +43,15 @@ from _small_scale.tables import markdown
 from _small_scale.validation import KS, held_out_tasks, read_sources, without_own_source
 from tqdm import tqdm
 
-from rspnet.checkpoint import atomic_path, load_model
-from rspnet.config import TrainConfig
 from rspnet.data.sources import default_cache_folder, list_videos
-from rspnet.data.stage import generate
-from rspnet.engine import EXIT_STOPPED, StoppedError
-from rspnet.gallery_store import Protocol
+from rspnet.data.synthetic.videos import generate
+from rspnet.files import atomic_path
 from rspnet.models import Branch
+from rspnet.retrieval.store import Protocol
 from rspnet.train import train
+from rspnet.training.config import TrainConfig
+from rspnet.training.engine import EXIT_STOPPED, StoppedError
+from rspnet.weights.checkpoint import load_model
 
 Row = dict[str, float | int | str]
 NUM_CLIPS = 5

@@ -28,8 +28,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from _small_scale.benchmark import Benchmark
 from _small_scale.picture import picture
 
-from rspnet.checkpoint import atomic_path
-from rspnet.engine import StoppedError
+from rspnet.files import atomic_path
+from rspnet.training.engine import StoppedError
 
 
 def parser() -> argparse.ArgumentParser:

@@ -14,8 +14,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from rspnet.data.stage import generate, read_labels, render_video
-from rspnet.run_folder import default_threads
+from rspnet.data.synthetic.videos import generate, read_labels, render_video
+from rspnet.files import default_threads
 
 
 def main() -> int:

@@ -13,10 +13,11 @@ if _ROOT not in sys.path:
 
 import streamlit as st  # noqa: E402
 
-from dashboard import memory, shell  # noqa: E402
-from dashboard.viewer import ASSETS  # noqa: E402
+from dashboard.base import memory  # noqa: E402
+from dashboard.base.viewer import ASSETS  # noqa: E402
+from dashboard.widgets import shell  # noqa: E402
 
-# A page a line: its file in dashboard/views, which holds `page()`; the menu's word; its icon.
+# A page a line: its folder in dashboard/pages (`page.py` holds `page()`), its title, its icon.
 PAGES = (
     ("home", "Home", ":material/home:"),
     ("compare", "Compare", ":material/compare:"),

@@ -8,9 +8,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rspnet.checkpoint import list_models, load_model, save_model
-    from rspnet.data.video import VideoError, VideoReader
+    from rspnet.data.video.reader import VideoError, VideoReader
     from rspnet.models import Branch, create_encoder, list_encoders
+    from rspnet.weights.checkpoint import list_models, load_model, save_model
 
 __version__ = "0.1.0"
 
@@ -27,13 +27,13 @@ __all__ = [
 
 _HOME = {
     "Branch": "rspnet.models",
-    "VideoError": "rspnet.data.video",
-    "VideoReader": "rspnet.data.video",
+    "VideoError": "rspnet.data.video.reader",
+    "VideoReader": "rspnet.data.video.reader",
     "create_encoder": "rspnet.models",
     "list_encoders": "rspnet.models",
-    "list_models": "rspnet.checkpoint",
-    "load_model": "rspnet.checkpoint",
-    "save_model": "rspnet.checkpoint",
+    "list_models": "rspnet.weights.checkpoint",
+    "load_model": "rspnet.weights.checkpoint",
+    "save_model": "rspnet.weights.checkpoint",
 }
 
 

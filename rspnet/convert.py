@@ -15,8 +15,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rspnet.checkpoint import file_hash, load_model, save_model
+from rspnet.files import file_hash
 from rspnet.models import Branch
+from rspnet.weights.checkpoint import load_model, save_model
 
 
 def convert(source: str | Path, out: str | Path, *, half: bool = False) -> Branch:

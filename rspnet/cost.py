@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from rspnet.config import TrainConfig, parse_config
 from rspnet.pretext.network import Embeddings
 from rspnet.pretext.objective import pretext_losses
-from rspnet.train import create_network
+from rspnet.training.config import TrainConfig, parse_config
+from rspnet.training.network import create_network
 
 T = TypeVar("T")
 _CLIPS = 2  # of the counted step: BatchNorm trains on no fewer where a cell is all there is

@@ -24,12 +24,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from rspnet.checkpoint import atomic_path, load_model
-from rspnet.config import parse_config
 from rspnet.data.sampling import ClipSpec, Triplet, clip_span, sample_triplet
 from rspnet.data.sources import Source, expand_roots, scan_files
 from rspnet.data.transforms import eval_frames, normalise
+from rspnet.files import atomic_path
 from rspnet.models import Branch
+from rspnet.recognition.result import bootstrap_interval
+from rspnet.training.config import parse_config
+from rspnet.weights.checkpoint import load_model
 
 Floats = NDArray[np.float64]
 
@@ -111,19 +113,6 @@ def eval_triplets(
                 t = sample_triplet(video_length, num_frames, speed, other, rng)
             triplets.append(t)
     return triplets
-
-
-def bootstrap_interval(
-    values: Floats, num_samples: int = 2000, seed: int = 0
-) -> tuple[float, float]:
-    """95% interval of the mean of ``values`` (N,), by resampling them."""
-    rng = np.random.default_rng(seed)
-    # Resamples are drawn one after the other: large test sets must not fill the memory.
-    means = [
-        values[rng.integers(0, len(values), size=len(values))].mean() for _ in range(num_samples)
-    ]
-    low, high = np.quantile(means, [0.025, 0.975])
-    return float(low), float(high)
 
 
 @torch.inference_mode()

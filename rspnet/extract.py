@@ -6,7 +6,7 @@ clips. No good video is left out: one shorter than a clip is played in a loop. F
 ``manifest.parquet`` in ``--data.root`` found to be bad are listed and not opened again.
 ``--pooling avg`` pools as the release does. The embeddings of both heads are written beside.
 
-The gallery is a folder, see :mod:`rspnet.gallery_store`, written part by part. Stop it when you
+The gallery is a folder, see :mod:`rspnet.retrieval.store`, written part by part. Stop it when you
 like: the same command goes on where it stopped. ``torchrun --nproc-per-node N -m rspnet.extract
 ...`` shares the parts out to N processes. Neither that nor ``num_workers`` changes the result by
 a bit, and on a CPU ``batch_size`` does not either.
@@ -26,11 +26,10 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from rspnet.checkpoint import load_model
-from rspnet.config import parse_config
-from rspnet.data.labelled import DatasetConfig, LabelledVideo, VideoSet, load_video_set
-from rspnet.engine import prepare_workers, start_worker
-from rspnet.gallery_store import (
+from rspnet.data.datasets.labelled import DatasetConfig, LabelledVideo, VideoSet, load_video_set
+from rspnet.models import Branch
+from rspnet.models.heads import EMBEDDING_DIM
+from rspnet.retrieval.store import (
     FEATURES,
     MANIFEST,
     UNREADABLE,
@@ -47,11 +46,12 @@ from rspnet.gallery_store import (
     write_part,
     write_unreadable,
 )
-from rspnet.gallery_vectors import Views, embed_views, load_views, protocol_for
-from rspnet.models import Branch
-from rspnet.models.heads import EMBEDDING_DIM
-from rspnet.processes import Processes, join_processes, leave_processes
-from rspnet.run_folder import refuse_unreadable
+from rspnet.retrieval.vectors import Views, embed_views, load_views, protocol_for
+from rspnet.training.config import parse_config
+from rspnet.training.engine import prepare_workers, start_worker
+from rspnet.training.processes import Processes, join_processes, leave_processes
+from rspnet.training.run_folder import refuse_unreadable
+from rspnet.weights.checkpoint import load_model
 
 Unreadable = list[tuple[str, str]]
 

@@ -21,25 +21,26 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from rspnet.action_eval import PooledFeatures, each_video, load_splits
-from rspnet.action_result import ActionResult, Floats, score
-from rspnet.checkpoint import file_hash, load_model
-from rspnet.classifier import Classifier, save_classifier
-from rspnet.config import RunConfig, parse_config, to_plain
-from rspnet.data.actions import (
+from rspnet.data.datasets.labelled import VideoSet
+from rspnet.data.labelled_clips import (
     ActionClips,
     ActionsConfig,
     ClipPlan,
     LabelledBatch,
     collate_labelled,
 )
-from rspnet.data.labelled import VideoSet
 from rspnet.data.transforms import normalise
-from rspnet.engine import Engine, Scalars, check_unreadable, run_main
+from rspnet.files import file_hash
 from rspnet.models import Branch, encoder_info
-from rspnet.optim import OptimConfig, create_optimiser, lr_factor
-from rspnet.probes import knn_votes, linear_probe
-from rspnet.processes import join_processes
+from rspnet.recognition.classifier import Classifier, save_classifier
+from rspnet.recognition.evaluation import PooledFeatures, each_video, load_splits
+from rspnet.recognition.probes import knn_votes, linear_probe
+from rspnet.recognition.result import ActionResult, Floats, score
+from rspnet.training.config import RunConfig, parse_config, to_plain
+from rspnet.training.engine import Engine, Scalars, check_unreadable, run_main
+from rspnet.training.optim import OptimConfig, create_optimiser, lr_factor
+from rspnet.training.processes import join_processes
+from rspnet.weights.checkpoint import load_model
 
 COLUMNS = ("loss", "accuracy", "lr", "clips_per_second", "memory_gib")
 RANDOM = "random"

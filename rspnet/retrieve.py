@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rspnet.checkpoint import atomic_path
-from rspnet.evaluate import bootstrap_interval
-from rspnet.gallery import Gallery
-from rspnet.gallery_store import FEATURES, protocol_differences
+from rspnet.files import atomic_path
+from rspnet.recognition.result import bootstrap_interval
+from rspnet.retrieval.gallery import Gallery
+from rspnet.retrieval.store import FEATURES, protocol_differences
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]

@@ -15,8 +15,6 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from rspnet.checkpoint import load_model, save_model
-from rspnet.config import TrainConfig, parse_config, to_plain
 from rspnet.data.manifest import known_files, manifests_in
 from rspnet.data.pretrain import (
     Batch,
@@ -27,13 +25,16 @@ from rspnet.data.pretrain import (
 )
 from rspnet.data.sources import FrameCache, Scan, scan_files
 from rspnet.data.transforms import normalise
-from rspnet.engine import Engine, Scalars, check_unreadable, run_main
-from rspnet.models import HEADS, Branch
-from rspnet.optim import create_optimiser, lr_factor
+from rspnet.files import write_left_out
+from rspnet.names import HEADS
 from rspnet.pretext.network import Embeddings, TwoBranch
 from rspnet.pretext.objective import pretext_losses
-from rspnet.processes import BatchShuffle, Processes
-from rspnet.run_folder import write_left_out
+from rspnet.training.config import TrainConfig, parse_config, to_plain
+from rspnet.training.engine import Engine, Scalars, check_unreadable, run_main
+from rspnet.training.network import create_network
+from rspnet.training.optim import create_optimiser, lr_factor
+from rspnet.training.processes import BatchShuffle, Processes
+from rspnet.weights.checkpoint import save_model
 
 COLUMNS = (
     "loss",
@@ -104,34 +105,6 @@ def check_videos(scan: Scan, folder: Path, max_unreadable: float) -> None:
     for name, rows in (("unreadable", scan.unreadable), ("too short", scan.too_short)):
         if rows:
             tqdm.write(f"{len(rows)} of {total} videos are {name} and left out: see {folder}")
-
-
-def create_network(config: TrainConfig) -> TwoBranch:
-    """The two-branch network, with random weights or those of ``init_from``.
-
-    Raises:
-        ValueError: ``init_from`` is of another architecture.
-    """
-    branch = Branch(
-        config.model.arch,
-        config.model.options,
-        head=config.model.head,
-        num_frames=config.data.num_frames,
-        size=config.data.size,
-    )
-    network = TwoBranch(branch, config.loss.queue_length)
-    if config.init_from is not None:
-        for name, target in (("query", network.query), ("key", network.key)):
-            source = load_model(config.init_from, "key" if name == "key" else "query")
-            for entry in ("arch", "encoder_options", "head_kind"):
-                got, expected = getattr(source, entry), getattr(target, entry)
-                if got != expected:
-                    raise ValueError(
-                        f"init_from: {config.init_from} has {entry} {got!r}, "
-                        f"the configuration says {expected!r}"
-                    )
-            target.load_state_dict(source.state_dict())
-    return network
 
 
 class Trainer(Engine[Batch]):

@@ -54,7 +54,7 @@ def real_data() -> Path:
 @pytest.fixture(scope="session")
 def stage_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Six generated videos with ground truth."""
-    from rspnet.data.stage import generate
+    from rspnet.data.synthetic.videos import generate
 
     return generate(tmp_path_factory.mktemp("stage"), 6, seed=3, num_workers=1, progress=False)
 
@@ -62,7 +62,7 @@ def stage_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def video_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four tiny videos in two class folders: 40 frames of 32 x 24 pixels, a moving square."""
-    from rspnet.data.encode import write_video
+    from rspnet.data.video.encode import write_video
 
     folder = tmp_path_factory.mktemp("videos")
     for number in range(4):

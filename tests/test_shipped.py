@@ -9,14 +9,15 @@ import pytest
 import torch
 
 from analysis import explain_pair
-from analysis.report_parts import Found
-from analysis.selectivity import selectivity
+from analysis.report.parts import Found
+from analysis.studies.selectivity import selectivity
 from rspnet import VideoReader, list_models, load_model
-from rspnet.checkpoint import CHECKPOINTS, file_hash, resolve_model
 from rspnet.data.sources import list_videos, scan_files
 from rspnet.data.transforms import load_clip
 from rspnet.evaluate import evaluate_pretext
+from rspnet.files import file_hash
 from rspnet.models import Branch
+from rspnet.weights.checkpoint import CHECKPOINTS, resolve_model
 
 
 @pytest.fixture(scope="module")

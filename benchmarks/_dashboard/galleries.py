@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from dashboard import gallery, models, sources
-from dashboard.arguments import Arguments, cache_folder
-from rspnet.gallery import FEATURES, Gallery, Vectors
+from dashboard.base.arguments import Arguments, cache_folder
+from dashboard.services import embeddings, galleries, models
 from rspnet.models.heads import EMBEDDING_DIM
+from rspnet.retrieval.gallery import FEATURES, Gallery, Vectors
 
 NUM_A_CLASS = 100
 SPREAD = 0.8
@@ -60,13 +60,13 @@ def make_gallery(root: Path, num: int, files: Sequence[Path], arguments: Argumen
         path.parent.mkdir(parents=True, exist_ok=True)
         os.link(file, path)
     # The app's list of a folder is held only once the folder has rested.
-    time.sleep(sources.SETTLED_NS / 1e9)
-    source = sources.open_source(sources.OWN, Arguments(videos=root, model=arguments.model))
+    time.sleep(galleries.SETTLED_NS / 1e9)
+    source = galleries.open_source(galleries.OWN, Arguments(videos=root, model=arguments.model))
     loaded = models.load(models.list_choices(arguments)[0])
     rng = np.random.default_rng(SEED)
     sizes = dict.fromkeys(FEATURES, EMBEDDING_DIM) | {"backbone": loaded.query.num_features}
     labels = tuple(video.label for video in source.videos)
-    protocol = gallery.protocol(loaded.query)
+    protocol = embeddings.protocol(loaded.query)
     made = Gallery(
         paths=tuple(video.path for video in source.videos),
         labels=labels,
@@ -75,7 +75,7 @@ def make_gallery(root: Path, num: int, files: Sequence[Path], arguments: Argumen
         protocol=protocol,
         clip_starts=(tuple(range(protocol.num_clips)),) * len(labels),
     )
-    made.save(cache_folder() / "galleries" / gallery.key_of(source, loaded))
+    made.save(cache_folder() / "galleries" / embeddings.key_of(source, loaded))
     return Made(root=root, gallery=made)
 
 

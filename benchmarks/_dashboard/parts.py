@@ -10,11 +10,11 @@ from playwright.sync_api import Browser, Page
 
 from _dashboard.galleries import Made, make_gallery
 from _dashboard.server import READY, Memory, Server, rest, served, window
-from dashboard import sources
-from dashboard.arguments import Arguments
-from dashboard.views.retrieval import FEATURES, PAGE
+from dashboard.base.arguments import Arguments
+from dashboard.pages.retrieval.page import FEATURES, PAGE
+from dashboard.services import galleries
+from rspnet.names import HEADS
 
-HEADS = ("rsp", "avid")
 CHANGES = (10, 25, 50, 100, 150, 200)
 NEAREST = '[data-testid="near-avid"]'
 TITLE = ".title .name"
@@ -111,7 +111,7 @@ class Bench:
 
     def examples(self) -> list[Path]:
         """The example videos, which :func:`first_visit` has the app make."""
-        found = sources.open_source(sources.GENERATED, self.arguments())
+        found = galleries.open_source(galleries.GENERATED, self.arguments())
         return [video.path for video in found.videos]
 
 
@@ -163,7 +163,7 @@ def scrubber(bench: Bench) -> Iterator[Row]:
 
 def pair(bench: Bench) -> Iterator[Row]:
     """From another c_j, chosen in its menu, to the four overlays."""
-    titles = [v.title for v in sources.open_source(sources.GENERATED, bench.arguments()).videos]
+    titles = [v.title for v in galleries.open_source(galleries.GENERATED, bench.arguments()).videos]
     with bench.opened("compare") as page:
         _wait_whole(page)
         seconds = [_change(page, title) for title in titles[1 : 1 + bench.repeats]]

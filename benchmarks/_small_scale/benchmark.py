@@ -30,14 +30,14 @@ from _small_scale.subjects import (
     named_models,
     random_subjects,
 )
-from analysis.figures import check_out
-from analysis.report_store import Store
-from rspnet.action_result import ActionResult
-from rspnet.data.actions import ActionsConfig
-from rspnet.data.stage import VERSION
+from analysis.figures.style import check_out
+from analysis.report.store import Store
+from rspnet.data.labelled_clips import ActionsConfig
+from rspnet.data.synthetic.videos import VERSION
 from rspnet.finetune import table
-from rspnet.gallery_store import Protocol
-from rspnet.models import HEADS
+from rspnet.names import HEADS
+from rspnet.recognition.result import ActionResult
+from rspnet.retrieval.store import Protocol
 
 FEATURES = {"max": "backbone, max", "avg": "backbone, avg", "rsp": "RSP", "avid": "A-VID"}
 UNLEARNED = {"colour": "colour histogram", "flow": "flow histogram", "hog": "HOG histogram"}

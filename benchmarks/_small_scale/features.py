@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from torch.nn.functional import adaptive_avg_pool3d, adaptive_max_pool3d
 from tqdm import tqdm
 
-from rspnet.checkpoint import atomic_path
-from rspnet.data.labelled import DatasetConfig, load_video_set
-from rspnet.data.stage import generate, read_labels
+from rspnet.data.datasets.labelled import DatasetConfig, load_video_set
+from rspnet.data.synthetic.videos import generate, read_labels
 from rspnet.data.transforms import normalise
-from rspnet.gallery_store import Protocol
-from rspnet.gallery_vectors import load_views
+from rspnet.files import atomic_path
 from rspnet.models import Branch
+from rspnet.retrieval.store import Protocol
+from rspnet.retrieval.vectors import load_views
 
 Vectors = NDArray[np.float32]
 Embed = Callable[[Path], Mapping[str, Vectors]]
@@ -161,7 +161,7 @@ def clip_features(
 ) -> dict[str, Vectors]:
     """What a branch gives for each of the evenly spaced clips of a video (supplementary B).
 
-    One pass gives both poolings. On a CPU clips go in pairs, as in :mod:`rspnet.gallery_vectors`,
+    One pass gives both poolings. On a CPU clips go in pairs, as in :mod:`rspnet.retrieval.vectors`,
     and a clip that comes twice, as in a video that is little longer than one, goes once.
 
     Args:

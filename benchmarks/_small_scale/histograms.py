@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.optical import dense_flow
+from analysis.regions.flow import dense_flow
 from rspnet.data.transforms import Frames, eval_frames
-from rspnet.data.video import VideoReader
+from rspnet.data.video.reader import VideoReader
 
 Vector = NDArray[np.float32]
 Floats = NDArray[np.float64]
@@ -74,7 +74,7 @@ def count_directions(x: Floats, y: Floats, num: int, turn: float, first: float) 
 def flow_histogram(frames: Frames) -> Vector:
     """Pixels' movement from frame to frame by direction on a 4 x 4 grid.
 
-    Flow is DIS (:func:`analysis.optical.dense_flow`), the camera's share left in.
+    Flow is DIS (:func:`analysis.regions.flow.dense_flow`), the camera's share left in.
 
     Shape:
         (T, H, W, 3) uint8 -> (128,).

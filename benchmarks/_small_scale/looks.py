@@ -6,13 +6,13 @@ from typing import Any
 
 from _small_scale.subjects import Subject
 from _small_scale.tables import markdown
-from analysis.kinds import with_controls
-from analysis.planted import SEED, make_scene, measure, summarise
-from analysis.report_store import Store
-from analysis.responses import response_study
-from analysis.selectivity import selectivity
-from analysis.statistics import Estimate
-from rspnet.models import HEADS
+from analysis.core.statistics import Estimate
+from analysis.report.store import Store
+from analysis.stimuli.kinds import with_controls
+from analysis.studies.localisation import SEED, make_scene, measure, summarise
+from analysis.studies.responses import response_study
+from analysis.studies.selectivity import selectivity
+from rspnet.names import HEADS
 
 KIND = "margin_faster"
 REGIONS = {"limbs": "in limbs", "prop": "on the prop"}
@@ -22,8 +22,8 @@ NUM_TRIPLETS = 2
 def measure_looks(subject: Subject, num_videos: int, store: Path, device: str) -> dict[str, Any]:
     """Both heads' margin maps of generated videos, and what moves the heads.
 
-    The videos, their clips and the numbers are those of :mod:`analysis.planted` and
-    :mod:`analysis.responses`.
+    The videos, their clips and the numbers are those of :mod:`analysis.studies.localisation` and
+    :mod:`analysis.studies.responses`.
 
     Args:
         subject: What is measured.

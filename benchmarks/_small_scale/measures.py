@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from _small_scale.features import Vectors, Videos
-from analysis.statistics import Estimate, difference, mean
-from rspnet.gallery import Gallery, Protocol
-from rspnet.probes import knn_votes, linear_probe
+from analysis.core.statistics import Estimate, difference, mean
+from rspnet.recognition.probes import knn_votes, linear_probe
+from rspnet.retrieval.gallery import Gallery, Protocol
 from rspnet.retrieve import KS, first_right
 
 Floats = NDArray[np.float64]

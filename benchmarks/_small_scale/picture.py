@@ -7,9 +7,9 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from _small_scale.measures import Row
-from analysis.figures import COLOURS, GREY, PAGE_INCHES, new_figure, save, style
-from analysis.statistics import Estimate
-from rspnet.models import HEADS
+from analysis.core.statistics import Estimate
+from analysis.figures.style import COLOURS, GREY, PAGE_INCHES, new_figure, save, style
+from rspnet.names import HEADS
 
 # Table, metric and title; what is not in the table has no panel.
 PANELS = (

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from rspnet.config import TrainConfig, parse_config
+from rspnet.training.config import TrainConfig, parse_config
 
 _VIDEOS = ("real", "generated", "both")
 

@@ -13,15 +13,15 @@ import numpy as np
 import torch
 
 from _small_scale.features import Videos
-from analysis.report_store import Store
-from rspnet.checkpoint import BranchName, load_model
-from rspnet.classifier import is_classifier, load_classifier
-from rspnet.data.actions import ActionsConfig
+from analysis.report.store import Store
+from rspnet.data.labelled_clips import ActionsConfig
 from rspnet.data.sampling import clip_span
 from rspnet.data.sources import scan_files
 from rspnet.evaluate import evaluate_pretext
 from rspnet.finetune import FinetuneConfig, finetune
 from rspnet.models import Branch, encoder_info
+from rspnet.recognition.classifier import is_classifier, load_classifier
+from rspnet.weights.checkpoint import BranchName, load_model
 
 SPEEDS = (1, 2)
 NUM_TRIPLETS = 4

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from _small_scale.measures import METRICS, Row
-from analysis.statistics import Estimate
+from analysis.core.statistics import Estimate
 from rspnet.retrieve import KS, PUBLISHED
 
 _FULL = ("top-1", "k-NN", "linear")  # with their interval; those of the others are in the JSON

@@ -8,10 +8,10 @@ import numpy as np
 
 from _small_scale.features import Vectors
 from _small_scale.measures import video_vectors
-from rspnet.checkpoint import load_model
 from rspnet.data.sampling import clip_span
 from rspnet.data.sources import scan_files
 from rspnet.evaluate import evaluate_pretext
+from rspnet.weights.checkpoint import load_model
 
 KS = (1, 5, 20)
 SPEEDS = (1, 2)  # that order is asked for, whatever a model was trained with

@@ -19,8 +19,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from rspnet.checkpoint import atomic_path
 from rspnet.data.sources import list_videos
+from rspnet.files import atomic_path
 
 COLUMNS = (
     "path", "num_frames", "fps", "height", "width", "decoders", "reason", "size", "modified_ns",
@@ -53,7 +53,7 @@ def _stat(path: Path) -> tuple[int, int]:
 
 def look_at(path: Path) -> Row:
     """Open a file and describe it: a row without its ``path``."""
-    from rspnet.data.video import VideoError, VideoReader
+    from rspnet.data.video.reader import VideoError, VideoReader
 
     row: Row = dict.fromkeys(COLUMNS[1:], 0) | {"fps": 0.0, "decoders": "", "reason": ""}
     try:

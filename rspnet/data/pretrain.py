@@ -102,7 +102,7 @@ def training_videos(data: DataConfig) -> list[Path]:
         ValueError: Something named does not exist or holds no video.
     """
     if data.root is None:
-        from rspnet.data.stage import generate
+        from rspnet.data.synthetic.videos import generate
 
         name = f"stage_{data.generated_seed}_{data.num_generated}"
         folder = cache_folder(data) / name

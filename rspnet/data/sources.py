@@ -17,8 +17,8 @@ from typing import TypeVar
 import numpy as np
 from tqdm import tqdm
 
-from rspnet.checkpoint import atomic_path
 from rspnet.data.transforms import Frames, resize_short_side
+from rspnet.files import atomic_path
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -84,7 +84,7 @@ class FileSource:
 
     def get_frames(self, indices: Sequence[int]) -> Frames:
         """Decode the frames under these indices, (N, H, W, 3) uint8."""
-        from rspnet.data.video import VideoReader
+        from rspnet.data.video.reader import VideoReader
 
         with VideoReader(self.path) as reader:
             return reader.get_frames(indices)
@@ -130,7 +130,7 @@ class Scan:
 
 
 def _count_frames(path: Path) -> tuple[int, float, str]:
-    from rspnet.data.video import VideoError, VideoReader
+    from rspnet.data.video.reader import VideoError, VideoReader
 
     try:
         with VideoReader(path) as reader:
@@ -141,7 +141,7 @@ def _count_frames(path: Path) -> tuple[int, float, str]:
 
 def _decode_small(job: tuple[Path, Path, int]) -> tuple[tuple[int, int, int], float, str]:
     path, target, short_side = job
-    from rspnet.data.video import VideoError, VideoReader
+    from rspnet.data.video.reader import VideoError, VideoReader
 
     try:
         with VideoReader(path) as reader:

@@ -26,12 +26,11 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from rspnet.checkpoint import atomic_path
-from rspnet.data.encode import write_video
 from rspnet.data.sources import list_videos
 from rspnet.data.transforms import Frames
-from rspnet.data.video import VideoError, VideoReader
-from rspnet.run_folder import write_left_out
+from rspnet.data.video.encode import write_video
+from rspnet.data.video.reader import VideoError, VideoReader
+from rspnet.files import atomic_path, write_left_out
 
 CARD = "transcode.json"
 UNREADABLE = "unreadable.csv"

@@ -1,13 +1,12 @@
 """Encoders, projection heads and the branch that joins them."""
 
-from rspnet.models.branch import HEADS, Branch
+from rspnet.models.branch import Branch
 from rspnet.models.geometry import CellGeometry
 from rspnet.models.heads import EMBEDDING_DIM, LinearHead, MLPHead, global_average_pool
 from rspnet.models.registry import EncoderInfo, create_encoder, encoder_info, list_encoders
 
 __all__ = [
     "EMBEDDING_DIM",
-    "HEADS",
     "Branch",
     "CellGeometry",
     "EncoderInfo",

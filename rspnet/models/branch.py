@@ -10,8 +10,8 @@ from torch.nn import functional
 from rspnet.models.geometry import CellGeometry
 from rspnet.models.heads import create_head, global_average_pool
 from rspnet.models.registry import create_encoder
+from rspnet.names import HEADS
 
-HEADS = ("rsp", "avid")
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 Normalisation = Sequence[Sequence[float]]

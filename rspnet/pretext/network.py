@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.ops import StochasticDepth
 
-from rspnet.models import EMBEDDING_DIM, HEADS, Branch, global_average_pool
+from rspnet.models import EMBEDDING_DIM, Branch, global_average_pool
+from rspnet.names import HEADS
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ import torch
 from _small_scale.features import PART, Videos, clip_features, embed_all, generated_videos
 from _small_scale.measures import Row, chance, first_places, outcomes, video_vectors
 
-from rspnet.data.encode import write_video
-from rspnet.gallery import embed_video, protocol_for
+from rspnet.data.video.encode import write_video
 from rspnet.models import Branch
+from rspnet.retrieval.gallery import embed_video, protocol_for
 
 
 def videos_of(train: str, test: str) -> Videos:

@@ -8,7 +8,7 @@ import pretraining
 import pytest
 import torch
 
-from rspnet.checkpoint import load_model
+from rspnet.weights.checkpoint import load_model
 
 PLAN = """
 base:

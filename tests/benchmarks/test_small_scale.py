@@ -9,11 +9,11 @@ import torch
 from _small_scale import benchmark as module
 from _small_scale.benchmark import choose_subjects
 
-from rspnet.checkpoint import load_model, save_model
-from rspnet.classifier import Classifier, save_classifier
-from rspnet.data.actions import ActionsConfig
+from rspnet.data.labelled_clips import ActionsConfig
 from rspnet.finetune import FinetuneConfig, finetune
 from rspnet.models import Branch
+from rspnet.recognition.classifier import Classifier, save_classifier
+from rspnet.weights.checkpoint import load_model, save_model
 
 
 @pytest.fixture(scope="module")

@@ -7,11 +7,11 @@ import pytest
 import torch
 from _small_scale.validation import held_out_tasks, read_sources, without_own_source
 
-from rspnet.checkpoint import save_model
-from rspnet.data.encode import write_video
 from rspnet.data.sources import FileSource, list_videos
+from rspnet.data.video.encode import write_video
 from rspnet.evaluate import evaluate_pretext
 from rspnet.models import Branch
+from rspnet.weights.checkpoint import save_model
 
 
 def test_each_looks_in_other_sources_only() -> None:

@@ -11,11 +11,11 @@ import torch
 import yaml
 from streamlit.testing.v1 import AppTest
 
-from dashboard import jobs
-from rspnet.checkpoint import save_model
-from rspnet.classifier import Classifier, save_classifier
-from rspnet.data.encode import write_video
+from dashboard.services import jobs
+from rspnet.data.video.encode import write_video
 from rspnet.models import Branch
+from rspnet.recognition.classifier import Classifier, save_classifier
+from rspnet.weights.checkpoint import save_model
 
 ROOT = Path(__file__).resolve().parents[2]
 APP = ROOT / "dashboard" / "app.py"
@@ -101,7 +101,7 @@ def write_run(folder: Path, rows: int = 6) -> Path:
 
 
 def write_maps(folder: Path, video: Path) -> None:
-    """As analysis.track:MapTracker does: two steps, one pair."""
+    """As analysis.report.map_tracker:MapTracker does: two steps, one pair."""
     (folder / "maps").mkdir()
     rng = np.random.default_rng(0)
     for step in (10, 60):

@@ -1,4 +1,4 @@
-"""A report as ``python -m analysis.report`` writes it, with all parts, of made-up numbers."""
+"""A report as ``python -m analysis report`` writes it, with all parts, of made-up numbers."""
 
 import hashlib
 import json
@@ -7,29 +7,31 @@ from typing import Any
 
 import numpy as np
 
-from analysis.changes import CHANGES
-from analysis.faithfulness_result import (
+from analysis.core.grid import Grid
+from analysis.core.statistics import Estimate
+from analysis.report.parts import Found, ReportConfig
+from analysis.report.report import FORMAT
+from analysis.stimuli.kinds import KINDS, WEIGHTS
+from analysis.stimuli.perturbations import CHANGES
+from analysis.stimuli.perturbed_clips import Curve
+from analysis.studies.faithfulness_result import (
     CurveRow,
     FaithfulnessResult,
     InfidelityRow,
     SensitivityRow,
 )
-from analysis.flow_result import TARGETS, FlowResult, FlowRow, FlowStudy
-from analysis.grid import Grid
-from analysis.kinds import HEADS, KINDS, WEIGHTS
-from analysis.planted_result import (
+from analysis.studies.localisation_result import (
     REGIONS,
     HeadDifference,
     PlantedResult,
     PlantedRow,
     PlantedStudy,
 )
-from analysis.report import FORMAT
-from analysis.report_parts import Found, ReportConfig
-from analysis.response_result import Curve, Responses
-from analysis.sanity_result import OTHER_VIDEO, SanityResult, SanityRow
-from analysis.statistics import Estimate
-from rspnet.config import to_plain
+from analysis.studies.optical_flow_result import TARGETS, FlowResult, FlowRow, FlowStudy
+from analysis.studies.response_result import Responses
+from analysis.studies.sanity_result import OTHER_VIDEO, SanityResult, SanityRow
+from rspnet.names import HEADS
+from rspnet.training.config import to_plain
 
 NUM_VIDEOS = 6
 VIDEOS = ("generated", "real")

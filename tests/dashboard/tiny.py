@@ -5,12 +5,12 @@ from pathlib import Path
 
 import torch
 
-from analysis.probes import probe_pair, video_probe
-from dashboard.stage import signed
+from analysis.stimuli.perturbed_clips import probe_pair, video_probe
+from dashboard.base.style import signed
 from rspnet import VideoReader, load_model
-from rspnet.checkpoint import save_model
-from rspnet.data.encode import write_video
+from rspnet.data.video.encode import write_video
 from rspnet.models import Branch
+from rspnet.weights.checkpoint import save_model
 from tests.dashboard.conftest import draw
 
 

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 from torchvision.models import video
 
-from rspnet.checkpoint import load_model
 from rspnet.convert import convert, main
-from rspnet.foreign import TORCHVISION_ARCHS, torchvision_arch
 from rspnet.models import Branch, create_encoder
 from rspnet.models.branch import IMAGENET_MEAN, IMAGENET_STD
 from rspnet.train import main as train
+from rspnet.weights.checkpoint import load_model
+from rspnet.weights.import_weights import TORCHVISION_ARCHS, torchvision_arch
 
 ARCHS = {"c3d": "c3d", "resnet18": "resnet18", "s3dg": "s3dg", "r2plus1d-vcop": "r2plus1d"}
 

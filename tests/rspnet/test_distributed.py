@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from rspnet.checkpoint import load_model
-from rspnet.engine import EXIT_STOPPED
-from rspnet.run_folder import Checkpoints, load_checkpoint
+from rspnet.training.engine import EXIT_STOPPED
+from rspnet.training.run_folder import Checkpoints, load_checkpoint
+from rspnet.weights.checkpoint import load_model
 
 ROOT = Path(__file__).resolve().parents[2]
 NUM_KILLS = int(os.environ.get("RSPNET_KILLS", "2"))  # raise it to look harder

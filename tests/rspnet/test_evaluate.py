@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from rspnet.checkpoint import save_model
-from rspnet.evaluate import bootstrap_interval, eval_triplets, evaluate_pretext, main
+from rspnet.evaluate import eval_triplets, evaluate_pretext, main
 from rspnet.models import Branch
+from rspnet.recognition.result import bootstrap_interval
+from rspnet.weights.checkpoint import save_model
 
 
 class Ramp:

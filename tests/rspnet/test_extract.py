@@ -17,14 +17,15 @@ import torch
 from pyarrow import parquet
 
 from rspnet import extract as module
-from rspnet.checkpoint import file_hash, load_model, save_model
-from rspnet.data.encode import write_video
 from rspnet.data.manifest import write_manifest as write_table
+from rspnet.data.video.encode import write_video
 from rspnet.extract import main
-from rspnet.gallery import Gallery, embed_video, protocol_for
-from rspnet.gallery_store import Protocol, part_path, read_manifest, write_manifest
-from rspnet.gallery_vectors import Views, load_views
+from rspnet.files import file_hash
 from rspnet.models import Branch
+from rspnet.retrieval.gallery import Gallery, embed_video, protocol_for
+from rspnet.retrieval.store import Protocol, part_path, read_manifest, write_manifest
+from rspnet.retrieval.vectors import Views, load_views
+from rspnet.weights.checkpoint import load_model, save_model
 
 ROOT = Path(__file__).resolve().parents[2]
 

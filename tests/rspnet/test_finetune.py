@@ -11,16 +11,16 @@ import torch
 from pyarrow import parquet
 from torch.nn import functional
 
-from rspnet.action_eval import load_splits
-from rspnet.checkpoint import save_model
-from rspnet.classifier import Classifier, load_classifier
-from rspnet.config import parse_config
-from rspnet.data.encode import write_video
 from rspnet.data.manifest import write_manifest
 from rspnet.data.transforms import normalise
-from rspnet.data.video import VideoReader
+from rspnet.data.video.encode import write_video
+from rspnet.data.video.reader import VideoReader
 from rspnet.finetune import FinetuneConfig, FinetuneTrainer, compare, finetune, main
 from rspnet.models import Branch
+from rspnet.recognition.classifier import Classifier, load_classifier
+from rspnet.recognition.evaluation import load_splits
+from rspnet.training.config import parse_config
+from rspnet.weights.checkpoint import save_model
 
 CONFIGS = Path(__file__).resolve().parents[2] / "rspnet" / "configs" / "finetune"
 TINY = [

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from rspnet.config import TrainConfig, parse_config
 from rspnet.models import list_encoders
-from rspnet.optim import lr_factor
 from rspnet.train import Trainer
+from rspnet.training.config import TrainConfig, parse_config
+from rspnet.training.optim import lr_factor
 
 CONFIGS = Path(__file__).resolve().parents[2] / "rspnet" / "configs" / "pretrain"
 LR = {"c3d": 0.1, "resnet18": 0.1, "s3dg": 0.05, "r2plus1d": 0.05}

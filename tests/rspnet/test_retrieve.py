@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rspnet import retrieve as module
-from rspnet.gallery import Gallery, Protocol
+from rspnet.retrieval.gallery import Gallery, Protocol
 from rspnet.retrieve import first_right, main, retrieve
 
 

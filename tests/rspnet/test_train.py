@@ -12,12 +12,12 @@ import pytest
 import torch
 import yaml
 
-from rspnet.checkpoint import load_model
-from rspnet.config import TrainConfig, parse_config
-from rspnet.engine import EXIT_STOPPED
-from rspnet.optim import OptimConfig, lr_factor
-from rspnet.run_folder import Checkpoints, load_checkpoint
 from rspnet.train import Trainer, main, train
+from rspnet.training.config import TrainConfig, parse_config
+from rspnet.training.engine import EXIT_STOPPED
+from rspnet.training.optim import OptimConfig, lr_factor
+from rspnet.training.run_folder import Checkpoints, load_checkpoint
+from rspnet.weights.checkpoint import load_model
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = [

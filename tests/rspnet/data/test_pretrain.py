@@ -19,7 +19,7 @@ from rspnet.data.sources import (
     list_videos,
     scan_files,
 )
-from rspnet.data.video import VideoReader
+from rspnet.data.video.reader import VideoReader
 
 PLAIN = AugmentConfig(
     min_area=1, max_ratio=1, gray=0, brightness=0, contrast=0, saturation=0, hue=0, flip=0

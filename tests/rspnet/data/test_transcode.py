@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from rspnet.data import transcode as module
-from rspnet.data.encode import write_video
 from rspnet.data.transcode import TranscodeResult, main, transcode
-from rspnet.data.video import VideoReader
+from rspnet.data.video.encode import write_video
+from rspnet.data.video.reader import VideoReader
 
 
 def frames(num: int, height: int, width: int) -> np.ndarray:

@@ -1,0 +1,319 @@
+"""Captum's methods as independent witnesses of the closed-form maps, on the same question.
+
+Each takes a :class:`~analysis.core.score.Score` and a clip and gives a map on the model's own grid.
+They know nothing of this package's algebra: Captum works on the network as it runs.
+
+What Captum's LayerGradCam gives. Let z = W x + b with x the mean of the features F over P cells,
+and the score (z . t) / |z|. LayerGradCam averages the score's gradient over the cells and takes its
+product with the features of each cell, summed over channels.
+
+- *Length held*: |z| is a constant at its value for this clip. The gradient at every cell is
+  W^T t / (P |z|), so LayerGradCam is (W F[p]) . t / (P |z|). That is the contribution map less the
+  heads' bias, b . t / (P |z|), one constant for all cells. The sum lacks just P times it. So
+  the constant is what the score has and the sum has not, shared out evenly, and with it the map
+  *is* the contribution map. The same holds for a ReLU MLP head: its gradient takes the gate as it
+  is.
+- *Length free*: the gradient is W^T (t - s u) / (P |z|), with u = z / |z| and s the score. It
+  is the map of another target, t less its part along z, and without bias it sums to 0: it shows
+  what would turn the embedding, not what the score is made of. It is given as it is.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from captum.attr import FeatureAblation, IntegratedGradients, LayerGradCam, Occlusion
+from torch import Tensor, nn
+
+from analysis.core.cells import CellSwap, Fill, filling, num_pixels, sum_into_cells
+from analysis.core.clip import ClipInfo, View
+from analysis.core.clip_map import ClipMap, Map
+from analysis.core.score import ClipFeatures, Score, check_clip, look_at
+from rspnet.models.heads import global_average_pool
+
+Length = Literal["held", "free"]
+BATCH_SIZE = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Witness:
+    """What a method said.
+
+    Attributes:
+        map: On the model's grid; its kind is the method's name.
+        fill: What stood in for pixels, empty for a method that replaces none.
+        convergence_delta: Sum of the attributions less the difference of scores that they are to
+            make up; only of integrated gradients.
+    """
+
+    map: ClipMap
+    fill: str = ""
+    convergence_delta: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """All but the map's values, as plain values."""
+        return self.map.manifest() | {
+            "fill": self.fill,
+            "convergence_delta": self.convergence_delta,
+        }
+
+
+@contextmanager
+def left_as_it_was(model: nn.Module) -> Iterator[None]:
+    """Within the block the model is in evaluation mode and its weights take no gradients.
+
+    After it every module is in its own mode again and every weight takes gradients as before, with
+    the gradient that it had, and hooks that were added are gone, even if the block failed.
+    """
+    modes = [(module, module.training) for module in model.modules()]
+    hooks = [
+        (held, set(held))
+        for module in model.modules()
+        for held in (
+            module._forward_hooks, module._forward_pre_hooks, module._backward_hooks,
+            module._backward_pre_hooks,
+        )
+    ]  # fmt: skip
+    weights = [(weight, weight.requires_grad, weight.grad) for weight in model.parameters()]
+    model.eval().requires_grad_(False)
+    try:
+        yield
+    finally:
+        for held, before in hooks:
+            for name in set(held) - before:
+                del held[name]
+        for module, training in modes:
+            module.training = training
+        for weight, takes, gradient in weights:
+            weight.requires_grad_(takes)
+            weight.grad = gradient
+
+
+@dataclass(frozen=True)
+class _Asked:
+    score: Score
+    clip: Tensor
+    seen: ClipFeatures
+
+    def witness(
+        self, values: Map, method: str, units: str, fill: str = "", delta: float | None = None
+    ) -> Witness:
+        own = self.seen.embeddings[self.score.head].double() @ self.score.target
+        return Witness(
+            map=ClipMap(
+                values=np.asarray(values, np.float64),
+                score=float(own),
+                head=self.score.head,
+                kind=method,
+                grid=self.seen.grid,
+                clip=self.seen.info,
+                others=self.score.others,
+                model_hash=self.score.branch.hash,
+                units=units,
+            ),
+            fill=fill,
+            convergence_delta=delta,
+        )
+
+
+@contextmanager
+def _asked(score: Score, clip: Tensor | View, info: ClipInfo | None) -> Iterator[_Asked]:
+    if isinstance(clip, View):
+        info, clip = info or clip.info, clip.clip
+    device = next(score.branch.parameters()).device
+    # A copy: Captum asks for the gradient of what it is given.
+    clip = check_clip(score.branch, clip).detach().to(device).clone()
+    with left_as_it_was(score.branch), torch.enable_grad():
+        yield _Asked(score, clip, look_at(score.branch, clip, info))
+
+
+def with_length_held(score: Score) -> Callable[[Tensor], Tensor]:
+    """The score with the embedding's length taken for a constant: its value is the same.
+
+    Shape:
+        The function takes clips (B, 3, T, H, W) and gives (B,).
+    """
+    head = score.branch.head(score.head)
+
+    def ask(clips_BCTHW: Tensor) -> Tensor:
+        z: Tensor = head(global_average_pool(score.branch.features(clips_BCTHW)))
+        held = torch.linalg.vector_norm(z.detach(), dim=1)
+        scores: Tensor = z @ score.target.to(z) / held
+        return scores
+
+    return ask
+
+
+def layer_gradcam(
+    score: Score,
+    clip: Tensor | View,
+    *,
+    length: Length = "held",
+    with_bias: bool = True,
+    info: ClipInfo | None = None,
+) -> Witness:
+    """Captum's LayerGradCam on the features of the last convolutional layer, without its ReLU.
+
+    Args:
+        score: What is asked.
+        clip: Normalised, (3, T, H, W), or a view.
+        length: ``held`` gives the contribution map, ``free`` the gradient of the cosine itself;
+            see the text at the top of this module.
+        with_bias: Share out evenly what the sum lacks of the score (only with ``held``, where that
+            is the bias term exactly).
+        info: Where the clip is from; a view knows.
+
+    Raises:
+        ValueError: The clip does not fit, or ``length`` is something else.
+    """
+    if length not in ("held", "free"):
+        raise ValueError(f"length is 'held' or 'free', got {length!r}")
+    with _asked(score, clip, info) as asked:
+        forward = with_length_held(score) if length == "held" else score
+        found = LayerGradCam(forward, score.branch.encoder).attribute(asked.clip)
+        values = found[0, 0].detach().double().cpu().numpy()
+        result = asked.witness(values, "layer_gradcam", "share of the score, per cell")
+        if length == "held" and with_bias:
+            values = values + (result.map.score - values.sum()) / values.size
+            return asked.witness(values, "layer_gradcam", result.map.units)
+        return result
+
+
+def integrated_gradients(
+    score: Score,
+    clip: Tensor | View,
+    *,
+    fill: Fill = "mean",
+    num_steps: int = 50,
+    batch_size: int = BATCH_SIZE,
+    info: ClipInfo | None = None,
+) -> Witness:
+    """Captum's integrated gradients of the pixels, summed into the cells' territories.
+
+    They sum to the score of the clip less that of its baseline, but for the convergence delta.
+    Source: Sundararajan et al. 2017, "Axiomatic Attribution for Deep Networks".
+
+    Args:
+        score: What is asked.
+        clip: Normalised, (3, T, H, W), or a view.
+        fill: The baseline, a :data:`analysis.core.cells.Fill`.
+        num_steps: Points of the path (Gauss-Legendre).
+        batch_size: Points in one pass.
+        info: Where the clip is from; a view knows.
+
+    Raises:
+        ValueError: The clip or the baseline does not fit, or a number is not positive.
+    """
+    if num_steps < 1 or batch_size < 1:
+        raise ValueError(f"num_steps and batch_size are positive, got {num_steps} and {batch_size}")
+    with _asked(score, clip, info) as asked:
+        baseline = filling(asked.clip, fill, asked.seen.grid).contiguous()
+        pixels, delta = IntegratedGradients(score).attribute(
+            asked.clip,
+            baselines=baseline,
+            n_steps=num_steps,
+            internal_batch_size=batch_size,
+            return_convergence_delta=True,
+        )
+        values = sum_into_cells(pixels[0].detach().sum(dim=0).cpu().numpy(), asked.seen.grid)
+        units = f"share of the score less that of the baseline ({fill}), per cell"
+        return asked.witness(values, "integrated_gradients", units, fill, float(delta))
+
+
+def occlusion(
+    score: Score,
+    clip: Tensor | View,
+    *,
+    fill: Fill = "mean",
+    batch_size: int = BATCH_SIZE,
+    info: ClipInfo | None = None,
+) -> Witness:
+    """Captum's occlusion by a box of a cell's stride, in pixels and frames.
+
+    The box moves by its own size from the first pixel on. Its places are not the cells'
+    territories, which lie about the cells' centres: each cell has the mean over its pixels of the
+    drop that the boxes over them caused. Source: Zeiler and Fergus 2014.
+
+    Args:
+        score: What is asked.
+        clip: Normalised, (3, T, H, W), or a view.
+        fill: What the box shows.
+        batch_size: Boxes in one pass.
+        info: Where the clip is from; a view knows.
+
+    Raises:
+        ValueError: The clip or the fill does not fit.
+    """
+    with _asked(score, clip, info) as asked, torch.no_grad():
+        grid = asked.seen.grid
+        sizes = zip(grid.stride, grid.clip, strict=True)
+        box = (3, *(min(n, max(1, round(stride))) for stride, n in sizes))
+        pixels = Occlusion(score).attribute(
+            asked.clip,
+            sliding_window_shapes=box,
+            strides=box,
+            baselines=filling(asked.clip, fill, grid),
+            perturbations_per_eval=batch_size,
+        )
+        # All channels of a pixel carry the drop.
+        values = sum_into_cells(pixels[0].mean(dim=0).cpu().numpy(), grid) / num_pixels(grid)
+        return asked.witness(values, "occlusion", "mean drop of the score", fill)
+
+
+def feature_ablation(
+    score: Score,
+    clip: Tensor | View,
+    *,
+    fill: Fill = "mean",
+    batch_size: int = BATCH_SIZE,
+    info: ClipInfo | None = None,
+) -> Witness:
+    """Captum's feature ablation with one feature a cell: the drop when its territory is replaced.
+
+    Args:
+        score: What is asked.
+        clip: Normalised, (3, T, H, W), or a view.
+        fill: What a replaced cell shows.
+        batch_size: Cells in one pass.
+        info: Where the clip is from; a view knows.
+
+    Raises:
+        ValueError: The clip or the fill does not fit.
+    """
+    with _asked(score, clip, info) as asked, torch.no_grad():
+        swap = CellSwap.of(asked.clip, fill, asked.seen.grid)
+        everything = torch.ones(1, *asked.seen.grid.cells, device=asked.clip.device)
+        found = FeatureAblation(lambda kept: score(swap(kept))).attribute(
+            everything, baselines=0, perturbations_per_eval=batch_size
+        )
+        values = found[0].double().cpu().numpy()
+        return asked.witness(values, "feature_ablation", "drop of the score", fill)
+
+
+Method = Literal["layer_gradcam", "integrated_gradients", "occlusion", "feature_ablation"]
+METHODS: dict[Method, Callable[..., Witness]] = {
+    "layer_gradcam": layer_gradcam,
+    "integrated_gradients": integrated_gradients,
+    "occlusion": occlusion,
+    "feature_ablation": feature_ablation,
+}
+
+
+def witness(score: Score, clip: Tensor | View, method: Method, **options: Any) -> Witness:
+    """Ask one of :data:`METHODS`.
+
+    Args:
+        score: What is asked.
+        clip: Normalised, (3, T, H, W), or a view.
+        method: Its name.
+        **options: Its own.
+
+    Raises:
+        ValueError: There is no such method, or as it says.
+    """
+    if method not in METHODS:
+        raise ValueError(f"methods are {list(METHODS)}, got {method!r}")
+    return METHODS[method](score, clip, **options)

@@ -1,0 +1,1 @@
+"""The ground floor: clips, grids of cells, maps, target scores, statistics, files."""

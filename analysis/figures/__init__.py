@@ -1,0 +1,1 @@
+"""Pictures in one style. They draw results and compute none."""

@@ -1,0 +1,178 @@
+"""The best and the worst answers of a head: what the numbers are made of, to look at."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from analysis.core.clip import ClipInfo
+from analysis.core.clip_map import ClipMap
+from analysis.figures.overlay import common_limit
+from analysis.figures.style import (
+    COLOURS,
+    INK,
+    PAGE_INCHES,
+    colour_bar,
+    number,
+    show_map,
+    style,
+    values_at,
+)
+from analysis.stimuli.kinds import Question
+from analysis.stimuli.triplets import Triplets, nearest_videos, scores_of
+
+Frame = np.typing.NDArray[np.uint8]
+_NUM_FRAMES = 3
+_SIDE, _EDGE, _GAP, _LABEL, _FOOT = 1.25, 0.05, 0.05, 0.18, 0.5  # inches
+_MIDDLE = 0.14  # between c_i and the clips that it is compared with
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    """One video's answer by one head.
+
+    Attributes:
+        frames: c_i, (T, size, size, 3).
+        margin_map: Map of the margin in c_i.
+        c_j: Middle frame of the clip that is to be nearer.
+        away: Middle frame of the clip that is to be farther: c_k, or the nearest of another video.
+        away_info: Where that one is from.
+    """
+
+    frames: Frame
+    margin_map: ClipMap
+    c_j: Frame
+    away: Frame
+    away_info: ClipInfo
+
+    @property
+    def margin(self) -> float:
+        """s_ij - s_ik; the head is right where it is positive."""
+        return self.margin_map.score
+
+
+def margins_of(questions: Sequence[Question], head: str) -> list[ClipMap]:
+    """The margin map of each video's c_i by a head.
+
+    Raises:
+        ValueError: No such head, or there are fewer than two videos.
+    """
+    return [
+        scores_of(questions, place)[head, "margin"].contributions(question.c_i)
+        for place, question in enumerate(questions)
+    ]
+
+
+def make_example(
+    questions: Sequence[Question],
+    triplets: Triplets,
+    place: int,
+    margin_map: ClipMap,
+) -> Example:
+    """The example of one video, given its margin map."""
+    own = triplets.views[place]
+    if margin_map.head == "rsp":
+        away = own[2]
+    else:
+        away = triplets.views[nearest_videos(questions, place, 1)[0]][1]
+    return Example(
+        frames=own[0].frames,
+        margin_map=margin_map,
+        c_j=own[1].frames[len(own[1].frames) // 2],
+        away=away.frames[len(away.frames) // 2],
+        away_info=away.info,
+    )
+
+
+def best_and_worst(margins: Sequence[float], num: int = 3) -> list[int]:
+    """Places of the largest margins, the largest first, then of the smallest, the smallest last.
+
+    No place comes twice, so there are fewer if there are fewer videos than 2 ``num``.
+    """
+    order = [int(n) for n in np.argsort(-np.asarray(margins), kind="stable")]
+    if len(order) <= 2 * num:
+        return order
+    return order[:num] + order[-num:]
+
+
+def _name(info: ClipInfo) -> str:
+    name = Path(info.video).stem if info.video else "clip"
+    return name if len(name) <= 19 else name[:9] + "\N{HORIZONTAL ELLIPSIS}" + name[-9:]
+
+
+def draw_examples(examples: Sequence[Example]) -> Figure:
+    """Rows of examples by one head: c_i with its margin map, c_j, and the clip set against it.
+
+    Args:
+        examples: From top to bottom, all by one head.
+
+    Raises:
+        ValueError: There are none, or they are by several heads.
+    """
+    heads = {example.margin_map.head for example in examples}
+    if len(heads) != 1:
+        raise ValueError(f"examples are by one head, got {sorted(heads) or 'none'}")
+    head = heads.pop()
+    num = _NUM_FRAMES + 2
+    size = (PAGE_INCHES - _SIDE - 2 * _EDGE - _MIDDLE - (num - 2) * _GAP) / num
+    height = 0.24 + len(examples) * (size + _LABEL) + _FOOT
+    limit = common_limit([example.margin_map.values for example in examples])
+    with style():
+        figure = Figure((PAGE_INCHES, height))
+
+        def axes(column: int, top: float) -> Any:
+            left = _SIDE + column * (size + _GAP) + (_MIDDLE if column >= _NUM_FRAMES else 0)
+            return figure.add_axes(
+                (left / PAGE_INCHES, 1 - (top + size) / height, size / PAGE_INCHES, size / height)
+            )
+
+        def text(left: float, top: float, words: str, **options: Any) -> None:
+            settings: dict[str, Any] = {"va": "top", "fontsize": 7} | options
+            figure.text(left / PAGE_INCHES, 1 - top / height, words, **settings)
+
+        away_name = "$c_k$: other speed" if head == "rsp" else "nearest other video"
+        middles = [
+            _SIDE + c * (size + _GAP) + (_MIDDLE if c >= _NUM_FRAMES else 0) + size / 2
+            for c in range(num)
+        ]
+        text(middles[1], 0.06, "$c_i$ with its margin map", ha="center")
+        text(middles[3], 0.06, "$c_j$", ha="center")
+        text(middles[4], 0.06, away_name, ha="center")
+        for row, example in enumerate(examples):
+            top = 0.24 + row * (size + _LABEL)
+            found = example.margin_map
+            shown = np.linspace(0, len(example.frames) - 1, _NUM_FRAMES + 2).round().astype(int)
+            for column, frame in enumerate(shown[1:-1]):
+                axis = axes(column, top)
+                values = values_at(found.values, found.grid, int(frame))
+                show_map(axis, example.frames[frame], values, found.grid, limit)
+                index = found.clip.frame_indices[frame] if found.clip.frame_indices else frame
+                text(middles[column], top + size + 0.03, f"frame {index}", ha="center", fontsize=6)
+            for column, picture in ((_NUM_FRAMES, example.c_j), (_NUM_FRAMES + 1, example.away)):
+                axis = axes(column, top)
+                show_map(axis, picture, None, found.grid, limit)
+            under = (found.others[0] if found.others else found.clip, example.away_info)
+            for column, info in zip((_NUM_FRAMES, _NUM_FRAMES + 1), under, strict=True):
+                words = f"{info.speed:g}x" if head == "rsp" else _name(info)
+                text(middles[column], top + size + 0.03, words, ha="center", fontsize=6)
+            right = found.score > 0
+            text(0.05, top + 0.02, _name(found.clip), fontsize=6.5)
+            text(0.05, top + 0.18, f"at {found.clip.speed:g}x", fontsize=6.5)
+            text(
+                0.05,
+                top + 0.36,
+                f"margin {number(found.score)}",
+                color=COLOURS[head] if right else INK,
+                fontweight="bold",
+            )
+            text(0.05, top + 0.53, "right" if right else "wrong", fontsize=6.5)
+        place = figure.add_axes(
+            (_SIDE / PAGE_INCHES, 0.3 / height, 2.0 / PAGE_INCHES, 0.09 / height)
+        )
+        bar = colour_bar(figure, [], limit, "", place=place, orientation="horizontal")
+        bar.ax.tick_params(length=2, pad=1.5, labelsize=6.5)
+        text(_SIDE + 2.4, height - 0.4, "contribution to the margin, per cell", fontsize=6.5)
+    return figure

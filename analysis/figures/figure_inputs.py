@@ -1,0 +1,352 @@
+"""What figures are made of: a pair of clips with its maps, and the videos nearest to one.
+
+Both come from files of one's own or, without any, from generated videos
+(:mod:`rspnet.data.synthetic.videos`).
+"""
+
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from analysis.attribution.pair import PairExplanation, explain_pair
+from analysis.core.clip import StoredFrames, View, load_view
+from rspnet.data.sampling import clip_indices, even_starts
+from rspnet.data.synthetic.videos import render_video
+from rspnet.data.transforms import eval_clips, eval_frames
+from rspnet.data.video.reader import VideoReader
+from rspnet.models import Branch
+from rspnet.retrieval.gallery import FEATURES, Gallery, Protocol, Vectors, embed_video, protocol_for
+from rspnet.retrieval.vectors import Views, embed_views
+from rspnet.weights.checkpoint import load_model
+
+Frame = NDArray[np.uint8]
+Frames = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShownPair:
+    """A pair of clips with the maps of both heads and the frames to draw them on.
+
+    Attributes:
+        query: The branch of c_i.
+        view_i: c_i.
+        view_j: c_j.
+        maps: Both heads' maps of both clips.
+    """
+
+    query: Branch
+    view_i: View
+    view_j: View
+    maps: PairExplanation
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """A video that was found.
+
+    Attributes:
+        frame: Its middle frame, (size, size, 3).
+        label: Its class.
+        similarity: Cosine to the query.
+        right: Whether it is of the query's class; None if that class is not known.
+    """
+
+    frame: Frame
+    label: str
+    similarity: float
+    right: bool | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retrieval:
+    """A query and the videos nearest to it.
+
+    Attributes:
+        frame: The query's middle frame.
+        label: The query's class, empty if not known.
+        found: By feature, the nearest first.
+        num_videos: How many videos were searched.
+        what: What videos these are.
+        protocol: How a video became a vector.
+    """
+
+    frame: Frame
+    label: str
+    found: dict[str, tuple[Found, ...]]
+    num_videos: int
+    what: str
+    protocol: Protocol
+
+
+@dataclass(frozen=True)
+class Generated(StoredFrames):
+    """A generated video as a source of frames."""
+
+    label: str
+    name: str
+
+    @classmethod
+    def make(cls, seed: int, index: int) -> "Generated":
+        """Render one, named as :mod:`rspnet.data.synthetic.videos` names its files."""
+        video = render_video(seed, index)
+        return cls(video.frames, str(video.labels["action"]), f"stage_{seed}_{index:06d}")
+
+
+def _both(values: Sequence[float] | None, name: str) -> tuple[float | None, float | None]:
+    if not values:
+        return None, None
+    if len(values) > 2:
+        raise ValueError(f"{name} is one number for both clips or two, got {len(values)}")
+    return values[0], values[-1]
+
+
+def load_views(
+    model: str | Path = "default",
+    video_i: str | Path | None = None,
+    video_j: str | Path | None = None,
+    *,
+    start: Sequence[int] | None = None,
+    speed: Sequence[float] | None = None,
+    size: int | None = None,
+    seed: int = 0,
+) -> tuple[Branch, Branch, View, View]:
+    """Load both branches of a model and two clips.
+
+    Args:
+        model: A model's file, or the name of one that ships.
+        video_i: Video of c_i; nothing for a generated one.
+        video_j: Video of c_j; nothing for that of c_i, as in a positive pair of training.
+        start: First frame, one for both clips or one each. Nothing: of one video the first and the
+            last clip, of two videos the middle one of each.
+        speed: Playback speed, one for both or one each; nothing for 1.
+        size: Height and width in pixels; nothing for the model's. A larger one gives more cells.
+        seed: Of the generated video.
+
+    Raises:
+        ValueError: The model or a video can't be read, or a clip does not lie inside its video.
+    """
+    start_i, start_j = _both(start, "start")
+    speed_i, speed_j = (value if value is not None else 1.0 for value in _both(speed, "speed"))
+    if video_i is None and video_j is not None:
+        raise ValueError("a video for c_j was given and none for c_i: give --video-i as well")
+    if size is not None and size < 1:
+        raise ValueError(f"size is a positive number of pixels, got {size}")
+    query, key = load_model(model, "query"), load_model(model, "key")
+    sources: list[str | Path | Generated]
+    sources = [Generated.make(seed, 0)] * 2 if video_i is None else [video_i, video_j or video_i]
+    num_clips = 2 if video_j is None or str(video_j) == str(video_i) else 1
+    num_frames, views = query.num_frames, []
+    asked = ((start_i, speed_i), (start_j, speed_j))
+    for place, (source, (first, rate)) in enumerate(zip(sources, asked, strict=True)):
+        if not rate > 0:
+            raise ValueError(f"speed is positive, got {rate:g}")
+        if first is None:
+            length = len(source) if isinstance(source, Generated) else _length(source)
+            first = even_starts(length, num_clips, num_frames, pace=rate)[place % num_clips]
+        name = source.name if isinstance(source, Generated) else ""
+        views.append(
+            load_view(
+                source, num_frames, size or query.size, start=int(first), speed=rate, name=name
+            )
+        )
+    return query, key, views[0], views[1]
+
+
+def load_pair(
+    model: str | Path = "default",
+    video_i: str | Path | None = None,
+    video_j: str | Path | None = None,
+    *,
+    start: Sequence[int] | None = None,
+    speed: Sequence[float] | None = None,
+    size: int | None = None,
+    seed: int = 0,
+) -> ShownPair:
+    """Load a model and two clips, and explain their similarity.
+
+    Arguments and errors are those of :func:`load_views`.
+    """
+    query, key, c_i, c_j = load_views(
+        model, video_i, video_j, start=start, speed=speed, size=size, seed=seed
+    )
+    maps = explain_pair(query, key, c_i.clip, c_j.clip, info_i=c_i.info, info_j=c_j.info)
+    return ShownPair(query=query, view_i=c_i, view_j=c_j, maps=maps)
+
+
+def _length(video: str | Path) -> int:
+    with VideoReader(video) as reader:
+        return len(reader)
+
+
+def _retrieve(
+    gallery: Gallery,
+    vectors: dict[str, Vectors],
+    query: tuple[Frame, str, Path],
+    num: int,
+    features: Sequence[str],
+    frame_of: Callable[[int], Frame],
+    what: str,
+) -> Retrieval:
+    frame, label, path = query
+    pictures: dict[int, Frame] = {}
+    found = {}
+    for feature in features:
+        near = gallery.nearest(vectors[feature], feature, num, exclude=path)
+        for one in near:
+            pictures.setdefault(one.index, frame_of(one.index))
+        found[feature] = tuple(
+            Found(
+                frame=pictures[one.index],
+                label=one.label,
+                similarity=one.similarity,
+                right=one.label == label if label else None,
+            )
+            for one in near
+        )
+    return Retrieval(
+        frame=frame,
+        label=label,
+        found=found,
+        num_videos=len(gallery) - (path in gallery.paths),
+        what=what,
+        protocol=gallery.protocol,
+    )
+
+
+def _middle_frame(path: Path, size: int) -> Frame:
+    with VideoReader(path) as reader:
+        return np.asarray(eval_frames(reader.get_frames([len(reader) // 2]), size)[0])
+
+
+def retrieve_in_gallery(
+    query: Branch,
+    gallery: Gallery,
+    video: str | Path,
+    num: int,
+    features: Sequence[str] = ("rsp", "avid"),
+) -> Retrieval:
+    """The videos of a gallery that are nearest to a video, which itself is passed over.
+
+    Args:
+        query: The model that made the gallery.
+        gallery: Of ``python -m rspnet.extract``.
+        video: The query.
+        num: How many are shown.
+        features: Of ``backbone``, ``rsp`` and ``avid``.
+
+    Raises:
+        ValueError: The gallery was made by another model, a video can't be read, or no such
+            feature.
+    """
+    if gallery.model_hash != query.hash:
+        raise ValueError(
+            f"the gallery was made by another model ({gallery.model or 'unnamed'}, SHA-256 "
+            f"{gallery.model_hash[:12]}) than the one given ({query.hash[:12]}): extract it anew"
+        )
+    path = Path(video)
+    own = [n for n, other in enumerate(gallery.paths) if other.resolve() == path.resolve()]
+    if own:
+        path = gallery.paths[own[0]]
+        vectors = {name: values[own[0]] for name, values in gallery.vectors.items()}
+        label = gallery.labels[own[0]]
+    else:
+        vectors = embed_video(query, path, gallery.protocol)
+        label = path.parent.name if path.parent.name in gallery.labels else ""
+    name = gallery.dataset.get("name", "")
+    what = f"videos of {name}" if name else "videos"
+    size = query.size
+    return _retrieve(
+        gallery,
+        vectors,
+        (_middle_frame(path, size), label, path),
+        num,
+        features,
+        lambda index: _middle_frame(gallery.paths[index], size),
+        what,
+    )
+
+
+def retrieve_generated(
+    query: Branch,
+    seed: int,
+    num_videos: int,
+    num: int,
+    features: Sequence[str] = ("rsp", "avid"),
+    *,
+    num_clips: int = 4,
+    progress: bool = True,
+) -> Retrieval:
+    """As :func:`retrieve_in_gallery` with generated videos: video 0 of a seed asks the others.
+
+    Raises:
+        ValueError: There are fewer than two videos, or no such feature.
+    """
+    if num_videos < 2:
+        raise ValueError(f"a query and at least one other video are needed, got {num_videos}")
+    protocol = protocol_for(query, num_clips=num_clips)
+    labels: list[str] = []
+    middles: list[Frame] = []
+    rows: list[dict[str, Vectors]] = []
+    names: list[Path] = []
+    bar = tqdm(range(num_videos), desc="Embedding", unit="video", disable=not progress, leave=False)
+    for index in bar:
+        video = Generated.make(seed, index)
+        starts = even_starts(len(video), num_clips, protocol.num_frames)
+        clips = [clip_indices(s, protocol.num_frames, video_length=len(video)) for s in starts]
+        frames, places = eval_clips(video, clips, protocol.size)
+        views = Views(frames, places, tuple(starts))
+        rows += embed_views(query, [views], protocol.pooling, num_clips)
+        labels.append(video.label)
+        names.append(Path(video.label) / f"{video.name}.mp4")
+        middles.append(eval_frames(video.get_frames([len(video) // 2]), query.size)[0])
+    gallery = Gallery(
+        paths=tuple(names),
+        labels=tuple(labels),
+        vectors={name: np.stack([row[name] for row in rows]) for name in FEATURES},
+        model_hash=query.hash,
+        protocol=protocol,
+    )
+    vectors = {name: gallery.vectors[name][0] for name in FEATURES}
+    asked = (middles[0], labels[0], names[0])
+    return _retrieve(
+        gallery, vectors, asked, num, features, lambda index: middles[index], "generated videos"
+    )
+
+
+def add_pair_arguments(parser: ArgumentParser) -> None:
+    """The options of :func:`load_pair` on a command line."""
+    parser.add_argument("--model", default="default", help="a model's file or a shipped name")
+    parser.add_argument("--video-i", help="video of c_i; nothing: a generated one")
+    parser.add_argument("--video-j", help="video of c_j; nothing: that of c_i")
+    parser.add_argument(
+        "--start", type=int, nargs="+", help="first frame, one for both clips or one each"
+    )
+    parser.add_argument(
+        "--speed", type=float, nargs="+", help="playback speed, one for both or one each"
+    )
+    parser.add_argument(
+        "--size", type=int, help="of the clips in pixels; larger gives a finer grid"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the generated videos")
+
+
+def pair_of(options: Namespace) -> ShownPair:
+    """The pair that :func:`add_pair_arguments` names.
+
+    Raises:
+        ValueError: As :func:`load_pair`.
+    """
+    return load_pair(
+        options.model,
+        options.video_i,
+        options.video_j,
+        start=options.start,
+        speed=options.speed,
+        size=options.size,
+        seed=options.seed,
+    )

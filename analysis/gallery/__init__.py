@@ -1,0 +1,1 @@
+"""How a gallery of embedded videos is arranged: neighbours, structure, projections."""

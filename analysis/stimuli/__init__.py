@@ -1,0 +1,1 @@
+"""What is put to a model: triplets, perturbed clips, controls."""

@@ -1,0 +1,314 @@
+"""Clips to ask: probes of videos, their changed views, and what both heads say of one.
+
+For a study over many videos see :mod:`analysis.studies.responses`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from analysis.attribution.pair import PairExplanation, explain_pair
+from analysis.core.clip import StoredFrames, View
+from analysis.core.statistics import Estimate, mean
+from analysis.stimuli.perturbations import (
+    CHANGES,
+    Probe,
+    changed_view,
+    find_change,
+    levels_within,
+)
+from rspnet.data.synthetic.videos import (
+    ACTIONS,
+    NUM_ACTORS,
+    NUM_SETS,
+    PROPS,
+    draw_factors,
+    render_video,
+)
+from rspnet.data.transforms import FrameReader
+from rspnet.models import Branch
+from rspnet.names import HEADS
+
+T = TypeVar("T")
+Floats = NDArray[np.float64]
+Levels = dict[str, tuple[float, ...]]
+
+BATCH_SIZE = 8
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Curve:
+    """Similarity of a clip to itself with one thing changed.
+
+    Attributes:
+        change: One of :data:`analysis.stimuli.perturbations.CHANGES`.
+        levels: L, the neutral one among them.
+        similarity: By head, the cosine of every video at every level, (V, L).
+    """
+
+    change: str
+    levels: tuple[float, ...]
+    similarity: dict[str, Floats]
+
+    def at(self, head: str, level: float) -> Floats:
+        """Similarities at one level, (V,).
+
+        Raises:
+            ValueError: No such level or head.
+        """
+        if level not in self.levels:
+            raise ValueError(f"{self.change} was measured at {self.levels}, got {level:g}")
+        if head not in self.similarity:
+            raise ValueError(f"heads are {list(self.similarity)}, got {head!r}")
+        return self.similarity[head][:, self.levels.index(level)]
+
+    def estimates(self, head: str) -> tuple[Estimate, ...]:
+        """The mean over videos at every level, with its interval."""
+        return tuple(mean(self.at(head, level)) for level in self.levels)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values: those of videos, and their means with intervals."""
+        return {
+            "change": self.change,
+            "title": find_change(self.change).title,
+            "levels": list(self.levels),
+            "similarity": {head: values.tolist() for head, values in self.similarity.items()},
+            "mean": {head: [e.to_json() for e in self.estimates(head)] for head in self.similarity},
+        }
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> "Curve":
+        """The inverse of :meth:`to_json`."""
+        return cls(
+            change=value["change"],
+            levels=tuple(value["levels"]),
+            similarity={h: np.array(v, np.float64) for h, v in value["similarity"].items()},
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbedPair:
+    """A clip and its changed self, with both heads' maps.
+
+    Attributes:
+        view_i: The clip as it is, c_i.
+        view_j: The changed clip, c_j.
+        maps: Exact maps of their similarity.
+    """
+
+    view_i: View
+    view_j: View
+    maps: PairExplanation
+
+    @property
+    def similarity(self) -> dict[str, float]:
+        """By head, the cosine."""
+        return {head: maps.similarity for head, maps in self.maps.heads.items()}
+
+
+def video_probe(
+    branch: Branch,
+    reader: FrameReader,
+    *,
+    start: int | None = None,
+    window: int | None = None,
+    name: str = "",
+    seed: int | tuple[int, ...] = 0,
+) -> Probe:
+    """A clip of a video, to be changed.
+
+    Args:
+        branch: Says how many frames and pixels a clip has.
+        reader: The video, open.
+        start: First frame; nothing places the window in the middle.
+        window: Frames that the clip and its changes of time take; nothing for those of the clip.
+        name: The video's name.
+        seed: Of shuffled frames.
+
+    Raises:
+        ValueError: The window does not lie inside the video.
+    """
+    window = window if window is not None else branch.num_frames
+    length = len(reader)
+    if start is None:
+        start = max(0, length - window) // 2
+    if start < 0 or start + window > length:
+        raise ValueError(
+            f"{window} frames from frame {start} on are needed, the video has {length}: give a "
+            "longer video, or a lower highest speed (--max_speed)"
+        )
+    return Probe(
+        reader=reader,
+        num_frames=branch.num_frames,
+        size=branch.size,
+        start=start,
+        name=name,
+        seed=seed,
+    )
+
+
+def generated_probe(branch: Branch, seed: int, index: int, window: int) -> Probe:
+    """The first clip of a generated video, with the videos that it can be exchanged for.
+
+    What takes the place of its factors is drawn once a video, never what it was: another action
+    with actor, set and prop kept, and another actor, set, prop, or all three of them with
+    the action kept, at the same phase and tempo. (An actor's build and an action's reach go with
+    them: the figure may stand elsewhere.)
+
+    Args:
+        branch: Says how many frames and pixels a clip has.
+        seed: Of the videos.
+        index: Which of them.
+        window: Frames that are rendered.
+    """
+    own = draw_factors(seed, index)
+    rng = np.random.default_rng([seed, index, 1])
+
+    def other(values: Sequence[T], kept: T) -> T:
+        rest = [value for value in values if value != kept]
+        return rest[int(rng.integers(len(rest)))]
+
+    action, actor = other(ACTIONS, own.action), other(range(NUM_ACTORS), own.actor)
+    set_id, prop = other(range(NUM_SETS), own.set_id), other(PROPS, own.prop)
+    videos = {
+        "own": render_video(seed, index, num_frames=window),
+        "action": render_video(seed, index, num_frames=window, action=action),
+        "actor": render_video(seed, index, num_frames=window, actor=actor),
+        "set": render_video(seed, index, num_frames=window, set_id=set_id),
+        "prop": render_video(seed, index, num_frames=window, prop=prop),
+        "looks": render_video(
+            seed, index, num_frames=window, actor=actor, set_id=set_id, prop=prop
+        ),
+    }
+    sources = {name: StoredFrames(video.frames) for name, video in videos.items()}
+    return Probe(
+        reader=sources.pop("own"),
+        num_frames=branch.num_frames,
+        size=branch.size,
+        name=f"stage_{seed}_{index:06d}",
+        seed=(seed, index),
+        exchanged=sources,
+    )
+
+
+def levels_of(probe: Probe, window: int) -> Levels:
+    """The changes that a probe has, and their levels inside a window of the video."""
+    return {
+        name: levels_within(change, probe.num_frames, window)
+        for name, change in CHANGES.items()
+        if not change.exchange or name in probe.exchanged
+    }
+
+
+@torch.no_grad()
+def embed_views(
+    branch: Branch, views: Sequence[View], batch_size: int = BATCH_SIZE
+) -> dict[str, Floats]:
+    """Unit embeddings of views by both heads, a forward pass a view.
+
+    Returns:
+        By head, (N, D) in double precision.
+
+    Raises:
+        ValueError: The model gives an embedding of length 0 or one that is not finite.
+    """
+    device = next(branch.parameters()).device
+    rows: dict[str, list[Floats]] = {head: [] for head in HEADS}
+    for first in range(0, len(views), batch_size):
+        batch = torch.stack([view.clip for view in views[first : first + batch_size]])
+        for head, z in branch(batch.to(device)).items():
+            rows[head].append(z.double().cpu().numpy())
+    found = {head: np.concatenate(parts) for head, parts in rows.items()}
+    for head, vectors in found.items():
+        length = np.linalg.norm(vectors, axis=1, keepdims=True)
+        if not (np.isfinite(length) & (length > 0)).all():
+            raise ValueError(
+                f"the {head} head gives an embedding of length 0 or one that is not finite: its "
+                "weights (or the clip) hold NaN or infinity, or are all zero"
+            )
+        found[head] = vectors / length
+    return found
+
+
+def curves_of(
+    levels: Levels, reference: dict[str, Floats], embedded: dict[str, Floats]
+) -> dict[str, Curve]:
+    """Curves of one video.
+
+    Args:
+        levels: By change.
+        reference: By head, the unit embedding of the unchanged clip, (D,).
+        embedded: By head, those of :func:`views_of`, (N, D).
+    """
+    similarity = {head: embedded[head] @ reference[head] for head in HEADS}
+    curves, row = {}, 1
+    for name, own in levels.items():
+        rows = []
+        for level in own:
+            neutral = level == find_change(name).neutral
+            rows.append(0 if neutral else row)
+            row += not neutral
+        values = {head: similarity[head][rows][None] for head in HEADS}
+        curves[name] = Curve(change=name, levels=own, similarity=values)
+    return curves
+
+
+def views_of(probe: Probe, levels: Levels) -> list[View]:
+    """The unchanged view, then that of every level but the neutral ones, in order.
+
+    Raises:
+        ValueError: No such change or level, or a frame can't be read.
+    """
+    view = probe.view
+    return [view] + [
+        changed_view(probe, name, level, unchanged=view)
+        for name, own in levels.items()
+        for level in own
+        if level != find_change(name).neutral
+    ]
+
+
+def responses_of_video(
+    query: Branch, key: Branch, probe: Probe, levels: Mapping[str, Sequence[float]]
+) -> dict[str, Curve]:
+    """The curves of one video.
+
+    Args:
+        query: Branch of the unchanged clip.
+        key: Branch of the changed clips, may be the same.
+        probe: The video.
+        levels: By change, in any number; see :func:`levels_of` for those that are measured.
+
+    Returns:
+        By change, a curve of one video (V is 1).
+
+    Raises:
+        ValueError: No such change or level, or a clip or model does not fit.
+    """
+    asked = {name: tuple(own) for name, own in levels.items()}
+    views = views_of(probe, asked)
+    reference = {head: z[0] for head, z in embed_views(query, views[:1]).items()}
+    return curves_of(asked, reference, embed_views(key, views))
+
+
+def probe_pair(query: Branch, key: Branch, probe: Probe, change: str, level: float) -> ProbedPair:
+    """One change of one clip: its frames, both heads' similarity and their exact maps.
+
+    Args:
+        query: Branch of the unchanged clip.
+        key: Branch of the changed clip, may be the same.
+        probe: The video.
+        change: One of :data:`analysis.stimuli.perturbations.CHANGES`.
+        level: How much.
+
+    Raises:
+        ValueError: No such change or level, or a clip or model does not fit.
+    """
+    view = probe.view
+    changed = changed_view(probe, change, level, unchanged=view)
+    maps = explain_pair(query, key, view.clip, changed.clip, info_i=view.info, info_j=changed.info)
+    return ProbedPair(view_i=view, view_j=changed, maps=maps)

@@ -1,0 +1,150 @@
+"""The questions that studies of maps ask: a triplet a video, and both heads' two scores of it.
+
+Of each video c_i and c_j have one speed and c_k the other; c_i's speed alternates from video to
+video. The *similarity* is the cosine of c_i and c_j. The *margin* is what the head is trained on:
+for RSP against c_k, for A-VID against the clips of other videos that are nearest to c_i.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from analysis.core.clip import StoredFrames, View
+from analysis.core.score import Kind, Score, hardest
+from analysis.stimuli.kinds import Question, ask, triplet_views
+from rspnet.data.sampling import clip_span
+from rspnet.data.sources import expand_roots, scan_files
+from rspnet.data.synthetic.videos import render_video
+from rspnet.data.transforms import FrameReader
+from rspnet.evaluate import eval_triplets
+from rspnet.models import Branch
+from rspnet.names import HEADS
+
+Views = tuple[View, View, View]
+QUESTIONS: tuple[Kind, ...] = ("similarity", "margin")
+SPEEDS = (1, 2)
+SEED = 9
+
+
+@dataclass(frozen=True, kw_only=True)
+class Triplets:
+    """Clips of videos to ask about.
+
+    Attributes:
+        views: c_i, c_j and c_k, a triplet a video.
+        what: Which videos these are, in words.
+    """
+
+    views: tuple[Views, ...]
+    what: str
+
+
+def _drawn(reader: FrameReader, branch: Branch, number: int, seed: int, name: str) -> Views:
+    rng = np.random.default_rng([seed, number])
+    drawn = eval_triplets(len(reader), branch.num_frames, SPEEDS, 1, rng)
+    return triplet_views(reader, drawn[number % 2], branch.size, name)
+
+
+def generated_triplets(branch: Branch, num_videos: int, seed: int = SEED) -> Triplets:
+    """Triplets of generated videos.
+
+    Args:
+        branch: Whose clips' length and size are taken.
+        num_videos: At least two: A-VID needs other videos.
+        seed: Of the videos and of the clips.
+
+    Raises:
+        ValueError: There are fewer than two videos.
+    """
+    _check_number(num_videos)
+    views = []
+    for index in range(num_videos):
+        frames = render_video(seed, index).frames
+        name = f"stage_{seed}_{index:06d}"
+        views.append(_drawn(StoredFrames(frames), branch, index, seed, name))
+    return Triplets(views=tuple(views), what=f"generated videos of seed {seed}")
+
+
+def file_triplets(
+    branch: Branch, roots: Sequence[str | Path], num_videos: int, seed: int = SEED
+) -> Triplets:
+    """Triplets of videos from files, evenly spaced among those that are long enough.
+
+    Args:
+        branch: Whose clips' length and size are taken.
+        roots: Folders of videos, single videos, or .txt lists of paths.
+        num_videos: At most so many, at least two.
+        seed: Of the clips.
+
+    Raises:
+        ValueError: Nothing is found, or fewer than two videos can be read and are long enough.
+    """
+    _check_number(num_videos)
+    scan = scan_files(expand_roots(roots), clip_span(branch.num_frames, max(SPEEDS)))
+    if len(scan.usable) < 2:
+        raise ValueError(
+            f"{len(scan.usable)} usable videos in {', '.join(map(str, roots))} "
+            f"({len(scan.too_short)} are too short, {len(scan.unreadable)} can't be read): "
+            "at least two are needed"
+        )
+    count = min(num_videos, len(scan.usable))
+    chosen = np.linspace(0, len(scan.usable) - 1, count).round().astype(int)
+    views = []
+    for number, place in enumerate(chosen):
+        source = scan.usable[place]
+        reader = StoredFrames(source.get_frames(range(source.num_frames)))
+        views.append(_drawn(reader, branch, number, seed, str(source.path)))
+    return Triplets(views=tuple(views), what=f"videos of {', '.join(map(str, roots))}")
+
+
+def _check_number(num_videos: int) -> None:
+    if num_videos < 2:
+        raise ValueError(f"A-VID needs other videos: give at least two, got {num_videos}")
+
+
+def ask_all(query: Branch, key: Branch, triplets: Triplets) -> list[Question]:
+    """Send every triplet through the branches, one forward pass a clip."""
+    return [ask(query, key, views) for views in triplets.views]
+
+
+def nearest_videos(questions: Sequence[Question], number: int, num: int = 5) -> list[int]:
+    """The other videos whose c_j is nearest to a video's c_i by the A-VID head, nearest first.
+
+    Args:
+        questions: All videos.
+        number: The one that is asked about.
+        num: At most so many.
+
+    Raises:
+        ValueError: There is no other video.
+    """
+    others = [place for place in range(len(questions)) if place != number]
+    clips = [questions[place].c_j for place in others]
+    return [others[n] for n in hardest(questions[number].c_i, clips, "avid", min(num, len(clips)))]
+
+
+def scores_of(
+    questions: Sequence[Question], number: int, nearest: Sequence[int] | None = None
+) -> dict[tuple[str, Kind], Score]:
+    """Both heads' similarity and margin of one video's c_i.
+
+    Args:
+        questions: All videos.
+        number: The one that is asked about.
+        nearest: The videos that the margin of A-VID is against, if not :func:`nearest_videos`.
+
+    Raises:
+        ValueError: There is no other video, or an embedding has length 0.
+    """
+    question = questions[number]
+    places = nearest_videos(questions, number) if nearest is None else nearest
+    against = {"rsp": [question.c_k], "avid": [questions[place].c_j for place in places]}
+    scores: dict[tuple[str, Kind], Score] = {}
+    for head in HEADS:
+        scores[head, "similarity"] = Score.similarity(question.c_i.branch, head, question.c_j)
+        scores[head, "margin"] = Score.margin(
+            question.c_i.branch, head, question.c_j, against[head]
+        )
+    return scores

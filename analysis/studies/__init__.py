@@ -1,0 +1,1 @@
+"""Measurements over many videos, a study a file: what the heads look at, with intervals."""

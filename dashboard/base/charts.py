@@ -1,0 +1,182 @@
+"""The page's plotly figures."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dashboard.base.style import COLOURS, DASHES
+from rspnet.names import HEAD_TITLES, HEADS
+
+GRID = "rgba(128, 128, 128, 0.22)"
+INK = "rgba(128, 128, 128, 0.9)"
+MOST_POINTS = 2000
+
+
+def profiles(
+    heads: Mapping[str, tuple[list[float], list[float]]],
+    frame: int,
+    titles: Mapping[str, str],
+    colours: Mapping[str, str],
+    dashes: Mapping[str, str],
+    height: int,
+) -> Any:
+    """Contribution over time in c_i (left) and c_j (right), one line a head.
+
+    Args:
+        heads: Of each head the contribution of each frame's time cell, in c_i and in c_j.
+        frame: Where the cursor stands, from 0.
+        titles: Of each head its name.
+        colours: Its colour.
+        dashes: Its kind of line, ``solid`` or ``dashed``.
+        height: Of the figure, pixels.
+
+    Returns:
+        A plotly figure.
+    """
+    import plotly.graph_objects as go
+    from plotly.subplots import make_subplots
+
+    figure = make_subplots(
+        rows=1,
+        cols=2,
+        shared_yaxes=True,
+        horizontal_spacing=0.05,
+    )
+    num_frames = len(next(iter(heads.values()))[0])
+    edges = [0.5 + x for x in range(num_frames + 1)]
+    for name, both in heads.items():
+        for column, values in enumerate(both, start=1):
+            # A step a time cell: the map knows no finer time.
+            figure.add_trace(
+                go.Scatter(
+                    x=edges,
+                    y=[*values, values[-1]],
+                    line={
+                        "color": colours[name],
+                        "width": 2.2,
+                        "shape": "hv",
+                        "dash": "5px 3px" if dashes[name] == "dashed" else "solid",
+                    },
+                    mode="lines",
+                    hoverinfo="skip",
+                ),
+                row=1,
+                col=column,
+            )
+            # What the pointer finds: a point a frame.
+            figure.add_trace(
+                go.Scatter(
+                    x=list(range(1, num_frames + 1)),
+                    y=values,
+                    mode="markers",
+                    marker={"size": 14, "color": colours[name], "opacity": 0},
+                    name=titles[name],
+                    hovertemplate="%{y:+.4f}",
+                ),
+                row=1,
+                col=column,
+            )
+    figure.add_hline(y=0, line={"color": INK, "width": 1})
+    figure.add_vline(x=frame + 1, line={"color": INK, "width": 1.5})
+    figure.update_xaxes(
+        range=[0.5, num_frames + 0.5],
+        tickvals=[1, *range(4, num_frames + 1, 4)],
+        showgrid=False,
+        zeroline=False,
+        fixedrange=True,
+    )
+    figure.update_yaxes(
+        gridcolor=GRID, zeroline=False, fixedrange=True, tickformat="+.2f", nticks=6
+    )
+    for column, side in enumerate("ij", start=1):
+        text = f"frame of <i>c<sub>{side}</sub></i>"
+        figure.update_xaxes(title={"text": text, "standoff": 4}, col=column)
+    figure.update_layout(
+        height=height,
+        margin={"l": 4, "r": 4, "t": 8, "b": 4},
+        showlegend=False,
+        hovermode="x unified",
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        uirevision="profiles",
+    )
+    return figure
+
+
+def curves(
+    lines: Sequence[tuple[str, str, str, NDArray[np.floating]]],
+    faint: Sequence[NDArray[np.floating]],
+    steps: NDArray[np.floating],
+    height: int,
+    *,
+    logarithmic: bool = False,
+    reference: float | None = None,
+) -> Any:
+    """Curves over the steps of a run.
+
+    Args:
+        lines: Name, colour, kind of line (``solid`` or ``dash``) and values of each.
+        faint: The single rows that each line is the mean of; drawn faintly behind. Empty for none.
+        steps: Of the rows.
+        height: Of the figure, pixels.
+        logarithmic: Scale of the values.
+        reference: A value to draw a thin line at, such as chance.
+
+    Returns:
+        A plotly figure.
+    """
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    every = max(1, math.ceil(len(steps) / MOST_POINTS))
+    for (_, colour, _, _), values in zip(lines, faint or (), strict=bool(faint)):
+        line = {"color": colour, "width": 1}
+        figure.add_trace(
+            go.Scatter(
+                x=steps[::every], y=values[::every], mode="lines", line=line,
+                opacity=0.25, hoverinfo="skip",
+            )
+        )  # fmt: skip
+    for name, colour, dash, values in lines:
+        line = {"color": colour, "width": 2.2, "dash": dash}
+        figure.add_trace(
+            go.Scatter(
+                x=steps[::every], y=values[::every], name=name, line=line,
+                mode="lines+markers" if len(steps) < 3 else "lines", hovertemplate="%{y:.4g}",
+            )
+        )  # fmt: skip
+    if reference is not None:
+        figure.add_hline(y=reference, line={"color": INK, "width": 1, "dash": "dot"})
+    figure.update_xaxes(showgrid=False, zeroline=False, title={"text": "step", "standoff": 4})
+    figure.update_yaxes(gridcolor=GRID, zeroline=False, nticks=6, exponentformat="e")
+    if logarithmic:
+        figure.update_yaxes(type="log", dtick="D2")
+    figure.update_layout(
+        height=height,
+        margin={"l": 4, "r": 8, "t": 8, "b": 4},
+        showlegend=False,
+        hovermode="x unified",
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        uirevision="curves",  # a zoom stays while the run goes on
+    )
+    return figure
+
+
+MARKS = {"rsp": "circle", "avid": "square"}
+
+
+def legend(marks: bool = False) -> str:
+    """Which line or mark is which head's, HTML."""
+
+    def sign(head: str) -> str:
+        if marks:
+            return f'<span class="mark {head}" style="background: {COLOURS[head]}"></span>'
+        line = f"border-top: 3px {DASHES[head]} {COLOURS[head]}"
+        return f'<span class="swatch" style="{line}"></span>'
+
+    keys = "".join(f'<span class="key">{sign(head)}{HEAD_TITLES[head]}</span>' for head in HEADS)
+    return f'<span class="legend">{keys}</span>'

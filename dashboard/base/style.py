@@ -1,0 +1,25 @@
+"""What stands for a head on every page: symbol, colour, dash, note; and how numbers are written."""
+
+NOTES = {
+    "rsp": "relative speed",
+    "avid": "appearance",
+    "class1": "likeliest in c_i",
+    "class2": "in c_j, or next",
+}
+WAITING = {"class1": "Class 1", "class2": "Class 2"}
+SYMBOLS = {"rsp": "m", "avid": "a", "class1": "1", "class2": "2"}
+# Violet and green: neither of the map's own colours, and told apart by colour-blind readers, who
+# also have the line's dashes.
+COLOURS = {"rsp": "#b05cbb", "avid": "#0b8a66", "class1": "#c8366f", "class2": "#808080"}
+DASHES = {"rsp": "solid", "avid": "dashed", "class1": "solid", "class2": "dashed"}
+PLAY_FPS = 10
+
+
+def signed(value: float, digits: int = 3) -> str:
+    """A number with its sign and a fixed number of digits, minus as a minus."""
+    return f"{value:+.{digits}f}".replace("-", "\N{MINUS SIGN}")
+
+
+def small(value: float) -> str:
+    """A difference that should be next to nothing, such as ``2e-08``."""
+    return f"{value:.0e}".replace("-", "\N{MINUS SIGN}") if value else "0"

@@ -1,0 +1,60 @@
+"""The four panels with their scrubber: a component of the page, drawn by the browser."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+ASSETS = Path(__file__).resolve().parents[1] / "assets"
+
+
+def _read(name: str) -> str:
+    return (ASSETS / name).read_text(encoding="utf-8")
+
+
+_component = st.components.v2.component(
+    "rspnet_viewer",
+    html=_read("viewer.html"),
+    css=_read("viewer.css"),
+    js=_read("viewer.js"),
+)
+
+
+def viewer(
+    data: dict[str, Any],
+    key: str,
+    on_frame: Callable[[int], None],
+    on_place: Callable[[str], None] = lambda _place: None,
+) -> bool:
+    """Mount the panels.
+
+    Args:
+        data: What `viewer.js` draws. While ``token`` stays the same, it draws nothing anew.
+        key: Of the component; its state ``frame`` is the frame shown.
+        on_frame: Hears of each frame that the visitor moves to.
+        on_place: Hears of the place in c_i that was chosen, such as ``rsp.1.3.4``; empty for none.
+
+    Returns:
+        Whether the browser has shown the pictures.
+    """
+
+    def moved() -> None:
+        frame = st.session_state[key].get("frame")
+        if isinstance(frame, (int, float)):
+            on_frame(int(frame))
+
+    def placed() -> None:
+        place = st.session_state[key].get("place")
+        if isinstance(place, str):
+            on_place(place)
+
+    result = _component(
+        key=key,
+        data=data,
+        default={"frame": None, "ready": False, "place": None},
+        on_frame_change=moved,
+        on_ready_change=lambda: None,
+        on_place_change=placed,
+    )
+    return bool(result.ready)

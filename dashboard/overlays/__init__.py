@@ -1,0 +1,1 @@
+"""From a request to the maps and panels that show it."""

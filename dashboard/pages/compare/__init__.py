@@ -1,0 +1,1 @@
+"""Compare: where both heads look, on a pair of clips."""

@@ -1,0 +1,124 @@
+"""The nearest videos of the gallery, a row a head, below the panels."""
+
+import html
+from dataclasses import dataclass
+
+import streamlit as st
+
+from dashboard.base import video_limits
+from dashboard.base.state import last_start
+from dashboard.base.style import signed
+from dashboard.overlays import maps
+from dashboard.overlays.selection import Selection
+from dashboard.services import embeddings, galleries, jobs
+from dashboard.services.embeddings import embedded
+from dashboard.services.galleries import Video
+from dashboard.services.models import Loaded
+from dashboard.widgets import cards, controls, progress
+from rspnet.names import HEAD_TITLES, HEADS
+
+QUESTIONS = {"rsp": "the same motion in other looks?", "avid": "the same looks in other motion?"}
+
+
+NUM_NEAREST = 5
+
+
+@dataclass(frozen=True)
+class Near:
+    """A video of the gallery that is near to c_i.
+
+    Attributes:
+        video: The video.
+        similarity: Cosine of its vector with that of c_i.
+    """
+
+    video: Video
+    similarity: float
+
+
+def draw(selection: Selection, loaded: Loaded) -> None:
+    """Both rows; while the gallery is being embedded, how far that is."""
+    key, job = embeddings.embed(selection.source, loaded)
+    with st.container(key="neighbours"):
+        if job.finished.is_set():
+            _draw_rows(key, job, selection, loaded)
+        else:
+            progress.wait(job, "neighbours", progress.of_gallery)
+
+
+def _draw_rows(key: str, job: jobs.Job, selection: Selection, loaded: Loaded) -> None:
+    if job.stopped:
+        if progress.wants_to_go_on(job, "neighbours", "videos"):
+            jobs.forget(("gallery", key))
+            st.rerun()
+        return
+    if job.error:
+        st.error(f"The gallery can't be embedded: {job.error}", icon=":material/error:")
+        if st.button("Try again", key="neighbours_again"):
+            jobs.forget(("gallery", key))
+            st.rerun()
+        return
+    try:
+        for head in HEADS:
+            _draw_row(head, nearest(key, head, selection, loaded), selection)
+    except ValueError as error:
+        st.error(f"The neighbours can't be shown: {error}.", icon=":material/error:")
+        return
+    left_out = [(p.name, why.removeprefix(f"{p}: ")) for p, why in embeddings.skipped(key)]
+    if left_out:
+        st.caption(video_limits.sentence_of_skipped(left_out))
+
+
+def _draw_row(head: str, found: list[Near], selection: Selection) -> None:
+    st.html(
+        f'<div class="row-title">Nearest to <span class="symbol">c<sub>i</sub></span> by '
+        f'{HEAD_TITLES[head]} <span class="dim">{QUESTIONS[head]}</span></div>'
+    )
+    columns = st.columns(NUM_NEAREST, gap="small")
+    for column, near in zip(columns, found, strict=False):
+        with column:
+            _draw_thumb(head, near, selection)
+
+
+def _draw_thumb(head: str, near: Near, selection: Selection) -> None:
+    try:
+        picture = embeddings.film(near.video)
+        info = galleries.probe(near.video)
+    except ValueError as error:  # gone since it was embedded
+        st.caption(str(error))
+        return
+    name = html.escape(near.video.title)
+    same = near.video.label and near.video.label == selection.clip_i.video.label
+    mark = ' <span class="same">same label</span>' if same else ""
+    columns = min(embeddings.FILM_FRAMES, info.num_frames)
+    st.html(
+        f'<div class="thumb" data-testid="near-{head}">'
+        f'<div class="film moving" role="img" aria-label="{name}" style="aspect-ratio: '
+        f"{info.width} / {info.height}; background-size: {columns * 100}% 100%; "
+        f'background-image: url({picture})"></div>'
+        f'<div class="text">{cards.name_of(near.video.title)}'
+        f'<span class="number">{signed(near.similarity, 2)}</span></div>'
+        f'<div class="text under"><span>{cards.label_of(near.video)}{mark}</span></div></div>'
+    )
+    last = last_start(info.num_frames, selection.model.num_frames, 1)
+    st.button(
+        "Use as c_j",
+        key=f"near_{head}_{near.video.name}",
+        type="tertiary",
+        on_click=controls.use_as_c_j,
+        args=(near.video.name, last // 2),
+    )
+
+
+def nearest(key: str, head: str, selection: Selection, loaded: Loaded) -> list[Near]:
+    """The videos of an embedded gallery that are nearest to c_i by one head, its own left out.
+
+    Raises:
+        ValueError: c_i can't be decoded, or the gallery is not there.
+    """
+    gallery = embedded(key)
+    clip = maps.clip_key(selection.clip_i, selection.model.size)
+    vector = maps.embedding(loaded.query.hash, clip, loaded)[head]
+    found = gallery.nearest(vector, head, NUM_NEAREST, exclude=selection.clip_i.video.path)
+    videos = {video.path: video for video in selection.source.videos}
+    return [Near(videos[n.path], n.similarity) for n in found if n.path in videos]

@@ -1,0 +1,1 @@
+"""Embedding: a gallery in two dimensions, by both heads."""

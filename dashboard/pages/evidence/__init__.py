@@ -1,0 +1,1 @@
+"""Evidence: what a report found about a model's two heads."""

@@ -1,0 +1,193 @@
+"""Home: what one is looking at, a first example, and the ways from here."""
+
+import html
+import os
+
+import streamlit as st
+
+from dashboard.base import links
+from dashboard.base.pictures import sheet
+from dashboard.base.style import NOTES, SYMBOLS, signed
+from dashboard.overlays import maps, view_model
+from dashboard.overlays.options import C_I, C_J, Look
+from dashboard.overlays.selection import Selection
+from dashboard.services import models
+from dashboard.services.galleries import STAGE_EXAMPLE, Source
+from dashboard.services.models import About, Loaded, ModelChoice
+from dashboard.widgets import controls, shell
+from dashboard.widgets.shell import Opened
+from rspnet.names import HEAD_TITLES
+
+QUESTION = "A video model with two heads: one for relative speed, one for appearance."
+
+# Page, title and sentence; a page that is not in the app has no door.
+DOORS = (
+    (
+        "compare",
+        "Compare heads",
+        "Two clips, both heads: where each looks, frame by frame, and how much each place counts.",
+    ),
+    (
+        "retrieval",
+        "Retrieve videos",
+        "Ask the gallery for what is most alike, by motion or by looks, and see why.",
+    ),
+    (
+        "evidence",
+        "How sure are we?",
+        "Both heads against ground truth, movement and controls, every number with its interval.",
+    ),
+)
+LOOK = Look(kind="margin", scale="head")
+PLAIN = Look(kind="contribution", scale="head")
+
+
+def page() -> None:
+    """Draw the page."""
+    opened = shell.open_page("RSPNet", QUESTION)
+    _draw_doors()
+    if not opened.models:
+        st.error(shell.NO_MODEL, icon=":material/error:")
+        return
+    row = st.container(key="home_row", horizontal=True, gap="large")
+    example = row.container(key="example")
+    with row.container(key="about"):
+        model, title, place = _choose(opened)
+    links.show_notes(opened.notes)
+    with example:
+        st.html('<div class="row-title">A first example</div>')
+        source = shell.open_gallery(title, opened.arguments)
+    with place:
+        _draw_about(model, source)
+    if source is not None:
+        with example:
+            _draw_example(model, source)
+    links.write({"model": model.name, "gallery": title})
+
+
+def _draw_doors() -> None:
+    with st.container(key="doors", horizontal=True, gap="medium"):
+        for name, title, text in DOORS:
+            if shell.has_page(name):
+                with st.container(border=True, gap="xxsmall"):
+                    shell.link_to(name, title, ":material/arrow_forward:")
+                    st.html(f'<p class="door">{text}</p>')
+
+
+def _choose(opened: Opened) -> tuple[ModelChoice, str, st.delta_generator.DeltaGenerator]:
+    st.html('<div class="row-title">What you are looking at</div>')
+    title = controls.choose_gallery(opened.link, opened.arguments)
+    model = controls.choose_model(opened.link, opened.models)
+    controls.more(opened.arguments)
+    return model, title, st.container()
+
+
+def _draw_about(model: ModelChoice, source: Source | None) -> None:
+    try:
+        about = models.about(model)
+    except ValueError as error:
+        shell.complain(error)
+        return
+    rows = {
+        "Encoder": f"{html.escape(str(about.spec.get('arch', 'unknown')))}, "
+        f"{model.num_frames} frames of {model.size} x {model.size} pixels a clip",
+        "SHA-256": f'<code title="{about.sha256}" data-testid="hash">{about.sha256[:16]}</code>',
+        "File": html.escape(model.path.name),
+    }
+    if source is not None:
+        labels = len({video.label for video in source.videos if video.label})
+        classes = f", {labels} classes" if labels > 1 else ""
+        rows["Gallery"] = f"{html.escape(source.title)}, {len(source.videos)} files{classes}"
+    cores = os.cpu_count() or 1
+    rows["Device"] = f"CPU, {cores} core{'s' if cores > 1 else ''}, 32-bit numbers"
+    body = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in rows.items())
+    st.html(f'<div class="about"><dl>{body}</dl></div>')
+    _draw_card(about)
+
+
+def _draw_card(about: About) -> None:
+    with st.expander("The model's card", icon=":material/description:"):
+        if about.card:
+            st.markdown(about.card)
+        elif about.metadata:
+            st.json(about.metadata)
+        else:
+            st.markdown("The file says nothing about its training.")
+
+
+def _draw_example(model: ModelChoice, source: Source) -> None:
+    # A fast clip where there is one: the margin map of a slow one shows what stands still.
+    pair = controls.first_pair(source, model.num_frames, 2, rather=STAGE_EXAMPLE)
+    pair = pair or controls.first_pair(source, model.num_frames)
+    if pair is None:
+        st.info(
+            f"No video of this gallery has the {model.num_frames} frames of a clip: "
+            "choose another gallery.",
+            icon=":material/info:",
+        )
+        return
+    try:
+        with st.spinner("Loading the model and drawing its maps"):
+            loaded = models.load(model)
+            selection, body = _example(Selection(model, source, *pair, LOOK), loaded)
+    except ValueError as error:
+        shell.complain(error)
+        return
+    st.html(body)
+    shell.link_to(
+        "compare",
+        "Open this pair in Compare",
+        ":material/arrow_forward:",
+        map=selection.look.kind,
+        scale=selection.look.scale,
+        gallery=source.title,
+        model=model.name,
+        i=selection.clip_i.video.name,
+        j=selection.clip_j.video.name,
+        i_speed=str(selection.clip_i.speed),
+        j_speed=str(selection.clip_j.speed),
+        i_start=str(selection.clip_i.start),
+        j_start=str(selection.clip_j.start),
+    )
+
+
+def _example(selection: Selection, loaded: Loaded) -> tuple[Selection, str]:
+    """The example as HTML: of a margin, where there is something for one to be against."""
+    try:
+        view = view_model.view_pair(selection, loaded)
+    except ValueError:
+        model, source = selection.model, selection.source
+        selection = Selection(model, source, selection.clip_i, selection.clip_j, PLAIN)
+        view = view_model.view_pair(selection, loaded)
+    clip = maps.clip_key(selection.clip_i, selection.model.size)
+    bare = sheet(maps.frames_of(clip, view_model.PANEL_PIXELS))
+    tiles = [_tile(bare, "The clip", html.escape(selection.clip_i.title), C_I)]
+    margin = selection.look.kind == "margin"
+    for name, head in view.heads.items():
+        letter = "\N{GREEK CAPITAL LETTER DELTA}s" if margin else "s"
+        score = f'<span class="symbol">{letter}<sub>{SYMBOLS[name]}</sub></span>'
+        text = f"{NOTES[name]}, {score} = {signed(head.score, 2)}"
+        title = HEAD_TITLES[name]
+        tiles.append(_tile(head.panels[0].sheet, title, f"map of the {title} head", text))
+    what = (
+        f"What in {C_I} brings it nearer to {C_J}, a later clip of the same video, than to other "
+        "clips: for RSP the same video at another speed, "
+        "for A\N{NON-BREAKING HYPHEN}VID other videos."
+        if margin
+        else f"What in {C_I} makes it like {C_J}, a later clip of the same video."
+    )
+    body = (
+        f'<div class="example" data-testid="example">{"".join(tiles)}</div>'
+        f'<p class="lead" style="margin-top: 0.8rem">{what} Orange adds to it, blue takes away, '
+        "and the frame shows through where a place does not count. "
+        "Point at a picture to see it move.</p>"
+    )
+    return selection, body
+
+
+def _tile(picture: str, title: str, alt: str, text: str) -> str:
+    return (
+        f'<figure><div class="tile" role="img" tabindex="0" aria-label="{title}: {alt}" '
+        f'style="background-image: url({picture})"></div>'
+        f"<figcaption><b>{title}</b>{text}</figcaption></figure>"
+    )

@@ -1,0 +1,1 @@
+"""Retrieval: what is nearest to a video by each head, and why."""

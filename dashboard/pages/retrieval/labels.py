@@ -1,0 +1,64 @@
+"""Where labels come from, and what right and wrong mean by that: said wherever they are shown."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from dashboard.services import galleries, uploads
+from dashboard.services.embeddings import Pool
+from dashboard.services.galleries import Video
+
+if TYPE_CHECKING:
+    from rspnet.retrieval.gallery import Gallery
+
+NO_FOLDERS = (
+    "Labels are the names of the folders that videos lie in. These lie in none, so they have no "
+    "labels, and nothing is called right or wrong. Put the videos of each class into a folder of "
+    "its own to have that counted."
+)
+NO_TABLE = "These videos have no labels, so there are no right ones to count."
+
+
+def sentence(pool: Pool, title: str, query: Video) -> str:
+    """What right and wrong mean for a query, and where its label comes from.
+
+    Args:
+        pool: What is searched.
+        title: Of the gallery.
+        query: What asks.
+    """
+    if title == galleries.GENERATED and query.label:
+        return (
+            "Right: a hit shows the query's action. Both are known, for the videos are generated."
+        )
+    if not any(video.label for video in pool.videos):
+        return NO_FOLDERS
+    if uploads.is_upload(query):
+        return (
+            "Your upload has no label, so no hit is called right or wrong. Labels of the others "
+            "are the names of the folders that they lie in."
+        )
+    if not query.label:
+        return (
+            "The query lies in no folder of a class, so it has no label, and no hit is called "
+            "right or wrong."
+        )
+    return (
+        "Right: a hit lies in a folder of the same name as the query, for labels are the names of "
+        "folders. Nothing else is known of what the videos show."
+    )
+
+
+def labelled(gallery: "Gallery") -> "Gallery":
+    """The videos of a gallery that have a label; the gallery itself if all do."""
+    rows = [n for n, label in enumerate(gallery.labels) if label]
+    if len(rows) == len(gallery):
+        return gallery
+    starts = gallery.clip_starts
+    return replace(
+        gallery,
+        paths=tuple(gallery.paths[n] for n in rows),
+        labels=tuple(gallery.labels[n] for n in rows),
+        vectors={name: values[rows] for name, values in gallery.vectors.items()},
+        splits=tuple(gallery.splits[n] for n in rows) if gallery.splits else (),
+        clip_starts=tuple(starts[n] for n in rows) if starts else (),
+    )

@@ -1,0 +1,251 @@
+"""What is measured over a whole gallery: top-k, hubs and orphans, overlap of the heads."""
+
+import html
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from dashboard.base.style import signed
+from dashboard.pages.retrieval import labels
+from dashboard.services import jobs
+from dashboard.services.embeddings import Pool
+from dashboard.services.jobs import Job
+from dashboard.widgets import cards, progress, shell
+from rspnet.names import HEAD_TITLES, HEADS
+
+if TYPE_CHECKING:
+    from analysis.gallery.neighbours import Integers
+    from analysis.gallery.structure import Hubs, Overlap, Purity
+    from rspnet.retrieve import RetrievalResult
+
+TITLES = HEAD_TITLES | {"backbone": "Backbone"}
+# Galleries up to this size are measured without being asked to: it takes a second or two.
+AT_ONCE = 2000
+NEIGHBOURS = 10
+NUM_HUBS = 5
+
+
+@dataclass
+class Found:
+    """What was measured of a gallery so far; filled by jobs.
+
+    Attributes:
+        table: Top-k of each feature.
+        hubs: Of each head.
+        purity: Of each head; none where labels are not known.
+        overlap: Of both heads.
+        nearest: The nearest of every video by each head, which the rest is made of.
+    """
+
+    table: "list[RetrievalResult]" = field(default_factory=list)
+    hubs: "list[Hubs]" = field(default_factory=list)
+    purity: "list[Purity]" = field(default_factory=list)
+    overlap: "Overlap | None" = None
+    nearest: "list[Integers]" = field(default_factory=list)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _found(key: str) -> Found:
+    return Found()
+
+
+def _measure_table(pool: Pool) -> Job:
+    found = _found(pool.key)
+
+    def work(job: Job) -> None:
+        from rspnet.retrieve import KS, retrieve
+
+        ks = [k for k in KS if k < len(pool.videos)]
+        for feature in TITLES:
+            if feature not in {one.feature for one in found.table}:
+                job.check()
+                # A video without a label can't be asked with; it can be in the way of others.
+                asks = labels.labelled(pool.gallery)
+                found.table.append(retrieve(pool.gallery, asks, feature, ks))
+            job.done += 1
+
+    return jobs.start(("table", pool.key), len(TITLES), work)
+
+
+def _measure_hubs(pool: Pool) -> Job:
+    found = _found(pool.key)
+
+    def work(job: Job) -> None:
+        from analysis.gallery.neighbours import Space, neighbours
+        from analysis.gallery.structure import hubs, overlap, purity
+
+        k = min(NEIGHBOURS, len(pool.videos) - 1)
+        spaces = [Space.of(pool.gallery, head) for head in HEADS]
+        for number, space in enumerate(spaces):
+            if number == len(found.nearest):
+                job.check()
+                found.nearest.append(neighbours(space, k))
+            job.done += 1
+        nearest = found.nearest
+        pairs = list(zip(spaces, nearest, strict=True))
+        job.check()
+        found.hubs = [hubs(space, k, near) for space, near in pairs]
+        job.done += 1
+        found.overlap = overlap(spaces[0], spaces[1], k, (nearest[0], nearest[1]))
+        named = [label for label in pool.gallery.labels if label]
+        if len(set(named)) < len(named):
+            found.purity = [purity(space, k, near) for space, near in pairs]
+        job.done += 1
+
+    return jobs.start(("hubs", pool.key), 4, work)
+
+
+def draw(pool: Pool) -> None:
+    """Both panels, each on its own."""
+    st.html(
+        '<div class="row-title" style="margin-top: 1rem">The gallery as a whole <span class="dim">'
+        f"each of its {len(pool.videos):,} videos asks once</span></div>"
+    )
+    table, hubs = st.tabs(["Top-k", "Hubs, orphans, overlap"])
+    with table:
+        _panel(pool, "table")
+    with hubs:
+        _panel(pool, "hubs")
+
+
+@st.fragment
+def _panel(pool: Pool, name: str) -> None:
+    if name == "table" and not any(video.label for video in pool.videos):
+        st.info(labels.NO_TABLE, icon=":material/info:")
+        return
+    begun = st.session_state.setdefault("measured", set())
+    wanted = (pool.key, name)
+    if len(pool.videos) > AT_ONCE and wanted not in begun:
+        st.caption(f"With {len(pool.videos):,} videos this takes a minute or so.")
+        if not st.button("Measure", key=f"measure_{name}"):
+            return
+        begun.add(wanted)
+    job = _measure_table(pool) if name == "table" else _measure_hubs(pool)
+    job.finished.wait(1.0)  # small galleries are done at once
+    if not job.finished.is_set():
+        progress.wait(job, name, _words)
+        return
+    if job.stopped:
+        if progress.wants_to_go_on(job, name, "steps"):
+            jobs.forget((name, pool.key))
+            st.rerun()
+        return
+    if job.error:
+        shell.complain(ValueError(f"this gallery can't be measured: {job.error}"))
+        return
+    if name == "table":
+        _draw_table(pool, _found(pool.key))
+    else:
+        _draw_hubs(pool, _found(pool.key))
+
+
+def _words(job: Job) -> str:
+    return f"Measuring, step {min(job.total, job.done + 1)} of {job.total}."
+
+
+def _draw_table(pool: Pool, found: Found) -> None:
+    if not found.table:
+        return
+    if found.table[0].num_hopeless == found.table[0].num_queries:
+        st.info(
+            "No two videos of this gallery have a label in common, so none can be right. Labels "
+            "are the names of the folders that the videos lie in.",
+            icon=":material/info:",
+        )
+        return
+    ks = list(found.table[0].top_k)
+    head = "".join(f'<th scope="col">top-{k}</th>' for k in ks)
+    rows = ""
+    for result in found.table:
+        cells = "".join(
+            f'<td class="number">{result.top_k[k]:.1f} <span class="dim">'
+            f"[{result.intervals[k][0]:.0f}, {result.intervals[k][1]:.0f}]</span></td>"
+            for k in ks
+        )
+        rows += f'<tr><th scope="row">{TITLES[result.feature]}</th>{cells}</tr>'
+    one = found.table[0]
+    hopeless = (
+        f" {one.num_hopeless:,} of them are alone with their label and can't be right."
+        if one.num_hopeless
+        else ""
+    )
+    without = len(pool.videos) - one.num_queries
+    unlabelled = f" {without:,} of the videos have no label and do not ask." if without else ""
+    p = pool.gallery.protocol
+    st.html(
+        f'<div class="facts" data-testid="table"><table class="wide"><tr><th></th>{head}</tr>{rows}'
+        f"</table><p>Queries that are right at k, in %, with 95% intervals over "
+        f"{one.num_queries:,} queries: one of the k nearest other videos has the query's label."
+        f"{hopeless}{unlabelled} {p.num_clips} clips of {p.num_frames} x {p.size} x {p.size} a "
+        f"video, {p.pooling} pooling, cosine.</p></div>"
+    )
+    with st.expander("Published numbers"):
+        st.html(_published())
+
+
+def _published() -> str:
+    from rspnet.retrieve import KS, PUBLISHED
+
+    head = "".join(f'<th scope="col">top-{k}</th>' for k in KS)
+    rows = "".join(
+        f'<tr><th scope="row">{html.escape(name)}</th>'
+        + "".join(f'<td class="number">{"-" if v is None else f"{v:.1f}"}</td>' for v in values)
+        + "</tr>"
+        for name, values in PUBLISHED
+    )
+    return (
+        f'<div class="facts"><table class="wide"><tr><th></th>{head}</tr>{rows}</table>'
+        "<p>On UCF101, split 1: test videos ask, training videos are searched, 10 clips a video. "
+        "They do not compare with another gallery, nor with a gallery that asks itself.</p></div>"
+    )
+
+
+def _draw_hubs(pool: Pool, found: Found) -> None:
+    if not found.hubs or found.overlap is None:
+        return
+    k, both = found.hubs[0].k, found.overlap
+    rows = ""
+    for n, own in enumerate(found.hubs):
+        pure = "<td></td>"
+        if found.purity:
+            p = found.purity[n]
+            pure = _cell(p.mean, p.chance, lambda share: f"{100 * share:.0f}%")
+        rows += (
+            f'<tr><th scope="row">{TITLES[own.name]}</th>'
+            f"{_cell(own.skewness, own.chance_skewness, lambda value: signed(value, 2))}"
+            f'<td class="number">{len(own.orphans):,} ({100 * own.orphan_share:.0f}%)</td>'
+            f"{pure}</tr>"
+        )
+    purity = f"share of the {k} nearest with the own label" if found.purity else ""
+    st.html(
+        '<div class="facts" data-testid="hubs"><table class="wide"><tr><th></th>'
+        f'<th scope="col">skewness of N<sub>{k}</sub></th><th scope="col">orphans</th>'
+        f'<th scope="col">{purity}</th></tr>{rows}</table>'
+        f"<p>N<sub>{k}</sub> counts in how many videos' {k} nearest a video is. Hubs are in very "
+        "many, orphans in none; the more there are of both, the larger the skewness. "
+        f"Both heads share {100 * both.mean.value:.0f}% "
+        f"[{100 * both.mean.low:.0f}, {100 * both.mean.high:.0f}] of their {k} nearest (Jaccard "
+        f"index; by lot {100 * both.chance:.0f}%).</p></div>"
+    )
+    for own in found.hubs:
+        st.html(
+            f'<div class="row-title">Hubs of {TITLES[own.name]} <span class="dim">in the {k} '
+            "nearest of the most videos</span></div>"
+        )
+        with st.container(key=f"hubs_{own.name}", horizontal=True, gap="small"):
+            for place in own.hubs(NUM_HUBS):
+                video = pool.videos[int(place)]
+                with st.container(width=cards.CARD_PIXELS, gap="xxsmall"):
+                    below = cards.words(
+                        video.title, f"{int(own.counts[place]):,}", cards.label_of(video)
+                    )
+                    st.html(f'<div class="thumb">{cards.film(video)}{below}</div>')
+
+
+def _cell(estimate: Any, chance: float, write: Callable[[float], str]) -> str:
+    return (
+        f'<td class="number">{write(estimate.value)} <span class="dim">'
+        f"[{write(estimate.low)}, {write(estimate.high)}], by lot {write(chance)}</span></td>"
+    )

@@ -1,0 +1,1 @@
+"""Speed lab: how both heads respond as one thing about a clip changes."""

@@ -1,0 +1,1 @@
+"""Training: a run while it goes on, and its maps as they grew."""

@@ -1,0 +1,1 @@
+"""What outlives a run of the page's script: galleries, models, jobs, uploads, runs."""

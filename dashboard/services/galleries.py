@@ -1,0 +1,245 @@
+"""Galleries of videos, and what can be said of a video before any model is loaded.
+
+Nothing here imports torch: the page's controls and first frames stand before it is there.
+"""
+
+import csv
+import os
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+
+from dashboard.base import video_limits
+from dashboard.base.arguments import Arguments, cache_folder
+
+Frames = NDArray[np.uint8]
+Identity = tuple[str, int, int]
+
+GENERATED = "Generated videos"
+OWN = "Your videos"
+STAGE_SEED = 7
+# A walk, whose speed can be seen: what Home begins with where the gallery has it.
+STAGE_EXAMPLE = f"walk/stage_{STAGE_SEED}_000007.mp4"
+LABELS = "labels.csv"
+SETTLED_NS = 2 * 10**9
+
+
+@dataclass(frozen=True)
+class Video:
+    """A video of a gallery.
+
+    Attributes:
+        path: The file.
+        name: Its path relative to the gallery, with slashes: what links and menus show.
+        label: Its action or folder, or empty.
+        title: What menus show.
+    """
+
+    path: Path
+    name: str
+    label: str
+    title: str
+
+    def identity(self) -> Identity:
+        """Path, time of change and size: another file under the same name is another video.
+
+        Raises:
+            ValueError: The file is gone.
+        """
+        return identity(self.path)
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """Length and size of a video, in frames, frames per second and pixels."""
+
+    num_frames: int
+    fps: float
+    height: int
+    width: int
+
+
+@dataclass(frozen=True)
+class Source:
+    """A gallery: a titled list of videos.
+
+    Attributes:
+        title: What the menu shows.
+        root: Its folder.
+        videos: Its videos, sorted by name.
+        left_out: Links below its folder that lead out of it, relative to it.
+    """
+
+    title: str
+    root: Path
+    videos: tuple[Video, ...]
+    left_out: tuple[str, ...] = ()
+
+    def find(self, name: str) -> Video | None:
+        """The video of this name. Only members are found, whatever path the name spells."""
+        return next((video for video in self.videos if video.name == name), None)
+
+
+def identity(path: Path) -> Identity:
+    """Path, time of change (ns) and size (bytes) of a file: a key for caches.
+
+    Raises:
+        ValueError: The file is gone.
+    """
+    try:
+        stat = path.stat()
+    except OSError as error:
+        raise ValueError(f"{path}: no such file") from error
+    return str(path), stat.st_mtime_ns, stat.st_size
+
+
+def stage_folder(arguments: Arguments) -> Path:
+    """Where the generated gallery lies. Its name holds what it was made from."""
+    return cache_folder() / "stage" / f"seed{STAGE_SEED}-n{arguments.num_videos}"
+
+
+def stage_is_complete(arguments: Arguments) -> bool:
+    """Whether every generated video is there."""
+    folder = stage_folder(arguments)
+    rows = _read_labels(folder)
+    return len(rows) >= arguments.num_videos and all((folder / n).is_file() for n in rows)
+
+
+def open_source(title: str, arguments: Arguments) -> Source:
+    """List a gallery's videos.
+
+    Raises:
+        ValueError: The folder does not exist or holds no video, or only links that lead out of it.
+    """
+    if title == OWN:
+        assert arguments.videos is not None
+        return _open_folder(OWN, arguments.videos)
+    return _open_folder(GENERATED, stage_folder(arguments))
+
+
+@dataclass
+class _Held:
+    """A gallery as it was listed last, and when its folders and its table had changed last."""
+
+    source: Source | None = None
+    changed: dict[Path, int] = field(default_factory=dict)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _held(title: str, root: str) -> _Held:
+    return _Held()
+
+
+def _changed(paths: Iterable[Path]) -> dict[Path, int]:
+    """When each was changed, in ns; -1 for what is gone."""
+    found = {}
+    for path in paths:
+        try:
+            found[path] = path.stat().st_mtime_ns
+        except OSError:
+            found[path] = -1
+    return found
+
+
+def _open_folder(title: str, root: Path) -> Source:
+    """List a folder; the list that is held while none of its folders has changed.
+
+    Listing 20,000 videos takes seconds, and pages ask each time that they are drawn.
+    """
+    held = _held(title, str(root))
+    source, changed = held.source, held.changed
+    if source is not None and changed == _changed(changed):
+        return source
+    started = time.time_ns()
+    changed = _changed([root / LABELS, *(Path(folder) for folder, _, _ in os.walk(root))])
+    source = _list_folder(title, root)
+    # What changed a moment ago may change again without its time being another.
+    if max(changed.values()) < started - SETTLED_NS:
+        held.source, held.changed = source, changed
+    return source
+
+
+def _list_folder(title: str, root: Path) -> Source:
+    rows = _read_labels(root)
+    if rows:
+        paths = [root / name for name in sorted(rows) if (root / name).is_file()]
+    else:
+        from rspnet.data.sources import list_videos
+
+        try:
+            paths = list_videos(root)
+        except ValueError:
+            if not video_limits.links_out(root):
+                raise
+            paths = []
+    videos, left_out = [], video_limits.links_out(root)
+    for path in paths:
+        # Names in a table can have links and dots before the file, those of a listing can not.
+        if (rows or path.is_symlink()) and video_limits.leads_out(root, path):
+            left_out.append(os.path.relpath(path, root))
+            continue
+        name = path.relative_to(root).as_posix()
+        folder = path.parent.name if path.parent != root else ""
+        label, video_title = rows.get(name, (folder, name.removesuffix(path.suffix)))
+        videos.append(Video(path, name, label, video_title))
+    if not videos and left_out:
+        raise ValueError(
+            f"all that {root} holds are links that lead out of it, such as {left_out[0]}: start "
+            "the dashboard with the folder that they lead to"
+        )
+    return Source(title, root, tuple(videos), tuple(left_out))
+
+
+def _read_labels(root: Path) -> dict[str, tuple[str, str]]:
+    """Action and title of each generated video in a folder, from its ``labels.csv``."""
+    table = root / LABELS
+    if not table.is_file():
+        return {}
+    with table.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    needed = ("path", "action", "actor", "set", "index")
+    return {
+        row["path"]: (
+            row["action"],
+            f"{row['action'].replace('_', ' ')} {row['index']}"
+            f" (actor {row['actor']}, set {row['set']})",
+        )
+        for row in rows
+        if all(row.get(column) for column in needed)
+    }
+
+
+def probe(video: Video) -> VideoInfo:
+    """Length and size of a video.
+
+    Raises:
+        ValueError: It can't be read (:class:`rspnet.VideoError` says why), or it is gone.
+    """
+    return _probe(video.identity())
+
+
+@st.cache_data(max_entries=4096, show_spinner=False)
+def _probe(video: Identity) -> VideoInfo:
+    from rspnet import VideoReader
+
+    video_limits.check(Path(video[0]))
+    with VideoReader(video[0]) as reader:
+        return VideoInfo(len(reader), reader.fps, reader.height, reader.width)
+
+
+@st.cache_data(max_entries=48, show_spinner=False)
+def decode(video: Identity, indices: tuple[int, ...]) -> Frames:
+    """Frames of a video under these indices, (N, H, W, 3) uint8, as they are in the file.
+
+    Raises:
+        ValueError: They can't be decoded.
+    """
+    from rspnet import VideoReader
+
+    with VideoReader(video[0]) as reader:
+        return reader.get_frames(indices)

@@ -1,0 +1,197 @@
+"""Work that outlives a run of the page's script: one job a key, shared by all sessions.
+
+A job can be stopped. It ends where its work next calls :meth:`Job.check`, and keeps what was done
+in a way that is its own, so that the next start goes on from there.
+"""
+
+import atexit
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import IO
+
+import streamlit as st
+
+from dashboard.base.arguments import ROOT, Arguments
+from dashboard.services.galleries import STAGE_SEED, stage_folder, stage_is_complete
+
+
+class StoppedError(Exception):
+    """Ends the work of a job that was told to stop."""
+
+
+@dataclass
+class Job:
+    """A piece of work in its own thread.
+
+    Attributes:
+        total: Steps that it has.
+        done: Steps that are done.
+        error: What went wrong, as a sentence; empty if nothing.
+        finished: Set at the end, whether it went well or not.
+        stopped: Whether it ended because it was told to.
+    """
+
+    total: int
+    done: int = 0
+    error: str = ""
+    finished: threading.Event = field(default_factory=threading.Event)
+    stopped: bool = False
+    _told: threading.Event = field(default_factory=threading.Event)
+
+    def stop(self) -> None:
+        """Tell it to stop; it does when the step that it is at is done."""
+        self._told.set()
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether it was told to stop."""
+        return self._told.is_set()
+
+    def check(self) -> None:
+        """For the work, between two steps.
+
+        Raises:
+            StoppedError: It was told to stop.
+        """
+        if self._told.is_set():
+            raise StoppedError
+
+    @property
+    def part(self) -> float:
+        """Part of the work that is done, 0 to 1."""
+        return min(1.0, self.done / max(1, self.total))
+
+
+@dataclass
+class _Board:
+    jobs: dict[object, Job] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+@st.cache_resource(show_spinner=False)
+def _board() -> _Board:
+    return _Board()
+
+
+def start(key: object, total: int, work: Callable[[Job], None]) -> Job:
+    """Begin a job, or find the one under way or done under this key.
+
+    A job that failed or was stopped stays so until :func:`forget`, so that a page that is drawn
+    again and again does not try again and again.
+
+    Args:
+        key: What the job is about; hashable.
+        total: Steps it has.
+        work: Does it, and counts ``job.done`` up. What it raises becomes ``job.error``.
+    """
+    board = _board()
+    with board.lock:
+        if key in board.jobs:
+            return board.jobs[key]
+        job = board.jobs[key] = Job(total)
+
+    def run() -> None:
+        try:
+            work(job)
+        except StoppedError:
+            job.stopped = True
+        except ValueError as error:
+            job.error = str(error)
+        except Exception as error:  # a fault of ours: say so in the page, the app goes on
+            job.error = f"{type(error).__name__}: {error}"
+        finally:
+            job.finished.set()
+
+    threading.Thread(target=run, daemon=True, name="rspnet-job").start()
+    return job
+
+
+def forget(key: object) -> None:
+    """Drop a finished job, so that it can be started anew."""
+    board = _board()
+    with board.lock:
+        job = board.jobs.get(key)
+        if job is not None and job.finished.is_set():
+            del board.jobs[key]
+
+
+def under_way() -> list[Job]:
+    """Jobs that are not finished."""
+    board = _board()
+    with board.lock:
+        return [job for job in board.jobs.values() if not job.finished.is_set()]
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """End a process and all that it started, if it still runs."""
+    if process.poll() is not None:
+        return
+    if sys.platform != "win32":
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
+    process.wait()
+
+
+@contextlib.contextmanager
+def child(command: Sequence[str], log: IO[str]) -> "Iterator[subprocess.Popen[bytes]]":
+    """A process that ends with the block, or with the app if that ends first.
+
+    Args:
+        command: Of it, run in the repository's root.
+        log: What it says goes there.
+    """
+    # In a group of its own, so that its workers end with it.
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        start_new_session=True,
+    )
+    end = partial(_end, process)
+    atexit.register(end)
+    try:
+        yield process
+    finally:
+        end()
+        atexit.unregister(end)
+
+
+def generate_stage(arguments: Arguments) -> Job:
+    """Render the first gallery, in a process of its own: the same as ``make stage`` does."""
+    folder = stage_folder(arguments)
+
+    def work(job: Job) -> None:
+        command = [sys.executable, "-m", "rspnet.data.synthetic", "--out", str(folder)]
+        command += ["--num_videos", str(arguments.num_videos), "--seed", str(STAGE_SEED)]
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder.parent / f"{folder.name}.log").open("w+", encoding="utf-8") as log:
+            try:
+                with child(command, log) as process:
+                    while process.poll() is None:
+                        job.done = sum(1 for _ in folder.glob("*/*.npz"))
+                        job.check()
+                        time.sleep(0.25)
+            finally:
+                for half in folder.glob("*/.*"):  # what it was at when it was ended
+                    half.unlink(missing_ok=True)
+            log.seek(0)
+            last = log.read().strip().splitlines()[-1:] or ["no message"]
+        if process.returncode != 0 or not stage_is_complete(arguments):
+            raise ValueError(
+                f"The example videos could not be generated into {folder}: {last[0]}. "
+                "Is the disk full, or the folder read-only? $RSPNET_CACHE names another place."
+            )
+        job.done = job.total
+
+    return start(("stage", str(folder)), arguments.num_videos, work)

@@ -1,0 +1,163 @@
+"""Models to choose from, without torch; and the one place where torch and weights come in."""
+
+import hashlib
+import json
+import re
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from dashboard.base.arguments import ROOT, Arguments
+from dashboard.services.galleries import Identity, identity
+
+if TYPE_CHECKING:
+    from rspnet.models import Branch
+
+CHECKPOINTS = ROOT / "checkpoints"
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """A model file as far as its header tells.
+
+    Attributes:
+        name: What menu and links show.
+        path: The file.
+        num_frames: Frames of its clips.
+        size: Height and width of its clips, pixels.
+    """
+
+    name: str
+    path: Path
+    num_frames: int = 16
+    size: int = 112
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """Both branches of a model and the lock that whoever uses them holds.
+
+    Attributes:
+        query: Branch of c_i, W_i.
+        key: Momentum branch of c_j, W_j.
+        lock: One forward pass at a time: two would only fight for the same cores.
+    """
+
+    query: "Branch"
+    key: "Branch"
+    lock: threading.Lock
+
+
+def list_choices(arguments: Arguments) -> list[ModelChoice]:
+    """Models in the menu: the file given with ``--model`` first, then those that ship."""
+    choices = []
+    if arguments.model is not None:
+        choices.append(_describe(arguments.model.stem, arguments.model))
+    index = CHECKPOINTS / "index.json"
+    if index.is_file():
+        for entry in json.loads(index.read_text(encoding="utf-8"))["models"]:
+            choices.append(_describe(str(entry["name"]), CHECKPOINTS / str(entry["file"])))
+    unique = {choice.name: choice for choice in reversed(choices)}
+    return [unique[name] for name in dict.fromkeys(choice.name for choice in choices)]
+
+
+def _describe(name: str, path: Path) -> ModelChoice:
+    """What the header says; a header that can't be read is :func:`load`'s to complain about."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            spec = json.loads((file.metadata() or {})["spec"])
+        return ModelChoice(name, path, int(spec["num_frames"]), int(spec["size"]))
+    except (SafetensorError, OSError, KeyError, ValueError, TypeError):
+        return ModelChoice(name, path)
+
+
+@dataclass(frozen=True)
+class About:
+    """What is known of a model file without loading it.
+
+    Attributes:
+        sha256: Of the file.
+        spec: How its branches are built.
+        metadata: What was kept with it: name, steps, data, ...
+        card: The text that ships with it, Markdown; empty if there is none.
+    """
+
+    sha256: str
+    spec: dict[str, Any]
+    metadata: dict[str, Any]
+    card: str
+
+
+def about(choice: ModelChoice) -> About:
+    """Hash, header and card of a model file.
+
+    Raises:
+        ValueError: The file is gone or no model.
+    """
+    return _about(identity(choice.path))
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def _about(model: Identity) -> About:
+    from safetensors import SafetensorError, safe_open
+
+    path = Path(model[0])
+    try:
+        with path.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        with safe_open(path, framework="numpy") as file:
+            header = file.metadata() or {}
+        spec, metadata = json.loads(header["spec"]), json.loads(header.get("metadata", "{}"))
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        raise ValueError(
+            f"{path} is no model: expected a .safetensors file written by `python -m rspnet.train`"
+        ) from error
+    card = path.parent / "README.md"
+    shipped = path.parent == CHECKPOINTS and card.is_file()
+    text = card.read_text(encoding="utf-8") if shipped else ""
+    # Its pictures are files that the page does not serve.
+    text = re.sub(r"!\[[^\]]*\]\([^)]*\)", "", text)
+    return About(sha256, spec, metadata, text)
+
+
+def load(choice: ModelChoice) -> Loaded:
+    """Load both branches, once for all sessions.
+
+    Raises:
+        ValueError: The file is gone, no model, or does not fit its architecture.
+    """
+    if not choice.path.is_file():
+        raise ValueError(
+            f"no model {choice.path}: expected a .safetensors file written by "
+            "`python -m rspnet.train`"
+        )
+    model = identity(choice.path)
+    loaded = _load(model)
+    _ready().add(model)
+    return loaded
+
+
+def is_loaded(choice: ModelChoice) -> bool:
+    """Whether :func:`load` will answer at once."""
+    return choice.path.is_file() and identity(choice.path) in _ready()
+
+
+@st.cache_resource(show_spinner=False)
+def _ready() -> set[Identity]:
+    return set()
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _load(model: Identity) -> Loaded:
+    from rspnet import load_model
+
+    return Loaded(
+        query=load_model(model[0], "query"),
+        key=load_model(model[0], "key"),
+        lock=threading.Lock(),
+    )

@@ -1,0 +1,222 @@
+"""Folders of training runs: found below one root, read as they grow. Nothing outside is opened.
+
+Files are looked at by their real place: neither ``..`` in a link nor a symbolic link leads out.
+"""
+
+import csv
+import os
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import streamlit as st
+
+from dashboard.base.arguments import ROOT, Arguments
+from dashboard.services.galleries import Identity, identity
+
+if TYPE_CHECKING:
+    from analysis.figures.curves import Run
+
+DEEPEST = 4
+MOST_RUNS = 500
+LIVE_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Found:
+    """Runs below a root.
+
+    Attributes:
+        root: The root, resolved.
+        names: Their paths relative to it, the one that was written to last first.
+        left_out: Links that lead out of the root.
+    """
+
+    root: Path
+    names: list[str]
+    left_out: list[str]
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """Maps of fixed pairs at some steps of a run, as :mod:`analysis.report.map_tracker` wrote them.
+
+    Attributes:
+        steps: Ascending.
+        maps: (steps, pairs, heads, T', H', W') of c_i.
+        maps_j: The same of c_j.
+        similarity: (steps, pairs, heads).
+        heads: Their names.
+        videos: Of each pair.
+        frames: Of each pair the frames of c_i and of c_j, (pairs, 2, T).
+        damaged: Files that could not be read.
+    """
+
+    steps: list[int]
+    maps: Any
+    maps_j: Any
+    similarity: Any
+    heads: list[str]
+    videos: list[str]
+    frames: Any
+    damaged: list[str]
+
+
+def root_of(arguments: Arguments) -> Path:
+    """The folder given with ``--runs``, or ``runs`` beside the packages."""
+    return arguments.runs or ROOT / "runs"
+
+
+def inside(root: Path, path: Path) -> Path:
+    """The real place of a path below the root.
+
+    Raises:
+        ValueError: It leads out of the root, or there is no such file.
+    """
+    try:
+        real = path.resolve(strict=True)
+    except OSError as error:
+        raise ValueError(f"there is no {path.name} in {path.parent}") from error
+    if not real.is_relative_to(root.resolve()):
+        raise ValueError(f"{path} leads out of the folder of runs, {root}: it is not opened")
+    return real
+
+
+def find(root: Path) -> Found:
+    """List the runs below a folder.
+
+    Raises:
+        ValueError: There is no such folder.
+    """
+    if not root.is_dir():
+        raise ValueError(f"there is no folder {root}")
+    real = root.resolve()
+    runs: list[tuple[float, str]] = []
+    left_out: list[str] = []
+    for folder, below, files in os.walk(real):
+        here = Path(folder)
+        for name in list(below):
+            link = here / name
+            if link.is_symlink() and not link.resolve().is_relative_to(real):
+                left_out.append(link.relative_to(real).as_posix())
+        if "metrics.csv" in files or "config.yaml" in files:
+            below.clear()
+            newest = max(p.lstat().st_mtime for p in (here / "metrics.csv", here) if p.exists())
+            runs.append((newest, here.relative_to(real).as_posix()))
+        if len(here.relative_to(real).parts) >= DEEPEST or len(runs) >= MOST_RUNS:
+            below.clear()
+    return Found(real, [name for _, name in sorted(runs, reverse=True)], left_out)
+
+
+def read_metrics(root: Path, name: str) -> "Run":
+    """The metrics of a run, columns by name.
+
+    Raises:
+        ValueError: There is no table, it holds no rows yet, or something else than numbers.
+    """
+    return _metrics(identity(inside(root, root / name / "metrics.csv")))
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def _metrics(table: Identity) -> "Run":
+    from analysis.figures.curves import read_run
+
+    path = Path(table[0])
+    try:
+        run = read_run(path.parent)
+        steps = run.columns["step"]
+    except (TypeError, KeyError, UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(_damaged(path)) from error
+    except ValueError as error:
+        if "holds no rows" in str(error) or "no run of" in str(error):
+            raise
+        raise ValueError(_damaged(path)) from error
+    if not np.isfinite(steps).all():
+        raise ValueError(_damaged(path))
+    return run
+
+
+def _damaged(path: Path) -> str:
+    return (
+        f"{path} is damaged: expected a table with a column `step` and numbers in every row, as "
+        "`python -m rspnet.train` writes it"
+    )
+
+
+def seconds_since(root: Path, name: str) -> float:
+    """Seconds since a row was last written.
+
+    Raises:
+        ValueError: There is no table.
+    """
+    return max(0.0, time.time() - inside(root, root / name / "metrics.csv").stat().st_mtime)
+
+
+def settings(root: Path, name: str) -> dict[str, Any]:
+    """The run's configuration; empty where there is none that can be read."""
+    import yaml
+
+    try:
+        text = inside(root, root / name / "config.yaml").read_text(encoding="utf-8")
+        found = yaml.safe_load(text)
+    except (ValueError, OSError, yaml.YAMLError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def checkpoints(root: Path, name: str) -> dict[int, Path]:
+    """Checkpoints that a run has kept, by step."""
+    return dict(sorted(_numbered(root, name, "checkpoints", ".pt")))
+
+
+def _numbered(root: Path, name: str, folder: str, ending: str) -> Iterator[tuple[int, Path]]:
+    for path in (root / name / folder).glob(f"step_*{ending}"):
+        found = re.fullmatch(r"step_(\d{1,12})", path.stem)
+        if found is None:
+            continue
+        try:
+            yield int(found[1]), inside(root, path)
+        except ValueError:  # a link that leads out, or just removed
+            continue
+
+
+def read_tracked(root: Path, name: str) -> Tracked | None:
+    """Maps that the run's observer kept; None if it kept none that can be read."""
+    files = sorted(_numbered(root, name, "maps", ".npz"))
+    return _tracked(tuple(identity(path) for _, path in files)) if files else None
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _tracked(files: tuple[Identity, ...]) -> Tracked | None:
+    from zipfile import BadZipFile
+
+    names = ("step", "heads", "maps", "maps_j", "similarity", "paths", "frames_i", "frames_j")
+    read: list[dict[str, Any]] = []
+    damaged = []
+    for path, _, _ in files:
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                read.append({key: stored[key] for key in names})
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+            damaged.append(Path(path).name)
+    # What an earlier run with other videos left in the folder is no part of this one.
+    about = ("heads", "paths", "frames_i", "frames_j")
+    read = [r for r in read if all(np.array_equal(r[key], read[-1][key]) for key in about)]
+    read = [r for r in read if r["maps"].shape == read[-1]["maps"].shape]
+    if not read:
+        return None
+    last = read[-1]
+    return Tracked(
+        steps=[int(r["step"]) for r in read],
+        maps=np.stack([r["maps"] for r in read]),
+        maps_j=np.stack([r["maps_j"] for r in read]),
+        similarity=np.stack([r["similarity"] for r in read]),
+        heads=[str(head) for head in last["heads"]],
+        videos=[str(path) for path in last["paths"]],
+        frames=np.stack([last["frames_i"], last["frames_j"]], axis=1),
+        damaged=damaged,
+    )

@@ -1,0 +1,183 @@
+"""A gallery once it was embedded: what Retrieval searches and Embedding maps.
+
+Everything here is made for 20,000 videos: what takes a pass over all of them is kept for a while,
+and shared by all sessions.
+"""
+
+import itertools
+from dataclasses import replace
+from typing import TYPE_CHECKING, NoReturn
+
+import streamlit as st
+
+from dashboard.base import video_limits
+from dashboard.base.arguments import Arguments
+from dashboard.base.state import Chosen, quote
+from dashboard.services import embeddings, galleries, jobs, models
+from dashboard.services.embeddings import Pool
+from dashboard.services.galleries import Source
+from dashboard.services.jobs import Job
+from dashboard.services.models import Loaded, ModelChoice
+from dashboard.widgets import controls, progress, shell
+from dashboard.widgets.shell import Opened
+
+if TYPE_CHECKING:
+    from rspnet.retrieval.gallery import Neighbour
+
+FRESH_SECONDS = 30.0
+LEAST_VIDEOS = 2
+_serials = itertools.count()
+
+
+def choose_videos(opened: Opened) -> tuple[ModelChoice, str]:
+    """Draw the menus of models and of galleries."""
+    title = controls.choose_gallery(opened.link, opened.arguments)
+    with st.container(width=220):
+        model = controls.choose_model(opened.link, opened.models)
+    if len(controls.galleries(opened.arguments)) > 1:
+        with st.container(width=220):
+            controls.more(opened.arguments)
+    return model, title
+
+
+def open_source(title: str, arguments: Arguments) -> Source | None:
+    """As :func:`dashboard.widgets.shell.open_gallery`; the list is read again now and then."""
+    try:
+        if title != galleries.GENERATED or galleries.stage_is_complete(arguments):
+            source = _listed(title, arguments)[1]
+            shell.say_left_out(source)
+            return source
+    except ValueError:
+        pass  # said below
+    return shell.open_gallery(title, arguments)
+
+
+@st.cache_resource(ttl=FRESH_SECONDS, max_entries=4, show_spinner=False)
+def _listed(title: str, arguments: Arguments) -> tuple[int, Source]:
+    return next(_serials), galleries.open_source(title, arguments)
+
+
+@st.cache_resource(ttl=FRESH_SECONDS, max_entries=4, show_spinner=False)
+def _begun(serial: int, model: str, _source: Source, _loaded: Loaded) -> tuple[str, Job]:
+    return embeddings.embed(_source, _loaded)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _pooled(key: str, serial: int, _source: Source) -> Pool:
+    found = embeddings.embedded(key)
+    known = {video.path: video for video in _source.videos}
+    if not set(found.paths) <= set(known):
+        raise ValueError("the gallery's videos are no longer those that were embedded")
+    videos = tuple(known[path] for path in found.paths)
+    return Pool(
+        key=key,
+        gallery=replace(found, labels=tuple(video.label for video in videos)),
+        videos=videos,
+        places={video.name: n for n, video in enumerate(videos)},
+        skipped={
+            known[path].name: reason.removeprefix(f"{path}: ")
+            for path, reason in found.skipped
+            if path in known
+        },
+    )
+
+
+def open_pool(model: ModelChoice, title: str, arguments: Arguments) -> tuple[Pool, Loaded] | None:
+    """The embedded gallery; None where it is not there yet or can't be, which is then said.
+
+    Args:
+        model: What embeds it.
+        title: One of :func:`dashboard.widgets.controls.galleries`.
+        arguments: Of the app.
+    """
+    source = open_source(title, arguments)
+    if source is None:
+        return None
+    if len(source.videos) < LEAST_VIDEOS:
+        st.info(
+            f"This gallery holds {len(source.videos)} video: at least {LEAST_VIDEOS} are needed "
+            "for one to be near another. Choose another gallery, or start the dashboard with "
+            "`-- --videos DIR`.",
+            icon=":material/info:",
+        )
+        return None
+    serial, source = _listed(title, arguments)
+    key = ""
+    try:
+        with st.spinner("Loading the model", show_time=False):
+            loaded = models.load(model)
+        key, job = _begun(serial, loaded.query.hash, source, loaded)
+        if not job.finished.is_set():
+            progress.wait(job, "pool", progress.of_gallery)
+            return None
+        if job.stopped:
+            if progress.wants_to_go_on(job, "pool", "videos"):
+                _begin_anew(key)
+            return None
+        if job.error:
+            raise ValueError(f"the gallery can't be embedded: {job.error}")
+        pool = _pooled(key, serial, source)
+    except ValueError as error:
+        shell.complain(error)
+        if st.button("Try again", key="pool_again"):
+            _listed.clear()
+            _begin_anew(key)
+        return None
+    if len(pool.videos) < LEAST_VIDEOS:
+        st.info(
+            f"Only {len(pool.videos)} of the {len(source.videos)} videos can be used with this "
+            f"model: at least {LEAST_VIDEOS} are needed. {left_out(pool)}",
+            icon=":material/info:",
+        )
+        return None
+    return pool, loaded
+
+
+def _begin_anew(key: str) -> NoReturn:
+    jobs.forget(("gallery", key))
+    _begun.clear()
+    st.rerun()
+
+
+def left_out(pool: Pool) -> str:
+    """A sentence about videos that could not be embedded; nothing if all were."""
+    return video_limits.sentence_of_skipped(list(pool.skipped.items()))
+
+
+def nearest(pool: Pool, feature: str, place: int, num: int) -> "list[Neighbour]":
+    """The videos that are nearest to one of the gallery, its own file left out.
+
+    Args:
+        pool: What is searched.
+        feature: What to rank by.
+        place: Row of the query.
+        num: How many; fewer if there are fewer.
+    """
+    return _nearest(pool.key, feature, place, num, pool)
+
+
+@st.cache_resource(max_entries=512, show_spinner=False)
+def _nearest(key: str, feature: str, place: int, num: int, _pool: Pool) -> "list[Neighbour]":
+    found = _pool.gallery
+    vector = found.vectors[feature][place]
+    return found.nearest(vector, feature, num, exclude=found.paths[place])
+
+
+def choose_video(pool: Pool, what: str, given: str | None, default: str) -> Chosen[str]:
+    """Take a link's video if it is in the gallery.
+
+    Args:
+        pool: The gallery.
+        what: Noun for the sentence: ``the query``.
+        given: What the link says, None if nothing.
+        default: Name of the video to show otherwise; empty for none.
+    """
+    if given is None or given in pool.places:
+        return Chosen(given or default)
+    why = (
+        f"can't be used: {pool.skipped[given]}"
+        if given in pool.skipped
+        else "is not in the gallery"
+    )
+    instead = f"this is {quote(default)}" if default else "none is selected"
+    return Chosen(default, f"The link names {what} {quote(given)}, which {why}; {instead}.")

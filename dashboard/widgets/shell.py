@@ -1,0 +1,168 @@
+"""What all pages have in common: title, arguments, the gallery, the ways between them."""
+
+import html
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from dashboard.base import history, links, video_limits
+from dashboard.base.arguments import Arguments, parse_arguments
+from dashboard.base.viewer import ASSETS
+from dashboard.services import galleries, jobs, models
+from dashboard.services.galleries import Source
+from dashboard.services.models import ModelChoice
+from dashboard.widgets import progress
+
+# Parameters of Compare. It once was the first page, and links of then have no page in them.
+_COMPARES = frozenset({"i", "j", "i_start", "j_start", "i_speed", "j_speed", "frame", "scale"})
+
+NO_MODEL = (
+    "There is no model to look at: `checkpoints/` holds none. Train one with "
+    "`python -m rspnet.train --out runs/first`, then start the dashboard with "
+    "`streamlit run dashboard/app.py -- --model runs/first/model.safetensors`."
+)
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What a page begins with.
+
+    Attributes:
+        arguments: Of the app.
+        link: New parameters of the link; empty while the visitor moves about the page.
+        models: Models in the menu, the first is the default.
+        notes: Where :func:`dashboard.base.links.show_notes` says what of the link was no good.
+    """
+
+    arguments: Arguments
+    link: dict[str, str]
+    models: list[ModelChoice]
+    notes: DeltaGenerator
+
+
+def opener(name: str) -> Callable[[], None]:
+    """What draws a page. Its file is imported when it is first opened."""
+
+    def open_() -> None:
+        import_module(f"dashboard.pages.{name}.page").page()
+
+    open_.__name__ = name
+    return open_
+
+
+def run(pages: Mapping[str, Any], current: Any) -> None:
+    """Draw the page in the address bar.
+
+    Args:
+        pages: All pages by name, as :class:`st.Page`.
+        current: That which :func:`st.navigation` found.
+    """
+    st.session_state["pages"] = dict(pages)
+    name = next(name for name, page in pages.items() if page == current)
+    if name == "home" and _COMPARES & set(st.query_params):
+        st.switch_page(pages["compare"], query_params=st.query_params.to_dict())
+    links.enter(name)
+    current.run()
+
+
+def has_page(name: str) -> bool:
+    """Whether there is a page of this name."""
+    return name in st.session_state.get("pages", {})
+
+
+def link_to(name: str, label: str, icon: str | None = None, **parameters: str) -> None:
+    """A link to another page.
+
+    Args:
+        name: Of the page.
+        label: What the link says.
+        icon: Of Material's symbols.
+        **parameters: Of the page's link, such as ``i="walk/a.mp4"``.
+    """
+    page = st.session_state.get("pages", {}).get(name)
+    if page is not None:
+        st.page_link(page, label=label, icon=icon, query_params=parameters or None)
+
+
+def open_page(title: str, question: str) -> Opened:
+    """Draw a page's title and read what it is to show.
+
+    Args:
+        title: Of the page.
+        question: That the page answers, in one sentence.
+    """
+    st.html(ASSETS / "page.css")
+    with st.container(key="title"):
+        st.html(
+            '<div class="title"><span class="name" role="heading" aria-level="1">'
+            f"{html.escape(title)}</span>"
+            f'<span class="question">{html.escape(question)}</span></div>'
+        )
+        history.draw()
+    notes = st.container()
+    link = links.restore()
+    try:
+        arguments = parse_arguments(sys.argv[1:])
+    except ValueError as error:
+        arguments = Arguments()
+        st.error(str(error), icon=":material/error:")
+    return Opened(arguments, link, models.list_choices(arguments), notes)
+
+
+def open_gallery(title: str, arguments: Arguments) -> Source | None:
+    """A gallery of videos, generated first if need be; None where it can't be shown, which is said.
+
+    Args:
+        title: One of :func:`dashboard.widgets.controls.galleries`.
+        arguments: Of the app.
+    """
+    if title == galleries.GENERATED and not galleries.stage_is_complete(arguments):
+        job = jobs.generate_stage(arguments)
+        key = ("stage", str(galleries.stage_folder(arguments)))
+        if not job.finished.is_set():
+            slot = st.empty()
+            with slot.container():
+                draw_again = progress.draw(job, "stage", _of_stage)
+            while not job.finished.wait(0.3):
+                draw_again()
+            slot.empty()
+        if job.stopped:
+            if progress.wants_to_go_on(job, "stage", "example videos"):
+                jobs.forget(key)
+                st.rerun()
+            return None
+        if job.error:
+            st.error(job.error, icon=":material/error:")
+            if st.button("Try again"):
+                jobs.forget(key)
+                st.rerun()
+            return None
+    try:
+        source = galleries.open_source(title, arguments)
+    except ValueError as error:
+        st.error(f"{title} can't be shown: {error}.", icon=":material/error:")
+        return None
+    say_left_out(source)
+    return source
+
+
+def say_left_out(source: Source) -> None:
+    """Say which links of a gallery are not followed."""
+    said = video_limits.sentence_of_links(source.root, source.left_out)
+    if said:
+        st.caption(said)
+
+
+def _of_stage(job: jobs.Job) -> str:
+    return f"Generating the example videos, {job.done} of {job.total}. This happens once."
+
+
+def complain(error: ValueError) -> None:
+    """Say in the page what was wrong with what was asked."""
+    text = str(error).strip().rstrip(".")
+    st.error(f"This can't be shown: {text}.", icon=":material/error:")

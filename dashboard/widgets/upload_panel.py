@@ -1,0 +1,101 @@
+"""The panel in which a visitor sends videos: what is taken, what came, what can be done with it."""
+
+import html
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import streamlit as st
+
+from dashboard.base.upload_limits import Limits
+from dashboard.services import uploads
+from dashboard.services.galleries import Video
+from dashboard.widgets import cards
+
+
+@dataclass(frozen=True)
+class Use:
+    """Something that can be done with an upload.
+
+    Attributes:
+        label: Of its button.
+        act: Does it, given the video's name.
+    """
+
+    label: str
+    act: Callable[[str], None]
+
+
+def draw(key: str, num_frames: int, uses: list[Use]) -> bool:
+    """Draw the panel; what is sent is taken before this returns.
+
+    Args:
+        key: Tells its widgets from others.
+        num_frames: Frames of the model's clips: shorter videos are of no use.
+        uses: What can be done with an upload. The first is done with the first that comes in.
+
+    Returns:
+        Whether the visitor chose a use, or sent files that were all taken.
+    """
+    shelf, limits = uploads.shelf_of_session(), Limits(least_frames=num_frames)
+    # A form: files arrive one by one, and are taken together. Sent, they leave the memory.
+    with st.form(f"upload_{key}", clear_on_submit=True, border=False):
+        sent = st.file_uploader(
+            f"Your own videos: {uploads.MOST_FILES} at a time, {limits.sentence}",
+            accept_multiple_files=True,
+            key=f"upload_{key}_files",
+            max_upload_size=limits.megabytes,
+        )
+        pressed = st.form_submit_button("Use them", icon=":material/check:")
+    if pressed and sent:
+        before = len(shelf.videos)
+        shelf.refused = []
+        for number, file in enumerate(sent, start=1):
+            with st.spinner(f"Checking file {number} of {len(sent)}"):
+                try:
+                    shelf.add(file.name, file, limits)
+                except ValueError as error:
+                    shelf.refused.append(str(error))
+        if len(shelf.videos) > before:
+            uses[0].act(shelf.videos[before].name)
+        if not shelf.refused:
+            return True
+    for sentence in shelf.refused:
+        st.error(sentence, icon=":material/error:")
+    return _draw_list(key, shelf, uses)
+
+
+def _draw_list(key: str, shelf: uploads.Shelf, uses: list[Use]) -> bool:
+    used = False
+    if shelf.videos:
+        with st.container(key=f"{key}_uploads_grid", horizontal=True, gap="small"):
+            for video in shelf.videos:
+                with st.container(width=cards.CARD_PIXELS, gap="xxsmall"):
+                    used |= _draw_one(key, shelf, video, uses)
+    return used
+
+
+def _remove(shelf: uploads.Shelf, name: str) -> None:
+    shelf.remove(name)
+    shelf.refused = []
+
+
+def _draw_one(key: str, shelf: uploads.Shelf, video: Video, uses: list[Use]) -> bool:
+    title = html.escape(video.title)
+    st.html(
+        f'<div class="thumb" data-testid="upload">{cards.film(video)}<div class="text">'
+        f'<span class="what" title="{title}">{title}</span></div></div>'
+    )
+    used = False
+    with st.container(key=f"actions_{key}_{video.name}", horizontal=True, gap="small"):
+        for number, use in enumerate(uses):
+            if st.button(use.label, key=f"{key}_use{number}_{video.name}", type="tertiary"):
+                use.act(video.name)
+                used = True
+        st.button(
+            "Remove",
+            key=f"{key}_remove_{video.name}",
+            type="tertiary",
+            on_click=_remove,
+            args=(shelf, video.name),
+        )
+    return used

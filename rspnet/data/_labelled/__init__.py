@@ -1,1 +1,0 @@
-"""What stands behind :mod:`rspnet.data.labelled`: one reader a data set."""

@@ -1,1 +1,0 @@
-"""What stands behind :mod:`rspnet.data.video`: checks, frame index, decoders."""

@@ -1,0 +1,1 @@
+"""Action recognition: classifier, evaluation on videos, probes of frozen features."""

@@ -1,0 +1,1 @@
+"""Galleries of embedded videos: making, storing and searching them."""

@@ -1,0 +1,229 @@
+"""A gallery of a list of files, written while it is made: it can be stopped and gone on with.
+
+:func:`rspnet.retrieval.gallery.embed_videos` makes the same in memory. The folder is that of
+:mod:`rspnet.retrieval.store`. Of the part that is in the making, what a stop leaves is kept as
+``.begun.parquet``; it goes when the part is complete.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from rspnet.models import Branch
+from rspnet.models.heads import EMBEDDING_DIM
+from rspnet.retrieval.gallery import Gallery
+from rspnet.retrieval.store import (
+    FEATURES,
+    Manifest,
+    Part,
+    Protocol,
+    Vectors,
+    clean_up,
+    clear_folder,
+    look_at_part,
+    part_path,
+    read_manifest,
+    read_part,
+    write_manifest,
+    write_part,
+    write_unreadable,
+)
+from rspnet.retrieval.vectors import embed_views, load_views, protocol_for
+
+BEGUN = ".begun.parquet"
+# What is done anew after the process was killed, at most. After a stop nothing is.
+PART_SIZE = 64
+
+
+@dataclass
+class _Rows:
+    """Videos of a part, as they come.
+
+    Attributes:
+        sizes: Length of each feature's vectors.
+        paths: Files.
+        starts: First frame of every clip, for each of them.
+        vectors: Of each feature, one a file.
+        unreadable: (path, reason) of the files that can't be used.
+    """
+
+    sizes: dict[str, int]
+    paths: list[str] = field(default_factory=list)
+    starts: list[tuple[int, ...]] = field(default_factory=list)
+    vectors: dict[str, list[Vectors]] = field(default_factory=lambda: {n: [] for n in FEATURES})
+    unreadable: list[tuple[str, str]] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.paths) + len(self.unreadable)
+
+    def take(self, part: Part) -> None:
+        """Begin with the rows of a part."""
+        self.paths, self.starts = list(part.paths), list(part.clip_starts)
+        self.vectors = {name: list(part.vectors[name]) for name in FEATURES}
+        self.unreadable = list(part.unreadable)
+
+    def add(
+        self, branch: Branch, path: Path, protocol: Protocol, check: Callable[[Path], None]
+    ) -> None:
+        """Embed one more file, or note why it can't be."""
+        try:
+            check(path)
+            views = load_views(path, protocol)
+            (found,) = embed_views(branch, [views], protocol.pooling, protocol.num_clips)
+        except ValueError as error:
+            self.unreadable.append((str(path), str(error)))
+            return
+        self.paths.append(str(path))
+        self.starts.append(views.starts)
+        for name in FEATURES:
+            self.vectors[name].append(found[name])
+
+    def part(self) -> Part:
+        """All of them."""
+        return Part(
+            paths=tuple(self.paths),
+            labels=tuple(Path(path).parent.name for path in self.paths),
+            splits=("",) * len(self.paths),
+            clip_starts=tuple(self.starts),
+            vectors={
+                name: np.stack(rows) if rows else np.empty((0, self.sizes[name]), np.float32)
+                for name, rows in self.vectors.items()
+            },
+            unreadable=tuple(self.unreadable),
+        )
+
+
+def build_gallery(
+    branch: Branch,
+    paths: Sequence[str | Path],
+    folder: str | Path,
+    protocol: Protocol | None = None,
+    *,
+    is_stopped: Callable[[], bool] = lambda: False,
+    on_video: Callable[[int], None] | None = None,
+    check: Callable[[Path], None] = lambda _: None,
+    lock: AbstractContextManager[object] | None = None,
+    part_size: int = PART_SIZE,
+) -> Gallery | None:
+    """Embed videos into a folder, or go on where this was stopped.
+
+    Vectors are those of :func:`rspnet.retrieval.gallery.embed_videos` to the bit, wherever it was
+    stopped. A folder that holds the gallery of something else, or a damaged one, is made anew:
+    other files (path, size, time of change), another order, model, protocol or ``part_size``.
+
+    Args:
+        branch: Query branch.
+        paths: Video files; their folders' names are the labels.
+        folder: Where the gallery is written.
+        protocol: How; nothing for :func:`rspnet.retrieval.gallery.protocol_for` the branch.
+        is_stopped: Asked before every video. What was done until then is kept.
+        on_video: Called with how many videos are done, those of an earlier start included.
+        check: Called before a video is opened; its :class:`ValueError` is why it is left out.
+        lock: Held while one video is embedded, for a branch that others use as well.
+        part_size: Videos in a file of the folder.
+
+    Returns:
+        The complete gallery; None if it was stopped.
+
+    Raises:
+        ValueError: None of the videos can be used, ``folder`` is a file or holds something other
+            than a gallery, or ``part_size`` is not positive.
+    """
+    if part_size < 1:
+        raise ValueError(f"part_size is at least 1, got {part_size}")
+    files, folder = [Path(path) for path in paths], Path(folder)
+    manifest = Manifest(
+        model="",
+        model_hash=branch.hash,
+        protocol=protocol or protocol_for(branch),
+        classes=tuple(dict.fromkeys(path.parent.name for path in files)),
+        num_videos=len(files),
+        videos_hash=_hash_of(files),
+        shard_size=part_size,
+    )
+    _begin(folder, manifest)
+    done = 0
+    for number in range(manifest.num_shards):
+        own = files[number * part_size : (number + 1) * part_size]
+        count = _count_in(part_path(folder, number))
+        if count == len(own):
+            done += count
+            if on_video is not None:
+                on_video(done)
+            continue
+        rows = _begun(branch, folder, own)
+        for path in own[len(rows) :]:
+            if is_stopped():
+                write_part(folder / BEGUN, rows.part())
+                return None
+            with lock or nullcontext():
+                rows.add(branch, path, manifest.protocol, check)
+            if on_video is not None:
+                on_video(done + len(rows))
+        write_part(part_path(folder, number), rows.part())
+        (folder / BEGUN).unlink(missing_ok=True)
+        done += len(own)
+    return _finish(folder, manifest)
+
+
+def _hash_of(files: Iterable[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in files:
+        try:
+            stat = path.stat()
+            digest.update(repr((str(path), stat.st_mtime_ns, stat.st_size)).encode())
+        except OSError:  # it is gone; embedding will say so
+            digest.update(repr(str(path)).encode())
+    return digest.hexdigest()
+
+
+def _begin(folder: Path, manifest: Manifest) -> None:
+    """Leave the parts that serve, and nothing else, in a folder that says what it will be."""
+    try:
+        serves = not read_manifest(folder).differences(manifest)
+    except ValueError:
+        serves = False
+    if not serves:
+        clear_folder(folder)
+        (folder / BEGUN).unlink(missing_ok=True)
+    clean_up(folder)
+    write_manifest(folder, manifest)
+
+
+def _count_in(path: Path) -> int:
+    """Videos that a part tells of; -1 if it is not there or damaged."""
+    try:
+        num, unreadable = look_at_part(path)
+    except ValueError:
+        return -1
+    return num + len(unreadable)
+
+
+def _begun(branch: Branch, folder: Path, own: Sequence[Path]) -> _Rows:
+    """What an earlier start has left of a part."""
+    sizes = dict.fromkeys(FEATURES, EMBEDDING_DIM) | {"backbone": branch.num_features}
+    rows = _Rows(sizes)
+    try:
+        part = read_part(folder / BEGUN)
+    except ValueError:
+        return rows
+    there = [*part.paths, *(path for path, _ in part.unreadable)]
+    if sorted(there) == sorted(str(path) for path in own[: len(there)]):
+        rows.take(part)
+    return rows
+
+
+def _finish(folder: Path, manifest: Manifest) -> Gallery:
+    parts = [look_at_part(part_path(folder, n)) for n in range(manifest.num_shards)]
+    unreadable = [row for _, rows in parts for row in rows]
+    if not sum(num for num, _ in parts):
+        clear_folder(folder)  # what could be read another time is tried again
+        reason = f"; the first: {unreadable[0][1]}" if unreadable else ""
+        raise ValueError(f"none of {manifest.num_videos} videos can be embedded{reason}")
+    write_unreadable(folder, unreadable)
+    write_manifest(folder, replace(manifest, num_unreadable=len(unreadable), complete=True))
+    return Gallery.load(folder)

@@ -1,0 +1,282 @@
+"""A gallery: one feature vector a video, and the nearest of them.
+
+A video is represented by clips at 1x, evenly spaced over its length. ``backbone`` is the mean
+over clips of the pooled features of the last convolutional layer (supplementary B), ``rsp`` and
+``avid`` the mean of the L2-normalised embeddings of either head; each is L2-normalised in the
+end, so that a dot product is the cosine. :class:`Protocol` holds the choices.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from rspnet.models import Branch
+from rspnet.retrieval.store import (
+    FEATURES,
+    Manifest,
+    Part,
+    Protocol,
+    Vectors,
+    clear_folder,
+    join_parts,
+    part_path,
+    read_manifest,
+    read_part,
+    write_manifest,
+    write_part,
+    write_unreadable,
+)
+from rspnet.retrieval.vectors import embed_views, load_views, protocol_for
+
+__all__ = [
+    "FEATURES",
+    "Gallery",
+    "Neighbour",
+    "Protocol",
+    "Vectors",
+    "embed_video",
+    "embed_videos",
+    "protocol_for",
+]
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A video of a gallery that is near to a vector.
+
+    Attributes:
+        index: Its place in the gallery.
+        path: Its file.
+        label: Its label.
+        similarity: Cosine of the two vectors.
+    """
+
+    index: int
+    path: Path
+    label: str
+    similarity: float
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Feature vectors of videos.
+
+    Attributes:
+        paths: Files, in the order of the vectors.
+        labels: One a video.
+        vectors: ``backbone`` (N, C), ``rsp`` (N, 128) and ``avid`` (N, 128), L2-normalised.
+        model_hash: SHA-256 of the model file.
+        protocol: How a video became a vector.
+        skipped: (path, reason) of videos that could not be used.
+        splits: The split that each video is of; nothing for a plain list of files.
+        clip_starts: First frame of every clip, for each video, where that is known.
+        model: The model's name or file.
+        dataset: Name, root, split and fold of the data set; empty for a plain list of files.
+    """
+
+    paths: tuple[Path, ...]
+    labels: tuple[str, ...]
+    vectors: dict[str, Vectors]
+    model_hash: str
+    protocol: Protocol
+    skipped: tuple[tuple[Path, str], ...] = ()
+    splits: tuple[str, ...] = ()
+    clip_starts: tuple[tuple[int, ...], ...] = ()
+    model: str = ""
+    dataset: dict[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def nearest(
+        self,
+        vector: Vectors,
+        feature: str,
+        num: int = 5,
+        exclude: Path | None = None,
+    ) -> list[Neighbour]:
+        """The videos with the largest cosine to a vector, the nearest first.
+
+        Args:
+            vector: (D,), of any length above 0.
+            feature: ``backbone``, ``rsp`` or ``avid``.
+            num: How many; fewer if the gallery has fewer.
+            exclude: A file that is passed over, such as the query's own.
+
+        Raises:
+            ValueError: No such feature, or a vector that does not fit or has length 0.
+        """
+        if feature not in self.vectors:
+            raise ValueError(f"feature is one of {list(self.vectors)}, got {feature!r}")
+        known = self.vectors[feature]
+        length = float(np.linalg.norm(vector))
+        if vector.shape != known.shape[1:] or not length > 0:
+            raise ValueError(
+                f"a vector of {feature!r} has the shape {known.shape[1:]} and a length above 0, "
+                f"got {vector.shape} of length {length:g}"
+            )
+        similarity = known @ (vector / length).astype(np.float32)
+        order = np.argsort(-similarity, kind="stable")
+        # Paths compare slowly: no more of them are looked at than it takes to find so many.
+        others = (int(i) for i in order if exclude is None or self.paths[i] != exclude)
+        found = list(islice(others, max(0, num)))
+        return [Neighbour(i, self.paths[i], self.labels[i], float(similarity[i])) for i in found]
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the gallery as a folder, in place of one that is there.
+
+        See :mod:`rspnet.retrieval.store` for what is in it. The manifest goes first and comes last,
+        so a gallery that was half-written is none.
+
+        Raises:
+            ValueError: ``folder`` is a file, or holds something other than a gallery.
+        """
+        folder = Path(folder)
+        clear_folder(folder)
+        unreadable = tuple((str(path), reason) for path, reason in self.skipped)
+        part = Part(
+            paths=tuple(map(str, self.paths)),
+            labels=self.labels,
+            splits=self.splits or ("",) * len(self),
+            clip_starts=self.clip_starts or ((),) * len(self),
+            vectors=self.vectors,
+            unreadable=unreadable,
+        )
+        write_part(part_path(folder, 0), part)
+        write_unreadable(folder, unreadable)
+        num_videos = len(self) + len(unreadable)
+        manifest = Manifest(
+            model=self.model,
+            model_hash=self.model_hash,
+            protocol=self.protocol,
+            dataset=self.dataset,
+            classes=tuple(dict.fromkeys(self.labels)),
+            num_videos=num_videos,
+            shard_size=max(1, num_videos),
+            num_unreadable=len(unreadable),
+            complete=True,
+        )
+        write_manifest(folder, manifest)
+        return folder
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "Gallery":
+        """Read a folder that :meth:`save` or ``python -m rspnet.extract`` wrote.
+
+        Raises:
+            ValueError: It is missing, not complete, damaged or something else.
+        """
+        manifest = read_manifest(folder)
+        if not manifest.complete:
+            raise ValueError(
+                f"{folder} is a gallery that is not complete: run the command that began it again"
+            )
+        try:
+            parts = [read_part(part_path(folder, i)) for i in range(manifest.num_shards)]
+            part = join_parts(parts)
+        except ValueError as error:
+            raise ValueError(f"{folder} is a damaged gallery: {error}") from error
+        found = len(part.paths) + len(part.unreadable)
+        if found != manifest.num_videos:
+            raise ValueError(
+                f"{folder} is a damaged gallery: its parts tell of {found} videos, its manifest "
+                f"of {manifest.num_videos}"
+            )
+        return cls(
+            paths=tuple(map(Path, part.paths)),
+            labels=part.labels,
+            vectors=part.vectors,
+            model_hash=manifest.model_hash,
+            protocol=manifest.protocol,
+            skipped=tuple((Path(path), reason) for path, reason in part.unreadable),
+            splits=part.splits,
+            clip_starts=part.clip_starts,
+            model=manifest.model,
+            dataset=manifest.dataset,
+        )
+
+
+def embed_video(
+    branch: Branch, path: str | Path, protocol: Protocol | None = None
+) -> dict[str, Vectors]:
+    """The vectors of one video; see this module.
+
+    Args:
+        branch: Query branch.
+        path: A video file.
+        protocol: How; nothing for :func:`protocol_for` the branch.
+
+    Returns:
+        ``backbone`` (C,), ``rsp`` (128,) and ``avid`` (128,), L2-normalised.
+
+    Raises:
+        ValueError: The video can't be read, or is too short and is to be refused then.
+    """
+    return _embed(branch, path, protocol or protocol_for(branch))[0]
+
+
+def _embed(
+    branch: Branch, path: str | Path, protocol: Protocol
+) -> tuple[dict[str, Vectors], tuple[int, ...]]:
+    views = load_views(path, protocol)
+    (vectors,) = embed_views(branch, [views], protocol.pooling, protocol.num_clips)
+    return vectors, views.starts
+
+
+def embed_videos(
+    branch: Branch,
+    paths: Sequence[str | Path],
+    protocol: Protocol | None = None,
+    *,
+    progress: bool = True,
+    on_video: Callable[[int], None] | None = None,
+    lock: AbstractContextManager[object] | None = None,
+) -> Gallery:
+    """Embed videos into a gallery in memory, their folders' names as labels.
+
+    Those that can't be used are listed in ``skipped``. To go on after a stop see
+    :func:`rspnet.retrieval.build.build_gallery`; for a data set :mod:`rspnet.extract`.
+
+    Args:
+        branch: Query branch.
+        paths: Video files.
+        protocol: How; nothing for :func:`protocol_for` the branch.
+        progress: Show a progress bar.
+        on_video: Called after every video with how many are done.
+        lock: Held while one video is embedded, for a branch that others use as well.
+
+    Raises:
+        ValueError: None of the videos can be used.
+    """
+    protocol = protocol or protocol_for(branch)
+    kept: list[Path] = []
+    rows: list[tuple[dict[str, Vectors], tuple[int, ...]]] = []
+    skipped: list[tuple[Path, str]] = []
+    bar = tqdm(paths, desc="Embedding", unit="video", leave=False, disable=not progress)
+    for number, path in enumerate(map(Path, bar), start=1):
+        try:
+            with lock or nullcontext():
+                rows.append(_embed(branch, path, protocol))
+            kept.append(path)
+        except ValueError as error:
+            skipped.append((path, str(error)))
+        if on_video is not None:
+            on_video(number)
+    if not rows:
+        reason = f"; the first: {skipped[0][1]}" if skipped else ""
+        raise ValueError(f"none of {len(paths)} videos can be embedded{reason}")
+    return Gallery(
+        paths=tuple(kept),
+        labels=tuple(path.parent.name for path in kept),
+        vectors={name: np.stack([vectors[name] for vectors, _ in rows]) for name in FEATURES},
+        model_hash=branch.hash,
+        protocol=protocol,
+        skipped=tuple(skipped),
+        clip_starts=tuple(starts for _, starts in rows),
+    )

@@ -1,0 +1,1 @@
+"""What every training run shares: engine, configuration, optimiser, processes, run folder."""

@@ -1,0 +1,221 @@
+"""The folder of a run: configuration, metrics, checkpoints, and what could not be read.
+
+::
+
+    RUN/config.yaml          the resolved configuration
+    RUN/metrics.csv          one row every few steps
+    RUN/tensorboard/         the same for TensorBoard
+    RUN/checkpoints/         step_00001000.pt: all that is needed to go on
+    RUN/unreadable.csv       videos left out, with the reason
+    RUN/model.safetensors    the result
+"""
+
+import csv
+import hashlib
+import signal
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from rspnet.files import atomic_path
+
+
+class MetricsLog:
+    """``metrics.csv`` and TensorBoard. Rows of steps that will be run again are dropped.
+
+    Args:
+        folder: The run's folder.
+        columns: Names of the values in a row, after ``step``.
+        first_step: Rows after this step are removed from an earlier file.
+        wandb: Also log to this project of Weights & Biases.
+
+    Raises:
+        ValueError: Weights & Biases is asked for and not installed.
+    """
+
+    def __init__(
+        self, folder: Path, columns: Sequence[str], first_step: int, wandb: str | None = None
+    ) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.columns = ["step", *columns]
+        path = folder / "metrics.csv"
+        kept: list[dict[str, str]] = []
+        if first_step and path.is_file():
+            with path.open(newline="") as file:
+                kept = [row for row in csv.DictReader(file) if int(row["step"]) <= first_step]
+        # Written beside and renamed: a run killed here keeps the rows it had.
+        with atomic_path(path) as temporary, temporary.open("w", newline="") as file:
+            writer = csv.DictWriter(file, self.columns, restval="", extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows(kept)
+        self._file = path.open("a", newline="")
+        self._csv = csv.DictWriter(self._file, self.columns, restval="", extrasaction="ignore")
+        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=first_step or None)
+        self._wandb = _start_wandb(wandb, folder) if wandb else None
+
+    def write(self, step: int, values: Mapping[str, float]) -> None:
+        """Write one row."""
+        self._csv.writerow({"step": step, **{k: f"{v:.6g}" for k, v in values.items()}})
+        self._file.flush()
+        for name, value in values.items():
+            self._board.add_scalar(name, value, step)
+        if self._wandb is not None:
+            self._wandb.log(dict(values), step=step)
+
+    def close(self) -> None:
+        """Close all of them."""
+        self._file.close()
+        self._board.close()
+        if self._wandb is not None:
+            self._wandb.finish()
+
+
+def _start_wandb(project: str, folder: Path) -> Any:
+    try:
+        wandb = import_module("wandb")
+    except ImportError as error:
+        raise ValueError(
+            "wandb is given, but Weights & Biases is not installed: pip install wandb"
+        ) from error
+    name = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]
+    return wandb.init(project=project, dir=str(folder), id=name, resume="allow", name=folder.name)
+
+
+class Checkpoints:
+    """Numbered checkpoints of a run, written atomically; the newest few are kept.
+
+    Args:
+        folder: ``RUN/checkpoints``.
+        keep: How many are kept.
+    """
+
+    def __init__(self, folder: Path, keep: int) -> None:
+        self.folder = folder
+        self.keep = keep
+
+    def paths(self) -> list[Path]:
+        """Checkpoints, the newest first."""
+        return sorted(self.folder.glob("step_*.pt"), reverse=True)
+
+    def path(self, step: int) -> Path:
+        """The file of the state after ``step`` steps."""
+        return self.folder / f"step_{step:08d}.pt"
+
+    def clean(self) -> None:
+        """Remove what a run that was killed while it wrote left half-written."""
+        for half in self.folder.glob(".step_*.pt"):
+            half.unlink(missing_ok=True)
+
+    def save(self, step: int, state: Mapping[str, Any]) -> Path:
+        """Write the state after ``step`` steps and remove what is older than the newest few."""
+        path = self.path(step)
+        with atomic_path(path) as temporary:
+            torch.save(dict(state), temporary)
+        for old in self.paths()[self.keep :]:
+            old.unlink()
+        return path
+
+    def load_newest(self) -> tuple[Path, dict[str, Any]] | None:
+        """The newest checkpoint that can be read, or None. A damaged one is named, passed over."""
+        for path in self.paths():
+            try:
+                return path, load_checkpoint(path)
+            except ValueError as error:
+                tqdm.write(f"Passed over: {error}")
+        return None
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a training checkpoint without unpickling anything but tensors and plain values.
+
+    Raises:
+        ValueError: It is missing or damaged.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises a dozen kinds for a damaged file
+        raise ValueError(f"{path} is not a readable training checkpoint: {error}") from error
+    if not isinstance(state, dict) or "step" not in state:
+        raise ValueError(f"{path} is not a training checkpoint of `python -m rspnet.train`")
+    return state
+
+
+def refuse_unreadable(
+    rows: Sequence[tuple[str | Path, str]],
+    num_videos: int,
+    most: float,
+    hint: str = "",
+    setting: str = "data.max_unreadable",
+) -> None:
+    """Refuse a set of which too much can't be read.
+
+    Args:
+        rows: (path, reason) of its unreadable videos.
+        num_videos: Videos of the set.
+        most: Largest share that may be unreadable.
+        hint: What to do, or where to look.
+        setting: What the user sets ``most`` by.
+
+    Raises:
+        ValueError: More are unreadable.
+    """
+    if len(rows) > most * num_videos:
+        path, reason = rows[0]
+        raise ValueError(
+            f"{len(rows)} of {num_videos} videos can't be read, more than the {most:.0%} that "
+            f"{setting} allows. The first: {path}: {reason}. {hint}".rstrip()
+        )
+
+
+class StopRequest:
+    """Turns SIGTERM and Ctrl-C into a wish to stop after the step in progress."""
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
+
+    def _ask(self, number: int, _frame: FrameType | None) -> None:
+        if self.signal is not None:
+            raise KeyboardInterrupt
+        self.signal = number
+
+
+@contextmanager
+def stop_on_signal() -> Iterator[StopRequest]:
+    """Within the block the first SIGTERM or SIGINT is only noted; a second interrupts."""
+    request = StopRequest()
+    before = {s: signal.signal(s, request._ask) for s in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield request
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class Due:
+    """Says when the next checkpoint is due.
+
+    Args:
+        steps: Steps between checkpoints, 0 for none by steps.
+        minutes: Minutes between checkpoints, 0 for none by time.
+    """
+
+    def __init__(self, steps: int, minutes: float) -> None:
+        self.steps = steps
+        self.seconds = minutes * 60
+        self._last = time.monotonic()
+
+    def __call__(self, step: int) -> bool:
+        """Whether a checkpoint is due after ``step`` steps."""
+        by_steps = self.steps > 0 and step % self.steps == 0
+        by_time = self.seconds > 0 and time.monotonic() - self._last >= self.seconds
+        if by_steps or by_time:
+            self._last = time.monotonic()
+        return by_steps or by_time

@@ -1,0 +1,1 @@
+"""Model files, and weights of others read into them."""

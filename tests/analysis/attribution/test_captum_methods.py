@@ -1,0 +1,236 @@
+"""Captum's methods: equal to the closed form where they must be, and the model left as it was."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from analysis.attribution.captum_methods import (
+    METHODS,
+    feature_ablation,
+    integrated_gradients,
+    layer_gradcam,
+    left_as_it_was,
+    occlusion,
+    with_length_held,
+    witness,
+)
+from analysis.core.cells import CellSwap, filling
+from analysis.core.clip import ClipInfo, View
+from analysis.core.closed_form import affine_head, directed_map
+from analysis.core.score import Score, look_at
+from rspnet.models import Branch
+
+
+def make(head: str, arch: str = "resnet18_fine") -> tuple[Branch, Branch]:
+    torch.manual_seed(1)
+    width = 4 if arch == "resnet18_fine" else 2
+    query, key = (
+        Branch(arch, {"width": width}, head=head, num_frames=8, size=32).eval() for _ in "qk"
+    )
+    with torch.no_grad():
+        for branch in (query, key):  # a bias that counts
+            for name in branch.heads:
+                layers = [m for m in branch.head(name).modules() if isinstance(m, torch.nn.Linear)]
+                for layer in layers:
+                    layer.bias.normal_(0, 0.5)
+    return query, key
+
+
+def clip(seed: int) -> Tensor:
+    return torch.randn(3, 8, 32, 32, generator=torch.Generator().manual_seed(seed))
+
+
+def similarity(query: Branch, key: Branch, head: str = "rsp") -> Score:
+    return Score.similarity(query, head, look_at(key, clip(1)))
+
+
+def margin(query: Branch, key: Branch, head: str = "rsp") -> Score:
+    return Score.margin(query, head, look_at(key, clip(1)), [look_at(key, clip(2))])
+
+
+@pytest.mark.parametrize("kind", ["linear", "mlp"])
+@pytest.mark.parametrize("head", ["rsp", "avid"])
+@pytest.mark.parametrize("question", [similarity, margin])
+def test_gradcam_with_the_length_held_is_the_contribution_map(kind, head, question) -> None:
+    query, key = make(kind)
+    score = question(query, key, head)
+    ours = score.contributions(look_at(query, clip(0)))
+    theirs = layer_gradcam(score, clip(0)).map
+    assert theirs.grid == ours.grid
+    assert theirs.kind == "layer_gradcam"
+    scale = np.abs(ours.values).max()
+    np.testing.assert_allclose(theirs.values, ours.values, atol=1e-5 * scale)
+    assert theirs.score == ours.score
+
+
+def test_gradcam_without_bias_lacks_one_constant_which_is_the_bias() -> None:
+    query, key = make("mlp")
+    score = similarity(query, key)
+    seen = look_at(query, clip(0))
+    lacking = (
+        score.contributions(seen).values - layer_gradcam(score, clip(0), with_bias=False).map.values
+    )
+    x = seen.features.double().mean(dim=(2, 3, 4))
+    affine = affine_head(query.head("rsp"), x)
+    z = (affine.weight @ x[..., None])[0, :, 0] + affine.bias[0]
+    expected = (affine.bias[0] @ score.target / (lacking.size * z.norm())).item()
+    assert abs(expected) > 1e-6
+    np.testing.assert_allclose(lacking, expected, atol=1e-8)
+
+
+def test_gradcam_with_the_length_free_is_the_map_of_the_target_across_z() -> None:
+    query, key = make("linear")
+    with torch.no_grad():
+        query.head("rsp").bias.zero_()
+    score = similarity(query, key)
+    seen = look_at(query, clip(0))
+    unit = seen.unit("rsp").detach()
+    across = score.target - (unit @ score.target) * unit
+    with torch.no_grad():
+        F = seen.features.double()
+        expected = directed_map(F, query.head("rsp"), across[None])[0].numpy()
+    found = layer_gradcam(score, clip(0), length="free").map.values
+    np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
+    assert abs(found.sum()) < 1e-6
+
+
+def test_holding_the_length_changes_the_gradient_and_not_the_value() -> None:
+    query, key = make("linear")
+    score = margin(query, key)
+    assert torch.allclose(with_length_held(score)(clip(0)[None]), score(clip(0)[None]), atol=1e-6)
+
+
+def test_feature_ablation_is_the_drop_of_each_cell() -> None:
+    query, key = make("linear", "resnet18")
+    score = margin(query, key)
+    found = feature_ablation(score, clip(0), fill="frozen", batch_size=3)
+    grid = found.map.grid
+    swap = CellSwap.of(clip(0)[None], "frozen", grid)
+    with torch.no_grad():
+        whole = score(clip(0)[None]).item()
+        for cell in np.ndindex(*grid.cells):
+            kept = torch.ones(1, *grid.cells)
+            kept[(0, *cell)] = 0
+            drop = whole - score(swap(kept)).item()
+            assert found.map.values[cell] == pytest.approx(drop, abs=1e-6)
+    assert found.fill == "frozen"
+
+
+def test_each_head_misses_the_cells_of_its_own_colour(planted_branch: Branch) -> None:
+    x = torch.zeros(3, 16, 112, 112)
+    x[0, :, 40:72, 16:48] = 1.0
+    x[2, :, 40:72, 64:96] = 1.0
+    branch = copy.deepcopy(planted_branch)
+    for feature, (head, columns) in enumerate({"rsp": slice(1, 4), "avid": slice(4, 7)}.items()):
+        with torch.no_grad():
+            branch.head(head).bias[5] = 0.01  # else the cosine is 1 whatever the feature
+        score = Score(branch, head, torch.eye(128, dtype=torch.float64)[feature])
+        # Black is below 0, the background: the planted network takes both for nothing.
+        drop = feature_ablation(score, x, fill="black").map.values.sum(axis=(0, 1))
+        assert drop[columns].sum() > 0.9 * np.abs(drop).sum() > 0
+
+
+def test_occlusion_by_a_loop() -> None:
+    query, key = make("linear", "resnet18")  # cells of 16 x 16 x 16: two boxes along each side
+    score = similarity(query, key)
+    found = occlusion(score, clip(0), batch_size=2).map
+    stride = [min(int(s), n) for s, n in zip(found.grid.stride, found.grid.clip, strict=True)]
+    fill = filling(clip(0)[None], "mean", found.grid)[0]
+    drops = np.zeros(found.grid.clip)
+    with torch.no_grad():
+        whole = score(clip(0)[None]).item()
+        starts = [range(0, n, s) for n, s in zip(found.grid.clip, stride, strict=True)]
+        for t in starts[0]:
+            for y in starts[1]:
+                for x in starts[2]:
+                    box = (
+                        slice(t, t + stride[0]),
+                        slice(y, y + stride[1]),
+                        slice(x, x + stride[2]),
+                    )
+                    hidden = clip(0)
+                    hidden[(slice(None), *box)] = fill[(slice(None), *box)]
+                    drops[box] = whole - score(hidden[None]).item()
+    where = [found.grid.cell_of(axis) for axis in range(3)]
+    for cell in np.ndindex(*found.grid.cells):
+        inside = np.ix_(*(where[axis] == cell[axis] for axis in range(3)))
+        assert found.values[cell] == pytest.approx(drops[inside].mean(), abs=1e-6)
+
+
+def test_integrated_gradients_sum_to_the_difference_of_scores() -> None:
+    query, key = make("linear")
+    score = similarity(query, key)
+    found = integrated_gradients(score, clip(0), fill="frozen", num_steps=200, batch_size=32)
+    with torch.no_grad():
+        fill = filling(clip(0)[None], "frozen", found.map.grid)
+        expected = (score(clip(0)[None]) - score(fill)).item()
+    assert found.convergence_delta is not None
+    assert found.map.values.sum() - expected == pytest.approx(found.convergence_delta, abs=1e-5)
+    assert abs(found.convergence_delta) < 0.02 * np.abs(found.map.values).sum()
+    assert found.to_json()["convergence_delta"] == found.convergence_delta
+
+
+@pytest.mark.parametrize("method", list(METHODS))
+def test_the_model_is_left_as_it_was(method) -> None:
+    query, key = make("linear", "resnet18")
+    score = similarity(query, key)
+    query.train()
+    query.encoder.bn1.eval()
+    query.encoder.conv1.weight.requires_grad_(False)
+    query.head("rsp").weight.grad = torch.ones_like(query.head("rsp").weight)
+    before = {name: value.clone() for name, value in query.state_dict().items()}
+    modes = [module.training for module in query.modules()]
+    takes = [p.requires_grad for p in query.parameters()]
+    x = clip(0)
+    options = {"num_steps": 2} if method == "integrated_gradients" else {}
+    witness(score, x, method, **options)
+    assert [module.training for module in query.modules()] == modes
+    assert [p.requires_grad for p in query.parameters()] == takes
+    assert all(torch.equal(before[name], value) for name, value in query.state_dict().items())
+    assert (query.head("rsp").weight.grad == 1).all()
+    assert query.head("avid").weight.grad is None
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in query.modules())
+    assert not x.requires_grad
+    assert torch.equal(x, clip(0))
+
+
+def test_hooks_of_a_failed_block_are_taken_away_and_earlier_ones_stay() -> None:
+    layer = torch.nn.Linear(2, 2)
+    mine = layer.register_forward_hook(lambda *_: None)
+
+    def fail() -> None:
+        with left_as_it_was(layer):
+            layer.register_forward_hook(lambda *_: None)
+            assert not layer.training
+            raise RuntimeError("broken")
+
+    with pytest.raises(RuntimeError, match="broken"):
+        fail()
+    assert list(layer._forward_hooks) == [mine.id]
+    assert layer.training
+    assert layer.weight.requires_grad
+
+
+def test_a_view_says_where_the_clip_is_from() -> None:
+    query, key = make("linear", "resnet18")
+    frames = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), dtype=np.uint8)
+    info = ClipInfo("v.mp4", tuple(range(8)), 2)
+    found = layer_gradcam(similarity(query, key), View(frames, info)).map
+    assert found.clip == info
+    assert found.completeness_error is None
+
+
+def test_errors_say_what_there_is() -> None:
+    query, key = make("linear", "resnet18")
+    score = similarity(query, key)
+    with pytest.raises(ValueError, match=r"methods are .*'layer_gradcam'.*got 'guess'"):
+        witness(score, clip(0), "guess")
+    with pytest.raises(ValueError, match="'held' or 'free', got 'long'"):
+        layer_gradcam(score, clip(0), length="long")
+    with pytest.raises(ValueError, match="num_steps and batch_size are positive"):
+        integrated_gradients(score, clip(0), num_steps=0)
+    with pytest.raises(ValueError, match="one normalised clip"):
+        occlusion(score, torch.zeros(8, 32, 32))

@@ -1,0 +1,79 @@
+"""Single hits of a retrieval: the same numbers as in the whole list."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from analysis.attribution.retrieval import explain_retrieval
+from analysis.attribution.retrieval_hit import explain_rank, join_ranks, pick_videos
+from rspnet.models import Branch
+from rspnet.retrieval.gallery import FEATURES, Gallery, embed_videos, protocol_for
+
+
+@pytest.fixture(scope="module")
+def branch() -> Branch:
+    torch.manual_seed(0)
+    return Branch("resnet18", {"width": 4}, num_frames=8, size=32).eval()
+
+
+@pytest.fixture(scope="module")
+def gallery(branch: Branch, video_folder: Path) -> Gallery:
+    paths = sorted(video_folder.rglob("*.mp4"))
+    return embed_videos(branch, paths, protocol_for(branch, num_clips=2), progress=False)
+
+
+@pytest.mark.parametrize("feature", FEATURES)
+def test_ranks_joined_are_the_list(branch: Branch, gallery: Gallery, feature: str) -> None:
+    query = gallery.paths[2]
+    whole = explain_retrieval(branch, gallery, query, feature, 3)
+    single = [explain_rank(branch, gallery, query, feature, rank) for rank in (1, 2, 3)]
+    joined = join_ranks(single)
+    assert joined.to_json() == whole.to_json()
+    assert [len(one.gaps) for one in single] == [1, 1, 0]
+    for one, same in zip(joined.hits, whole.hits, strict=True):
+        for mine, theirs in zip(one.hit_maps.maps, same.hit_maps.maps, strict=True):
+            np.testing.assert_array_equal(mine.values, theirs.values)
+
+
+def test_of_two_equally_near_videos_each_is_explained(branch: Branch, gallery: Gallery) -> None:
+    twice = replace(gallery, vectors={n: rows.copy() for n, rows in gallery.vectors.items()})
+    twice.vectors["rsp"][1] = twice.vectors["rsp"][0]
+    # By its own vector video 1 is as near as video 0, which comes first: 1 is no hit of rank 1.
+    near = twice.nearest(twice.vectors["rsp"][3], "rsp", 3, exclude=twice.paths[3])
+    ranks = [one.index for one in near]
+    assert ranks.index(1) == ranks.index(0) + 1
+    found = explain_rank(branch, twice, twice.paths[3], "rsp", ranks.index(0) + 1)
+    assert found.hits[0].index == 0
+    assert found.gaps[0].gap == 0
+    # That its file gives another vector than the gallery holds is found out.
+    with pytest.raises(ValueError, match="the file has changed"):
+        explain_rank(branch, twice, twice.paths[3], "rsp", ranks.index(1) + 1)
+
+
+def test_picked_videos_keep_what_belongs_to_them(gallery: Gallery) -> None:
+    picked = pick_videos(gallery, [3, 1])
+    assert picked.paths == (gallery.paths[3], gallery.paths[1])
+    assert picked.labels == (gallery.labels[3], gallery.labels[1])
+    assert picked.clip_starts == (gallery.clip_starts[3], gallery.clip_starts[1])
+    np.testing.assert_array_equal(picked.vectors["avid"], gallery.vectors["avid"][[3, 1]])
+    assert (picked.splits, picked.model_hash) == ((), gallery.model_hash)
+
+
+def test_what_can_not_be_explained(branch: Branch, gallery: Gallery) -> None:
+    query = gallery.paths[0]
+    with pytest.raises(ValueError, match="between 1 and the 3 other videos of the gallery, got 4"):
+        explain_rank(branch, gallery, query, "rsp", 4)
+    with pytest.raises(ValueError, match="got 0"):
+        explain_rank(branch, gallery, query, "rsp", 0)
+    with pytest.raises(ValueError, match=r"feature is one of .* got 'speed'"):
+        explain_rank(branch, gallery, query, "speed", 1)
+    with pytest.raises(ValueError, match=r"nowhere\.mp4 is none: give one of its 4"):
+        explain_rank(branch, gallery, "nowhere.mp4", "rsp", 1)
+    other = Branch("resnet18", {"width": 4}, num_frames=8, size=32).eval()
+    with pytest.raises(ValueError, match="made by another model or protocol"):
+        explain_rank(other, gallery, query, "rsp", 1)
+    with pytest.raises(ValueError, match="of one query, feature and gallery make a list, got 0"):
+        join_ranks([])

@@ -1,0 +1,195 @@
+"""The kinds of maps: what they sum to, what they are asked, and their controls."""
+
+import numpy as np
+import pytest
+import torch
+
+from analysis.core.clip import ClipInfo, View
+from analysis.core.score import ClipFeatures, look_at
+from analysis.stimuli.kinds import (
+    ASKED,
+    CROSSED,
+    KINDS,
+    WEIGHTS,
+    Question,
+    ask,
+    clip_size,
+    kinds_of,
+    maps_of,
+    triplet_views,
+    with_controls,
+    with_random_weights,
+    with_swapped_heads,
+)
+from rspnet.data.sampling import ClipSpec, Triplet
+from rspnet.models import Branch
+from rspnet.names import HEADS
+
+
+def branch(seed: int, head: str = "linear") -> Branch:
+    torch.manual_seed(seed)
+    options = {"width": 2, "stem_kernel": (1, 3, 3)}
+    return Branch("resnet18_fine", options, head=head, num_frames=8, size=32).eval()
+
+
+def view(seed: int, speed: int = 1) -> View:
+    frames = np.random.default_rng(seed).integers(0, 256, (8, 32, 32, 3), dtype=np.uint8)
+    return View(frames, ClipInfo(f"v{seed}", tuple(range(0, 8 * speed, speed)), speed))
+
+
+def asked(query: Branch, key: Branch, speed: int = 2) -> tuple[Question, list[ClipFeatures]]:
+    question = ask(query, key, (view(0, speed), view(1, speed), view(2, 3 - speed)))
+    return question, [look_at(key, view(n)) for n in range(3, 7)]
+
+
+def test_maps_sum_to_the_scores_they_are_of() -> None:
+    query, key = branch(0), branch(1)
+    question, others = asked(query, key)
+    with torch.no_grad():
+        z_i, still = question.c_i.embeddings, question.still.embeddings
+        for head in HEADS:
+            j, k = question.c_j.embeddings[head], question.c_k.embeddings[head]
+            near = sorted((c.embeddings[head] for c in others), key=lambda z: -float(z @ z_i[head]))
+            target = {"speed": j - k, "video": j - (near[0] + near[1]) / 2}
+            for about in ("speed", "video"):
+                maps = maps_of(question, head, others, asked=about, num_hardest=2)
+                assert tuple(maps) == KINDS
+                score, at_rest = (float(z[head] @ target[about]) for z in (z_i, still))
+                assert maps["contribution"].sum() == pytest.approx(float(z_i[head] @ j), abs=1e-6)
+                assert maps["margin"].sum() == pytest.approx(score, abs=1e-6)
+                assert maps["margin_still"].sum() == pytest.approx(score - at_rest, abs=1e-6)
+                expected = np.abs(maps["margin"] - np.median(maps["margin"]))
+                np.testing.assert_array_equal(maps["margin_deviation"], expected)
+                weights = [b.head(head).weight for b in (query, key)]
+                x = [c.features.mean(dim=(2, 3, 4))[0] for c in (question.c_i, question.c_j)]
+                eq2 = (weights[0] @ x[0]) @ (weights[1] @ x[1])
+                assert maps["eq2"].mean() == pytest.approx(float(eq2), rel=1e-5)
+
+
+def test_each_head_is_asked_what_it_is_trained_on() -> None:
+    question, others = asked(branch(0), branch(1))
+    assert ASKED == {"rsp": "speed", "avid": "video"}
+    assert {CROSSED[head] for head in HEADS} == {"speed", "video"}
+    for head in HEADS:
+        own, given, other = (
+            maps_of(question, head, others, asked=about)
+            for about in (None, ASKED[head], CROSSED[head])
+        )
+        np.testing.assert_array_equal(own["margin"], given["margin"])
+        np.testing.assert_array_equal(own["contribution"], other["contribution"])
+        assert not np.allclose(own["margin"], other["margin"])
+
+
+@pytest.mark.parametrize(("speed", "sign"), [(1, -1), (2, 1)])
+def test_the_map_to_the_faster_clip_turns_the_margin_of_slow_queries(speed: int, sign: int) -> None:
+    question, others = asked(branch(0), branch(1), speed)
+    maps = maps_of(question, "rsp", others)
+    np.testing.assert_array_equal(maps["margin_faster"], sign * maps["margin"])
+    maps = maps_of(question, "avid", others)
+    np.testing.assert_array_equal(maps["margin_faster"], maps["margin"])
+
+
+def test_swapped_heads_asked_under_their_other_names_give_the_very_maps() -> None:
+    query, key = branch(0), branch(1)
+    before = {name: tensor.clone() for name, tensor in query.state_dict().items()}
+    question, others = asked(query, key)
+    swapped, swapped_others = asked(with_swapped_heads(query), with_swapped_heads(key))
+    for head, name in zip(HEADS, HEADS[::-1], strict=True):
+        own = maps_of(question, head, others)
+        renamed = maps_of(swapped, name, swapped_others, asked=ASKED[head])
+        for kind in KINDS:
+            np.testing.assert_array_equal(own[kind], renamed[kind])
+    assert all(torch.equal(tensor, before[name]) for name, tensor in query.state_dict().items())
+
+
+def test_random_weights_follow_from_their_seed_alone() -> None:
+    trained = branch(5)
+    state = torch.get_rng_state()
+    a, again, b = (with_random_weights(trained, seed) for seed in (0, 0, 1))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert a.spec() == trained.spec()
+    assert not a.training
+    weights = [model.head("rsp").weight for model in (a, again, b, trained)]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+    assert not torch.equal(weights[0], weights[3])
+
+
+def test_heads_of_layers_have_no_map_of_eq_2() -> None:
+    query = branch(0, "mlp")
+    assert kinds_of(branch(0), branch(0)) == KINDS
+    assert kinds_of(query, query) == KINDS[1:]
+    question, others = asked(query, query)
+    assert tuple(maps_of(question, "avid", others)) == KINDS[1:]
+
+
+def test_views_of_a_triplet_are_its_frames() -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (20, 32, 32, 3), dtype=np.uint8)
+
+    class Reader:
+        def __len__(self) -> int:
+            return len(frames)
+
+        def get_frames(self, indices):
+            return frames[list(indices)]
+
+    triplet = Triplet(ClipSpec(2, 8, 2), ClipSpec(0, 8, 2), ClipSpec(5, 8, 1))
+    i, j, k = triplet_views(Reader(), triplet, 32, "name")
+    np.testing.assert_array_equal(i.frames, frames[2:18:2])
+    np.testing.assert_array_equal(j.frames, frames[0:16:2])
+    np.testing.assert_array_equal(k.frames, frames[5:13])
+    assert i.info == ClipInfo("name", tuple(range(2, 18, 2)), 2)
+    assert (j.info.speed, k.info.speed) == (2, 1)
+
+
+def test_a_question_freezes_c_i_and_uses_the_branches_in_their_roles() -> None:
+    query, key = branch(0), branch(1)
+    question, _ = asked(query, key)
+    assert question.c_i.branch is question.still.branch is query
+    assert question.c_j.branch is question.c_k.branch is key
+    middle = np.repeat(view(0, 2).frames[4:5], 8, axis=0)
+    expected = look_at(query, view(0, 2).with_frames(middle)).features
+    assert torch.equal(question.still.features, expected)
+
+
+def test_mistakes_are_named() -> None:
+    question, others = asked(branch(0), branch(1))
+    with pytest.raises(ValueError, match=r"heads are \['rsp', 'avid'\], got 'motion'"):
+        maps_of(question, "motion", others)
+    with pytest.raises(ValueError, match="against clips of other videos, got none"):
+        maps_of(question, "avid", [])
+    with pytest.raises(ValueError, match="at least 2 videos and 1 draw of random weights, got 1"):
+        next(with_controls(query := branch(0), query, [[]]))
+
+
+def test_the_controls_are_asked_about_the_same_clips() -> None:
+    query, key = branch(0), branch(1)
+    videos = [[(view(n), view(n + 1), view(n + 2, 2))] for n in (0, 10, 20)]
+    calls: list[int] = []
+    found = list(with_controls(query, key, videos, num_random=2, done=lambda: calls.append(1)))
+    assert tuple(asking.weights for asking in found) == (*WEIGHTS, WEIGHTS[-1])
+    assert len(calls) == 3 * (2 + 2)
+    for asking in found:
+        infos = [[q.c_i.info for q in own] for own in asking.questions]
+        assert infos == [[triplet[0].info for triplet in own] for own in videos]
+    trained, swapped, crossed = (asking.maps(1, 0, "avid") for asking in found[:3])
+    assert found[0].questions is found[2].questions
+    others = [found[0].questions[n][0].c_j for n in (0, 2)]
+    expected = maps_of(found[0].questions[1][0], "avid", others)
+    for kind in KINDS:
+        np.testing.assert_array_equal(trained[kind], expected[kind])
+        np.testing.assert_array_equal(trained[kind], found[1].maps(1, 0, "rsp")[kind])
+    assert not np.allclose(trained["margin"], crossed["margin"])
+    assert not np.allclose(trained["contribution"], swapped["contribution"])
+
+
+def test_studies_are_checked_before_they_begin() -> None:
+    model, enough = branch(0), {"num_videos": 2, "num_triplets": 1, "num_random": 1}
+    assert clip_size(model, None, **enough) == 32
+    assert [clip_size(model, size, **enough) for size in (16, 128)] == [16, 128]
+    for size in (15, 129):
+        with pytest.raises(ValueError, match=f"model's own 32 pixels, got {size}"):
+            clip_size(model, size, **enough)
+    for name, value in enough.items():
+        with pytest.raises(ValueError, match=f"{name}={value - 1}"):
+            clip_size(model, None, **(enough | {name: value - 1}))

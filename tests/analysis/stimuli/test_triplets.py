@@ -1,0 +1,97 @@
+"""A triplet a video, and both heads' scores of it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from analysis.stimuli.triplets import (
+    Triplets,
+    ask_all,
+    file_triplets,
+    generated_triplets,
+    nearest_videos,
+    scores_of,
+)
+from rspnet.models import Branch
+
+
+@pytest.fixture(scope="module")
+def branches() -> tuple[Branch, Branch]:
+    torch.manual_seed(0)
+    query, key = (Branch("resnet18_fine", {"width": 4}, num_frames=8, size=32).eval() for _ in "qk")
+    return query, key
+
+
+@pytest.fixture(scope="module")
+def triplets(branches: tuple[Branch, Branch]) -> Triplets:
+    return generated_triplets(branches[0], 4, seed=2)
+
+
+def test_speeds_alternate_and_c_k_has_the_other_one(triplets: Triplets) -> None:
+    views = triplets.views
+    speeds = [tuple(view.info.speed for view in triplet) for triplet in views]
+    assert speeds == [(1, 1, 2), (2, 2, 1)] * 2
+    assert {view.info.video for view in views[3]} == {"stage_2_000003"}
+
+
+def test_clips_are_fixed_by_the_seed_and_not_by_how_many_there_are(
+    branches: tuple[Branch, Branch], triplets: Triplets
+) -> None:
+    again = generated_triplets(branches[0], 2, seed=2).views
+    assert all(
+        np.array_equal(a.frames, b.frames) for a, b in zip(again[1], triplets.views[1], strict=True)
+    )
+
+
+def test_scores_are_cosines_and_margins_of_the_network(
+    branches: tuple[Branch, Branch], triplets: Triplets
+) -> None:
+    query, key = branches
+    questions = ask_all(query, key, triplets)
+    scores = scores_of(questions, 1)
+    own = questions[1]
+    for head in ("rsp", "avid"):
+        cosine = own.c_i.unit(head) @ own.c_j.unit(head)
+        found = scores[head, "similarity"].contributions(own.c_i).values.sum()
+        assert found == pytest.approx(cosine.item(), abs=1e-9)
+        if head == "rsp":
+            against = own.c_i.unit(head) @ own.c_k.unit(head)
+        else:
+            others = [questions[n].c_j.unit(head) for n in (0, 2, 3)]
+            against = torch.stack(others).mean(dim=0) @ own.c_i.unit(head)
+        margin = scores[head, "margin"].contributions(own.c_i).values.sum()
+        assert margin == pytest.approx((cosine - against).item(), abs=1e-9)
+
+
+def test_avid_is_set_against_the_nearest_of_other_videos(
+    branches: tuple[Branch, Branch], triplets: Triplets
+) -> None:
+    query, key = branches
+    questions = ask_all(query, key, triplets)
+    unit = questions[2].c_i.unit("avid")
+    cosines = {n: (unit @ questions[n].c_j.unit("avid")).item() for n in (0, 1, 3)}
+    expected = sorted(cosines, key=lambda n: -cosines[n])
+    assert nearest_videos(questions, 2) == expected
+    assert nearest_videos(questions, 2, num=2) == expected[:2]
+    chosen = scores_of(questions, 2, nearest=[0])["avid", "margin"].target
+    assert torch.equal(chosen, questions[2].c_j.unit("avid") - questions[0].c_j.unit("avid"))
+
+
+def test_files_are_spread_over_the_usable_ones(
+    branches: tuple[Branch, Branch], video_folder: Path
+) -> None:
+    triplets = file_triplets(branches[0], [video_folder], 3)
+    names = [Path(i.info.video).name for i, _, _ in triplets.views]
+    assert len(names) == 3 == len(set(names))
+    assert str(video_folder) in triplets.what
+    assert all(view.frames.shape == (8, 32, 32, 3) for view in triplets.views[0])
+
+
+def test_too_few_videos_are_refused(branches: tuple[Branch, Branch], video_folder: Path) -> None:
+    with pytest.raises(ValueError, match="at least two, got 1"):
+        generated_triplets(branches[0], 1)
+    one = next(video_folder.rglob("*.mp4"))
+    with pytest.raises(ValueError, match=r"1 usable videos in .*at least two are needed"):
+        file_triplets(branches[0], [one], 5)

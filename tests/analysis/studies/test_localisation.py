@@ -1,0 +1,271 @@
+"""Maps against planted truth: exact on maps made by hand, on a branch whose answer is known."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from analysis.cli.localisation import main
+from analysis.core.clip import ClipInfo, View
+from analysis.stimuli import kinds
+from analysis.stimuli.kinds import KINDS, Asking, ask, with_controls
+from analysis.studies import localisation
+from analysis.studies.localisation import (
+    EXPECTED,
+    Measured,
+    Scene,
+    make_scene,
+    measure,
+    planted_study,
+    regions_of,
+    set_cues,
+    summarise,
+)
+from analysis.studies.localisation_result import REGIONS, PlantedStudy
+from rspnet.data.synthetic.videos import render_video
+from rspnet.models import Branch
+from rspnet.names import HEADS
+from rspnet.weights.checkpoint import save_model
+
+
+def tiny() -> Branch:
+    torch.manual_seed(0)
+    options = {"width": 2, "stem_kernel": (1, 3, 3)}
+    return Branch("resnet18_fine", options, num_frames=8, size=32).eval()
+
+
+def asking(model: Branch, scenes: list[Scene]) -> Asking:
+    return next(with_controls(model, model, [one.triplets for one in scenes]))
+
+
+def at(*names: str) -> tuple[int, ...]:
+    return tuple(REGIONS.index(name) for name in names)
+
+
+def scene(limbs: int, prop: int, *, size: int = 112, num_frames: int = 16) -> Scene:
+    """A red square of limbs and a blue one of prop in columns of their own; c_k is without both."""
+    frames = np.zeros((num_frames, size, size, 3), np.uint8)
+    masks = {name: np.zeros(frames.shape[:3], bool) for name in REGIONS}
+    rows = slice(40, 72)
+    frames[:, rows, limbs : limbs + 32, 0] = 255
+    frames[:, rows, prop : prop + 32, 2] = 255
+    masks["limbs"][:, rows, limbs : limbs + 32] = True
+    masks["prop"][:, rows, prop : prop + 32] = True
+    masks["cues"] = masks["prop"]
+    masks["static"] = ~masks["limbs"]
+    masks["whole"][:] = True
+    gray = np.full_like(frames, 128)
+    info = ClipInfo("a", tuple(range(num_frames)), 1)
+    views = tuple(View(shown, info) for shown in (frames, frames, gray))
+    return Scene((views, views), (masks, masks))
+
+
+def test_each_planted_head_has_its_energy_in_its_region(planted_branch: Branch) -> None:
+    scenes = [scene(0, 80), scene(64, 16)]
+    found = measure(asking(planted_branch, scenes), scenes)
+    assert found.share.shape == (2, 2, 2, len(KINDS), len(REGIONS))
+    limbs, prop, body, static, whole = at("limbs", "prop", "body", "static", "whole")
+    kind = KINDS.index("contribution")
+    rsp, avid = found.share[:, :, 0, kind], found.share[:, :, 1, kind]
+    # A map resolves cells, and these reach over the squares' edges; what is not in them is even.
+    area = 32**2 / 112**2
+    assert found.area[..., [limbs, prop, body, whole]].tolist() == [[[area, area, 0, 1]] * 2] * 2
+    assert (rsp[..., limbs] > 5 * area).all()
+    assert (avid[..., prop] > 5 * area).all()
+    assert (rsp[..., prop] < area / 2).all()
+    assert (avid[..., limbs] < area / 2).all()
+    np.testing.assert_allclose(rsp[..., limbs] + rsp[..., static], 1)
+    assert (rsp[..., body] == 0).all()
+    # The largest cell is inside, or the square's border halves it.
+    assert (found.pointing[:, :, 0, kind, limbs] >= 0.5).all()
+    assert (found.pointing[:, :, 1, kind, prop] >= 0.5).all()
+    assert (found.pointing[:, :, 0, kind, prop] == 0).all()
+    np.testing.assert_array_equal(found.ceiling[..., limbs], 1)
+
+
+def test_shares_parts_and_pointing_of_a_map_made_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four cells of 16 x 16 pixels at every time: 6, 3, 1, -2; the region is the first and half
+    of the second."""
+    model = tiny()
+    scenes = [scene(0, 0, size=32, num_frames=8) for _ in range(2)]
+    grid = ask(model, model, scenes[0].triplets[0]).c_i.grid
+    edge = [int(grid.edges(axis)[1]) for axis in (1, 2)]
+    mask = np.zeros((8, 32, 32), bool)
+    mask[:, : edge[0]] = True
+    upper = (32 - edge[1]) // 2
+    mask[:, : edge[0], edge[1] + upper :] = False
+    for one in scenes:
+        for masks in one.regions:
+            masks["limbs"] = mask
+    cells = np.broadcast_to(np.array([[6.0, 3.0], [1.0, -2.0]]), grid.cells)
+    assert grid.cells[1:] == (2, 2)
+    monkeypatch.setattr(kinds, "maps_of", lambda *_, **__: dict.fromkeys(KINDS, cells))
+    found = measure(asking(model, scenes), scenes)
+    half = upper / (32 - edge[1])
+    (limbs, whole) = at("limbs", "whole")
+    times = grid.cells[0]
+    np.testing.assert_allclose(found.share[..., limbs], (6 + 3 * half) / 10)
+    np.testing.assert_allclose(found.part[..., limbs], times * (6 + 3 * half))
+    np.testing.assert_allclose(found.part[..., whole], times * 8)
+    np.testing.assert_allclose(found.pointing[..., limbs], 1)
+    np.testing.assert_allclose(found.even[..., limbs], (1 + half) / 4)
+    np.testing.assert_allclose(found.ceiling[..., limbs], 1)
+    np.testing.assert_allclose(found.area[..., limbs], mask.mean())
+    monkeypatch.setattr(kinds, "maps_of", lambda *_, **__: dict.fromkeys(KINDS, -1 - 0 * cells))
+    assert (measure(asking(model, scenes), scenes).share == 0).all()
+
+
+def test_numbers_over_videos_by_hand() -> None:
+    shape = (2, 2, 2, 1, len(REGIONS))  # videos, speeds, heads, kinds, regions
+    share = np.zeros(shape)
+    share[:, 0, 0], share[:, 1, 0] = 0.4, 0.6  # RSP at 1x and at 2x
+    share[0, :, 1], share[1, :, 1] = 0.1, 0.3
+    area = np.full((2, 2, len(REGIONS)), 0.25)
+    measured = Measured(("margin",), share, share / 2, -share, area, area, 4 * area)
+    result = summarise(measured, weights="trained", model_hash="", seed=1)
+    ratios = [result.row("margin", "rsp", "limbs", s).ratio.value for s in ("both", "1x", "2x")]
+    assert ratios == pytest.approx([2.0, 1.6, 2.4])
+    row = result.row("margin", "avid", "prop")
+    assert row.ratio.value == pytest.approx(0.8)
+    assert (row.ratio.low, row.ratio.high) == pytest.approx((0.4, 1.2))
+    assert row.share.value == pytest.approx(0.2)
+    assert row.pointing.value == pytest.approx(0.1)
+    assert row.part.value == pytest.approx(-0.2)
+    assert (row.even.value, row.ceiling.value) == (1, 4)
+    assert result.difference("margin", "limbs").value == pytest.approx(1.2)
+    assert result.difference("margin", "prop").value == pytest.approx(-1.2)
+    assert {d.region for d in result.differences} == set(EXPECTED)
+
+
+def test_a_region_out_of_the_picture_counts_where_it_is_in(monkeypatch, recwarn) -> None:
+    share = np.full((2, 2, 2, 1, len(REGIONS)), 0.5)
+    area = np.full((2, 2, len(REGIONS)), 0.25)
+    (prop,) = at("prop")
+    share[0, ..., prop] = area[0, :, prop] = 0
+    measured = Measured(("margin",), share, share, share, area, area, area)
+    found = summarise(measured, weights="trained", model_hash="", seed=1)
+    ratio = found.row("margin", "rsp", "prop").ratio
+    assert (ratio.value, ratio.low, ratio.high) == (2, 2, 2)
+    assert not recwarn.list
+    empty = regions_of
+
+    def without_prop(*words):
+        return empty(*words) | {"prop": np.zeros((8, 32, 32), bool)}
+
+    monkeypatch.setattr(localisation, "regions_of", without_prop)
+    with pytest.raises(ValueError, match="none of the 2 videos of seed 9 shows its prop"):
+        planted_study(tiny(), tiny(), num_videos=2, num_triplets=1, progress=False)
+
+
+@pytest.fixture(scope="module")
+def study() -> PlantedStudy:
+    model = tiny()
+    return planted_study(
+        model, model, num_videos=3, num_triplets=1, num_random=2, progress=False
+    )  # fmt: skip
+
+
+def test_swapped_heads_are_exactly_reversed(study: PlantedStudy) -> None:
+    trained, swapped = study.of(), study.of("swapped heads")
+    other = dict(zip(HEADS, HEADS[::-1], strict=True))
+    for row in trained.rows:
+        renamed = swapped.row(row.kind, other[row.head], row.region, row.speed)
+        assert (row.ratio, row.pointing, row.part) == (
+            renamed.ratio, renamed.pointing, renamed.part,
+        )  # fmt: skip
+    for found in trained.differences:
+        reversed_ = swapped.difference(found.kind, found.region, found.speed)
+        assert reversed_.value == -found.ratio.value
+        assert reversed_.low == pytest.approx(-found.ratio.high, abs=1e-12)
+        assert reversed_.high == pytest.approx(-found.ratio.low, abs=1e-12)
+
+
+def test_crossed_questions_change_margins_alone(study: PlantedStudy) -> None:
+    trained, crossed = study.of(), study.of("crossed questions")
+    changed = {
+        row.kind
+        for row in trained.rows
+        if row.ratio != crossed.row(row.kind, row.head, row.region, row.speed).ratio
+    }
+    assert changed == set(KINDS) - {"eq2", "contribution"}
+
+
+def test_parts_add_up_and_all_results_are_of_the_same_clips(study: PlantedStudy) -> None:
+    names = [result.weights for result in study.results]
+    assert names == ["trained", "swapped heads", "crossed questions", "random weights"]
+    assert study.grid.clip == (8, 32, 32)
+    for result in study.results:
+        for row in result.rows:
+            if row.region == "whole":
+                parts = [
+                    result.row(row.kind, row.head, name, row.speed).part.value
+                    for name in ("limbs", "body", "static")
+                ]
+                assert sum(parts) == pytest.approx(row.part.value, abs=1e-12)
+                assert row.ratio.value == pytest.approx(1)
+            assert row.area == study.of().row(row.kind, row.head, row.region, row.speed).area
+            assert 0 <= row.ratio.value <= row.ceiling.value + 1e-9
+
+
+def test_cues_of_a_set_are_its_contrasts_and_not_the_outline_of_others() -> None:
+    frames = np.full((4, 60, 80, 3), 120, np.uint8)
+    background = np.ones(frames.shape[:3], bool)
+    frames[:, 10:20, 50:60:2] = 255  # a window with bars
+    for t in range(4):
+        frames[t, 30:55, 5 + 3 * t : 25 + 3 * t] = 0  # an actor who passes
+        background[t, 30:55, 5 + 3 * t : 25 + 3 * t] = False
+    cues = set_cues(frames, background, share=0.03)
+    assert cues.any()
+    assert not (cues & ~background).any()
+    where = cues.any(axis=0)
+    assert where[12:18, 51:58].all()
+    assert not where[:, :44].any()
+    assert not set_cues(frames, np.zeros_like(background)).any()
+
+
+def test_regions_part_the_clip() -> None:
+    video = render_video(5, 0, num_frames=20)
+    frames = np.zeros((8, 64, 64, 3), np.uint8)
+    regions = regions_of(video.masks, View(frames, ClipInfo("v", tuple(range(0, 16, 2)), 2)))
+    assert tuple(regions) == REGIONS
+    parts = [regions[name].astype(int) for name in ("limbs", "body", "static")]
+    np.testing.assert_array_equal(sum(parts), 1)
+    assert regions["limbs"].any()
+    assert not (regions["prop"] & ~regions["static"]).any()
+    np.testing.assert_array_equal(regions["cues"], regions["prop"] | regions["set_cues"])
+
+
+def test_scenes_follow_from_their_numbers() -> None:
+    a, again, b = (make_scene(5, n, num_frames=8, size=32, num_triplets=2) for n in (0, 0, 1))
+    speeds = [(i.info.speed, j.info.speed, k.info.speed) for i, j, k in a.triplets]
+    assert speeds == [(1, 1, 2)] * 2 + [(2, 2, 1)] * 2
+    assert [v.info for t in a.triplets for v in t] == [v.info for t in again.triplets for v in t]
+    assert not np.array_equal(a.triplets[0][0].frames, b.triplets[0][0].frames)
+
+
+def test_command_line_writes_what_it_prints(tmp_path: Path, capsys) -> None:
+    model = tmp_path / "m.safetensors"
+    save_model(model, tiny(), tiny())
+    words = [f"--model={model}", "--num_videos=2", "--num_triplets=1", "--num_random=1"]
+    assert main([*words, "--size=48", f"--out={tmp_path / 'p.json'}"]) == 0
+    read = PlantedStudy.from_json(json.loads((tmp_path / "p.json").read_text()))
+    assert read.grid.clip == (8, 48, 48)
+    assert read.of().num_videos == 2
+    assert read.table() in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--num_videos=1"], "at least 2 videos"),
+        (["--num_random=0"], "1 draw of random weights"),
+        (["--size=8"], "between half and four times the model's own 112 pixels, got 8"),
+        (["--model=none"], "none"),
+    ],
+)
+def test_mistakes_are_named(tmp_path: Path, capsys, words: list[str], message: str) -> None:
+    assert main([*words, f"--out={tmp_path / 'p.json'}"]) == 2
+    assert message in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,183 @@
+"""Speed lab and Evidence in a real browser."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from playwright.sync_api import expect, sync_playwright
+
+from dashboard.base.style import signed
+from dashboard.pages.evidence import reports
+from tests.dashboard.browser.test_browser import ARGUMENTS, SHOTS, Visitor, find_chromium, served
+from tests.dashboard.made_report import make_report
+from tests.dashboard.tiny import save_tiny_model, similarities, write_tiny_videos
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny_model(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_videos(tmp_path_factory.mktemp("videos"))
+
+
+@pytest.fixture(scope="module")
+def report(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report of the tiny model."""
+    return make_report(tmp_path_factory.mktemp("report") / "tiny.json", model)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A headless Chromium."""
+    path = find_chromium()
+    if path is None:
+        pytest.skip("no Chromium: put one on the PATH or name it in $CHROMIUM")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def address(
+    model: Path, videos: Path, report: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """The app, served on the tiny model, its videos and its report."""
+    words = ["--model", str(model), "--videos", str(videos), "--report", str(report)]
+    with served(tmp_path_factory.mktemp("server"), words) as found:
+        yield found
+
+
+@pytest.fixture
+def visitor(browser: Any) -> Iterator[Visitor]:
+    """Somebody with a wide light window."""
+    visitor = Visitor(browser)
+    yield visitor
+    visitor.close()
+
+
+def marked(visitor: Visitor) -> list[list[float]]:
+    """Level and similarity of both heads as the chart marks them."""
+    found = visitor.page.evaluate(
+        "document.querySelector('.st-key-lab_curve .js-plotly-plot').data"
+        ".filter(t => t.name.endsWith('marked')).map(t => [t.x[0], t.y[0]])"
+    )
+    return [[float(value) for value in pair] for pair in found]
+
+
+def test_speed_moves_the_marks_and_the_maps(
+    visitor: Visitor, address: str, model: Path, videos: Path
+) -> None:
+    visitor.open(address, "speed_lab", start="5")
+    token = visitor.wait_ready()
+    page = visitor.page
+    page.wait_for_selector(".st-key-lab_others .js-plotly-plot .main-svg")
+    before = {(h, s): visitor.panel(h, s) for h in ("rsp", "avid") for s in "ij"}
+    slow = similarities(model, videos / "a_long.mp4", 5, "speed", 0.25)
+    assert marked(visitor)[0][0] == 2
+    slider = page.get_by_role("slider", name="Playback speed of c_j")
+    slider.focus()
+    slider.press("Home")
+    token = visitor.wait_other(token)
+    page.wait_for_url(re.compile(r"level=0\.25"))
+    for place, head in enumerate(("rsp", "avid")):
+        expect(page.locator(f'[data-testid="lab-{head}"] b')).to_have_text(slow[head])
+        page.wait_for_function(
+            "document.querySelector('.st-key-lab_curve .js-plotly-plot').data"
+            ".find(t => t.name.endsWith('marked')).x[0] === 0.25"
+        )
+        similarity = marked(visitor)[place][1]
+        assert signed(similarity, 4) == slow[head]
+        # The first frame is the same at any speed: what differs is the map.
+        assert np.abs(visitor.panel(head, "j") - before[head, "j"]).max() > 8
+    assert page.inner_text('[data-testid="score-rsp"]') == signed(similarity_of(slow["rsp"]), 3)
+    # The scrubber shows another frame and draws nothing anew.
+    page.click(".forward")
+    page.wait_for_url(re.compile(r"frame=2\b"))
+    assert visitor.wait_ready() == token
+    # Another change by the menu.
+    page.locator(".st-key-lab_name input").fill("Hue")
+    page.keyboard.press("Enter")
+    visitor.wait_other(token)
+    page.wait_for_url(re.compile(r"change=hue&level=180"))
+
+
+def similarity_of(text: str) -> float:
+    return float(text.replace("\N{MINUS SIGN}", "-"))
+
+
+def test_parts_of_the_evidence(visitor: Visitor, address: str, report: Path) -> None:
+    visitor.open(address, "evidence", part="planted")
+    page = visitor.page
+    page.wait_for_selector('[data-part="planted"]')
+    visitor.wait_chart()
+    found = reports.read(report).found
+    assert found.planted is not None
+    ratio = found.planted.of().row("eq2", "rsp", "limbs").ratio
+    drawn = page.evaluate(
+        "document.querySelector('.js-plotly-plot').data.filter(t => t.error_x?.array)"
+        ".map(t => [t.x[0], t.error_x.array[0], t.error_x.arrayminus[0]])"
+    )
+    ends = [ratio.value, ratio.high - ratio.value, ratio.value - ratio.low]
+    assert any(dot == pytest.approx(ends, abs=1e-5) for dot in drawn)
+    page.get_by_role("radio", name="Sanity").click()
+    page.wait_for_selector('[data-part="sanity"]')
+    page.wait_for_url(re.compile(r"part=sanity"))
+    page.get_by_text("The numbers", exact=True).click()
+    expect(page.locator(".evidence-table").nth(1)).to_be_visible()
+    page.get_by_text("Export", exact=True).click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="JSON of the report").click()
+    assert Path(download.value.path()).read_bytes() == report.read_bytes()
+
+
+# What has come when a page is whole.
+WHOLE = {
+    "speed_lab": ".st-key-lab_others .js-plotly-plot .main-svg",
+    "evidence": ".st-key-evidence_narrow_2 .js-plotly-plot .main-svg",
+}
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (800, "dark")])
+def test_pictures_of_the_pages(browser: Any, address: str, width: int, scheme: str) -> None:
+    visitor = Visitor(browser, width, scheme)
+    page = visitor.page
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    for name, whole in WHOLE.items():
+        page.set_viewport_size({"width": width, "height": 900})
+        visitor.open(address, name)
+        page.wait_for_selector(whole)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        height = page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
+        page.set_viewport_size({"width": width, "height": int(height)})
+        page.wait_for_timeout(300)  # the charts take the window's new size
+        page.screenshot(path=str(SHOTS / f"{name}-{width}-{scheme}.png"))
+        assert page.locator("img:not([alt])").count() == 0
+        assert page.locator('[role="img"]:not([aria-label])').count() == 0
+    visitor.close()
+
+
+def test_all_pages_are_in_sight_where_it_is_narrow(browser: Any, address: str) -> None:
+    visitor = Visitor(browser, width=800)
+    visitor.open(address, "training")
+    page = visitor.page
+    links = page.locator('[data-testid="stTopNavLink"]')
+    expect(links.last).to_be_visible()
+    names = ["Home", "Compare", "Speed lab", "Retrieval", "Embedding", "Evidence", "Training"]
+    for name in names:
+        link = page.get_by_role("link", name=name, exact=True).first
+        expect(link).to_be_in_viewport(ratio=1)
+    left = [
+        page.get_by_role("link", name=name, exact=True).first.bounding_box()["x"] for name in names
+    ]
+    assert left == sorted(left)  # side by side: none waits behind a menu
+    assert len(set(left)) == len(names)
+    visitor.close()

@@ -1,0 +1,172 @@
+"""Home, Training and what pages have in common, as far as Streamlit's AppTest sees them."""
+
+import hashlib
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from streamlit.testing.v1 import AppTest
+
+from dashboard.services import runs
+from rspnet.models import Branch
+from rspnet.pretext.network import TwoBranch
+from tests.dashboard.conftest import APP, texts, write_maps, write_run
+
+SCRIPT = """
+import importlib
+from dashboard import links
+links.enter({name!r})
+importlib.import_module("dashboard.pages." + {name!r} + ".page").page()
+"""
+
+
+def open_page(name: str, argv: list[str], monkeypatch: pytest.MonkeyPatch, **link: str) -> AppTest:
+    """One page without the menu: AppTest knows no addresses."""
+    monkeypatch.setattr(sys, "argv", ["app.py", *argv])
+    app = AppTest.from_string(SCRIPT.format(name=name), default_timeout=60)
+    app.query_params.update(link)
+    return app.run()
+
+
+def test_home_says_what_one_looks_at(
+    planted_model: Path, planted_videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RSPNET_CACHE", str(tmp_path))
+    argv = ["app.py", "--model", str(planted_model), "--videos", str(planted_videos)]
+    monkeypatch.setattr(sys, "argv", argv)
+    app = AppTest.from_file(str(APP), default_timeout=60)
+    app.query_params["model"] = "nowhere"
+    app.run()
+    assert not app.exception
+    page = texts(app)
+    assert hashlib.sha256(planted_model.read_bytes()).hexdigest() in page
+    assert "resnet18_fine, 16 frames of 112 x 112 pixels" in page
+    assert "Your videos, 9 files, 3 classes" in page
+    assert page.count('class="tile"') == 3
+    assert any("the model `nowhere`" in warning.value for warning in app.warning)
+    assert dict(app.query_params) == {"model": "planted", "gallery": "Your videos"}
+
+
+def test_training_shows_newest_numbers_and_tracked_maps(
+    planted_videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = write_run(tmp_path / "deep" / "first")
+    write_maps(run, planted_videos / "left" / "clip_1.mp4")
+    app = open_page("training", ["--runs", str(tmp_path)], monkeypatch, step="10", mean="7")
+    assert not app.exception
+    page = texts(app)
+    assert "<b>Step 60</b>" in page
+    assert "RSP, right order 0.75" in page
+    assert "writing now" in page
+    assert "memory" not in page
+    assert 'data-step="10"' in page
+    assert "+0.100" in page  # s_a of step 10
+    assert any("step_00000030.npz" in caption.value for caption in app.caption)
+    assert app.query_params["run"] == "deep/first"
+    app.select_slider("step").set_value(60).run()
+    assert "+0.600" in texts(app)
+    assert app.query_params["step"] == "60"
+
+
+def test_training_takes_maps_from_checkpoints(
+    planted_branch: Branch,
+    planted_videos: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = write_run(tmp_path / "first")
+    network = TwoBranch(planted_branch, 8)
+    (run / "checkpoints").mkdir()
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    state = {"step": 60, "config": config, "network": network.state_dict()}
+    torch.save(state, run / "checkpoints" / "step_00000060.pt")
+    argv = ["--runs", str(tmp_path), "--videos", str(planted_videos)]
+    app = open_page("training", argv, monkeypatch)
+    assert not app.exception
+    assert not app.error
+    assert texts(app).count("+1.000") == 4  # one feature a head, the same in both clips
+    (run / "checkpoints" / "step_00000060.pt").write_bytes(b"torn")
+    app.run()
+    assert not app.exception
+    assert "not a readable training checkpoint" in app.error[0].value
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [("step,rsp_loss\n1,abc\n", "is damaged"), ("step,rsp_loss\n", "no rows yet"),
+     ("a,b\n1,2\n", "is damaged"), ("step,rsp_loss\n1,2,3,4\n", "is damaged"),
+     ("step,rsp_loss\n\0\0,1\n", "is damaged")],
+)  # fmt: skip
+def test_damaged_metrics_are_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, table: str, said: str
+) -> None:
+    run = write_run(tmp_path / "first")
+    (run / "metrics.csv").write_text(table)
+    app = open_page("training", ["--runs", str(tmp_path)], monkeypatch)
+    assert not app.exception
+    shown = [element.value for element in (*app.error, *app.info)]
+    assert any(said in text for text in shown)
+    assert any("neither checkpoints nor maps" in text for text in shown)
+
+
+@pytest.mark.parametrize("kind", ["missing", "empty"])
+def test_no_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    root = tmp_path if kind == "empty" else tmp_path / "nowhere"
+    app = open_page("training", ["--runs", str(root)], monkeypatch)
+    assert not app.exception
+    assert not app.warning
+    assert "python -m rspnet.train" in app.info[0].value
+    link = {"run": "deep/first", "step": "60"}
+    app = open_page("training", ["--runs", str(root)], monkeypatch, **link)
+    assert not app.exception
+    assert [warning.value for warning in app.warning] == [
+        "The link names the run `deep/first` and the step `60`, but there is no run here, so none "
+        "of it can be shown. It was made where the dashboard was started with another `--runs`, or "
+        "the runs were moved."
+    ]
+    assert app.run().warning == []  # it was said once
+
+
+def test_nothing_outside_the_root_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outside = write_run(tmp_path / "outside")
+    root = tmp_path / "root"
+    write_run(root / "good")
+    (root / "led_out").symlink_to(outside)
+    (root / "trap").mkdir()
+    (root / "trap" / "metrics.csv").symlink_to(outside / "metrics.csv")
+    found = runs.find(root)
+    assert sorted(found.names) == ["good", "trap"]
+    assert found.left_out == ["led_out"]
+    for name in ("trap", "../outside", "led_out"):
+        with pytest.raises(ValueError, match="leads out of the folder of runs"):
+            runs.read_metrics(root, name)
+    app = open_page("training", ["--runs", str(root)], monkeypatch, run="../outside", step="x")
+    assert not app.exception
+    said = [warning.value for warning in app.warning]
+    assert any("the run `../outside`, which is not here" in text for text in said)
+    assert any("step is no number" in text for text in said)
+    assert any("led_out" in caption.value for caption in app.caption)
+
+
+def test_a_page_is_as_it_was_left(
+    planted_model: Path, planted_videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RSPNET_CACHE", str(tmp_path))
+    argv = ["app.py", "--model", str(planted_model), "--videos", str(planted_videos)]
+    monkeypatch.setattr(sys, "argv", argv)
+    app = AppTest.from_file(str(APP), default_timeout=60)
+    app.query_params.update({"i": "left/clip_3.mp4", "frame": "4", "map": "eq2"})
+    app.run()
+    view = dict(app.query_params)
+    assert app.session_state["views"]["compare"] == view
+    # As when the menu leads away and back: no parameters.
+    app.session_state["page"] = "home"
+    app.query_params.clear()
+    app.run()
+    assert dict(app.query_params) == view
+    assert app.selectbox("video_i").value == "left/clip_3.mp4"
+    assert not app.exception

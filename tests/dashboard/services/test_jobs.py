@@ -1,0 +1,177 @@
+"""Long work: it is stopped with a button, what is done is kept, and it goes on from there."""
+
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from dashboard.base.arguments import Arguments
+from dashboard.services import embeddings, galleries, jobs
+from dashboard.services.galleries import stage_folder
+from dashboard.services.jobs import Job
+from dashboard.services.models import Loaded
+from rspnet import load_model
+from rspnet.data.video.encode import write_video
+from rspnet.retrieval import build
+from rspnet.retrieval.gallery import Protocol
+from rspnet.retrieval.vectors import Views, load_views
+from tests.dashboard.conftest import draw, texts
+from tests.dashboard.pages.test_pages import open_page
+from tests.dashboard.tiny import save_tiny_model
+
+PATIENCE = 60
+
+
+def press(app: AppTest, label: str) -> AppTest:
+    return next(button for button in app.button if button.label == label).click().run()
+
+
+def test_a_job_ends_at_its_next_check_and_stays_stopped() -> None:
+    begun, told = threading.Event(), threading.Event()
+    steps: list[int] = []
+
+    def work(job: Job) -> None:
+        for step in range(len(steps), 4):
+            job.check()
+            steps.append(step)
+            job.done = step + 1
+            begun.set()
+            told.wait(PATIENCE)
+
+    job = jobs.start("stopped", 4, work)
+    assert begun.wait(PATIENCE)
+    assert job in jobs.under_way()
+    job.stop()
+    assert job.is_stopping
+    told.set()
+    assert job.finished.wait(PATIENCE)
+    assert (job.stopped, job.error, job.done, steps) == (True, "", 1, [0])
+    assert jobs.start("stopped", 4, work) is job  # until somebody wants it to go on
+    jobs.forget("stopped")
+    job = jobs.start("stopped", 4, work)
+    assert job.finished.wait(PATIENCE)
+    assert (job.stopped, job.done, steps) == (False, 4, [0, 1, 2, 3])
+
+
+class Gate:
+    """Lets so many videos of a gallery be embedded, and the rest once it is open."""
+
+    def __init__(self, num: int) -> None:
+        self.names: list[str] = []
+        self.num = num
+        self.reached, self.open = threading.Event(), threading.Event()
+
+    def load(self, path: Path, protocol: Protocol) -> Views:
+        if len(self.names) >= self.num:
+            self.reached.set()
+            assert self.open.wait(PATIENCE)
+        self.names.append(Path(path).stem)
+        return load_views(path, protocol)
+
+
+@pytest.mark.parametrize("name", ["retrieval", "compare"])
+def test_a_gallery_is_stopped_and_gone_on_with(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RSPNET_CACHE", str(tmp_path / "cache"))
+    model = save_tiny_model(tmp_path)
+    for index in range(5):
+        path = tmp_path / "videos" / "walk" / f"{index}.mp4"
+        write_video(path, draw(12, index), 25.0, preset="ultrafast")
+    gate = Gate(2)
+    monkeypatch.setattr(build, "load_views", gate.load)
+    argv = ["--model", str(model), "--videos", str(tmp_path / "videos")]
+    app = open_page(name, argv, monkeypatch)
+    assert gate.reached.wait(PATIENCE)
+    assert not app.exception
+    press(app, "Stop")
+    assert next(button for button in app.button if button.label == "Stopping").disabled
+    gate.open.set()
+    (job,) = jobs.under_way()
+    assert job.finished.wait(PATIENCE)
+    app.run()
+    assert not app.exception
+    assert [info.value for info in app.info] == [
+        "Stopped: 3 of 5 videos are done. They are kept, and the next start goes on from there."
+    ]
+    assert gate.names == ["0", "1", "2"]  # the one that it was at was done
+    press(app, "Go on")
+    deadline = time.monotonic() + PATIENCE
+    while not any(word in texts(app) for word in ("hit-rsp", "near-rsp")):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+        app.run()
+    assert not app.exception
+    assert not app.error
+    assert not app.info
+    assert gate.names == ["0", "1", "2", "3", "4"]
+
+
+def test_galleries_in_memory_make_room_for_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RSPNET_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(embeddings, "MOST_HELD", 2)
+    path = save_tiny_model(tmp_path)
+    loaded = Loaded(load_model(path, "query"), load_model(path, "key"), threading.Lock())
+    gate = Gate(999)
+    monkeypatch.setattr(build, "load_views", gate.load)
+    found = []
+    for name in "abc":
+        root = tmp_path / name
+        write_video(root / f"{name}.mp4", draw(12, 0), 25.0, preset="ultrafast")
+        found.append(galleries.open_source(galleries.OWN, Arguments(videos=root)))
+
+    def embed(source: galleries.Source) -> str:
+        key, job = embeddings.embed(source, loaded)
+        assert job.finished.wait(PATIENCE)
+        assert job.error == ""
+        return key
+
+    first, second = embed(found[0]), embed(found[1])
+    assert len(embeddings.embedded(first)) == 1  # used once more: the second is the oldest now
+    embed(found[2])
+    assert len(embeddings.embedded(first)) == 1
+    with pytest.raises(ValueError, match="not there"):
+        embeddings.embedded(second)
+    assert embed(found[1]) == second  # from the disk
+    assert [p.stem for p in embeddings.embedded(second).paths] == ["b"]
+    assert gate.names == ["a", "b", "c"]
+
+
+GENERATOR = """#!/bin/sh
+mkdir -p "$4/walk"
+touch "$4/walk/.half.mp4" "$4/walk/a.npz"
+(while :; do date +%N > "$4/walk/beat"; sleep 0.05; done) &
+wait
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell script stands for the generator")
+def test_generating_is_stopped_with_all_its_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RSPNET_CACHE", str(tmp_path))
+    script = tmp_path / "generator.sh"
+    script.write_text(GENERATOR)
+    script.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(script))
+    arguments = Arguments(num_videos=4)
+    job = jobs.generate_stage(arguments)
+    beat = stage_folder(arguments) / "walk" / "beat"
+    deadline = time.monotonic() + PATIENCE
+    while job.done == 0 or not beat.exists():
+        assert not job.finished.is_set(), job.error
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    job.stop()
+    assert job.finished.wait(PATIENCE)
+    assert (job.stopped, job.error) == (True, "")
+    # What is whole stays, and nobody goes on writing.
+    assert sorted(path.name for path in beat.parent.iterdir()) == ["a.npz", "beat"]
+    before = beat.read_text()
+    time.sleep(0.5)
+    assert beat.read_text() == before
