@@ -27,14 +27,14 @@ if TYPE_CHECKING:
         similarity_map,
     )
     from analysis.core.grid import Grid
-    from analysis.core.score import Score, look_at
+    from analysis.core.score import Score, extract_features
     from analysis.figures.figure1 import draw_figure1
     from analysis.figures.strips import draw_strip
-    from analysis.gallery.structure import look_at_gallery
+    from analysis.gallery.structure import gallery_statistics
     from analysis.regions.tracks import save_tracks, tracks_of, tracks_of_pair
     from analysis.stimuli.perturbed_clips import probe_pair, responses_of_video
     from analysis.studies.faithfulness import faithfulness_study
-    from analysis.studies.localisation import planted_study
+    from analysis.studies.localisation import localisation_study
     from analysis.studies.optical_flow import flow_study
     from analysis.studies.responses import response_study
     from analysis.studies.sanity import sanity_study
@@ -68,12 +68,12 @@ _HOME = {
     "fine_map": "analysis.attribution.fine",
     "flow_study": "analysis.studies.optical_flow",
     "load_view": "analysis.core.clip",
-    "look_at": "analysis.core.score",
-    "look_at_gallery": "analysis.gallery.structure",
+    "extract_features": "analysis.core.score",
+    "gallery_statistics": "analysis.gallery.structure",
     "margin_map": "analysis.core.closed_form",
     "motion_selectivity": "analysis.studies.selectivity",
     "pairwise_map": "analysis.core.closed_form",
-    "planted_study": "analysis.studies.localisation",
+    "localisation_study": "analysis.studies.localisation",
     "pooled_map": "analysis.core.closed_form",
     "probe_pair": "analysis.stimuli.perturbed_clips",
     "response_study": "analysis.studies.responses",
@@ -110,16 +110,16 @@ __all__ = [
     "explain_pairwise",
     "explain_rank",
     "explain_retrieval",
+    "extract_features",
     "faithfulness_study",
     "fine_map",
     "flow_study",
+    "gallery_statistics",
     "load_view",
-    "look_at",
-    "look_at_gallery",
+    "localisation_study",
     "margin_map",
     "motion_selectivity",
     "pairwise_map",
-    "planted_study",
     "pooled_map",
     "probe_pair",
     "response_study",

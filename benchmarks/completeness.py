@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from analysis import Score, explain_pair, look_at
+from analysis import Score, explain_pair, extract_features
 from rspnet import VideoReader, load_model
 from rspnet.data.sampling import clip_span
 from rspnet.data.sources import expand_roots
@@ -54,7 +54,7 @@ def grad_cam_difference(branch: Branch, key: Branch, clips: list[torch.Tensor]) 
 
     largest = 0.0
     for head in branch.heads:
-        c_i, c_j = look_at(branch, clips[0]), look_at(key, clips[1])
+        c_i, c_j = extract_features(branch, clips[0]), extract_features(key, clips[1])
         found = Score.similarity(branch, head, c_j).contributions(c_i).values
         own = branch.head(head)
         assert isinstance(own, torch.nn.Linear)

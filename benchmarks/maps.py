@@ -27,14 +27,14 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from analysis import explain_pair, look_at
-from analysis.attribution.captum_methods import with_length_held
+from analysis import explain_pair, extract_features
+from analysis.attribution.captum_methods import with_detached_norm
 from analysis.core.score import Score
 from rspnet import load_model
 from rspnet.models import Branch
 
 PLAIN, MAPS = "forward pass of each clip", "explain_pair: contributions and Eq. 2"
-HEADS_ONLY = "look_at and four contribution maps"
+HEADS_ONLY = "extract_features and four contribution maps"
 CAPTUM, GRAD_CAM = "Captum LayerGradCam", "pytorch-grad-cam GradCAM"
 
 
@@ -44,7 +44,7 @@ class ScoreModule(nn.Module):
     def __init__(self, score: Score) -> None:
         super().__init__()
         self.branch = score.branch
-        self.score = with_length_held(score)
+        self.score = with_detached_norm(score)
 
     def forward(self, clips: Tensor) -> Tensor:
         return self.score(clips)[:, None]
@@ -52,7 +52,7 @@ class ScoreModule(nn.Module):
 
 def scores_of_pair(query: Branch, key: Branch, clips: tuple[Tensor, Tensor]) -> list[Score]:
     """Both heads' similarity, asked of c_i and of c_j; one forward pass a clip."""
-    c_i, c_j = look_at(query, clips[0]), look_at(key, clips[1])
+    c_i, c_j = extract_features(query, clips[0]), extract_features(key, clips[1])
     return [
         score
         for head in query.heads
@@ -84,7 +84,7 @@ def works(query: Branch, key: Branch, peers: bool) -> dict[str, Callable[[], obj
         query(a), key(b)
 
     def contributions() -> None:
-        c_i, c_j = look_at(query, a), look_at(key, b)
+        c_i, c_j = extract_features(query, a), extract_features(key, b)
         for head in query.heads:
             Score.similarity(query, head, c_j).contributions(c_i)
             Score.similarity(key, head, c_i).contributions(c_j)
@@ -93,7 +93,7 @@ def works(query: Branch, key: Branch, peers: bool) -> dict[str, Callable[[], obj
         from captum.attr import LayerGradCam
 
         for number, score in enumerate(scores_of_pair(query, key, clips)):
-            cam = LayerGradCam(with_length_held(score), score.branch.encoder)
+            cam = LayerGradCam(with_detached_norm(score), score.branch.encoder)
             cam.attribute(clips[number % 2])
 
     found: dict[str, Callable[[], object]] = {

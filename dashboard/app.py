@@ -39,7 +39,7 @@ def main() -> None:
         for name, title, icon in PAGES
     }
     shell.run(pages, st.navigation(list(pages.values()), position="top"))
-    memory.give_back()
+    memory.trim_heap()
 
 
 main()

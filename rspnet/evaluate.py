@@ -246,13 +246,13 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
 
 def _table(report: dict[str, Any]) -> str:
     r, p = report["result"], report["protocol"]
-    left_out = len(p["too_short"]) + len(p["unreadable"])
+    skipped = len(p["too_short"]) + len(p["unreadable"])
     by_speed = ", ".join(f"{k} {v:.3f}" for k, v in r["rsp_accuracy_by_speed"].items())
     low, high = r["rsp_interval"]
     a_low, a_high = r["avid_interval"]
     return "\n".join(
         [
-            f"{r['num_videos']} videos ({left_out} too short or unreadable), "
+            f"{r['num_videos']} videos ({skipped} too short or unreadable), "
             f"{r['num_triplets']} triplets, {p['num_frames']} x {p['size']} x {p['size']}",
             f"RSP ordering accuracy  {r['rsp_accuracy']:.3f}  [{low:.3f}, {high:.3f}]  "
             f"({by_speed}), margin {r['rsp_margin']:+.4f}",

@@ -39,9 +39,9 @@ from rspnet.retrieval.store import (
     Protocol,
     Vectors,
     clean_up,
-    look_at_part,
     part_path,
     read_manifest,
+    read_shard_header,
     write_manifest,
     write_part,
     write_unreadable,
@@ -117,17 +117,17 @@ class _Plan:
     manifest: Manifest
     left: tuple[int, ...]
     unreadable: tuple[tuple[str, str], ...]
-    known_bad: Mapping[Path, str]
+    known_invalid: Mapping[Path, str]
 
 
 class _Videos(Dataset[Views | str]):
     """The clips of each video, or the reason why there are none."""
 
     def __init__(
-        self, paths: Sequence[Path], known_bad: Mapping[Path, str], protocol: Protocol
+        self, paths: Sequence[Path], known_invalid: Mapping[Path, str], protocol: Protocol
     ) -> None:
         self.paths = paths
-        self.known_bad = known_bad
+        self.known_invalid = known_invalid
         self.protocol = protocol
 
     def __len__(self) -> int:
@@ -135,8 +135,8 @@ class _Videos(Dataset[Views | str]):
 
     def __getitem__(self, index: int) -> Views | str:
         path = self.paths[index]
-        if path in self.known_bad:
-            return self.known_bad[path]
+        if path in self.known_invalid:
+            return self.known_invalid[path]
         try:
             return load_views(path, self.protocol)
         except ValueError as error:
@@ -209,7 +209,7 @@ def _make_plan(config: ExtractConfig, branch: Branch, model: str) -> _Plan:
     for number in range(manifest.num_shards):
         path = part_path(folder, number)
         try:
-            _, rows = look_at_part(path)
+            _, rows = read_shard_header(path)
             unreadable += rows
         except ValueError as error:
             if path.exists():
@@ -217,7 +217,7 @@ def _make_plan(config: ExtractConfig, branch: Branch, model: str) -> _Plan:
             left.append(number)
     if left:
         write_manifest(folder, manifest)
-    bad = {path.absolute(): reason for path, reason in found.known_bad.items()}
+    bad = {path.absolute(): reason for path, reason in found.known_invalid.items()}
     return _Plan(videos, manifest, tuple(left), tuple(unreadable), bad)
 
 
@@ -315,7 +315,7 @@ def _make_parts(config: ExtractConfig, branch: Branch, plan: _Plan, processes: P
     ranges = [range(n * size, min((n + 1) * size, total)) for n in mine]
     order = [i for numbers in ranges for i in numbers]
     paths = [video.path for video in plan.videos]
-    dataset = _Videos(paths, plan.known_bad, plan.manifest.protocol)
+    dataset = _Videos(paths, plan.known_invalid, plan.manifest.protocol)
     unreadable = list(plan.unreadable)
 
     def note(row: tuple[str, str]) -> None:
@@ -351,7 +351,7 @@ def _finish(config: ExtractConfig, plan: _Plan) -> Manifest:
         path = part_path(config.out, number)
         while not path.exists():
             time.sleep(0.2)
-        rows, missing = look_at_part(path)
+        rows, missing = read_shard_header(path)
         num_vectors += rows
         unreadable += missing
     write_unreadable(config.out, unreadable)

@@ -35,7 +35,7 @@ def file_hash(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_left_out(folder: Path, name: str, rows: Iterable[tuple[str | Path, str]]) -> Path:
+def write_skipped(folder: Path, name: str, rows: Iterable[tuple[str | Path, str]]) -> Path:
     """Write ``name`` (CSV: path, reason) into a folder, or remove an old one if there is nothing.
 
     Atomically, as every process of a run may write it.

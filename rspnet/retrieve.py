@@ -64,7 +64,7 @@ class RetrievalResult:
     intervals: dict[int, tuple[float, float]]
     num_queries: int
     num_gallery: int
-    num_hopeless: int
+    num_unmatchable: int
 
 
 def check_comparable(gallery: Gallery, queries: Gallery) -> None:
@@ -165,9 +165,9 @@ def retrieve(
     least = len(gallery) - max(map(len, _own_places(gallery, queries)), default=0)
     ks = list(dict.fromkeys(ks))
     if not ks or min(ks) < 1 or max(ks) > least:
-        left_out = "" if least == len(gallery) else ", a query's own file left out"
+        skipped = "" if least == len(gallery) else ", a query's own file left out"
         raise ValueError(
-            f"every k is between 1 and the {least} videos of the gallery{left_out}, got {ks}"
+            f"every k is between 1 and the {least} videos of the gallery{skipped}, got {ks}"
         )
     places = first_right(gallery, queries, feature)
     right = {k: ((places > 0) & (places <= k)).astype(np.float64) for k in ks}
@@ -180,7 +180,7 @@ def retrieve(
         },
         num_queries=len(queries),
         num_gallery=len(gallery),
-        num_hopeless=int((places == 0).sum()),
+        num_unmatchable=int((places == 0).sum()),
     )
 
 
@@ -200,7 +200,7 @@ def report(gallery: Gallery, queries: Gallery, results: Sequence[RetrievalResult
             "interval": {str(k): list(pair) for k, pair in r.intervals.items()},
             "num_queries": r.num_queries,
             "num_gallery": r.num_gallery,
-            "num_hopeless": r.num_hopeless,
+            "num_hopeless": r.num_unmatchable,
         }
 
     return {
@@ -240,8 +240,8 @@ def _table(gallery: Gallery, queries: Gallery, results: Sequence[RetrievalResult
         lines.append(f"{r.feature:26}" + "".join(f"{r.top_k[k]:10.1f}" for k in ks))
         pairs = (f"{r.intervals[k][0]:.0f} - {r.intervals[k][1]:.0f}" for k in ks)
         lines.append(f"{'  95% interval':26}" + "".join(f"{pair:>10}" for pair in pairs))
-    if results[0].num_hopeless:
-        lines.append(f"{results[0].num_hopeless} queries are of a class that the gallery lacks")
+    if results[0].num_unmatchable:
+        lines.append(f"{results[0].num_unmatchable} queries are of a class that the gallery lacks")
     lines += [
         "",
         "Published, UCF101 split 1 (RSPNet pre-trained on Kinetics-400). They compare with UCF101",

@@ -25,7 +25,7 @@ from rspnet.data.pretrain import (
 )
 from rspnet.data.sources import FrameCache, Scan, scan_files
 from rspnet.data.transforms import normalise
-from rspnet.files import write_left_out
+from rspnet.files import write_skipped
 from rspnet.names import HEADS
 from rspnet.pretext.network import Embeddings, TwoBranch
 from rspnet.pretext.objective import pretext_losses
@@ -93,7 +93,7 @@ def check_videos(scan: Scan, folder: Path, max_unreadable: float) -> None:
     Raises:
         ValueError: Too many videos are unreadable, or none is usable.
     """
-    write_left_out(folder, "too_short.csv", scan.too_short)
+    write_skipped(folder, "too_short.csv", scan.too_short)
     total = len(scan.usable) + len(scan.unreadable) + len(scan.too_short)
     check_unreadable(dict(scan.unreadable), total, max_unreadable, folder)
     if not scan.usable:

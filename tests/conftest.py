@@ -52,7 +52,7 @@ def real_data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def stage_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def synthetic_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Six generated videos with ground truth."""
     from rspnet.data.synthetic.videos import generate
 

@@ -80,9 +80,9 @@ def test_grid_is_fine_enough_to_look_at(branches: tuple[Branch, Branch]) -> None
 
 
 def test_contributions_of_real_clips_sum_to_s(
-    branches: tuple[Branch, Branch], stage_folder: Path
+    branches: tuple[Branch, Branch], synthetic_folder: Path
 ) -> None:
-    paths = list_videos(stage_folder)
+    paths = list_videos(synthetic_folder)
     for first, second in itertools.pairwise(paths):
         with VideoReader(first) as a, VideoReader(second) as b:
             pair = explain_pair(*branches, load_clip(a, 3, 16)[0], load_clip(b, 11, 16, 2)[0])
@@ -91,9 +91,9 @@ def test_contributions_of_real_clips_sum_to_s(
 
 
 def test_it_does_its_two_tasks_on_videos_it_has_not_seen(
-    branches: tuple[Branch, Branch], stage_folder: Path
+    branches: tuple[Branch, Branch], synthetic_folder: Path
 ) -> None:
-    videos = scan_files(list_videos(stage_folder), 31).usable
+    videos = scan_files(list_videos(synthetic_folder), 31).usable
     result = evaluate_pretext(*branches, videos, num_triplets=3)
     assert result.num_triplets == 36
     assert result.rsp_accuracy > 0.8

@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from analysis.core.cells import CellSwap, Fill, filling, num_pixels, sum_into_cells
 from analysis.core.clip import ClipInfo, View
 from analysis.core.clip_map import ClipMap, Map
-from analysis.core.score import ClipFeatures, Score, check_clip, look_at
+from analysis.core.score import ClipFeatures, Score, check_clip, extract_features
 from rspnet.models.heads import global_average_pool
 
 Length = Literal["held", "free"]
@@ -62,7 +62,7 @@ class Witness:
 
 
 @contextmanager
-def left_as_it_was(model: nn.Module) -> Iterator[None]:
+def preserve_model_state(model: nn.Module) -> Iterator[None]:
     """Within the block the model is in evaluation mode and its weights take no gradients.
 
     After it every module is in its own mode again and every weight takes gradients as before, with
@@ -126,11 +126,11 @@ def _asked(score: Score, clip: Tensor | View, info: ClipInfo | None) -> Iterator
     device = next(score.branch.parameters()).device
     # A copy: Captum asks for the gradient of what it is given.
     clip = check_clip(score.branch, clip).detach().to(device).clone()
-    with left_as_it_was(score.branch), torch.enable_grad():
-        yield _Asked(score, clip, look_at(score.branch, clip, info))
+    with preserve_model_state(score.branch), torch.enable_grad():
+        yield _Asked(score, clip, extract_features(score.branch, clip, info))
 
 
-def with_length_held(score: Score) -> Callable[[Tensor], Tensor]:
+def with_detached_norm(score: Score) -> Callable[[Tensor], Tensor]:
     """The score with the embedding's length taken for a constant: its value is the same.
 
     Shape:
@@ -172,7 +172,7 @@ def layer_gradcam(
     if length not in ("held", "free"):
         raise ValueError(f"length is 'held' or 'free', got {length!r}")
     with _asked(score, clip, info) as asked:
-        forward = with_length_held(score) if length == "held" else score
+        forward = with_detached_norm(score) if length == "held" else score
         found = LayerGradCam(forward, score.branch.encoder).attribute(asked.clip)
         values = found[0, 0].detach().double().cpu().numpy()
         result = asked.witness(values, "layer_gradcam", "share of the score, per cell")

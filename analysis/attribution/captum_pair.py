@@ -15,7 +15,7 @@ import torch
 from analysis.attribution.captum_methods import METHODS, Method, Witness, witness
 from analysis.core.clip import View
 from analysis.core.grid import Grid
-from analysis.core.score import ClipFeatures, Score, look_at
+from analysis.core.score import ClipFeatures, Score, extract_features
 from rspnet.models import Branch
 from rspnet.names import HEADS
 
@@ -101,7 +101,10 @@ def witness_pair(
     """
     if method not in METHODS:
         raise ValueError(f"methods are {list(METHODS)}, got {method!r}")
-    c_i, c_j = look_at(query, view_i, name="c_i"), look_at(key, view_j, name="c_j")
+    c_i, c_j = (
+        extract_features(query, view_i, name="c_i"),
+        extract_features(key, view_j, name="c_j"),
+    )
     found = {}
     for head in heads:
         if against is None:

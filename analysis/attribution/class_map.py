@@ -16,7 +16,7 @@ import torch
 from analysis.core.clip import View
 from analysis.core.clip_map import ClipMap
 from analysis.core.closed_form import class_activation_map
-from analysis.core.score import look_at
+from analysis.core.score import extract_features
 from rspnet.recognition.classifier import Classifier
 
 
@@ -55,7 +55,7 @@ def explain_classes(
         raise ValueError(f"classes are {', '.join(model.classes)}, got {', '.join(unknown)}")
     if num < 1:
         raise ValueError(f"num is at least 1, got {num}")
-    looked = look_at(model.branch, view)
+    looked = extract_features(model.branch, view)
     F = looked.features.double()
     weight, bias = model.fc.weight.double(), model.fc.bias.double()
     logits = F.mean((2, 3, 4))[0] @ weight.T + bias

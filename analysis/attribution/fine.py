@@ -14,7 +14,7 @@ from torch.nn import functional
 from analysis.core.clip import ClipInfo
 from analysis.core.clip_map import ClipMap
 from analysis.core.grid import Grid
-from analysis.core.score import Score, check_clip, look_at
+from analysis.core.score import Score, check_clip, extract_features
 
 
 def _shift(clip: Tensor, down: int, right: int) -> Tensor:
@@ -80,7 +80,7 @@ def fine_maps(
     parts: list[dict[tuple[int, int], ClipMap]] = [{} for _ in scores]
     for a in range(steps):
         for b in range(steps):
-            shifted = look_at(branch, _shift(clip, a * down, b * right), info)
+            shifted = extract_features(branch, _shift(clip, a * down, b * right), info)
             for score, own in zip(scores, parts, strict=True):
                 own[a, b] = score.contributions(shifted)
     return [_interleaved(own, steps, float(down), float(right)) for own in parts]

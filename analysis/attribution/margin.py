@@ -17,7 +17,7 @@ import torch
 from analysis.core.clip import View
 from analysis.core.clip_map import ClipMap, Map
 from analysis.core.closed_form import directed_map
-from analysis.core.score import ClipFeatures, Score, look_at
+from analysis.core.score import ClipFeatures, Score, extract_features
 from analysis.core.serialisation import save_arrays
 from rspnet.models import Branch
 
@@ -59,7 +59,7 @@ class MarginExplanation:
         return save_arrays(path, manifest | about, arrays)
 
 
-def frozen(view: View) -> View:
+def static_clip(view: View) -> View:
     """The clip stopped at its middle frame: same looks, no movement."""
     middle = view.frames[len(view.frames) // 2]
     return view.with_frames(np.broadcast_to(middle, view.frames.shape).copy())
@@ -128,9 +128,9 @@ def explain_margin(
     shapes = {view.frames.shape for view in (view_i, view_j, *views_k)}
     if len(shapes) > 1:
         raise ValueError(f"all clips have one size, got {sorted(shapes)}: load them alike")
-    c_i, still = look_at(query, view_i), look_at(query, frozen(view_i))
-    c_j = look_at(key, view_j)
-    c_k = [look_at(key, view) for view in views_k]
+    c_i, still = extract_features(query, view_i), extract_features(query, static_clip(view_i))
+    c_j = extract_features(key, view_j)
+    c_k = [extract_features(key, view) for view in views_k]
     return margin_of_features(query, head, c_i, still, c_j, c_k)
 
 

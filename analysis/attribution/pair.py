@@ -12,7 +12,7 @@ from analysis.core.clip import ClipInfo
 from analysis.core.clip_map import Map, clip_info
 from analysis.core.closed_form import contribution_map, similarity_map
 from analysis.core.grid import Grid
-from analysis.core.score import ClipFeatures, look_at
+from analysis.core.score import ClipFeatures, extract_features
 from analysis.core.serialisation import load_arrays, save_arrays
 from rspnet.models import Branch
 from rspnet.names import HEADS
@@ -155,8 +155,8 @@ def explain_pair(
         ValueError: A clip or a head does not fit, the clips differ in size, the weights are not
             finite, or an embedding has length 0.
     """
-    c_i = look_at(query, clip_i, info_i, name="clip_i")
-    c_j = look_at(key, clip_j, info_j, name="clip_j")
+    c_i = extract_features(query, clip_i, info_i, name="clip_i")
+    c_j = extract_features(key, clip_j, info_j, name="clip_j")
     return pair_of_features(c_i, c_j, heads)
 
 

@@ -141,7 +141,7 @@ def _forward(branch: Branch, clips: Frames) -> Tensor:
 
 
 @torch.no_grad()
-def look_at_video(
+def features_of_video(
     branch: Branch, path: str | Path, protocol: Protocol, feature: str
 ) -> VideoFeatures:
     """Send the clips of a protocol through a branch, as a gallery does.
@@ -260,7 +260,7 @@ def explain_retrieval(
             changed, there are fewer videos than ``num``, or the head has no exact map.
     """
     check_gallery(branch, gallery, protocol)
-    asked = look_at_video(branch, query, gallery.protocol, feature)
+    asked = features_of_video(branch, query, gallery.protocol, feature)
     own = place_in(gallery, query)
     others = len(gallery)
     label = asked.path.parent.name if asked.path.parent.name in gallery.labels else ""
@@ -279,7 +279,7 @@ def explain_retrieval(
     target = torch.from_numpy(vector).double()
     hits = []
     for rank, one in enumerate(near[:num], start=1):
-        found = look_at_video(branch, one.path, gallery.protocol, feature)
+        found = features_of_video(branch, one.path, gallery.protocol, feature)
         _check_unchanged(found, gallery, one.index)
         hits.append(
             ExplainedHit(

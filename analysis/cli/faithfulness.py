@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from analysis.studies.faithfulness import (
-    Effort,
+    PerturbationConfig,
     add_video_arguments,
     faithfulness_study,
     named_triplets,
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             query,
             key,
             named_triplets(args, query),
-            effort=Effort(num_steps=args.num_steps, num_random=args.num_random),
+            effort=PerturbationConfig(num_steps=args.num_steps, num_random=args.num_random),
             seed=args.seed,
         )
         with atomic_path(args.out) as temporary:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from analysis.figures.style import check_out, save
-from analysis.studies.localisation import SEED, planted_study
+from analysis.studies.localisation import SEED, localisation_study
 from rspnet.files import atomic_path
 from rspnet.weights.checkpoint import load_model
 
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if args.figure is not None:
             check_out(args.figure)
         query, key = load_model(args.model, "query"), load_model(args.model, "key")
-        study = planted_study(
+        study = localisation_study(
             query,
             key,
             num_videos=args.num_videos,
@@ -47,9 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(study.table())
         print(f"\n{args.out}")
         if args.figure is not None:
-            from analysis.figures.localisation_figure import draw_planted, make_examples
+            from analysis.figures.localisation_figure import draw_localisation, make_examples
 
-            print(save(draw_planted(study, make_examples(query, key, study)), args.figure))
+            print(save(draw_localisation(study, make_examples(query, key, study)), args.figure))
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

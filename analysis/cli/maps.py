@@ -37,12 +37,12 @@ import torch
 from analysis.attribution.captum_methods import METHODS, Method, Witness
 from analysis.attribution.captum_pair import witness_pair
 from analysis.attribution.fine import fine_maps
-from analysis.attribution.margin import MarginExplanation, frozen, margin_of_features
+from analysis.attribution.margin import MarginExplanation, margin_of_features, static_clip
 from analysis.attribution.pair import pair_of_features
 from analysis.attribution.pairwise import PairwiseMap, explain_pairwise
 from analysis.core.clip import View, load_view
 from analysis.core.clip_map import ClipMap
-from analysis.core.score import ClipFeatures, Score, hardest, look_at
+from analysis.core.score import ClipFeatures, Score, extract_features, hard_negatives
 from analysis.figures.figure1 import draw_figure1
 from analysis.figures.figure_inputs import Generated, ShownPair, add_pair_arguments, load_views
 from analysis.figures.strips import StripRow, draw_strip, pair_film, pair_rows
@@ -69,7 +69,7 @@ class PairMaps:
         fine_margins: Of c_i, by head.
         witnesses: By method, then by head: what was said of c_i and of c_j.
         witness_margins: The same, c_i having been asked about its margin.
-        left_out: What was not made, and why.
+        skipped: What was not made, and why.
     """
 
     shown: ShownPair
@@ -79,7 +79,7 @@ class PairMaps:
     fine_margins: dict[str, ClipMap] = field(default_factory=dict)
     witnesses: dict[Method, dict[str, tuple[Witness, Witness]]] = field(default_factory=dict)
     witness_margins: dict[Method, dict[str, tuple[Witness, Witness]]] = field(default_factory=dict)
-    left_out: dict[str, str] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
 
     @property
     def _asked_of_captum(self) -> dict[str, dict[str, tuple[Witness, Witness]]]:
@@ -127,7 +127,7 @@ class PairMaps:
             "grid_i": pair.grid_i.to_json(),
             "grid_j": pair.grid_j.to_json(),
             "heads": heads,
-            "left_out": self.left_out,
+            "left_out": self.skipped,
         }
 
     def save(
@@ -229,7 +229,7 @@ class PairMaps:
                 f"{head:8}{row['similarity']:+8.3f}{row['completeness_error']:12.1e}"
                 f"{moving[0]:>28}{moving[1]:>18}{margin:>8}"
             )
-        lines += [f"left out: {what}: {why}" for what, why in self.left_out.items()]
+        lines += [f"left out: {what}: {why}" for what, why in self.skipped.items()]
         return "\n".join(lines)
 
 
@@ -274,7 +274,7 @@ def all_maps(
     *,
     view_k: View | None = None,
     others: Sequence[View] = (),
-    num_hardest: int = 5,
+    num_hard_negatives: int = 5,
     fine: int = 1,
     witnesses: Sequence[Method] = (),
     witness_margins: Sequence[Method] = (),
@@ -297,26 +297,29 @@ def all_maps(
         ValueError: A clip does not fit the model or the other, or ``fine`` does not divide the
             stride of the grid.
     """
-    c_i, c_j = look_at(query, view_i, name="c_i"), look_at(key, view_j, name="c_j")
+    c_i, c_j = (
+        extract_features(query, view_i, name="c_i"),
+        extract_features(key, view_j, name="c_j"),
+    )
     pair = pair_of_features(c_i, c_j)
-    margins, left_out = {}, {}
+    margins, skipped = {}, {}
     fine_of: dict[tuple[str, str], ClipMap] = {}
     fine_margins: dict[str, ClipMap] = {}
     away: dict[str, list[ClipFeatures]] = {"rsp": [], "avid": []}
     if view_k is not None:
-        away["rsp"] = [look_at(key, view_k, name="c_k")]
+        away["rsp"] = [extract_features(key, view_k, name="c_k")]
     if others:
-        seen = [look_at(key, view, name=view.info.video) for view in others]
-        near = hardest(c_i, seen, "avid", min(num_hardest, len(seen)))
+        seen = [extract_features(key, view, name=view.info.video) for view in others]
+        near = hard_negatives(c_i, seen, "avid", min(num_hard_negatives, len(seen)))
         away["avid"] = [seen[n] for n in near]
-    still = look_at(query, frozen(view_i)) if any(away.values()) else c_i
+    still = extract_features(query, static_clip(view_i)) if any(away.values()) else c_i
     for head, clips in away.items():
         if clips:
             margins[head] = margin_of_features(query, head, c_i, still, c_j, clips)
     if "rsp" not in margins:
-        left_out["margin_rsp"] = "no clip c_k of another speed"
+        skipped["margin_rsp"] = "no clip c_k of another speed"
     if "avid" not in margins:
-        left_out["margin_avid"] = "no clips of other videos"
+        skipped["margin_avid"] = "no clips of other videos"
     if fine > 1:
         of_i = [Score.similarity(query, head, c_j) for head in HEADS]
         of_i += [Score.margin(query, head, c_j, away[head]) for head in margins]
@@ -341,7 +344,7 @@ def all_maps(
             )
             for method in witness_margins
         },
-        left_out=left_out,
+        skipped=skipped,
     )
 
 
@@ -389,7 +392,7 @@ def _maps(options: argparse.Namespace) -> PairMaps:
         witnesses=options.witness,
         witness_margins=options.witness_margin,
     )
-    found.left_out.update(reasons)
+    found.skipped.update(reasons)
     return found
 
 

@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print(study.table())
-    for path, reason in study.left_out:
+    for path, reason in study.skipped:
         print(f"left out: {path}: {reason}", file=sys.stderr)
     print(f"\n{config.out}")
     if config.figure is not None:
@@ -57,12 +57,12 @@ def run(config: FlowConfig) -> FlowStudy:
             "give either --videos DIR, a folder of videos, or a data set such as --data.name csv "
             f"--data.annotations FILE.csv; got {'both' if named else 'neither'}"
         )
-    known_bad: Mapping[Path, str] = {}
+    known_invalid: Mapping[Path, str] = {}
     if config.videos is not None:
         paths, what = list_videos(config.videos), f"videos of {Path(config.videos).name}"
     else:
         videos = load_video_set(config.data)
-        paths, known_bad = [video.path for video in videos.videos], videos.known_bad
+        paths, known_invalid = [video.path for video in videos.videos], videos.known_invalid
         name = Path(config.data.annotations or config.data.root or "").stem
         what = f"videos of {videos.name} ({name}), split {videos.split}, fold {videos.fold}"
     study = flow_study(
@@ -70,7 +70,7 @@ def run(config: FlowConfig) -> FlowStudy:
         load_model(config.model, "key"),
         paths,
         what=what,
-        known_bad=known_bad,
+        known_invalid=known_invalid,
         num_videos=config.num_videos,
         num_triplets=config.num_triplets,
         num_random=config.num_random,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from analysis.gallery.neighbours import Space
-from analysis.gallery.structure import look_at_gallery
+from analysis.gallery.structure import gallery_statistics
 from rspnet.retrieval.gallery import FEATURES, Gallery
 
 
@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         gallery = Gallery.load(options.gallery)
         spaces = [Space.of(gallery, feature) for feature in dict.fromkeys(options.features)]
-        found = look_at_gallery(spaces, k=options.k, num=options.num)
+        found = gallery_statistics(spaces, k=options.k, num=options.num)
         if options.out:
             found.save(options.out)
     except (ValueError, OSError) as error:

@@ -76,7 +76,7 @@ def check_clip(branch: Branch, clip: Tensor, name: str = "the clip") -> Tensor:
 
 
 @torch.no_grad()
-def look_at(
+def extract_features(
     branch: Branch, clip: Tensor | View, info: ClipInfo | None = None, *, name: str = "the clip"
 ) -> ClipFeatures:
     """Send a clip through a branch, once.
@@ -139,7 +139,7 @@ class Score:
         """The cosine to c_j less the mean cosine to other clips.
 
         For RSP: one clip c_k of the other speed. For A-VID: clips of other videos, best the
-        nearest ones (:func:`hardest`).
+        nearest ones (:func:`hard_negatives`).
 
         Raises:
             ValueError: No such head, no other clip, or an embedding of length 0.
@@ -206,7 +206,7 @@ class Score:
         )
 
 
-def hardest(
+def hard_negatives(
     c_i: ClipFeatures, others: Sequence[ClipFeatures], head: str, num: int = 1
 ) -> list[int]:
     """Which of other clips are nearest to c_i by a head, the nearest first.

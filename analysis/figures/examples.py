@@ -21,7 +21,7 @@ from analysis.figures.style import (
     style,
     values_at,
 )
-from analysis.stimuli.kinds import Question
+from analysis.stimuli.kinds import TripletFeatures
 from analysis.stimuli.triplets import Triplets, nearest_videos, scores_of
 
 Frame = np.typing.NDArray[np.uint8]
@@ -54,7 +54,7 @@ class Example:
         return self.margin_map.score
 
 
-def margins_of(questions: Sequence[Question], head: str) -> list[ClipMap]:
+def margins_of(questions: Sequence[TripletFeatures], head: str) -> list[ClipMap]:
     """The margin map of each video's c_i by a head.
 
     Raises:
@@ -67,7 +67,7 @@ def margins_of(questions: Sequence[Question], head: str) -> list[ClipMap]:
 
 
 def make_example(
-    questions: Sequence[Question],
+    questions: Sequence[TripletFeatures],
     triplets: Triplets,
     place: int,
     margin_map: ClipMap,

@@ -35,9 +35,9 @@ from analysis.figures.style import (
     style,
     values_at,
 )
-from analysis.stimuli.kinds import ASKED, Asking, with_controls
+from analysis.stimuli.kinds import OBJECTIVES, EvaluatedModel, with_controls
 from analysis.studies.localisation import SPEEDS, Scene, make_scene
-from analysis.studies.localisation_result import KIND_NAMES, REGION_NAMES, PlantedStudy
+from analysis.studies.localisation_result import KIND_NAMES, REGION_NAMES, LocalisationStudy
 from rspnet.models import Branch
 from rspnet.names import HEADS
 
@@ -72,7 +72,7 @@ class Example:
 
 
 def make_examples(
-    query: Branch, key: Branch, study: PlantedStudy, *, num: int = 2, num_videos: int = 8
+    query: Branch, key: Branch, study: LocalisationStudy, *, num: int = 2, num_videos: int = 8
 ) -> list[Example]:
     """Of the first videos of a study those whose moving limbs are largest, asked again.
 
@@ -89,13 +89,13 @@ def make_examples(
         for index in range(min(num_videos, study.of().num_videos))
     ]
     asking = next(with_controls(query, key, [scene.triplets for scene in scenes]))
-    assert asking.asked == ASKED
+    assert asking.objective == OBJECTIVES
     areas = [scene.regions[0]["limbs"].mean() for scene in scenes]
     chosen = sorted(np.argsort(areas)[::-1][:num].tolist())
     return [_example(scenes[n], asking, n) for n in chosen]
 
 
-def _example(scene: Scene, asking: Asking, video: int) -> Example:
+def _example(scene: Scene, asking: EvaluatedModel, video: int) -> Example:
     grid = asking.questions[video][0].c_i.grid
     middle = grid.clip[0] // 2
     frames, maps = {}, {}
@@ -108,7 +108,7 @@ def _example(scene: Scene, asking: Asking, video: int) -> Example:
     return Example(frames=frames, regions=regions, maps=maps, grid=grid)
 
 
-def draw_planted(study: PlantedStudy, examples: Sequence[Example]) -> Figure:
+def draw_localisation(study: LocalisationStudy, examples: Sequence[Example]) -> Figure:
     """Draw a study.
 
     Args:
@@ -172,7 +172,7 @@ def _outline(axis: Axes, mask: Masks, colour: str) -> None:
     drawn.set_path_effects([Stroke(linewidth=1.8, foreground="#141418"), withStroke()])
 
 
-def _draw_ratios(figure: Figure, study: PlantedStudy) -> None:
+def _draw_ratios(figure: Figure, study: LocalisationStudy) -> None:
     trained, random = study.of(), study.of("random weights")
     rows = [row for row in ROWS if row[0] in trained.kinds]
     axes = figure.subplots(1, len(COLUMNS), sharey=True)

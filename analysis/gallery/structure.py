@@ -207,7 +207,7 @@ class Purity:
         mean: Over videos whose label is known and not the only one of its kind.
         chance: The mean of neighbours drawn by lot.
         by_label: Mean over the videos of each label.
-        num_left_out: Videos without a label, or alone with it.
+        num_skipped: Videos without a label, or alone with it.
     """
 
     name: str
@@ -215,11 +215,11 @@ class Purity:
     mean: Estimate
     chance: float
     by_label: dict[str, float]
-    num_left_out: int
+    num_skipped: int
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
-        names = ("name", "k", "chance", "by_label", "num_left_out")
+        names = ("name", "k", "chance", "by_label", "num_skipped")
         return {name: getattr(self, name) for name in names} | {"mean": self.mean.to_json()}
 
 
@@ -251,7 +251,7 @@ def purity(space: Space, k: int = 10, nearest_NK: Integers | None = None) -> Pur
         mean=_estimate(share, lambda v: float(v.mean())),
         chance=float(expected.mean()),
         by_label={str(name): float(share[own == name].mean()) for name in np.unique(own)},
-        num_left_out=int((~counted).sum()),
+        num_skipped=int((~counted).sum()),
     )
 
 
@@ -316,7 +316,7 @@ class GalleryViews:
         return "\n".join(lines)
 
 
-def look_at_gallery(spaces: Sequence[Space], *, k: int = 10, num: int = 20) -> GalleryViews:
+def gallery_statistics(spaces: Sequence[Space], *, k: int = 10, num: int = 20) -> GalleryViews:
     """Hubs, purity, overlap and disagreement of some features.
 
     Args:

@@ -74,7 +74,7 @@ class Section:
         reading: How to read it, and what it can't say.
         tables: In their order.
         pictures: Above the tables.
-        left_out: Why it is empty, if it is.
+        skipped: Why it is empty, if it is.
     """
 
     key: str
@@ -83,7 +83,7 @@ class Section:
     reading: str = ""
     tables: Sequence[Table] = field(default_factory=tuple)
     pictures: Sequence[Picture] = field(default_factory=tuple)
-    left_out: str = ""
+    skipped: str = ""
 
 
 def number(value: float, digits: int = 2) -> str:
@@ -132,8 +132,8 @@ def _picture(picture: Picture) -> str:
 
 def _section(section: Section) -> str:
     parts = [f'<section id="{escape(section.key)}"><h2>{escape(section.title)}</h2>']
-    if section.left_out:
-        parts.append(f'<p class="left-out">Left out: {escape(section.left_out)}</p>')
+    if section.skipped:
+        parts.append(f'<p class="left-out">Left out: {escape(section.skipped)}</p>')
     if section.answer:
         parts.append(f'<p class="answer">{escape(section.answer)}</p>')
     if section.reading:

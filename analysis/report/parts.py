@@ -9,8 +9,8 @@ from analysis.report.store import Store
 from analysis.stimuli.triplets import Triplets, file_triplets, generated_triplets
 from analysis.studies.faithfulness import faithfulness_study
 from analysis.studies.faithfulness_result import FaithfulnessResult
-from analysis.studies.localisation import planted_study
-from analysis.studies.localisation_result import PlantedStudy
+from analysis.studies.localisation import localisation_study
+from analysis.studies.localisation_result import LocalisationStudy
 from analysis.studies.optical_flow import flow_study
 from analysis.studies.optical_flow_result import FlowStudy
 from analysis.studies.response_result import Responses
@@ -29,7 +29,7 @@ Part = Literal[
     "pretext", "retrieval", "planted", "responses", "flow", "faithfulness", "sanity", "examples"
 ]
 PARTS: tuple[Part, ...] = get_args(Part)
-_NUM_STAGE = 128  # generated videos for the pretext tasks and for retrieval
+_NUM_SYNTHETIC = 128  # generated videos for the pretext tasks and for retrieval
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,17 +104,17 @@ class Found:
         flow: Maps against the movement of real videos.
         faithfulness: Insertion and deletion, by kind of videos.
         sanity: Maps while the weights are randomised, on real videos if there are any.
-        left_out: Part and reason.
+        skipped: Part and reason.
     """
 
     pretext: dict[str, Any] = field(default_factory=dict)
     retrieval: dict[str, Any] | None = None
-    planted: PlantedStudy | None = None
+    planted: LocalisationStudy | None = None
     responses: dict[str, Responses] = field(default_factory=dict)
     flow: FlowStudy | None = None
     faithfulness: dict[str, FaithfulnessResult] = field(default_factory=dict)
     sanity: SanityResult | None = None
-    left_out: dict[str, str] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -126,7 +126,7 @@ class Found:
             "flow": self.flow.to_json() if self.flow else None,
             "faithfulness": {name: part.to_json() for name, part in self.faithfulness.items()},
             "sanity": self.sanity.to_json() if self.sanity else None,
-            "left_out": self.left_out,
+            "left_out": self.skipped,
         }
 
     @classmethod
@@ -135,14 +135,14 @@ class Found:
         return cls(
             pretext=value["pretext"],
             retrieval=value["retrieval"],
-            planted=PlantedStudy.from_json(value["planted"]) if value["planted"] else None,
+            planted=LocalisationStudy.from_json(value["planted"]) if value["planted"] else None,
             responses={n: Responses.from_json(v) for n, v in value["responses"].items()},
             flow=FlowStudy.from_json(value["flow"]) if value["flow"] else None,
             faithfulness={
                 n: FaithfulnessResult.from_json(v) for n, v in value["faithfulness"].items()
             },
             sanity=SanityResult.from_json(value["sanity"]) if value["sanity"] else None,
-            left_out=value["left_out"],
+            skipped=value["left_out"],
         )
 
 
@@ -153,7 +153,7 @@ def real_videos(config: ReportConfig) -> list[Path]:
         ValueError: The data set can't be read.
     """
     found = load_video_set(config.split(config.query_split))
-    return [video.path for video in found.videos if video.path not in found.known_bad]
+    return [video.path for video in found.videos if video.path not in found.known_invalid]
 
 
 def triplets_of(config: ReportConfig, query: Branch, kind: str, videos: Sequence[Path]) -> Triplets:
@@ -192,14 +192,14 @@ class _Measuring:
         """Generated videos as files, made once."""
         config = self.config
         out = self.folder / f"stage-{config.seed}"
-        return generate(out, _NUM_STAGE, config.seed, num_workers=config.num_workers)
+        return generate(out, _NUM_SYNTHETIC, config.seed, num_workers=config.num_workers)
 
     def pretext(self, kind: str) -> dict[str, Any]:
         def make() -> dict[str, Any]:
             config = EvaluateConfig(
                 model=self.config.model,
                 root=[str(p) for p in self.videos] if kind == "real" else str(self.stage()),
-                num_videos=_NUM_STAGE,
+                num_videos=_NUM_SYNTHETIC,
                 seed=self.config.seed,
                 num_workers=self.config.num_workers,
             )
@@ -244,11 +244,11 @@ class _Measuring:
         )
         return Gallery.load(out)
 
-    def planted(self) -> PlantedStudy:
+    def planted(self) -> LocalisationStudy:
         config = self.config
 
         def make() -> dict[str, Any]:
-            return planted_study(
+            return localisation_study(
                 self.query,
                 self.key,
                 num_videos=config.num_generated,
@@ -257,7 +257,7 @@ class _Measuring:
             ).to_json()
 
         values = self.kept("planted", "generated", make, num_random=config.num_random)
-        return PlantedStudy.from_json(values)
+        return LocalisationStudy.from_json(values)
 
     def responses(self, kind: str) -> Responses:
         config = self.config
@@ -332,14 +332,14 @@ def measure(
         ValueError: The data set can't be read, or has too few videos.
     """
     measuring = _Measuring(config, query, key, folder, tuple(videos))
-    left_out = {str(part): "not asked for" for part in config.skip}
-    if not videos and "flow" not in left_out:
-        left_out["flow"] = (
+    skipped = {str(part): "not asked for" for part in config.skip}
+    if not videos and "flow" not in skipped:
+        skipped["flow"] = (
             "no real videos were given: --data.name, --data.root and --data.annotations name them"
         )
 
     def wanted(part: Part) -> bool:
-        return part not in left_out
+        return part not in skipped
 
     kinds = measuring.kinds
     return Found(
@@ -352,5 +352,5 @@ def measure(
             {k: measuring.faithfulness(k) for k in kinds} if wanted("faithfulness") else {}
         ),
         sanity=measuring.sanity() if wanted("sanity") else None,
-        left_out=left_out,
+        skipped=skipped,
     )

@@ -23,11 +23,11 @@ from typing import Any
 import torch
 from matplotlib.figure import Figure
 
-from analysis.core.score import look_at
+from analysis.core.score import extract_features
 from analysis.core.statistics import Estimate
 from analysis.figures.examples import best_and_worst, draw_examples, make_example, margins_of
-from analysis.figures.localisation_figure import Example as PlantedExample
-from analysis.figures.localisation_figure import draw_planted, make_examples
+from analysis.figures.localisation_figure import Example as LocalisationExample
+from analysis.figures.localisation_figure import draw_localisation, make_examples
 from analysis.figures.response_figure import draw_responses
 from analysis.figures.style import style
 from analysis.report.page import Picture, Section, Table, render
@@ -38,14 +38,14 @@ from analysis.report.sections import (
     WHERE,
     faithfulness_section,
     flow_section,
-    planted_section,
+    localisation_section,
     pretext_section,
     responses_section,
     retrieval_section,
     sanity_section,
 )
-from analysis.stimuli.triplets import ask_all
-from analysis.studies.localisation_result import PlantedStudy
+from analysis.stimuli.triplets import encode_triplets
+from analysis.studies.localisation_result import LocalisationStudy
 from analysis.studies.response_result import Responses
 from analysis.studies.selectivity import selectivity
 from rspnet.files import atomic_path
@@ -118,7 +118,7 @@ def headline(found: Found) -> Section:
                 caption="95% intervals over videos; the sections below say how each is measured",
             )
         ],
-        left_out="" if rows else "none of its measures was asked for",
+        skipped="" if rows else "none of its measures was asked for",
     )
 
 
@@ -128,7 +128,7 @@ def examples_section(
     """Pictures of the largest and smallest margins of both heads."""
     kind = "real" if videos else "generated"
     triplets = triplets_of(config, query, kind, videos)
-    questions = ask_all(query, key, triplets)
+    questions = encode_triplets(query, key, triplets)
     pictures, sentences = [], []
     for head in HEADS:
         maps = margins_of(questions, head)
@@ -172,18 +172,20 @@ def _responses_with_figures(found: dict[str, Responses]) -> Section:
     return replace(section, pictures=pictures)
 
 
-def _planted_with_figure(found: PlantedStudy, examples: Sequence[PlantedExample]) -> Section:
+def _localisation_with_figure(
+    found: LocalisationStudy, examples: Sequence[LocalisationExample]
+) -> Section:
     shown = picture(
-        draw_planted(found, examples),
+        draw_localisation(found, examples),
         "Generated videos with their regions and both heads' margin maps; below, ratios by region "
         "and kind of map",
         f"Both heads' maps against the regions of {found.of().num_videos} generated videos; "
         "intervals over videos, open marks are random weights, dotted lines what the grid allows.",
     )
-    return replace(planted_section(found), pictures=[shown])
+    return replace(localisation_section(found), pictures=[shown])
 
 
-def sections_of(found: Found, examples: Sequence[PlantedExample] = ()) -> list[Section]:
+def sections_of(found: Found, examples: Sequence[LocalisationExample] = ()) -> list[Section]:
     """Sections of what was measured, and of what was left out with the reason.
 
     Args:
@@ -191,8 +193,8 @@ def sections_of(found: Found, examples: Sequence[PlantedExample] = ()) -> list[S
         examples: Generated videos to show with their regions.
     """
 
-    def planted(study: PlantedStudy) -> Section:
-        return _planted_with_figure(study, examples)
+    def planted(study: LocalisationStudy) -> Section:
+        return _localisation_with_figure(study, examples)
 
     makers: dict[str, tuple[Any, Callable[[Any], Section]]] = {
         "pretext": (found.pretext, pretext_section),
@@ -206,7 +208,7 @@ def sections_of(found: Found, examples: Sequence[PlantedExample] = ()) -> list[S
     return [
         make(value)
         if value
-        else Section(key=name, title=_TITLES[name], left_out=found.left_out.get(name, "no result"))
+        else Section(key=name, title=_TITLES[name], skipped=found.skipped.get(name, "no result"))
         for name, (value, make) in makers.items()
     ]
 
@@ -214,7 +216,7 @@ def sections_of(found: Found, examples: Sequence[PlantedExample] = ()) -> list[S
 def _about(config: ReportConfig, query: Branch) -> list[str]:
     parameters = sum(p.numel() for p in query.encoder.parameters())
     size = query.size
-    grid = look_at(query, torch.zeros(3, query.num_frames, size, size)).grid
+    grid = extract_features(query, torch.zeros(3, query.num_frames, size, size)).grid
     return [
         f"{config.model}: {query.arch}, {parameters / 1e6:.2f} M parameters, "
         f"{query.head_kind} heads, clips of {query.num_frames} x {size} x {size}",
@@ -247,9 +249,7 @@ def report(
     planted = make_examples(query, key, found.planted) if found.planted else []
     sections = [headline(found), *sections_of(found, planted)]
     if "examples" in config.skip:
-        sections.append(
-            Section(key="examples", title=_TITLES["examples"], left_out="not asked for")
-        )
+        sections.append(Section(key="examples", title=_TITLES["examples"], skipped="not asked for"))
     else:
         sections.append(examples_section(config, query, key, videos))
     lines = _about(config, query) + ([command] if command else [])

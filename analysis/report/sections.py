@@ -8,7 +8,7 @@ from analysis.report.page import Section, Table
 from analysis.report.page import number as plain_number
 from analysis.stimuli.perturbations import find_change
 from analysis.studies.faithfulness_result import FaithfulnessResult
-from analysis.studies.localisation_result import KIND_NAMES, PlantedStudy
+from analysis.studies.localisation_result import KIND_NAMES, LocalisationStudy
 from analysis.studies.localisation_result import REGION_NAMES as REGIONS
 from analysis.studies.optical_flow_result import TARGET_NAMES, TARGETS, FlowStudy
 from analysis.studies.response_result import Responses
@@ -119,7 +119,7 @@ def retrieval_section(found: dict[str, Any]) -> Section:
     )
 
 
-def planted_section(found: PlantedStudy) -> Section:
+def localisation_section(found: LocalisationStudy) -> Section:
     """Maps against the ground truth of generated videos."""
     trained = found.of()
     limbs = trained.difference(HEADLINE_KIND, "limbs")
@@ -197,7 +197,7 @@ def responses_section(found: dict[str, Responses]) -> Section:
                 rows=rows,
                 caption=(
                     f"motion selectivity, {len(responses.videos)} {WHERE[kind]} "
-                    f"({len(responses.left_out)} left out), 95% interval over videos"
+                    f"({len(responses.skipped)} left out), 95% interval over videos"
                 ),
                 strong=frozenset(strong),
             )
@@ -265,7 +265,7 @@ def flow_section(found: FlowStudy) -> Section:
                 rows=rows,
                 caption=(
                     f"{result.weights}: Spearman's rho over the cells of a clip, mean over "
-                    f"{found.num_videos} {found.what} ({len(found.left_out)} left out), 95% "
+                    f"{found.num_videos} {found.what} ({len(found.skipped)} left out), 95% "
                     "interval over videos"
                 ),
                 folded=result is not trained,

@@ -5,9 +5,9 @@ video. Each head then gives of c_i
 
 - ``eq2``: Eq. 2 of supplementary C, of the pair c_i, c_j (linear heads only);
 - ``contribution``: the exact contributions to the cosine of that pair;
-- ``margin``: the exact contributions to the margin that the head is trained on (:data:`ASKED`):
-  c_j is set against c_k, of the other *speed*, or against clips of other *videos*, those nearest
-  to c_i;
+- ``margin``: the exact contributions to the margin that the head is trained on
+  (:data:`OBJECTIVES`): c_j is set against c_k, of the other *speed*, or against clips of other
+  *videos*, those nearest to c_i;
 - ``margin_faster``: the margin map with the sign with which it points from the slow to the fast
   clip. For fast c_i it is the margin map, for slow c_i its negative: where c_i looks fast. A head
   that reads how much moves has no sign of slowness but stillness, so what moves in a slow c_i
@@ -34,11 +34,11 @@ from typing import Literal
 import torch
 from torch import nn
 
-from analysis.attribution.margin import deviation, frozen, reference_map
+from analysis.attribution.margin import deviation, reference_map, static_clip
 from analysis.core.clip import ClipInfo, Frames, View
 from analysis.core.clip_map import Map
 from analysis.core.closed_form import similarity_map
-from analysis.core.score import ClipFeatures, Score, hardest, look_at
+from analysis.core.score import ClipFeatures, Score, extract_features, hard_negatives
 from rspnet.data.sampling import ClipSpec, Triplet
 from rspnet.data.transforms import FrameReader, eval_clips
 from rspnet.models import Branch
@@ -47,15 +47,15 @@ from rspnet.names import HEADS
 KINDS = (
     "eq2", "contribution", "margin", "margin_faster", "margin_deviation", "margin_still",
 )  # fmt: skip
-Asked = Literal["speed", "video"]
-ASKED: Mapping[str, Asked] = {"rsp": "speed", "avid": "video"}
-CROSSED: Mapping[str, Asked] = {"rsp": "video", "avid": "speed"}
+Objective = Literal["speed", "video"]
+OBJECTIVES: Mapping[str, Objective] = {"rsp": "speed", "avid": "video"}
+SWAPPED_OBJECTIVES: Mapping[str, Objective] = {"rsp": "video", "avid": "speed"}
 WEIGHTS = ("trained", "swapped heads", "crossed questions", "random weights")
 Views = tuple[View, View, View]
 
 
 @dataclass(frozen=True)
-class Question:
+class TripletFeatures:
     """A triplet after its four forward passes, and c_i's frozen self.
 
     Attributes:
@@ -92,7 +92,7 @@ def triplet_views(reader: FrameReader, triplet: Triplet, size: int, name: str = 
     return i, j, k
 
 
-def ask(query: Branch, key: Branch, views: Views) -> Question:
+def encode_triplet(query: Branch, key: Branch, views: Views) -> TripletFeatures:
     """Send a triplet through the branches.
 
     Args:
@@ -104,8 +104,10 @@ def ask(query: Branch, key: Branch, views: Views) -> Question:
         ValueError: A clip does not fit the model.
     """
     i, j, k = views
-    still = look_at(query, frozen(i))
-    return Question(i, look_at(query, i), still, look_at(key, j), look_at(key, k))
+    still = extract_features(query, static_clip(i))
+    return TripletFeatures(
+        i, extract_features(query, i), still, extract_features(key, j), extract_features(key, k)
+    )
 
 
 def kinds_of(query: Branch, key: Branch) -> tuple[str, ...]:
@@ -116,20 +118,20 @@ def kinds_of(query: Branch, key: Branch) -> tuple[str, ...]:
 
 @torch.no_grad()
 def maps_of(
-    question: Question,
+    question: TripletFeatures,
     head: str,
     others: Sequence[ClipFeatures],
     *,
-    asked: Asked | None = None,
-    num_hardest: int = 5,
+    objective: Objective | None = None,
+    num_hard_negatives: int = 5,
 ) -> dict[str, Map]:
     """Every kind of map of c_i by one head, (T', H', W') each.
 
     Args:
         question: The triplet.
         head: ``rsp`` or ``avid``.
-        others: Clips of other videos by the key branch; of these the ``num_hardest`` nearest to
-            c_i count.
+        others: Clips of other videos by the key branch; of these the ``num_hard_negatives``
+            nearest to c_i count.
         asked: What the margin is about, ``speed`` or ``video``; nothing for what the head is
             trained on.
         num_hardest: At most so many.
@@ -137,16 +139,16 @@ def maps_of(
     Raises:
         ValueError: No such head, or a margin against other videos without any.
     """
-    if head not in ASKED:
+    if head not in OBJECTIVES:
         raise ValueError(f"heads are {list(HEADS)}, got {head!r}")
     c_i, c_j = question.c_i, question.c_j
     query, key = c_i.branch, c_j.branch
     against: Sequence[ClipFeatures] = [question.c_k]
     is_slow = c_i.info.speed < question.c_k.info.speed
-    if (asked or ASKED[head]) == "video":
+    if (objective or OBJECTIVES[head]) == "video":
         if not others:
             raise ValueError("this margin is against clips of other videos, got none")
-        near = hardest(c_i, others, head, min(num_hardest, len(others)))
+        near = hard_negatives(c_i, others, head, min(num_hard_negatives, len(others)))
         against = [others[n] for n in near]
         is_slow = False
     score = Score.margin(query, head, c_j, against)
@@ -211,7 +213,7 @@ def clip_size(
 
 
 @dataclass(frozen=True)
-class Asking:
+class EvaluatedModel:
     """A model or one of its controls after it was asked all questions.
 
     Attributes:
@@ -221,8 +223,8 @@ class Asking:
     """
 
     weights: str
-    questions: tuple[tuple[Question, ...], ...]
-    asked: Mapping[str, Asked]
+    questions: tuple[tuple[TripletFeatures, ...], ...]
+    objective: Mapping[str, Objective]
 
     def maps(self, video: int, number: int, head: str) -> dict[str, Map]:
         """The maps of one question (:func:`maps_of`).
@@ -231,7 +233,7 @@ class Asking:
         """
         others = [own[number].c_j for place, own in enumerate(self.questions) if place != video]
         question = self.questions[video][number]
-        return maps_of(question, head, others, asked=self.asked[head])
+        return maps_of(question, head, others, objective=self.objective[head])
 
 
 def with_controls(
@@ -241,7 +243,7 @@ def with_controls(
     *,
     num_random: int = 3,
     done: Callable[[], object] = lambda: None,
-) -> Iterator[Asking]:
+) -> Iterator[EvaluatedModel]:
     """Ask a model and its three controls about the same clips.
 
     Args:
@@ -263,19 +265,19 @@ def with_controls(
             f"draw of random weights, got {len(videos)} and {num_random}"
         )
 
-    def answers(query: Branch, key: Branch) -> tuple[tuple[Question, ...], ...]:
+    def answers(query: Branch, key: Branch) -> tuple[tuple[TripletFeatures, ...], ...]:
         found = []
         for triplets in videos:
-            found.append(tuple(ask(query, key, views) for views in triplets))
+            found.append(tuple(encode_triplet(query, key, views) for views in triplets))
             done()
         return tuple(found)
 
     questions = answers(query, key)
-    yield Asking("trained", questions, ASKED)
+    yield EvaluatedModel("trained", questions, OBJECTIVES)
     swapped = answers(with_swapped_heads(query), with_swapped_heads(key))
-    yield Asking("swapped heads", swapped, CROSSED)
-    yield Asking("crossed questions", questions, CROSSED)
+    yield EvaluatedModel("swapped heads", swapped, SWAPPED_OBJECTIVES)
+    yield EvaluatedModel("crossed questions", questions, SWAPPED_OBJECTIVES)
     for draw in range(num_random):
         # Before training the momentum branch is a copy of the query branch.
         branch = with_random_weights(query, draw)
-        yield Asking("random weights", answers(branch, branch), ASKED)
+        yield EvaluatedModel("random weights", answers(branch, branch), OBJECTIVES)

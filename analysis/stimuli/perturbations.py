@@ -3,7 +3,7 @@
 A :class:`Change` has levels, one of which leaves the clip as it is (``neutral``). Changes of time
 (``speed``, ``offset``) read other frames of the video; the other ones are pure functions of
 frames. Exchanges show another video in the clip's place, such as the same action by another actor
-(:func:`analysis.studies.responses.generated_probe`).
+(:func:`analysis.studies.responses.synthetic_probe`).
 
 A change of speed keeps the first frame, so a faster clip also reaches further into the video. How
 much that alone does is what ``offset`` is for.
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-from analysis.attribution.margin import frozen
+from analysis.attribution.margin import static_clip
 from analysis.core.clip import ClipInfo, Frames, View, load_view
 from rspnet.data.sampling import clip_span
 from rspnet.data.transforms import FrameReader, eval_frames
@@ -260,7 +260,7 @@ def changed_view(probe: Probe, change: str, level: float, *, unchanged: View | N
     if change == "reverse":
         return _ordered(view, list(range(probe.num_frames))[::-1])
     if change == "freeze":
-        return frozen(view)
+        return static_clip(view)
     if change == "grey":
         return view.with_frames(grey(view.frames))
     if change == "flip":

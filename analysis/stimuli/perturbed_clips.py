@@ -24,7 +24,7 @@ from analysis.stimuli.perturbations import (
 from rspnet.data.synthetic.videos import (
     ACTIONS,
     NUM_ACTORS,
-    NUM_SETS,
+    NUM_BACKGROUNDS,
     PROPS,
     draw_factors,
     render_video,
@@ -151,7 +151,7 @@ def video_probe(
     )
 
 
-def generated_probe(branch: Branch, seed: int, index: int, window: int) -> Probe:
+def synthetic_probe(branch: Branch, seed: int, index: int, window: int) -> Probe:
     """The first clip of a generated video, with the videos that it can be exchanged for.
 
     What takes the place of its factors is drawn once a video, never what it was: another action
@@ -173,7 +173,7 @@ def generated_probe(branch: Branch, seed: int, index: int, window: int) -> Probe
         return rest[int(rng.integers(len(rest)))]
 
     action, actor = other(ACTIONS, own.action), other(range(NUM_ACTORS), own.actor)
-    set_id, prop = other(range(NUM_SETS), own.set_id), other(PROPS, own.prop)
+    set_id, prop = other(range(NUM_BACKGROUNDS), own.set_id), other(PROPS, own.prop)
     videos = {
         "own": render_video(seed, index, num_frames=window),
         "action": render_video(seed, index, num_frames=window, action=action),

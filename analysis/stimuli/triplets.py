@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from analysis.core.clip import StoredFrames, View
-from analysis.core.score import Kind, Score, hardest
-from analysis.stimuli.kinds import Question, ask, triplet_views
+from analysis.core.score import Kind, Score, hard_negatives
+from analysis.stimuli.kinds import TripletFeatures, encode_triplet, triplet_views
 from rspnet.data.sampling import clip_span
 from rspnet.data.sources import expand_roots, scan_files
 from rspnet.data.synthetic.videos import render_video
@@ -23,7 +23,7 @@ from rspnet.models import Branch
 from rspnet.names import HEADS
 
 Views = tuple[View, View, View]
-QUESTIONS: tuple[Kind, ...] = ("similarity", "margin")
+SCORES: tuple[Kind, ...] = ("similarity", "margin")
 SPEEDS = (1, 2)
 SEED = 9
 
@@ -104,12 +104,12 @@ def _check_number(num_videos: int) -> None:
         raise ValueError(f"A-VID needs other videos: give at least two, got {num_videos}")
 
 
-def ask_all(query: Branch, key: Branch, triplets: Triplets) -> list[Question]:
+def encode_triplets(query: Branch, key: Branch, triplets: Triplets) -> list[TripletFeatures]:
     """Send every triplet through the branches, one forward pass a clip."""
-    return [ask(query, key, views) for views in triplets.views]
+    return [encode_triplet(query, key, views) for views in triplets.views]
 
 
-def nearest_videos(questions: Sequence[Question], number: int, num: int = 5) -> list[int]:
+def nearest_videos(questions: Sequence[TripletFeatures], number: int, num: int = 5) -> list[int]:
     """The other videos whose c_j is nearest to a video's c_i by the A-VID head, nearest first.
 
     Args:
@@ -122,11 +122,14 @@ def nearest_videos(questions: Sequence[Question], number: int, num: int = 5) -> 
     """
     others = [place for place in range(len(questions)) if place != number]
     clips = [questions[place].c_j for place in others]
-    return [others[n] for n in hardest(questions[number].c_i, clips, "avid", min(num, len(clips)))]
+    return [
+        others[n]
+        for n in hard_negatives(questions[number].c_i, clips, "avid", min(num, len(clips)))
+    ]
 
 
 def scores_of(
-    questions: Sequence[Question], number: int, nearest: Sequence[int] | None = None
+    questions: Sequence[TripletFeatures], number: int, nearest: Sequence[int] | None = None
 ) -> dict[tuple[str, Kind], Score]:
     """Both heads' similarity and margin of one video's c_i.
 

@@ -19,7 +19,7 @@ from analysis.attribution.captum_methods import METHODS, Method, witness
 from analysis.core.clip_map import ClipMap
 from analysis.core.score import Kind
 from analysis.core.statistics import Estimate, mean, rank_correlation
-from analysis.stimuli.triplets import Triplets, ask_all, scores_of
+from analysis.stimuli.triplets import Triplets, encode_triplets, scores_of
 from rspnet.models import Branch
 from rspnet.names import HEADS
 
@@ -142,7 +142,7 @@ def agreement_study(
     """
     if not methods:
         raise ValueError(f"give at least one method of {list(METHODS)}")
-    questions = ask_all(query, key, triplets)
+    questions = encode_triplets(query, key, triplets)
     found: dict[str, list[dict[str, ClipMap]]] = {head: [] for head in HEADS}
     bar = tqdm(questions, desc="Asking Captum", unit="video", disable=not progress)
     for place, asked in enumerate(bar):

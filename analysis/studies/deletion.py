@@ -185,7 +185,7 @@ def unexplained(
     def measured(values: Map, *, normalize: bool) -> float:
         rng = np.random.default_rng(seed)
 
-        def take_away(kept: Tensor) -> tuple[Tensor, Tensor]:
+        def delete_cells(kept: Tensor) -> tuple[Tensor, Tensor]:
             taken = torch.zeros_like(kept)
             for box in taken:
                 starts = [
@@ -196,7 +196,7 @@ def unexplained(
 
         found = infidelity(
             lambda kept: cells.ask(score, kept),
-            take_away,
+            delete_cells,
             torch.ones(1, *grid.cells, dtype=torch.float64),
             torch.from_numpy(np.asarray(values, np.float64))[None],
             n_perturb_samples=num_samples,

@@ -20,10 +20,10 @@ from analysis.core.clip import View
 from analysis.core.score import ClipFeatures, Kind, Score
 from analysis.core.statistics import difference, mean
 from analysis.stimuli.triplets import (
-    QUESTIONS,
+    SCORES,
     SEED,
     Triplets,
-    ask_all,
+    encode_triplets,
     file_triplets,
     generated_triplets,
     scores_of,
@@ -52,7 +52,7 @@ ORDERS = ("map", "random", "centre")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Effort:
+class PerturbationConfig:
     """How closely a clip is looked at.
 
     Attributes:
@@ -68,7 +68,7 @@ class Effort:
     num_steps: int = 10
     num_random: int = 4
     num_boxes: int = 30
-    num_shakes: int = 5
+    num_noise_samples: int = 5
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
@@ -76,7 +76,7 @@ class Effort:
                 raise ValueError(f"{name} is positive, got {value}")
 
 
-EFFORT = Effort()
+EFFORT = PerturbationConfig()
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def measure_video(
     c_i: ClipFeatures,
     *,
     fills: Sequence[Fill] = FILLS,
-    effort: Effort = EFFORT,
+    effort: PerturbationConfig = EFFORT,
     seed: int = 0,
 ) -> Measured:
     """Measure the contribution maps of one clip.
@@ -157,7 +157,10 @@ def measure_video(
         areas=np.trapezoid(curves_SFMOK, shares, axis=-1),
         unexplained=np.reshape(explained, (len(fills), len(scores), 2)).swapaxes(0, 1),
         sensitivity=np.array(
-            [sensitivity(score, clip, num_samples=effort.num_shakes, seed=seed) for score in scores]
+            [
+                sensitivity(score, clip, num_samples=effort.num_noise_samples, seed=seed)
+                for score in scores
+            ]
         ),
     )
 
@@ -168,7 +171,7 @@ def faithfulness_study(
     triplets: Triplets,
     *,
     fills: Sequence[Fill] = FILLS,
-    effort: Effort = EFFORT,
+    effort: PerturbationConfig = EFFORT,
     seed: int = SEED,
     progress: bool = True,
 ) -> FaithfulnessResult:
@@ -186,8 +189,8 @@ def faithfulness_study(
     Raises:
         ValueError: A fill is not known, or there is only one video.
     """
-    questions = ask_all(query, key, triplets)
-    names: list[tuple[str, Kind]] = [(head, kind) for head in HEADS for kind in QUESTIONS]
+    questions = encode_triplets(query, key, triplets)
+    names: list[tuple[str, Kind]] = [(head, kind) for head in HEADS for kind in SCORES]
     measured = []
     for number in tqdm(range(len(questions)), unit="video", disable=not progress):
         scores = scores_of(questions, number)

@@ -31,14 +31,21 @@ from tqdm import tqdm
 from analysis.core.clip import Masks, StoredFrames, View, view_masks
 from analysis.core.statistics import estimate, mean, ratio
 from analysis.regions.motion import cell_coverage
-from analysis.stimuli.kinds import Asking, Views, clip_size, kinds_of, triplet_views, with_controls
+from analysis.stimuli.kinds import (
+    EvaluatedModel,
+    Views,
+    clip_size,
+    kinds_of,
+    triplet_views,
+    with_controls,
+)
 from analysis.studies.localisation_result import (
     REGION_NAMES,
     REGIONS,
     HeadDifference,
-    PlantedResult,
-    PlantedRow,
-    PlantedStudy,
+    LocalisationResult,
+    LocalisationRow,
+    LocalisationStudy,
 )
 from rspnet.data.synthetic.videos import render_video
 from rspnet.evaluate import eval_triplets
@@ -73,7 +80,9 @@ class Scene:
     regions: tuple[dict[str, Masks], ...]
 
 
-def set_cues(frames: NDArray[np.uint8], background: Masks, share: float = CUES_SHARE) -> Masks:
+def background_cues(
+    frames: NDArray[np.uint8], background: Masks, share: float = CUES_SHARE
+) -> Masks:
     """The most contrasted places of a set that stands still: windows, pictures, edges.
 
     The set is put together from what each frame shows of it. Its contrast at a pixel is the
@@ -119,7 +128,7 @@ def regions_of(masks: Mapping[str, Masks], view: View) -> dict[str, Masks]:
     """
     size = view.frames.shape[1]
     shown = {name: view_masks(m, view.info.frame_indices, size) for name, m in masks.items()}
-    cues = set_cues(view.frames, shown["background"] & ~shown["actor"] & ~shown["prop"])
+    cues = background_cues(view.frames, shown["background"] & ~shown["actor"] & ~shown["prop"])
     return {
         "limbs": shown["limbs"],
         "body": shown["actor"] & ~shown["limbs"],
@@ -181,7 +190,7 @@ class Measured:
         return cls(parts[0].kinds, **means)
 
 
-def measure(asking: Asking, scenes: Sequence[Scene]) -> Measured:
+def measure(asking: EvaluatedModel, scenes: Sequence[Scene]) -> Measured:
     """Hold every map of every scene against the regions.
 
     Args:
@@ -217,14 +226,16 @@ def measure(asking: Asking, scenes: Sequence[Scene]) -> Measured:
     return Measured(kinds, *numbers)
 
 
-def summarise(measured: Measured, *, weights: str, model_hash: str, seed: int) -> PlantedResult:
+def summarise(
+    measured: Measured, *, weights: str, model_hash: str, seed: int
+) -> LocalisationResult:
     """Estimates over videos, with bootstrap intervals."""
     # Where a region is out of the picture in all videos of a resample, that one does not count.
     with np.errstate(invalid="ignore"):
         return _summarise(measured, weights, model_hash, seed)
 
 
-def _summarise(measured: Measured, weights: str, model_hash: str, seed: int) -> PlantedResult:
+def _summarise(measured: Measured, weights: str, model_hash: str, seed: int) -> LocalisationResult:
     speeds = {f"{speed}x": [s] for s, speed in enumerate(SPEEDS)}
     rows, differences = [], []
     for speed, places in {"both": [0, 1], **speeds}.items():
@@ -236,7 +247,7 @@ def _summarise(measured: Measured, weights: str, model_hash: str, seed: int) -> 
             for r, region in enumerate(REGIONS):
                 for h, head in enumerate(HEADS):
                     rows.append(
-                        PlantedRow(
+                        LocalisationRow(
                             kind=kind,
                             head=head,
                             region=region,
@@ -262,7 +273,7 @@ def _summarise(measured: Measured, weights: str, model_hash: str, seed: int) -> 
                         kind=kind, region=region, speed=speed, of=first, less=second, ratio=found
                     )
                 )
-    return PlantedResult(
+    return LocalisationResult(
         weights=weights,
         model_hash=model_hash,
         seed=seed,
@@ -272,7 +283,7 @@ def _summarise(measured: Measured, weights: str, model_hash: str, seed: int) -> 
     )
 
 
-def planted_study(
+def localisation_study(
     query: Branch,
     key: Branch,
     *,
@@ -282,7 +293,7 @@ def planted_study(
     num_triplets: int = 2,
     num_random: int = 3,
     progress: bool = True,
-) -> PlantedStudy:
+) -> LocalisationStudy:
     """Measure a model and its three controls on the same clips.
 
     Args:
@@ -326,4 +337,4 @@ def planted_study(
         summarise(Measured.average(parts), weights=name, model_hash=query.hash, seed=seed)
         for name, parts in found.items()
     )
-    return PlantedStudy(results=results, grid=grid, num_triplets=num_triplets)
+    return LocalisationStudy(results=results, grid=grid, num_triplets=num_triplets)

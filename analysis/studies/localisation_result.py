@@ -33,7 +33,7 @@ _NUMBERS = ("share", "area", "ratio", "even", "ceiling", "pointing", "part")
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlantedRow:
+class LocalisationRow:
     """One kind of map of one head against one region.
 
     Attributes:
@@ -68,7 +68,7 @@ class PlantedRow:
         return names | {name: getattr(self, name).to_json() for name in _NUMBERS}
 
     @classmethod
-    def from_json(cls, value: dict[str, Any]) -> "PlantedRow":
+    def from_json(cls, value: dict[str, Any]) -> "LocalisationRow":
         """The inverse of :meth:`to_json`."""
         return cls(**(value | {name: Estimate(**value[name]) for name in _NUMBERS}))
 
@@ -105,7 +105,7 @@ class HeadDifference:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlantedResult:
+class LocalisationResult:
     """All rows of one set of weights.
 
     Attributes:
@@ -121,7 +121,7 @@ class PlantedResult:
     model_hash: str
     seed: int
     num_videos: int
-    rows: tuple[PlantedRow, ...]
+    rows: tuple[LocalisationRow, ...]
     differences: tuple[HeadDifference, ...]
 
     @property
@@ -129,7 +129,7 @@ class PlantedResult:
         """The kinds of maps, in their order."""
         return tuple(dict.fromkeys(row.kind for row in self.rows))
 
-    def row(self, kind: str, head: str, region: str, speed: str = "both") -> PlantedRow:
+    def row(self, kind: str, head: str, region: str, speed: str = "both") -> LocalisationRow:
         """One row.
 
         Raises:
@@ -208,20 +208,20 @@ class PlantedResult:
         }
 
     @classmethod
-    def from_json(cls, value: dict[str, Any]) -> "PlantedResult":
+    def from_json(cls, value: dict[str, Any]) -> "LocalisationResult":
         """The inverse of :meth:`to_json`."""
         return cls(
             weights=value["weights"],
             model_hash=value["model_hash"],
             seed=value["seed"],
             num_videos=value["num_videos"],
-            rows=tuple(PlantedRow.from_json(row) for row in value["rows"]),
+            rows=tuple(LocalisationRow.from_json(row) for row in value["rows"]),
             differences=tuple(HeadDifference.from_json(row) for row in value["differences"]),
         )
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlantedStudy:
+class LocalisationStudy:
     """A model and its controls on the same clips.
 
     Attributes:
@@ -230,11 +230,11 @@ class PlantedStudy:
         num_triplets: A video and speed of the query.
     """
 
-    results: tuple[PlantedResult, ...]
+    results: tuple[LocalisationResult, ...]
     grid: Grid
     num_triplets: int
 
-    def of(self, weights: str = "trained") -> PlantedResult:
+    def of(self, weights: str = "trained") -> LocalisationResult:
         """The result of one set of weights.
 
         Raises:
@@ -266,7 +266,7 @@ class PlantedStudy:
         }
 
     @classmethod
-    def from_json(cls, value: dict[str, Any]) -> "PlantedStudy":
+    def from_json(cls, value: dict[str, Any]) -> "LocalisationStudy":
         """The inverse of :meth:`to_json`.
 
         Raises:
@@ -274,13 +274,13 @@ class PlantedStudy:
         """
         check_format(value, FORMAT, "python -m analysis localisation")
         return cls(
-            results=tuple(PlantedResult.from_json(result) for result in value["results"]),
+            results=tuple(LocalisationResult.from_json(result) for result in value["results"]),
             grid=Grid.from_json(value["grid"]),
             num_triplets=value["num_triplets"],
         )
 
     @classmethod
-    def load(cls, path: str | Path) -> "PlantedStudy":
+    def load(cls, path: str | Path) -> "LocalisationStudy":
         """Read the file of ``python -m analysis localisation``.
 
         Raises:

@@ -21,10 +21,17 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from analysis.core.grid import Grid
-from analysis.core.score import look_at
+from analysis.core.score import extract_features
 from analysis.core.statistics import Estimate, difference, mean, rank_correlation
 from analysis.regions.flow import cell_means, local_contrast, movement, spectral_residual
-from analysis.stimuli.kinds import Asking, Views, clip_size, kinds_of, triplet_views, with_controls
+from analysis.stimuli.kinds import (
+    EvaluatedModel,
+    Views,
+    clip_size,
+    kinds_of,
+    triplet_views,
+    with_controls,
+)
 from analysis.studies.optical_flow_result import TARGETS, FlowResult, FlowRow, FlowStudy
 from rspnet.data.datasets.labelled import DatasetConfig
 from rspnet.data.sampling import clip_span
@@ -110,7 +117,7 @@ def load_footage(
     with VideoReader(path) as reader:
         drawn = eval_triplets(len(reader), branch.num_frames, SPEEDS, num_triplets, rng)
         triplets = tuple(triplet_views(reader, t, size, str(path)) for t in drawn)
-    grid = look_at(branch, triplets[0][0]).grid
+    grid = extract_features(branch, triplets[0][0]).grid
     targets = tuple(targets_of(i.frames, grid) for i, _, _ in triplets)
     for (view, _, _), found in zip(triplets, targets, strict=True):
         even = [name for name, values in found.items() if np.ptp(values) == 0]
@@ -120,7 +127,7 @@ def load_footage(
     return Footage(triplets, targets)
 
 
-def correlations(asking: Asking, footage: Sequence[Footage]) -> Floats:
+def correlations(asking: EvaluatedModel, footage: Sequence[Footage]) -> Floats:
     """Spearman's rho of every map with every target, averaged over a video's triplets.
 
     A map that is the same everywhere goes along with nothing: its rho is 0.
@@ -169,7 +176,7 @@ def flow_study(
     paths: Sequence[Path],
     *,
     what: str = "videos",
-    known_bad: Mapping[Path, str] | None = None,
+    known_invalid: Mapping[Path, str] | None = None,
     num_videos: int = 60,
     num_triplets: int = 1,
     num_random: int = 3,
@@ -201,9 +208,9 @@ def flow_study(
     size = clip_size(
         query, size, num_videos=num_videos, num_triplets=num_triplets, num_random=num_random
     )
-    known = {path: (0, 0.0, reason) for path, reason in (known_bad or {}).items()}
+    known = {path: (0, 0.0, reason) for path, reason in (known_invalid or {}).items()}
     scan = scan_files(paths, clip_span(query.num_frames, max(SPEEDS)), num_workers, known)
-    left_out = [_named(path, reason) for path, reason in (*scan.unreadable, *scan.too_short)]
+    skipped = [_named(path, reason) for path, reason in (*scan.unreadable, *scan.too_short)]
     usable = _evenly_spaced(scan, num_videos)
     footage = []
     with tqdm(total=len(usable) * (3 + num_random), unit="video", disable=not progress) as bar:
@@ -215,11 +222,11 @@ def flow_study(
                     load_footage(path, query, size=size, num_triplets=num_triplets, rng=rng)
                 )
             except ValueError as error:
-                left_out.append(_named(path, str(error)))
+                skipped.append(_named(path, str(error)))
                 bar.update(2 + num_random)  # it needs no more
             bar.update()
         if len(footage) < 2:
-            reasons = "".join(f"\n  {path}: {reason}" for path, reason in left_out[:5])
+            reasons = "".join(f"\n  {path}: {reason}" for path, reason in skipped[:5])
             raise ValueError(
                 f"{len(footage)} of {len(paths)} videos can be measured, at least two are needed. "
                 f"The first of those left out:{reasons}"
@@ -242,7 +249,7 @@ def flow_study(
         seed=seed,
         grid=grid,
         pixels={name: _among_pixels(footage, name) for name in TARGETS if name != "flow"},
-        left_out=tuple(left_out),
+        skipped=tuple(skipped),
     )
 
 

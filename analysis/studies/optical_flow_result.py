@@ -106,7 +106,7 @@ class FlowStudy:
         grid: Of the maps.
         pixels: Spearman's rho of the movement with ``saliency`` and ``contrast``: what the pixels
             alone have in common.
-        left_out: Videos that could not be measured, and why.
+        skipped: Videos that could not be measured, and why.
     """
 
     results: tuple[FlowResult, ...]
@@ -117,7 +117,7 @@ class FlowStudy:
     seed: int
     grid: Grid
     pixels: dict[str, Estimate]
-    left_out: tuple[tuple[str, str], ...] = ()
+    skipped: tuple[tuple[str, str], ...] = ()
 
     def of(self, weights: str = "trained") -> FlowResult:
         """The result of one set of weights.
@@ -134,7 +134,7 @@ class FlowStudy:
         """All correlations with their intervals, the model's by speed as well."""
         blocks = [
             f"{self.num_videos} {self.what}, {self.num_triplets} triplets a video and speed, "
-            f"seed {self.seed}, maps of {self.grid}; {len(self.left_out)} videos left out\n"
+            f"seed {self.seed}, maps of {self.grid}; {len(self.skipped)} videos left out\n"
             "Spearman's rho over the cells of a clip, mean over videos [95% interval]\n"
             "movement itself with "
             + ", ".join(f"{TARGET_NAMES[name]} {rho}" for name, rho in self.pixels.items())
@@ -166,7 +166,7 @@ class FlowStudy:
             "seed": self.seed,
             "grid": self.grid.to_json(),
             "pixels": {name: rho.to_json() for name, rho in self.pixels.items()},
-            "left_out": [list(pair) for pair in self.left_out],
+            "left_out": [list(pair) for pair in self.skipped],
             "results": [result.to_json() for result in self.results],
         }
 
@@ -187,7 +187,7 @@ class FlowStudy:
             seed=value["seed"],
             grid=Grid.from_json(value["grid"]),
             pixels={name: Estimate(**rho) for name, rho in value["pixels"].items()},
-            left_out=tuple((path, reason) for path, reason in value["left_out"]),
+            skipped=tuple((path, reason) for path, reason in value["left_out"]),
         )
 
     @classmethod

@@ -40,7 +40,7 @@ class Responses:
             one branch.
         unrelated: By head, the mean similarity to the clips of all other videos, (V,).
         curves: One a change.
-        left_out: Videos that could not be used, and why.
+        skipped: Videos that could not be used, and why.
         controls: Other weights on the same clips.
     """
 
@@ -55,7 +55,7 @@ class Responses:
     unchanged: dict[str, Floats]
     unrelated: dict[str, Floats]
     curves: tuple[Curve, ...]
-    left_out: dict[str, str] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
     controls: tuple["Responses", ...] = ()
 
     def curve(self, change: str) -> Curve:
@@ -113,9 +113,9 @@ class Responses:
                 drops = [self.scaled_drop(head, curve.change, level) for head in HEADS]
                 cells += "".join(f"{drop!s:>21}" for drop in drops)
                 lines.append(f"{name:<42}{cells}{self.difference(curve.change, level)!s:>22}")
-        if self.left_out:
-            lines.append(f"left out: {len(self.left_out)}")
-            lines += [f"  {name}: {why}" for name, why in self.left_out.items()]
+        if self.skipped:
+            lines.append(f"left out: {len(self.skipped)}")
+            lines += [f"  {name}: {why}" for name, why in self.skipped.items()]
         return "\n".join(lines)
 
     @classmethod
@@ -168,7 +168,7 @@ class Responses:
             "num_frames": self.num_frames,
             "window": self.window,
             "videos": list(self.videos),
-            "left_out": self.left_out,
+            "left_out": self.skipped,
             "unchanged": {head: values.tolist() for head, values in self.unchanged.items()},
             "unrelated": {head: values.tolist() for head, values in self.unrelated.items()},
             "curves": [curve.to_json() for curve in self.curves],
@@ -187,7 +187,7 @@ class Responses:
         return cls(
             **{name: value[name] for name in plain},
             videos=tuple(value["videos"]),
-            left_out=dict(value["left_out"]),
+            skipped=dict(value["left_out"]),
             unchanged={h: np.array(v, np.float64) for h, v in value["unchanged"].items()},
             unrelated={h: np.array(v, np.float64) for h, v in value["unrelated"].items()},
             curves=tuple(Curve.from_json(curve) for curve in value["curves"]),

@@ -27,8 +27,8 @@ from analysis.stimuli.perturbed_clips import (
     Levels,
     curves_of,
     embed_views,
-    generated_probe,
     levels_of,
+    synthetic_probe,
     video_probe,
     views_of,
 )
@@ -86,7 +86,7 @@ def respond(
     branch: str = "query",
     source: str = "videos",
     seed: int = SEED,
-    left_out: dict[str, str] | None = None,
+    skipped: dict[str, str] | None = None,
 ) -> dict[str, Responses]:
     """Measure models on the same changed clips, each made once.
 
@@ -98,7 +98,7 @@ def respond(
         branch: What the branch of the changed clips is called.
         source: What videos these are.
         seed: Kept with the result.
-        left_out: Videos left out so far; those left out here are added.
+        skipped: Videos left out so far; those left out here are added.
 
     Returns:
         By name, the responses.
@@ -107,7 +107,7 @@ def respond(
         ValueError: Fewer than two videos are left, they differ in their changes, or a model does
             not fit.
     """
-    left_out = {} if left_out is None else left_out
+    skipped = {} if skipped is None else skipped
     collectors = {name: _Collector(*pair) for name, pair in models.items()}
     videos: list[str] = []
     first: Levels = {}
@@ -122,16 +122,16 @@ def respond(
         try:
             views = views_of(probe, levels)
         except ValueError as error:
-            left_out[probe.name] = str(error)
+            skipped[probe.name] = str(error)
             continue
         for collector in collectors.values():
             collector.add(views, levels)
         videos.append(probe.name)
     if len(videos) < 2:
-        reasons = "; ".join(f"{name}: {why}" for name, why in list(left_out.items())[:3])
+        reasons = "; ".join(f"{name}: {why}" for name, why in list(skipped.items())[:3])
         raise ValueError(
             f"at least two videos of {window} frames are needed, got {len(videos)}, "
-            f"{len(left_out)} left out" + (f" ({reasons})" if reasons else "")
+            f"{len(skipped)} left out" + (f" ({reasons})" if reasons else "")
         )
     found = {}
     for name, collector in collectors.items():
@@ -148,7 +148,7 @@ def respond(
             unchanged=unchanged,
             unrelated=unrelated,
             curves=curves,
-            left_out=dict(left_out),
+            skipped=dict(skipped),
         )
     return found
 
@@ -159,7 +159,7 @@ def _file_probes(
     num_videos: int,
     window: int,
     seed: int,
-    left_out: dict[str, str],
+    skipped: dict[str, str],
     bar: "tqdm[NoReturn]",
 ) -> Iterator[Probe]:
     order = np.random.default_rng(seed).permutation(len(videos))
@@ -173,18 +173,18 @@ def _file_probes(
             with VideoReader(path) as reader:
                 own_seed = (seed, int(number))
                 yield video_probe(branch, reader, window=window, name=name, seed=own_seed)
-            if name not in left_out:  # there, if its frames could not be read
+            if name not in skipped:  # there, if its frames could not be read
                 num_taken += 1
                 bar.update()
         except ValueError as error:
-            left_out[name] = str(error)
+            skipped[name] = str(error)
 
 
 def _generated_probes(
     branch: Branch, num_videos: int, window: int, seed: int, bar: "tqdm[NoReturn]"
 ) -> Iterator[Probe]:
     for index in range(num_videos):
-        yield generated_probe(branch, seed, index, window)
+        yield synthetic_probe(branch, seed, index, window)
         bar.update()
 
 
@@ -231,17 +231,17 @@ def response_study(
         # Before training the momentum branch is a copy of the query branch.
         untrained = with_random_weights(query, draw)
         models[f"random {draw}"] = (untrained, untrained)
-    left_out: dict[str, str] = {}
+    skipped: dict[str, str] = {}
     source = "videos" if videos else "generated videos"
     bar: tqdm[NoReturn] = tqdm(total=num_videos, desc="Probing", unit="video", disable=not progress)
     with bar:
         if videos:
             paths = expand_roots(videos)
-            probes = _file_probes(query, paths, num_videos, window, seed, left_out, bar)
+            probes = _file_probes(query, paths, num_videos, window, seed, skipped, bar)
         else:
             probes = _generated_probes(query, num_videos, window, seed, bar)
         found = respond(
-            models, probes, window, branch=branch, source=source, seed=seed, left_out=left_out
+            models, probes, window, branch=branch, source=source, seed=seed, skipped=skipped
         )
     trained, *random = found.values()
     if not random:

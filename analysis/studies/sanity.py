@@ -21,8 +21,8 @@ from tqdm import tqdm
 from analysis.core.clip_map import Map
 from analysis.core.score import Kind
 from analysis.core.statistics import mean, rank_correlation
-from analysis.stimuli.kinds import Question, with_random_weights
-from analysis.stimuli.triplets import QUESTIONS, Triplets, ask_all, nearest_videos, scores_of
+from analysis.stimuli.kinds import TripletFeatures, with_random_weights
+from analysis.stimuli.triplets import SCORES, Triplets, encode_triplets, nearest_videos, scores_of
 from analysis.studies.sanity_result import SanityResult, SanityRow
 from rspnet.models import Branch
 from rspnet.names import HEADS
@@ -78,10 +78,10 @@ def randomised(branch: Branch, paths: Sequence[str], seed: int) -> Branch:
 
 
 def _maps(
-    questions: Sequence[Question], nearest: Sequence[Sequence[int]]
+    questions: Sequence[TripletFeatures], nearest: Sequence[Sequence[int]]
 ) -> dict[tuple[str, Kind], list[Map]]:
     """Contribution maps of both heads' questions of every video's c_i."""
-    maps: dict[tuple[str, Kind], list[Map]] = {(h, kind): [] for h in HEADS for kind in QUESTIONS}
+    maps: dict[tuple[str, Kind], list[Map]] = {(h, kind): [] for h in HEADS for kind in SCORES}
     for number, question in enumerate(questions):
         for name, score in scores_of(questions, number, nearest[number]).items():
             maps[name].append(score.contributions(question.c_i).values)
@@ -121,8 +121,8 @@ def sanity_study(
     if num_draws < 1:
         raise ValueError(f"num_draws is positive, got {num_draws}")
     steps = stages(query)
-    names: list[tuple[str, Kind]] = [(head, kind) for head in HEADS for kind in QUESTIONS]
-    trained = ask_all(query, key, triplets)
+    names: list[tuple[str, Kind]] = [(head, kind) for head in HEADS for kind in SCORES]
+    trained = encode_triplets(query, key, triplets)
     # The trained model chooses what a margin is against, once: the question stays the same.
     nearest = [nearest_videos(trained, number) for number in range(len(trained))]
     reference = _maps(trained, nearest)
@@ -135,7 +135,7 @@ def sanity_study(
                 found[name].append([])
             for number in range(len(steps)):
                 paths = [path for _, own in steps[: number + 1] for path in own]
-                asked = ask_all(
+                asked = encode_triplets(
                     randomised(query, paths, draw), randomised(key, paths, draw), triplets
                 )
                 for name, maps in _maps(asked, nearest).items():

@@ -19,7 +19,7 @@ from _small_scale.features import (
     jhmdb_videos,
 )
 from _small_scale.histograms import NAMES, fewer_fields, histograms
-from _small_scale.looks import looks_table, measure_looks
+from _small_scale.looks import localisation_table, measure_localisation
 from _small_scale.measures import Row, chance, outcomes
 from _small_scale.subjects import (
     Subject,
@@ -202,7 +202,9 @@ class Benchmark:
         """What the heads look at, in generated videos."""
         self.looks = {
             name: [
-                measure_looks(subject, self.options.num_maps, self.out / "parts", self.device)
+                measure_localisation(
+                    subject, self.options.num_maps, self.out / "parts", self.device
+                )
                 for subject in group
             ]
             for name, group in self.groups.items()
@@ -287,7 +289,7 @@ class Benchmark:
             lines += ["### The two own tasks on test videos; %", tables.pretext_table(self.pretext)]
         if self.looks:
             about = f"{o.num_maps} generated videos; margin to faster, share over area"
-            lines += [f"### What the heads look at: {about}", looks_table(self.looks)]
+            lines += [f"### What the heads look at: {about}", localisation_table(self.looks)]
         if self.finetuned:
             epochs = f"### Fine-tuned on JHMDB, {o.finetune_epochs:g} epochs"
             lines += [epochs, table(self.finetuned)]

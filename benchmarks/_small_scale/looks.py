@@ -19,7 +19,9 @@ REGIONS = {"limbs": "in limbs", "prop": "on the prop"}
 NUM_TRIPLETS = 2
 
 
-def measure_looks(subject: Subject, num_videos: int, store: Path, device: str) -> dict[str, Any]:
+def measure_localisation(
+    subject: Subject, num_videos: int, store: Path, device: str
+) -> dict[str, Any]:
     """Both heads' margin maps of generated videos, and what moves the heads.
 
     The videos, their clips and the numbers are those of :mod:`analysis.studies.localisation` and
@@ -72,11 +74,11 @@ def measure_looks(subject: Subject, num_videos: int, store: Path, device: str) -
     return found
 
 
-def looks_table(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+def localisation_table(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     """A line a model: the interval over videos of one, the range over seeds of several.
 
     Args:
-        found: For each model what :func:`measure_looks` gave for its seeds.
+        found: For each model what :func:`measure_localisation` gave for its seeds.
     """
     header = [""]
     for title in (*(f"margin {words}" for words in REGIONS.values()), "motion selectivity"):

@@ -26,7 +26,7 @@ WITHOUT = {"colour histogram": "Hellinger", "flow histogram": "cosine"}
 STEP = 0.24  # between the dots of a line
 
 
-def looks_estimate(runs: Sequence[Mapping[str, Any]], head: str) -> Estimate:
+def localisation_estimate(runs: Sequence[Mapping[str, Any]], head: str) -> Estimate:
     """A head's motion selectivity: of several seeds the mean, from the lowest to the highest."""
     found = [Estimate(**run["selectivity"][head]) for run in runs]
     if len(found) == 1:
@@ -42,7 +42,7 @@ def dots_of(
 
     Args:
         rows: Of each table.
-        looks: As :func:`_small_scale.looks.looks_table` takes it; may be empty.
+        looks: As :func:`_small_scale.looks.localisation_table` takes it; may be empty.
     """
     found: dict[str, dict[str, dict[str, Estimate]]] = {}
     for table, metric, title in PANELS:
@@ -53,7 +53,7 @@ def dots_of(
     for name, runs in looks.items():
         line = found.setdefault(SELECTIVITY, {}).setdefault(name, {})
         for head, feature in zip(HEADS, ("RSP", "A-VID"), strict=True):
-            line[feature] = looks_estimate(runs, head)
+            line[feature] = localisation_estimate(runs, head)
     return found
 
 

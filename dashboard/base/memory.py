@@ -16,7 +16,7 @@ _lock = threading.Lock()
 _last = -SECONDS
 
 
-def give_back() -> bool:
+def trim_heap() -> bool:
     """Give free memory back, but not more often than every :data:`SECONDS`.
 
     Returns:

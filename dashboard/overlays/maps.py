@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from analysis.core.score import ClipFeatures
 
 # A-VID's margin is against the nearest few of so many clips of other videos.
-NUM_CANDIDATES, NUM_HARDEST = 8, 5
+NUM_CANDIDATES, NUM_HARD_NEGATIVES = 8, 5
 
 ClipKey = tuple[Identity, tuple[int, ...], int]
 Place = tuple[int, int, int]
@@ -179,12 +179,12 @@ def explain(model: str, clip_i: ClipKey, clip_j: ClipKey, _loaded: Loaded) -> "P
 def _features(
     model: str, branch: str, clip: ClipKey, still: bool, _loaded: Loaded
 ) -> "ClipFeatures":
-    from analysis import look_at
-    from analysis.attribution.margin import frozen
+    from analysis import extract_features
+    from analysis.attribution.margin import static_clip
 
     view = view_of(clip)
     with _loaded.lock:
-        return look_at(getattr(_loaded, branch), frozen(view) if still else view)
+        return extract_features(getattr(_loaded, branch), static_clip(view) if still else view)
 
 
 def against_of(asked: Asked, loaded: Loaded) -> "dict[str, list[ClipFeatures]]":
@@ -193,7 +193,7 @@ def against_of(asked: Asked, loaded: Loaded) -> "dict[str, list[ClipFeatures]]":
     Raises:
         ValueError: One can't be decoded or does not fit the model.
     """
-    from analysis.core.score import hardest
+    from analysis.core.score import hard_negatives
 
     model = loaded.query.hash
     c_i = _features(model, "query", asked.clip_i, False, loaded)
@@ -202,7 +202,7 @@ def against_of(asked: Asked, loaded: Loaded) -> "dict[str, list[ClipFeatures]]":
         [_features(model, "key", key, False, loaded) for key in keys]
         for keys in (c_k, asked.others)
     )
-    near = hardest(c_i, avid, "avid", min(NUM_HARDEST, len(avid)))
+    near = hard_negatives(c_i, avid, "avid", min(NUM_HARD_NEGATIVES, len(avid)))
     return {"rsp": rsp, "avid": [avid[n] for n in near]}
 
 

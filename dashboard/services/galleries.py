@@ -22,9 +22,9 @@ Identity = tuple[str, int, int]
 
 GENERATED = "Generated videos"
 OWN = "Your videos"
-STAGE_SEED = 7
+SYNTHETIC_SEED = 7
 # A walk, whose speed can be seen: what Home begins with where the gallery has it.
-STAGE_EXAMPLE = f"walk/stage_{STAGE_SEED}_000007.mp4"
+SYNTHETIC_EXAMPLE = f"walk/stage_{SYNTHETIC_SEED}_000007.mp4"
 LABELS = "labels.csv"
 SETTLED_NS = 2 * 10**9
 
@@ -72,13 +72,13 @@ class Source:
         title: What the menu shows.
         root: Its folder.
         videos: Its videos, sorted by name.
-        left_out: Links below its folder that lead out of it, relative to it.
+        skipped: Links below its folder that lead out of it, relative to it.
     """
 
     title: str
     root: Path
     videos: tuple[Video, ...]
-    left_out: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
 
     def find(self, name: str) -> Video | None:
         """The video of this name. Only members are found, whatever path the name spells."""
@@ -98,14 +98,14 @@ def identity(path: Path) -> Identity:
     return str(path), stat.st_mtime_ns, stat.st_size
 
 
-def stage_folder(arguments: Arguments) -> Path:
+def synthetic_folder(arguments: Arguments) -> Path:
     """Where the generated gallery lies. Its name holds what it was made from."""
-    return cache_folder() / "stage" / f"seed{STAGE_SEED}-n{arguments.num_videos}"
+    return cache_folder() / "stage" / f"seed{SYNTHETIC_SEED}-n{arguments.num_videos}"
 
 
-def stage_is_complete(arguments: Arguments) -> bool:
+def synthetic_is_complete(arguments: Arguments) -> bool:
     """Whether every generated video is there."""
-    folder = stage_folder(arguments)
+    folder = synthetic_folder(arguments)
     rows = _read_labels(folder)
     return len(rows) >= arguments.num_videos and all((folder / n).is_file() for n in rows)
 
@@ -119,7 +119,7 @@ def open_source(title: str, arguments: Arguments) -> Source:
     if title == OWN:
         assert arguments.videos is not None
         return _open_folder(OWN, arguments.videos)
-    return _open_folder(GENERATED, stage_folder(arguments))
+    return _open_folder(GENERATED, synthetic_folder(arguments))
 
 
 @dataclass
@@ -177,22 +177,22 @@ def _list_folder(title: str, root: Path) -> Source:
             if not video_limits.links_out(root):
                 raise
             paths = []
-    videos, left_out = [], video_limits.links_out(root)
+    videos, skipped = [], video_limits.links_out(root)
     for path in paths:
         # Names in a table can have links and dots before the file, those of a listing can not.
         if (rows or path.is_symlink()) and video_limits.leads_out(root, path):
-            left_out.append(os.path.relpath(path, root))
+            skipped.append(os.path.relpath(path, root))
             continue
         name = path.relative_to(root).as_posix()
         folder = path.parent.name if path.parent != root else ""
         label, video_title = rows.get(name, (folder, name.removesuffix(path.suffix)))
         videos.append(Video(path, name, label, video_title))
-    if not videos and left_out:
+    if not videos and skipped:
         raise ValueError(
-            f"all that {root} holds are links that lead out of it, such as {left_out[0]}: start "
+            f"all that {root} holds are links that lead out of it, such as {skipped[0]}: start "
             "the dashboard with the folder that they lead to"
         )
-    return Source(title, root, tuple(videos), tuple(left_out))
+    return Source(title, root, tuple(videos), tuple(skipped))
 
 
 def _read_labels(root: Path) -> dict[str, tuple[str, str]]:

@@ -20,7 +20,7 @@ from typing import IO
 import streamlit as st
 
 from dashboard.base.arguments import ROOT, Arguments
-from dashboard.services.galleries import STAGE_SEED, stage_folder, stage_is_complete
+from dashboard.services.galleries import SYNTHETIC_SEED, synthetic_folder, synthetic_is_complete
 
 
 class StoppedError(Exception):
@@ -167,13 +167,13 @@ def child(command: Sequence[str], log: IO[str]) -> "Iterator[subprocess.Popen[by
         atexit.unregister(end)
 
 
-def generate_stage(arguments: Arguments) -> Job:
+def generate_synthetic(arguments: Arguments) -> Job:
     """Render the first gallery, in a process of its own: the same as ``make stage`` does."""
-    folder = stage_folder(arguments)
+    folder = synthetic_folder(arguments)
 
     def work(job: Job) -> None:
         command = [sys.executable, "-m", "rspnet.data.synthetic", "--out", str(folder)]
-        command += ["--num_videos", str(arguments.num_videos), "--seed", str(STAGE_SEED)]
+        command += ["--num_videos", str(arguments.num_videos), "--seed", str(SYNTHETIC_SEED)]
         folder.mkdir(parents=True, exist_ok=True)
         with (folder.parent / f"{folder.name}.log").open("w+", encoding="utf-8") as log:
             try:
@@ -187,7 +187,7 @@ def generate_stage(arguments: Arguments) -> Job:
                     half.unlink(missing_ok=True)
             log.seek(0)
             last = log.read().strip().splitlines()[-1:] or ["no message"]
-        if process.returncode != 0 or not stage_is_complete(arguments):
+        if process.returncode != 0 or not synthetic_is_complete(arguments):
             raise ValueError(
                 f"The example videos could not be generated into {folder}: {last[0]}. "
                 "Is the disk full, or the folder read-only? $RSPNET_CACHE names another place."

@@ -33,12 +33,12 @@ class Found:
     Attributes:
         root: The root, resolved.
         names: Their paths relative to it, the one that was written to last first.
-        left_out: Links that lead out of the root.
+        skipped: Links that lead out of the root.
     """
 
     root: Path
     names: list[str]
-    left_out: list[str]
+    skipped: list[str]
 
 
 @dataclass(frozen=True)
@@ -96,20 +96,20 @@ def find(root: Path) -> Found:
         raise ValueError(f"there is no folder {root}")
     real = root.resolve()
     runs: list[tuple[float, str]] = []
-    left_out: list[str] = []
+    skipped: list[str] = []
     for folder, below, files in os.walk(real):
         here = Path(folder)
         for name in list(below):
             link = here / name
             if link.is_symlink() and not link.resolve().is_relative_to(real):
-                left_out.append(link.relative_to(real).as_posix())
+                skipped.append(link.relative_to(real).as_posix())
         if "metrics.csv" in files or "config.yaml" in files:
             below.clear()
             newest = max(p.lstat().st_mtime for p in (here / "metrics.csv", here) if p.exists())
             runs.append((newest, here.relative_to(real).as_posix()))
         if len(here.relative_to(real).parts) >= DEEPEST or len(runs) >= MOST_RUNS:
             below.clear()
-    return Found(real, [name for _, name in sorted(runs, reverse=True)], left_out)
+    return Found(real, [name for _, name in sorted(runs, reverse=True)], skipped)
 
 
 def read_metrics(root: Path, name: str) -> "Run":

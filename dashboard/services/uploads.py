@@ -41,7 +41,7 @@ _BLOCK = 2**20
 
 
 @dataclass
-class Shelf:
+class UploadStore:
     """The videos that one session sent.
 
     Attributes:
@@ -52,7 +52,7 @@ class Shelf:
     videos: list[Video] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     _folder: Path | None = None
-    _end: "weakref.finalize[..., Shelf] | None" = None
+    _end: "weakref.finalize[..., UploadStore] | None" = None
 
     def folder(self) -> Path:
         """Where the copies lie: made when first needed, for this user of the system alone."""
@@ -116,14 +116,14 @@ class Shelf:
             self._end()
 
 
-def _close(shelf: Shelf) -> None:
+def _close(shelf: UploadStore) -> None:
     shelf.close()
 
 
 @st.cache_resource(scope="session", on_release=_close, show_spinner=False)
-def shelf_of_session() -> Shelf:
+def store_of_session() -> UploadStore:
     """This session's uploads; closed when the session ends."""
-    return Shelf()
+    return UploadStore()
 
 
 def is_upload(video: Video) -> bool:
@@ -131,7 +131,7 @@ def is_upload(video: Video) -> bool:
     return re.fullmatch(rf"{TITLE}/[0-9a-f]{{12}}", video.name) is not None
 
 
-def asks(pool: "Pool", loaded: "Loaded", name: str) -> "Pool":
+def with_query(pool: "Pool", loaded: "Loaded", name: str) -> "Pool":
     """A gallery with one upload as its last row, so that it can be what is asked with.
 
     Args:
@@ -142,7 +142,7 @@ def asks(pool: "Pool", loaded: "Loaded", name: str) -> "Pool":
     Raises:
         ValueError: There is no such upload, or the model can't use it.
     """
-    video = shelf_of_session().find(name)
+    video = store_of_session().find(name)
     if video is None:
         raise ValueError("this upload is no longer there: send it again")
     key = f"{pool.key}+{name}"
@@ -192,7 +192,7 @@ def embedded(video: Video, loaded: "Loaded") -> "Gallery":
 
 def beside(source: Source) -> Source:
     """A gallery's videos behind this session's own: what menus of clips list."""
-    own = tuple(shelf_of_session().videos)
+    own = tuple(store_of_session().videos)
     return replace(source, videos=(*own, *source.videos)) if own else source
 
 

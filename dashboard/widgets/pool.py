@@ -43,9 +43,9 @@ def choose_videos(opened: Opened) -> tuple[ModelChoice, str]:
 def open_source(title: str, arguments: Arguments) -> Source | None:
     """As :func:`dashboard.widgets.shell.open_gallery`; the list is read again now and then."""
     try:
-        if title != galleries.GENERATED or galleries.stage_is_complete(arguments):
+        if title != galleries.GENERATED or galleries.synthetic_is_complete(arguments):
             source = _listed(title, arguments)[1]
-            shell.say_left_out(source)
+            shell.say_skipped(source)
             return source
     except ValueError:
         pass  # said below
@@ -111,14 +111,14 @@ def open_pool(model: ModelChoice, title: str, arguments: Arguments) -> tuple[Poo
             progress.wait(job, "pool", progress.of_gallery)
             return None
         if job.stopped:
-            if progress.wants_to_go_on(job, "pool", "videos"):
+            if progress.offers_resume(job, "pool", "videos"):
                 _begin_anew(key)
             return None
         if job.error:
             raise ValueError(f"the gallery can't be embedded: {job.error}")
         pool = _pooled(key, serial, source)
     except ValueError as error:
-        shell.complain(error)
+        shell.show_error(error)
         if st.button("Try again", key="pool_again"):
             _listed.clear()
             _begin_anew(key)
@@ -126,7 +126,7 @@ def open_pool(model: ModelChoice, title: str, arguments: Arguments) -> tuple[Poo
     if len(pool.videos) < LEAST_VIDEOS:
         st.info(
             f"Only {len(pool.videos)} of the {len(source.videos)} videos can be used with this "
-            f"model: at least {LEAST_VIDEOS} are needed. {left_out(pool)}",
+            f"model: at least {LEAST_VIDEOS} are needed. {skipped(pool)}",
             icon=":material/info:",
         )
         return None
@@ -139,7 +139,7 @@ def _begin_anew(key: str) -> NoReturn:
     st.rerun()
 
 
-def left_out(pool: Pool) -> str:
+def skipped(pool: Pool) -> str:
     """A sentence about videos that could not be embedded; nothing if all were."""
     return video_limits.sentence_of_skipped(list(pool.skipped.items()))
 

@@ -59,7 +59,7 @@ def draw(job: Job, key: str, words: Callable[[Job], str], kept: str = KEPT) -> C
     return again
 
 
-def wants_to_go_on(job: Job, key: str, steps: str) -> bool:
+def offers_resume(job: Job, key: str, steps: str) -> bool:
     """Say that a job was stopped, and offer to go on.
 
     Args:

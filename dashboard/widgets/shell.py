@@ -121,18 +121,18 @@ def open_gallery(title: str, arguments: Arguments) -> Source | None:
         title: One of :func:`dashboard.widgets.controls.galleries`.
         arguments: Of the app.
     """
-    if title == galleries.GENERATED and not galleries.stage_is_complete(arguments):
-        job = jobs.generate_stage(arguments)
-        key = ("stage", str(galleries.stage_folder(arguments)))
+    if title == galleries.GENERATED and not galleries.synthetic_is_complete(arguments):
+        job = jobs.generate_synthetic(arguments)
+        key = ("stage", str(galleries.synthetic_folder(arguments)))
         if not job.finished.is_set():
             slot = st.empty()
             with slot.container():
-                draw_again = progress.draw(job, "stage", _of_stage)
+                draw_again = progress.draw(job, "stage", _progress_words)
             while not job.finished.wait(0.3):
                 draw_again()
             slot.empty()
         if job.stopped:
-            if progress.wants_to_go_on(job, "stage", "example videos"):
+            if progress.offers_resume(job, "stage", "example videos"):
                 jobs.forget(key)
                 st.rerun()
             return None
@@ -147,22 +147,22 @@ def open_gallery(title: str, arguments: Arguments) -> Source | None:
     except ValueError as error:
         st.error(f"{title} can't be shown: {error}.", icon=":material/error:")
         return None
-    say_left_out(source)
+    say_skipped(source)
     return source
 
 
-def say_left_out(source: Source) -> None:
+def say_skipped(source: Source) -> None:
     """Say which links of a gallery are not followed."""
-    said = video_limits.sentence_of_links(source.root, source.left_out)
+    said = video_limits.sentence_of_links(source.root, source.skipped)
     if said:
         st.caption(said)
 
 
-def _of_stage(job: jobs.Job) -> str:
+def _progress_words(job: jobs.Job) -> str:
     return f"Generating the example videos, {job.done} of {job.total}. This happens once."
 
 
-def complain(error: ValueError) -> None:
+def show_error(error: ValueError) -> None:
     """Say in the page what was wrong with what was asked."""
     text = str(error).strip().rstrip(".")
     st.error(f"This can't be shown: {text}.", icon=":material/error:")

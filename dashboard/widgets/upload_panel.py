@@ -36,7 +36,7 @@ def draw(key: str, num_frames: int, uses: list[Use]) -> bool:
     Returns:
         Whether the visitor chose a use, or sent files that were all taken.
     """
-    shelf, limits = uploads.shelf_of_session(), Limits(least_frames=num_frames)
+    shelf, limits = uploads.store_of_session(), Limits(least_frames=num_frames)
     # A form: files arrive one by one, and are taken together. Sent, they leave the memory.
     with st.form(f"upload_{key}", clear_on_submit=True, border=False):
         sent = st.file_uploader(
@@ -64,7 +64,7 @@ def draw(key: str, num_frames: int, uses: list[Use]) -> bool:
     return _draw_list(key, shelf, uses)
 
 
-def _draw_list(key: str, shelf: uploads.Shelf, uses: list[Use]) -> bool:
+def _draw_list(key: str, shelf: uploads.UploadStore, uses: list[Use]) -> bool:
     used = False
     if shelf.videos:
         with st.container(key=f"{key}_uploads_grid", horizontal=True, gap="small"):
@@ -74,12 +74,12 @@ def _draw_list(key: str, shelf: uploads.Shelf, uses: list[Use]) -> bool:
     return used
 
 
-def _remove(shelf: uploads.Shelf, name: str) -> None:
+def _remove(shelf: uploads.UploadStore, name: str) -> None:
     shelf.remove(name)
     shelf.refused = []
 
 
-def _draw_one(key: str, shelf: uploads.Shelf, video: Video, uses: list[Use]) -> bool:
+def _draw_one(key: str, shelf: uploads.UploadStore, video: Video, uses: list[Use]) -> bool:
     title = html.escape(video.title)
     st.html(
         f'<div class="thumb" data-testid="upload">{cards.film(video)}<div class="text">'

@@ -155,7 +155,7 @@ class ActionClips(Dataset[LabelledClip]):
 
     def __init__(self, videos: VideoSet, plan: ClipPlan, augment: AugmentConfig, seed: int) -> None:
         self.videos = videos.videos
-        self.known_bad = videos.known_bad
+        self.known_invalid = videos.known_invalid
         self.labels = {name: i for i, name in enumerate(videos.classes)}
         self.plan = plan
         self.augment = augment
@@ -169,8 +169,8 @@ class ActionClips(Dataset[LabelledClip]):
         for offset in range(len(self.videos)):
             index = (key.video + offset) % len(self.videos)
             video = self.videos[index]
-            if video.path in self.known_bad:
-                failures.append((index, self.known_bad[video.path]))
+            if video.path in self.known_invalid:
+                failures.append((index, self.known_invalid[video.path]))
                 continue
             rng = np.random.default_rng([self.seed, 4, key.position])
             try:

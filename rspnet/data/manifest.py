@@ -51,7 +51,7 @@ def _stat(path: Path) -> tuple[int, int]:
     return found.st_size, found.st_mtime_ns
 
 
-def look_at(path: Path) -> Row:
+def extract_features(path: Path) -> Row:
     """Open a file and describe it: a row without its ``path``."""
     from rspnet.data.video.reader import VideoError, VideoReader
 
@@ -138,7 +138,7 @@ def write_manifest(
     bar = tqdm(total=len(videos), initial=kept, desc="Looking", unit="video", disable=not progress)
     try:
         with bar:
-            for video, found in zip(todo, _look_at_all(todo, num_workers), strict=True):
+            for video, found in zip(todo, _read_headers(todo, num_workers), strict=True):
                 name = os.path.relpath(video, target.parent)
                 rows[name] = {"path": name} | found
                 bar.update()
@@ -149,13 +149,13 @@ def write_manifest(
     return ManifestResult(target, len(rows) - len(bad), bad, kept)
 
 
-def _look_at_all(paths: Sequence[Path], num_workers: int) -> Iterable[Row]:
+def _read_headers(paths: Sequence[Path], num_workers: int) -> Iterable[Row]:
     if num_workers < 2 or len(paths) < 32:
-        yield from map(look_at, paths)
+        yield from map(extract_features, paths)
         return
     with ProcessPoolExecutor(num_workers, mp_context=get_context("spawn")) as pool:
         try:
-            yield from pool.map(look_at, paths, chunksize=8)
+            yield from pool.map(extract_features, paths, chunksize=8)
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -191,7 +191,7 @@ def known_files(
     return known
 
 
-def known_bad(paths: Iterable[Path], roots: Iterable[str | Path]) -> dict[Path, str]:
+def known_invalid(paths: Iterable[Path], roots: Iterable[str | Path]) -> dict[Path, str]:
     """Files that the ``manifest.parquet`` of a root found to be bad, unchanged since: why.
 
     Raises:

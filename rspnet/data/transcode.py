@@ -30,7 +30,7 @@ from rspnet.data.sources import list_videos
 from rspnet.data.transforms import Frames
 from rspnet.data.video.encode import write_video
 from rspnet.data.video.reader import VideoError, VideoReader
-from rspnet.files import atomic_path, write_left_out
+from rspnet.files import atomic_path, write_skipped
 
 CARD = "transcode.json"
 UNREADABLE = "unreadable.csv"
@@ -219,7 +219,7 @@ def transcode(
                 bar.update()
     finally:
         outcomes.close()  # type: ignore[attr-defined]  # at once, not when it is collected
-        write_left_out(out, UNREADABLE, failures)
+        write_skipped(out, UNREADABLE, failures)
     num_skipped = len(jobs) - len(missing)
     return TranscodeResult(len(missing) - len(failures), num_skipped, len(failures))
 

@@ -67,11 +67,11 @@ class _TestClips(torch.utils.data.Dataset[tuple[Tensor, str]]):
     def __init__(
         self,
         videos: Sequence[LabelledVideo],
-        known_bad: Mapping[Path, str],
+        known_invalid: Mapping[Path, str],
         plan: ClipPlan,
         num_clips: int,
     ) -> None:
-        self.videos, self.known_bad = videos, known_bad
+        self.videos, self.known_invalid = videos, known_invalid
         self.plan, self.num_clips = plan, num_clips
 
     def __len__(self) -> int:
@@ -79,8 +79,8 @@ class _TestClips(torch.utils.data.Dataset[tuple[Tensor, str]]):
 
     def __getitem__(self, index: int) -> tuple[Tensor, str]:
         path = self.videos[index].path
-        if path in self.known_bad:
-            return torch.empty(0), self.known_bad[path]
+        if path in self.known_invalid:
+            return torch.empty(0), self.known_invalid[path]
         try:
             with VideoReader(path) as reader:
                 return torch.from_numpy(self.plan.test_clips(reader, self.num_clips)), ""
@@ -113,7 +113,7 @@ def each_video(
     mine = videos[processes.rank :: processes.size]
     prepare_workers(num_workers)
     loader = DataLoader(
-        _TestClips(mine, part.known_bad, plan, data.num_clips),
+        _TestClips(mine, part.known_invalid, plan, data.num_clips),
         batch_size=None,
         num_workers=num_workers,
         worker_init_fn=start_worker,

@@ -24,10 +24,10 @@ from rspnet.retrieval.store import (
     Vectors,
     clean_up,
     clear_folder,
-    look_at_part,
     part_path,
     read_manifest,
     read_part,
+    read_shard_header,
     write_manifest,
     write_part,
     write_unreadable,
@@ -197,7 +197,7 @@ def _begin(folder: Path, manifest: Manifest) -> None:
 def _count_in(path: Path) -> int:
     """Videos that a part tells of; -1 if it is not there or damaged."""
     try:
-        num, unreadable = look_at_part(path)
+        num, unreadable = read_shard_header(path)
     except ValueError:
         return -1
     return num + len(unreadable)
@@ -218,7 +218,7 @@ def _begun(branch: Branch, folder: Path, own: Sequence[Path]) -> _Rows:
 
 
 def _finish(folder: Path, manifest: Manifest) -> Gallery:
-    parts = [look_at_part(part_path(folder, n)) for n in range(manifest.num_shards)]
+    parts = [read_shard_header(part_path(folder, n)) for n in range(manifest.num_shards)]
     unreadable = [row for _, rows in parts for row in rows]
     if not sum(num for num, _ in parts):
         clear_folder(folder)  # what could be read another time is tried again

@@ -23,7 +23,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from rspnet.files import atomic_path, write_left_out
+from rspnet.files import atomic_path, write_skipped
 
 FEATURES = ("backbone", "rsp", "avid")
 FORMAT = "rspnet-gallery"
@@ -231,7 +231,7 @@ def _note(metadata: dict[bytes, bytes] | None) -> tuple[tuple[str, str], ...]:
     return tuple((str(path), str(reason)) for path, reason in rows)
 
 
-def look_at_part(path: str | Path) -> tuple[int, tuple[tuple[str, str], ...]]:
+def read_shard_header(path: str | Path) -> tuple[int, tuple[tuple[str, str], ...]]:
     """How many videos a part holds, and (path, reason) of those it can't; vectors are not read.
 
     Raises:
@@ -289,7 +289,7 @@ def join_parts(parts: Sequence[Part]) -> Part:
 
 def write_unreadable(folder: str | Path, rows: Sequence[tuple[str, str]]) -> Path:
     """Write ``unreadable.csv``, or remove an old one if there is nothing to list."""
-    return write_left_out(Path(folder), UNREADABLE, rows)
+    return write_skipped(Path(folder), UNREADABLE, rows)
 
 
 def clear_folder(folder: str | Path) -> None:

@@ -25,7 +25,7 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from rspnet.data.pretrain import SampleStream
-from rspnet.files import write_left_out
+from rspnet.files import write_skipped
 from rspnet.training.config import RunConfig, save_config, to_plain
 from rspnet.training.processes import join_processes, leave_processes, rng_state, set_rng_state
 from rspnet.training.run_folder import (
@@ -442,7 +442,7 @@ def check_unreadable(
     Raises:
         ValueError: A larger share than ``most`` can't be read.
     """
-    listed = write_left_out(folder, "unreadable.csv", unreadable.items())
+    listed = write_skipped(folder, "unreadable.csv", unreadable.items())
     refuse_unreadable(list(unreadable.items()), num_videos, most, f"All are listed in {listed}")
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from _small_scale.measures import Row
-from _small_scale.picture import SELECTIVITY, dots_of, looks_estimate, picture
+from _small_scale.picture import SELECTIVITY, dots_of, localisation_estimate, picture
 
 HITS = {"place": [1, 3], "k-NN": [1, 1], "linear": [0, 0]}
 
@@ -37,7 +37,10 @@ def test_dots_are_the_tables_numbers() -> None:
 
 
 def test_seeds_have_their_range() -> None:
-    one, two = looks_estimate(looks(0.6), "rsp"), looks_estimate(looks(0.6, 0.2, 0.7), "rsp")
+    one, two = (
+        localisation_estimate(looks(0.6), "rsp"),
+        localisation_estimate(looks(0.6, 0.2, 0.7), "rsp"),
+    )
     assert (one.low, one.high) == pytest.approx((0.5, 0.7))
     assert (two.value, two.low, two.high) == pytest.approx((0.5, 0.2, 0.7))
 

@@ -23,9 +23,9 @@ from analysis.studies.faithfulness_result import (
 from analysis.studies.localisation_result import (
     REGIONS,
     HeadDifference,
-    PlantedResult,
-    PlantedRow,
-    PlantedStudy,
+    LocalisationResult,
+    LocalisationRow,
+    LocalisationStudy,
 )
 from analysis.studies.optical_flow_result import TARGETS, FlowResult, FlowRow, FlowStudy
 from analysis.studies.response_result import Responses
@@ -83,10 +83,11 @@ class Maker:
             controls=(self.responses(kind, controls=False),) if controls else (),
         )
 
-    def planted(self, weights: str) -> PlantedResult:
+    def planted(self, weights: str) -> LocalisationResult:
         names = ("share", "area", "even", "pointing", "part")
         rows = [
-            PlantedRow(kind=kind, head=head, region=region, speed=speed, ratio=self.number(1.0),
+            LocalisationRow(kind=kind, head=head, region=region, speed=speed,
+                            ratio=self.number(1.0),
                        ceiling=self.number(20.0), **self.numbers(*names))
             for kind in KINDS for head in HEADS for region in REGIONS for speed in SPEEDS
         ]  # fmt: skip
@@ -95,7 +96,7 @@ class Maker:
                            ratio=self.number())
             for kind in KINDS for region in REGIONS for speed in SPEEDS
         ]  # fmt: skip
-        return PlantedResult(
+        return LocalisationResult(
             weights=weights,
             model_hash=self.model_hash,
             seed=9,
@@ -180,12 +181,12 @@ def make_report(path: Path, model: Path) -> Path:
     maker = Maker(model_hash)
     results = tuple(maker.planted(weights) for weights in WEIGHTS)
     found = Found(
-        planted=PlantedStudy(results=results, grid=GRID, num_triplets=2),
+        planted=LocalisationStudy(results=results, grid=GRID, num_triplets=2),
         responses={kind: maker.responses(kind) for kind in VIDEOS},
         flow=maker.flow(),
         faithfulness={kind: maker.faithfulness(kind) for kind in VIDEOS},
         sanity=maker.sanity(),
-        left_out={"pretext": "not asked for", "retrieval": "not asked for"},
+        skipped={"pretext": "not asked for", "retrieval": "not asked for"},
     )
     out = str(path.with_suffix(".html"))
     config = ReportConfig(out=out, num_generated=NUM_VIDEOS, num_random=1)

@@ -30,7 +30,7 @@ def test_top_k_by_hand() -> None:
     assert first_right(SIX, queries, "backbone").tolist() == [1, 1, 5, 2]
     result = retrieve(SIX, queries, "backbone", [1, 2, 4, 5, 6])
     assert result.top_k == {1: 50.0, 2: 75.0, 4: 75.0, 5: 100.0, 6: 100.0}
-    assert (result.num_queries, result.num_gallery, result.num_hopeless) == (4, 6, 0)
+    assert (result.num_queries, result.num_gallery, result.num_unmatchable) == (4, 6, 0)
     assert result.intervals[5] == (100.0, 100.0)
     low, high = result.intervals[1]
     assert low < 50 < high
@@ -82,7 +82,7 @@ def test_a_gallery_that_queries_itself_leaves_one_out() -> None:
 def test_a_class_that_the_gallery_lacks_is_never_right() -> None:
     result = retrieve(SIX, make([0, 0], "az", "q"), "rsp", [1, 6])
     assert result.top_k == {1: 50.0, 6: 50.0}
-    assert result.num_hopeless == 1
+    assert result.num_unmatchable == 1
 
 
 def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

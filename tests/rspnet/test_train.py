@@ -182,9 +182,9 @@ def test_unreadable_videos_are_listed_and_too_many_stop_the_run(tmp_path, video_
     assert main(words(out, videos, "--max_steps=1")) == 2
     assert "1 of 5 videos can't be read, more than the 5%" in capsys.readouterr().err
     assert main(words(out, videos, "--max_steps=1", "--data.max_unreadable=0.5")) == 0
-    (left_out,) = csv.DictReader((out / "unreadable.csv").open())
-    assert left_out["path"].endswith("broken.mp4")
-    assert left_out["reason"]
+    (skipped,) = csv.DictReader((out / "unreadable.csv").open())
+    assert skipped["path"].endswith("broken.mp4")
+    assert skipped["reason"]
 
 
 def test_learning_rate_by_hand():

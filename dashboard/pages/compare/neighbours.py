@@ -48,7 +48,7 @@ def draw(selection: Selection, loaded: Loaded) -> None:
 
 def _draw_rows(key: str, job: jobs.Job, selection: Selection, loaded: Loaded) -> None:
     if job.stopped:
-        if progress.wants_to_go_on(job, "neighbours", "videos"):
+        if progress.offers_resume(job, "neighbours", "videos"):
             jobs.forget(("gallery", key))
             st.rerun()
         return
@@ -64,9 +64,9 @@ def _draw_rows(key: str, job: jobs.Job, selection: Selection, loaded: Loaded) ->
     except ValueError as error:
         st.error(f"The neighbours can't be shown: {error}.", icon=":material/error:")
         return
-    left_out = [(p.name, why.removeprefix(f"{p}: ")) for p, why in embeddings.skipped(key)]
-    if left_out:
-        st.caption(video_limits.sentence_of_skipped(left_out))
+    skipped = [(p.name, why.removeprefix(f"{p}: ")) for p, why in embeddings.skipped(key)]
+    if skipped:
+        st.caption(video_limits.sentence_of_skipped(skipped))
 
 
 def _draw_row(head: str, found: list[Near], selection: Selection) -> None:

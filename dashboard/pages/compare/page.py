@@ -39,7 +39,7 @@ def _select(opened: Opened) -> Selection | None:
     """Draw the controls; None where something chosen is no good, which is then said."""
     link, arguments = opened.link, opened.arguments
     if link:  # what was said of files on another page is nothing to this one
-        uploads.shelf_of_session().refused = []
+        uploads.store_of_session().refused = []
     row = st.container(key="controls", horizontal=True, vertical_alignment="bottom", gap="medium")
     title = controls.choose_gallery(link, arguments)
     with row.container(key="model_box"):
@@ -96,7 +96,7 @@ def _look(selection: Selection, opened: Opened) -> None:
                 with waiting.container():
                     panels.draw_waiting(selection)
             except ValueError as error:
-                shell.complain(error)
+                shell.show_error(error)
                 return
         try:
             loaded = models.load(selection.model)
@@ -111,7 +111,7 @@ def _look(selection: Selection, opened: Opened) -> None:
                 view = view_model.view_pair(selection, loaded)
         except ValueError as error:
             waiting.empty()
-            shell.complain(error)
+            shell.show_error(error)
             return
         waiting.empty()
         if opened.link.get("place") and (said := panels.refused_place(selection, view)):

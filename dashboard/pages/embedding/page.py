@@ -44,7 +44,7 @@ def page() -> None:
         model, title = pool.choose_videos(opened)
         method, colour, clusters = _choose(opened)
     if opened.link:  # what was said of files on another page is nothing to this one
-        uploads.shelf_of_session().refused = []
+        uploads.store_of_session().refused = []
         st.session_state["embedding_video"] = opened.link.get("video")
     found = pool.open_pool(model, title, opened.arguments)
     if found is None:
@@ -71,19 +71,19 @@ def page() -> None:
         )
         return
     if job.stopped:
-        if progress.wants_to_go_on(job, "map", "heads"):
+        if progress.offers_resume(job, "map", "heads"):
             embedding_map.forget(mapped, method, points_by)
             st.rerun()
         return
     if job.error:
-        shell.complain(ValueError(f"this gallery has no such map: {job.error}"))
+        shell.show_error(ValueError(f"this gallery has no such map: {job.error}"))
         return
     own = _place_own(mapped, made, loaded)
     _draw_map(mapped, made, colour, own)
     if own:
         st.caption(_about_own(method))
     _draw_chosen(mapped, model, title)
-    note = pool.left_out(mapped)
+    note = pool.skipped(mapped)
     if note:
         st.caption(note)
     _draw_export(mapped, made, method, colour, model, opened)
@@ -119,7 +119,7 @@ def _restore_chosen(mapped: Pool) -> None:
     if state.get("chosen_of") != mapped.key:
         state["chosen_of"], state["chosen"] = mapped.key, []
     given = state.pop("embedding_video", None)
-    if given is not None and uploads.shelf_of_session().find(given) is not None:
+    if given is not None and uploads.store_of_session().find(given) is not None:
         state["chosen"] = [given]
     elif given is not None:
         links.take("embedding_found", pool.choose_video(mapped, "the video", given, ""))
@@ -130,7 +130,7 @@ def _restore_chosen(mapped: Pool) -> None:
 def _place_own(mapped: Pool, made: Maps, loaded: Loaded) -> list[Own]:
     """The session's uploads in the maps; what is wrong with one is said, and it is left out."""
     own: list[Own] = []
-    for video in uploads.shelf_of_session().videos:
+    for video in uploads.store_of_session().videos:
         try:
             own += embedding_map.place_own(mapped, made, [video], loaded)
         except ValueError as error:
@@ -214,7 +214,7 @@ def _select_upload(name: str) -> None:
 
 def _find(mapped: Pool, row: Row) -> Video | None:
     if isinstance(row, str):
-        return uploads.shelf_of_session().find(row)
+        return uploads.store_of_session().find(row)
     return mapped.videos[row] if row < len(mapped.videos) else None
 
 

@@ -11,7 +11,7 @@ from rspnet.names import HEADS
 if TYPE_CHECKING:
     from analysis.core.statistics import Estimate
     from analysis.studies.faithfulness_result import FaithfulnessResult
-    from analysis.studies.localisation_result import PlantedStudy
+    from analysis.studies.localisation_result import LocalisationStudy
     from analysis.studies.optical_flow_result import FlowStudy
     from analysis.studies.response_result import Responses
     from analysis.studies.sanity_result import SanityResult
@@ -213,7 +213,7 @@ def _rows_of(kinds: tuple[str, ...]) -> tuple[tuple[tuple[str, str], ...], tuple
     return rows, tuple(names)
 
 
-def planted(study: "PlantedStudy") -> DotFigure:
+def planted(study: "LocalisationStudy") -> DotFigure:
     """Where the maps' positive energy lies, region by region."""
     from analysis.figures.localisation_figure import COLUMNS
     from analysis.studies.localisation_result import REGION_NAMES

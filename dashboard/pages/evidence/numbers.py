@@ -52,7 +52,7 @@ def _headline(identity: Identity, _report: Report) -> "Section":
 
 
 def section_of(report: Report, part: str, kind: str) -> "Section":
-    """A part's tables, and how to read it; ``left_out`` says why it is empty.
+    """A part's tables, and how to read it; ``skipped`` says why it is empty.
 
     Raises:
         ValueError: A row of the report is missing.
@@ -70,11 +70,11 @@ def _section(identity: Identity, part: str, kind: str, _report: Report) -> "Sect
     if kind and part not in ("pretext", "retrieval"):
         value = {kind: value[kind]}
     if not value:
-        reason = found.left_out.get(part, "the report has no result")
-        return Section(key=part, title=PARTS[part], left_out=reason)
+        reason = found.skipped.get(part, "the report has no result")
+        return Section(key=part, title=PARTS[part], skipped=reason)
     makers: dict[str, Callable[..., Section]] = {
         "responses": sections.responses_section,
-        "planted": sections.planted_section,
+        "planted": sections.localisation_section,
         "flow": sections.flow_section,
         "faithfulness": sections.faithfulness_section,
         "sanity": sections.sanity_section,

@@ -44,7 +44,7 @@ def page() -> None:
             shelf = reports.shelf(opened.arguments, model)
     except ValueError as error:
         links.show_notes(opened.notes)
-        shell.complain(error)
+        shell.show_error(error)
         return
     report = None
     if shelf.own:
@@ -61,7 +61,7 @@ def page() -> None:
         _draw(report, model, opened)
     except (ValueError, KeyError, IndexError) as error:
         links.show_notes(opened.notes)
-        shell.complain(ValueError(f"{report.name} lacks a number that belongs here: {error}"))
+        shell.show_error(ValueError(f"{report.name} lacks a number that belongs here: {error}"))
 
 
 def _choose_report(link: dict[str, str], own: tuple[Report, ...]) -> Report:
@@ -103,8 +103,8 @@ def _draw(report: Report, model: ModelChoice, opened: Opened) -> None:
     links.write(link)
     with st.container(key="evidence_headline", gap="small"):
         st.html(f'<h2 class="evidence-title">{html.escape(headline.title)}</h2>')
-        if headline.left_out:
-            st.info(f"Left out of this report: {headline.left_out}.", icon=":material/info:")
+        if headline.skipped:
+            st.info(f"Left out of this report: {headline.skipped}.", icon=":material/info:")
         else:
             for table in headline.tables:
                 st.html(html_of(table))
@@ -154,8 +154,8 @@ def _draw_part(report: Report, part: str, kind: str) -> None:
             f'<h2 class="evidence-title" data-testid="part" data-part="{part}">'
             f"{html.escape(section.title)}</h2>"
         )
-        if section.left_out:
-            st.info(f"Left out of this report: {section.left_out}.", icon=":material/info:")
+        if section.skipped:
+            st.info(f"Left out of this report: {section.skipped}.", icon=":material/info:")
             return
         if section.answer:
             st.html(f'<p class="evidence-answer">{html.escape(section.answer)}</p>')
@@ -231,7 +231,7 @@ def _drawer(report: Report, part: str, kind: str) -> "Callable[[], Drawn] | None
             return response_figure.draw_responses(found.responses[kind])
         if part == "planted":
             assert found.planted is not None
-            return localisation_figure.draw_planted(found.planted, ())
+            return localisation_figure.draw_localisation(found.planted, ())
         assert found.flow is not None
         return flow_figure.draw_flow(found.flow)
 

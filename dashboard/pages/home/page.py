@@ -12,7 +12,7 @@ from dashboard.overlays import maps, view_model
 from dashboard.overlays.options import C_I, C_J, Look
 from dashboard.overlays.selection import Selection
 from dashboard.services import models
-from dashboard.services.galleries import STAGE_EXAMPLE, Source
+from dashboard.services.galleries import SYNTHETIC_EXAMPLE, Source
 from dashboard.services.models import About, Loaded, ModelChoice
 from dashboard.widgets import controls, shell
 from dashboard.widgets.shell import Opened
@@ -21,7 +21,7 @@ from rspnet.names import HEAD_TITLES
 QUESTION = "A video model with two heads: one for relative speed, one for appearance."
 
 # Page, title and sentence; a page that is not in the app has no door.
-DOORS = (
+LINKS = (
     (
         "compare",
         "Compare heads",
@@ -45,7 +45,7 @@ PLAIN = Look(kind="contribution", scale="head")
 def page() -> None:
     """Draw the page."""
     opened = shell.open_page("RSPNet", QUESTION)
-    _draw_doors()
+    _draw_links()
     if not opened.models:
         st.error(shell.NO_MODEL, icon=":material/error:")
         return
@@ -65,9 +65,9 @@ def page() -> None:
     links.write({"model": model.name, "gallery": title})
 
 
-def _draw_doors() -> None:
+def _draw_links() -> None:
     with st.container(key="doors", horizontal=True, gap="medium"):
-        for name, title, text in DOORS:
+        for name, title, text in LINKS:
             if shell.has_page(name):
                 with st.container(border=True, gap="xxsmall"):
                     shell.link_to(name, title, ":material/arrow_forward:")
@@ -86,7 +86,7 @@ def _draw_about(model: ModelChoice, source: Source | None) -> None:
     try:
         about = models.about(model)
     except ValueError as error:
-        shell.complain(error)
+        shell.show_error(error)
         return
     rows = {
         "Encoder": f"{html.escape(str(about.spec.get('arch', 'unknown')))}, "
@@ -117,7 +117,7 @@ def _draw_card(about: About) -> None:
 
 def _draw_example(model: ModelChoice, source: Source) -> None:
     # A fast clip where there is one: the margin map of a slow one shows what stands still.
-    pair = controls.first_pair(source, model.num_frames, 2, rather=STAGE_EXAMPLE)
+    pair = controls.first_pair(source, model.num_frames, 2, rather=SYNTHETIC_EXAMPLE)
     pair = pair or controls.first_pair(source, model.num_frames)
     if pair is None:
         st.info(
@@ -131,7 +131,7 @@ def _draw_example(model: ModelChoice, source: Source) -> None:
             loaded = models.load(model)
             selection, body = _example(Selection(model, source, *pair, LOOK), loaded)
     except ValueError as error:
-        shell.complain(error)
+        shell.show_error(error)
         return
     st.html(body)
     shell.link_to(

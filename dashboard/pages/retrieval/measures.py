@@ -128,12 +128,12 @@ def _panel(pool: Pool, name: str) -> None:
         progress.wait(job, name, _words)
         return
     if job.stopped:
-        if progress.wants_to_go_on(job, name, "steps"):
+        if progress.offers_resume(job, name, "steps"):
             jobs.forget((name, pool.key))
             st.rerun()
         return
     if job.error:
-        shell.complain(ValueError(f"this gallery can't be measured: {job.error}"))
+        shell.show_error(ValueError(f"this gallery can't be measured: {job.error}"))
         return
     if name == "table":
         _draw_table(pool, _found(pool.key))
@@ -148,7 +148,7 @@ def _words(job: Job) -> str:
 def _draw_table(pool: Pool, found: Found) -> None:
     if not found.table:
         return
-    if found.table[0].num_hopeless == found.table[0].num_queries:
+    if found.table[0].num_unmatchable == found.table[0].num_queries:
         st.info(
             "No two videos of this gallery have a label in common, so none can be right. Labels "
             "are the names of the folders that the videos lie in.",
@@ -166,9 +166,9 @@ def _draw_table(pool: Pool, found: Found) -> None:
         )
         rows += f'<tr><th scope="row">{TITLES[result.feature]}</th>{cells}</tr>'
     one = found.table[0]
-    hopeless = (
-        f" {one.num_hopeless:,} of them are alone with their label and can't be right."
-        if one.num_hopeless
+    unmatchable = (
+        f" {one.num_unmatchable:,} of them are alone with their label and can't be right."
+        if one.num_unmatchable
         else ""
     )
     without = len(pool.videos) - one.num_queries
@@ -178,7 +178,7 @@ def _draw_table(pool: Pool, found: Found) -> None:
         f'<div class="facts" data-testid="table"><table class="wide"><tr><th></th>{head}</tr>{rows}'
         f"</table><p>Queries that are right at k, in %, with 95% intervals over "
         f"{one.num_queries:,} queries: one of the k nearest other videos has the query's label."
-        f"{hopeless}{unlabelled} {p.num_clips} clips of {p.num_frames} x {p.size} x {p.size} a "
+        f"{unmatchable}{unlabelled} {p.num_clips} clips of {p.num_frames} x {p.size} x {p.size} a "
         f"video, {p.pooling} pooling, cosine.</p></div>"
     )
     with st.expander("Published numbers"):

@@ -67,7 +67,7 @@ def page() -> None:
                 _draw_list(one, k, model, title)
     link = _link(asking, model, title, query, features, k)
     links.write(link)
-    note = pool.left_out(searched)
+    note = pool.skipped(searched)
     if note:
         st.caption(note)
     measures.draw(searched)
@@ -129,11 +129,11 @@ def _choose_query(searched: Pool, loaded: Loaded) -> tuple[Pool, int]:
     """What is searched and the query's row in it: an upload stands behind the gallery's own."""
     given = _waiting("query")
     name = str(given or st.session_state.get("query"))
-    if uploads.shelf_of_session().find(name) is not None:
+    if uploads.store_of_session().find(name) is not None:
         try:
-            joined = uploads.asks(searched, loaded, name)
+            joined = uploads.with_query(searched, loaded, name)
         except ValueError as error:
-            shell.complain(error)
+            shell.show_error(error)
             given = None
         else:
             st.session_state["query"] = name
@@ -196,7 +196,7 @@ def _draw_query(searched: Pool, video: Video, model: ModelChoice, title: str) ->
             )
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
                 if st.button("Choose another", icon=":material/grid_view:"):
-                    uploads.shelf_of_session().refused = []
+                    uploads.store_of_session().refused = []
                     st.session_state["choosing"] = True
                 others = [v.name for v in searched.videos if v.name != video.name]
                 st.button(
@@ -309,7 +309,7 @@ def _open_why(asked: Asked, rank: int, k: int) -> None:
             else:
                 explain.draw_list(asked, len(explain.hits_of(asked, k)[0]))
         except ValueError as error:
-            shell.complain(error)
+            shell.show_error(error)
 
     window()
 

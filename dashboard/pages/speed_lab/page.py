@@ -48,7 +48,7 @@ def page() -> None:
         st.error(shell.NO_MODEL, icon=":material/error:")
         return
     if opened.link:  # what was said of files on another page is nothing to this one
-        uploads.shelf_of_session().refused = []
+        uploads.store_of_session().refused = []
     with st.container(key="lab_controls", horizontal=True, vertical_alignment="bottom"):
         with st.container(key="lab_model"):
             model = controls.choose_model(opened.link, opened.models)
@@ -75,7 +75,7 @@ def page() -> None:
                 models.load(model)
         loaded = models.load(model)
     except ValueError as error:
-        shell.complain(error)
+        shell.show_error(error)
         return
     _draw(subject, source, model, loaded, opened)
 
@@ -102,7 +102,7 @@ def _draw(
             _draw_curve(curve, name, level)
             st.html(_facts(curve, name, level, view))
     except ValueError as error:
-        shell.complain(error)
+        shell.show_error(error)
         return
     link = {
         "model": model.name,
@@ -118,7 +118,7 @@ def _draw(
         try:
             _draw_others(subject, name, loaded)
         except ValueError as error:  # one of them can fail where the one that is shown does not
-            shell.complain(error)
+            shell.show_error(error)
     export.draw(subject, name, level, source, model, loaded, opened.arguments)
 
 

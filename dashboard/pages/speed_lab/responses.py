@@ -159,12 +159,12 @@ class _Late:
 @st.cache_resource(max_entries=8, show_spinner=False)
 def _exchanged(subject: Subject, _loaded: Loaded) -> dict[str, _Late]:
     """By exchange, the clip of the video in this one's place."""
-    from analysis.stimuli.perturbed_clips import generated_probe
+    from analysis.stimuli.perturbed_clips import synthetic_probe
 
     assert subject.generated is not None
     seed, index = subject.generated
     end = subject.start + subject.num_frames
-    found = generated_probe(_loaded.query, seed, index, end).exchanged
+    found = synthetic_probe(_loaded.query, seed, index, end).exchanged
     clip = range(subject.start, end)
     return {name: _Late(own.get_frames(clip), subject.start) for name, own in found.items()}
 

@@ -61,8 +61,8 @@ def page() -> None:
     with st.container(key="look", horizontal=True, vertical_alignment="bottom", gap="medium"):
         name, span = _choose(opened.link, found.names)
     links.show_notes(opened.notes)
-    if found.left_out:
-        st.caption(f"Left out, links that lead out of {root}: {', '.join(found.left_out[:3])}.")
+    if found.skipped:
+        st.caption(f"Left out, links that lead out of {root}: {', '.join(found.skipped[:3])}.")
     _draw_curves(found.root, name, span)
     _draw_growth(found.root, name, opened)
     links.write(
@@ -124,7 +124,7 @@ def _draw_curves(root: Path, name: str, span: int) -> None:
         if "holds no rows" in str(error):
             st.info(f"{name} has no rows yet. They appear here once the run writes them.")
             return
-        shell.complain(error)
+        shell.show_error(error)
         return
     st.html(_newest(run, age))
     panels = PANELS if "rsp_loss" in run.columns else SINGLE + PANELS[3:]
@@ -226,7 +226,7 @@ def _draw_growth(root: Path, name: str, opened: Opened) -> None:
         else:
             _draw_checkpoints(root, name, opened)
     except ValueError as error:
-        shell.complain(error)
+        shell.show_error(error)
     _write_link()
 
 

@@ -29,8 +29,8 @@ from pathlib import Path
 from rspnet.data.datasets.common import Listing, Request, nearest, plain, read_lines
 from rspnet.data.datasets.large import list_kinetics, list_ssv2
 from rspnet.data.datasets.lists import list_hmdb51, list_ucf101, parse_hmdb51, parse_ucf101
-from rspnet.data.datasets.tables import list_csv, list_folder, list_stage
-from rspnet.data.manifest import known_bad
+from rspnet.data.datasets.tables import list_csv, list_folder, list_synthetic
+from rspnet.data.manifest import known_invalid
 
 __all__ = [
     "DATASETS",
@@ -48,7 +48,7 @@ _READERS: dict[str, Callable[[Request], Listing]] = {
     "hmdb51": list_hmdb51,
     "kinetics": list_kinetics,
     "ssv2": list_ssv2,
-    "stage": list_stage,
+    "stage": list_synthetic,
     "ucf101": list_ucf101,
 }
 DATASETS: tuple[str, ...] = tuple(_READERS)
@@ -98,7 +98,7 @@ class VideoSet:
     classes: tuple[str, ...]
     videos: tuple[LabelledVideo, ...]
     missing: tuple[str, ...]
-    known_bad: Mapping[Path, str] = field(default_factory=dict)
+    known_invalid: Mapping[Path, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +128,7 @@ def load_video_set(config: DatasetConfig) -> VideoSet:
     """Read the lists of a data set and find its files.
 
     Files are looked up by name; none is opened. What a ``manifest.parquet`` in the root folder
-    says of bad ones goes into ``known_bad`` (:mod:`rspnet.data.manifest`).
+    says of bad ones goes into ``known_invalid`` (:mod:`rspnet.data.manifest`).
 
     Raises:
         ValueError: The data set, fold or split is unknown, a folder or list is missing or can't be
@@ -162,7 +162,7 @@ def load_video_set(config: DatasetConfig) -> VideoSet:
             f"{request.root / missing[0]} (or with another video suffix): check `root`"
         )
     videos = tuple(found.values())
-    bad = known_bad(found, [request.root])
+    bad = known_invalid(found, [request.root])
     return VideoSet(config.name, config.split, config.fold, classes, videos, tuple(missing), bad)
 
 

@@ -154,7 +154,7 @@ def list_class_folders(request: Request, *, flat: bool) -> Listing:
     return Listing(classes, sorted(entries), root.joinpath, start)
 
 
-def list_stage(request: Request) -> Listing:
+def list_synthetic(request: Request) -> Listing:
     """Generated videos: the last quarter of the actors is for testing."""
     from rspnet.data.synthetic.videos import ACTIONS, NUM_ACTORS, read_labels
 

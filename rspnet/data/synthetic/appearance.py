@@ -37,7 +37,7 @@ _OUTFITS: tuple[tuple[Colour, Colour, Colour, Colour], ...] = (
 
 
 @dataclass(frozen=True)
-class ActorLook:
+class ActorAppearance:
     """One actor. Lengths are in body heights, colours RGB in 0..255."""
 
     head: float
@@ -77,14 +77,14 @@ class ActorLook:
         }[base]
 
 
-def actor_look(actor: int) -> ActorLook:
+def actor_appearance(actor: int) -> ActorAppearance:
     """The look of actor 0..NUM_ACTORS - 1; the same number is always the same person."""
     rng = np.random.default_rng([7, 1, actor])
     legs = rng.uniform(0.93, 1.05)
     outfit = _OUTFITS[actor % len(_OUTFITS)]
     if actor >= len(_OUTFITS):  # the second dozen wears the colours the other way round
         outfit = (outfit[1], outfit[0], outfit[3], outfit[2])
-    return ActorLook(
+    return ActorAppearance(
         head=float(rng.uniform(0.165, 0.19)),
         neck=0.022,
         torso=0.285 / legs**0.5,
@@ -136,7 +136,9 @@ def _pattern(name: str, shape: tuple[int, int], scale: float) -> NDArray[np.bool
     return mask
 
 
-def cloth(look: ActorLook, base: str, shape: tuple[int, int], top: float, length: float) -> Floats:
+def cloth(
+    look: ActorAppearance, base: str, shape: tuple[int, int], top: float, length: float
+) -> Floats:
     """Colours (H, W, 3) of a part's sprite, whose limb begins at row ``top``."""
     colour = np.empty((*shape, 3), np.float32)
     rows = np.arange(shape[0])

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.floating[Any]]
 Colour = tuple[float, float, float]
 
-NUM_SETS = 24
+NUM_BACKGROUNDS = 24
 HORIZON = 0.62  # height of the line where the floor begins, from the top
 
 # Walls and floors for rooms: wall, its second colour, floor, its second colour.

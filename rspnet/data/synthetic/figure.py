@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rspnet.data.synthetic.actions import Pose
-from rspnet.data.synthetic.appearance import ActorLook, cloth
+from rspnet.data.synthetic.appearance import ActorAppearance, cloth
 
 SUPER = 2  # supersampling
 PAD = 6  # transparent margin of a sprite, in supersampled pixels
@@ -40,7 +40,7 @@ class Placement:
     angle: float
 
 
-def solve(pose: Pose, look: ActorLook, view: str, planted: bool) -> dict[str, Placement]:
+def solve(pose: Pose, look: ActorAppearance, view: str, planted: bool) -> dict[str, Placement]:
     """Forward kinematics: the place of every part, with the floor at y = 0 and up negative.
 
     The lower foot stands on the floor, or ``pose.lift`` above it.
@@ -87,7 +87,7 @@ def solve(pose: Pose, look: ActorLook, view: str, planted: bool) -> dict[str, Pl
     return {name: Placement(p.x + dx, p.y + dy, p.angle) for name, p in places.items()}
 
 
-def part_length(name: str, look: ActorLook) -> float:
+def part_length(name: str, look: ActorAppearance) -> float:
     """Length of a part in body heights."""
     base = name.removesuffix("_l").removesuffix("_r")
     return {
@@ -102,7 +102,9 @@ def part_length(name: str, look: ActorLook) -> float:
     }[base]
 
 
-def end_points(places: dict[str, Placement], look: ActorLook) -> dict[str, tuple[float, float]]:
+def end_points(
+    places: dict[str, Placement], look: ActorAppearance
+) -> dict[str, tuple[float, float]]:
     """Far end of every part, in body heights."""
     return {
         name: (
@@ -145,7 +147,7 @@ class Sprite:
     joint: tuple[float, float]
 
 
-def paint_parts(look: ActorLook, height: float, view: str) -> dict[str, Sprite]:
+def paint_parts(look: ActorAppearance, height: float, view: str) -> dict[str, Sprite]:
     """Paint all parts of an actor ``height`` supersampled pixels tall."""
     sprites = {}
     for name in SIDE_ORDER:
@@ -161,7 +163,7 @@ def paint_parts(look: ActorLook, height: float, view: str) -> dict[str, Sprite]:
     return sprites
 
 
-def _paint_limb(base: str, look: ActorLook, height: float, view: str, dim: float) -> Sprite:
+def _paint_limb(base: str, look: ActorAppearance, height: float, view: str, dim: float) -> Sprite:
     near, far = look.widths(base, view)
     near, far = near * height, far * height
     length = part_length(base, look) * height
@@ -173,7 +175,7 @@ def _paint_limb(base: str, look: ActorLook, height: float, view: str, dim: float
     return Sprite(_shade(colour, alpha, x, half, dim), (x, PAD + near))
 
 
-def _paint_head(_base: str, look: ActorLook, height: float, view: str, dim: float) -> Sprite:
+def _paint_head(_base: str, look: ActorAppearance, height: float, view: str, dim: float) -> Sprite:
     """The head, drawn as it is seen upside down: parts hang from their joint."""
     radius = look.head * height / 2
     side = int(2.9 * radius + 2 * PAD)

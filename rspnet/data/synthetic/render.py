@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rspnet.data.synthetic.actions import ACTIONS, Pose, phase_at
-from rspnet.data.synthetic.appearance import NUM_ACTORS, ActorLook, actor_look
-from rspnet.data.synthetic.backgrounds import HORIZON, NUM_SETS, paint_set
+from rspnet.data.synthetic.appearance import NUM_ACTORS, ActorAppearance, actor_appearance
+from rspnet.data.synthetic.backgrounds import HORIZON, NUM_BACKGROUNDS, paint_set
 from rspnet.data.synthetic.figure import SUPER, draw, end_points, paint_parts, solve
 from rspnet.data.synthetic.props import PROPS, paint_prop
 
@@ -60,7 +60,7 @@ def draw_factors(seed: int, index: int) -> Factors:
     return Factors(
         action=_ACTION_NAMES[int(rng.integers(len(_ACTION_NAMES)))],
         actor=int(rng.integers(NUM_ACTORS)),
-        set_id=int(rng.integers(NUM_SETS)),
+        set_id=int(rng.integers(NUM_BACKGROUNDS)),
         prop=PROPS[int(rng.integers(len(PROPS)))],
         num_frames=int(rng.integers(75, 126)),
         phase=float(rng.uniform(0, 2 * pi)),
@@ -73,7 +73,7 @@ def draw_factors(seed: int, index: int) -> Factors:
 
 
 @dataclass(frozen=True)
-class StageVideo:
+class SyntheticVideo:
     """A generated video with its ground truth.
 
     Attributes:
@@ -99,7 +99,7 @@ def labels_of(factors: Factors) -> dict[str, str | int | float | bool]:
     return labels
 
 
-def moving_parts(factors: Factors, look: ActorLook) -> frozenset[str]:
+def moving_parts(factors: Factors, look: ActorAppearance) -> frozenset[str]:
     """Body parts whose far end travels over more than 4% of the body's height in a cycle."""
     action = ACTIONS[factors.action]
     tracks: dict[str, list[tuple[float, float]]] = {}
@@ -113,7 +113,7 @@ def moving_parts(factors: Factors, look: ActorLook) -> frozenset[str]:
     )
 
 
-def _reach(factors: Factors, look: ActorLook) -> tuple[float, float]:
+def _reach(factors: Factors, look: ActorAppearance) -> tuple[float, float]:
     """Furthest left and right that the actor reaches in a cycle, in body heights."""
     action = ACTIONS[factors.action]
     xs = [
@@ -140,7 +140,7 @@ class _Layout:
     prop_size: int
 
 
-def _lay_out(factors: Factors, look: ActorLook) -> _Layout:
+def _lay_out(factors: Factors, look: ActorAppearance) -> _Layout:
     """Put the prop on one side and the actor, with all its reach, on the other."""
     left, right = _reach(factors, look)
     prop_size = 46
@@ -184,9 +184,9 @@ def pose_at(factors: Factors, frame: int) -> Pose:
     return action.pose(phase, factors.amplitude)
 
 
-def render(factors: Factors) -> StageVideo:
+def render(factors: Factors) -> SyntheticVideo:
     """Render a video and its masks."""
-    action, look = ACTIONS[factors.action], actor_look(factors.actor)
+    action, look = ACTIONS[factors.action], actor_appearance(factors.actor)
     layout = _lay_out(factors, look)
     backdrop, prop = _backdrop(factors, layout)
     still = np.clip(backdrop.round(), 0, 255).astype(np.uint8)
@@ -218,7 +218,7 @@ def render(factors: Factors) -> StageVideo:
     if factors.mirrored:
         frames = np.ascontiguousarray(frames[:, :, ::-1])
         masks = {name: np.ascontiguousarray(mask[:, :, ::-1]) for name, mask in masks.items()}
-    return StageVideo(frames, masks, labels_of(factors), FPS)
+    return SyntheticVideo(frames, masks, labels_of(factors), FPS)
 
 
 def pack_masks(masks: Mapping[str, NDArray[np.bool_]]) -> dict[str, NDArray[np.generic]]:

@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from rspnet.data.synthetic.actions import ACTIONS as _ACTIONS
 from rspnet.data.synthetic.appearance import NUM_ACTORS
-from rspnet.data.synthetic.backgrounds import NUM_SETS
+from rspnet.data.synthetic.backgrounds import NUM_BACKGROUNDS
 from rspnet.data.synthetic.props import PROPS
 from rspnet.data.synthetic.render import (
     FPS,
@@ -33,7 +33,7 @@ from rspnet.data.synthetic.render import (
     MASKS,
     WIDTH,
     Factors,
-    StageVideo,
+    SyntheticVideo,
     draw_factors,
     labels_of,
     pack_masks,
@@ -49,12 +49,12 @@ __all__ = [
     "HEIGHT",
     "MASKS",
     "NUM_ACTORS",
-    "NUM_SETS",
+    "NUM_BACKGROUNDS",
     "PROPS",
     "VERSION",
     "WIDTH",
     "Factors",
-    "StageVideo",
+    "SyntheticVideo",
     "contact_sheet",
     "draw_factors",
     "generate",
@@ -80,7 +80,7 @@ def render_video(
     set_id: int | None = None,
     prop: str | None = None,
     num_frames: int | None = None,
-) -> StageVideo:
+) -> SyntheticVideo:
     """Render video ``index`` of a seed, with single factors exchanged if given.
 
     All other factors (phase, tempo, place, ...) stay what they are without the exchange.
@@ -90,7 +90,7 @@ def render_video(
         index: Number of the video, from 0.
         action: One of ``ACTIONS``.
         actor: 0 to ``NUM_ACTORS`` - 1.
-        set_id: 0 to ``NUM_SETS`` - 1.
+        set_id: 0 to ``NUM_BACKGROUNDS`` - 1.
         prop: One of ``PROPS``.
         num_frames: Length in frames.
 
@@ -107,7 +107,7 @@ def render_video(
     known: dict[str, Sequence[Any]] = {
         "action": ACTIONS,
         "actor": range(NUM_ACTORS),
-        "set_id": range(NUM_SETS),
+        "set_id": range(NUM_BACKGROUNDS),
         "prop": PROPS,
         "num_frames": range(1, 10_000),
     }

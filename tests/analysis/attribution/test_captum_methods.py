@@ -12,15 +12,15 @@ from analysis.attribution.captum_methods import (
     feature_ablation,
     integrated_gradients,
     layer_gradcam,
-    left_as_it_was,
     occlusion,
-    with_length_held,
+    preserve_model_state,
+    with_detached_norm,
     witness,
 )
 from analysis.core.cells import CellSwap, filling
 from analysis.core.clip import ClipInfo, View
 from analysis.core.closed_form import affine_head, directed_map
-from analysis.core.score import Score, look_at
+from analysis.core.score import Score, extract_features
 from rspnet.models import Branch
 
 
@@ -44,11 +44,13 @@ def clip(seed: int) -> Tensor:
 
 
 def similarity(query: Branch, key: Branch, head: str = "rsp") -> Score:
-    return Score.similarity(query, head, look_at(key, clip(1)))
+    return Score.similarity(query, head, extract_features(key, clip(1)))
 
 
 def margin(query: Branch, key: Branch, head: str = "rsp") -> Score:
-    return Score.margin(query, head, look_at(key, clip(1)), [look_at(key, clip(2))])
+    return Score.margin(
+        query, head, extract_features(key, clip(1)), [extract_features(key, clip(2))]
+    )
 
 
 @pytest.mark.parametrize("kind", ["linear", "mlp"])
@@ -57,7 +59,7 @@ def margin(query: Branch, key: Branch, head: str = "rsp") -> Score:
 def test_gradcam_with_the_length_held_is_the_contribution_map(kind, head, question) -> None:
     query, key = make(kind)
     score = question(query, key, head)
-    ours = score.contributions(look_at(query, clip(0)))
+    ours = score.contributions(extract_features(query, clip(0)))
     theirs = layer_gradcam(score, clip(0)).map
     assert theirs.grid == ours.grid
     assert theirs.kind == "layer_gradcam"
@@ -69,7 +71,7 @@ def test_gradcam_with_the_length_held_is_the_contribution_map(kind, head, questi
 def test_gradcam_without_bias_lacks_one_constant_which_is_the_bias() -> None:
     query, key = make("mlp")
     score = similarity(query, key)
-    seen = look_at(query, clip(0))
+    seen = extract_features(query, clip(0))
     lacking = (
         score.contributions(seen).values - layer_gradcam(score, clip(0), with_bias=False).map.values
     )
@@ -86,7 +88,7 @@ def test_gradcam_with_the_length_free_is_the_map_of_the_target_across_z() -> Non
     with torch.no_grad():
         query.head("rsp").bias.zero_()
     score = similarity(query, key)
-    seen = look_at(query, clip(0))
+    seen = extract_features(query, clip(0))
     unit = seen.unit("rsp").detach()
     across = score.target - (unit @ score.target) * unit
     with torch.no_grad():
@@ -100,7 +102,7 @@ def test_gradcam_with_the_length_free_is_the_map_of_the_target_across_z() -> Non
 def test_holding_the_length_changes_the_gradient_and_not_the_value() -> None:
     query, key = make("linear")
     score = margin(query, key)
-    assert torch.allclose(with_length_held(score)(clip(0)[None]), score(clip(0)[None]), atol=1e-6)
+    assert torch.allclose(with_detached_norm(score)(clip(0)[None]), score(clip(0)[None]), atol=1e-6)
 
 
 def test_feature_ablation_is_the_drop_of_each_cell() -> None:
@@ -202,7 +204,7 @@ def test_hooks_of_a_failed_block_are_taken_away_and_earlier_ones_stay() -> None:
     mine = layer.register_forward_hook(lambda *_: None)
 
     def fail() -> None:
-        with left_as_it_was(layer):
+        with preserve_model_state(layer):
             layer.register_forward_hook(lambda *_: None)
             assert not layer.training
             raise RuntimeError("broken")

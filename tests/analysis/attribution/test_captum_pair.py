@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from analysis import ClipInfo, View, look_at
+from analysis import ClipInfo, View, extract_features
 from analysis.attribution.captum_methods import METHODS, Method, witness
 from analysis.attribution.captum_pair import num_clips, witness_pair
 from analysis.attribution.pair import explain_pair
@@ -32,7 +32,7 @@ def test_each_clip_is_asked_for_its_cosine_to_the_other(method: Method) -> None:
     query, key = make_branch(0), make_branch(1)
     counted: list[int] = []
     found = witness_pair(query, key, view(0), view(1), method, on_pass=counted.append)
-    c_i, c_j = look_at(query, view(0)), look_at(key, view(1))
+    c_i, c_j = extract_features(query, view(0)), extract_features(key, view(1))
     for head, (of_i, of_j) in found.items():
         own_i = witness(Score.similarity(query, head, c_j), view(0), method)
         own_j = witness(Score.similarity(key, head, c_i), view(1), method)
@@ -128,7 +128,7 @@ def margin_by_hand(red: float, green: float) -> float:
 def test_the_margin_of_a_linear_encoder_by_hand(
     linear: Branch, method: Method, red: float, green: float
 ) -> None:
-    away = {head: [look_at(linear, coloured(8))] for head in ("rsp", "avid")}
+    away = {head: [extract_features(linear, coloured(8))] for head in ("rsp", "avid")}
     counted: list[int] = []
     found = witness_pair(
         linear, linear, coloured(2), coloured(0), method, against=away, on_pass=counted.append
@@ -148,14 +148,17 @@ def test_the_margin_of_a_linear_encoder_by_hand(
             # Complete: the clip's margin less that of its mean colour, which is the same.
             assert total == pytest.approx(0, abs=1e-5)
             assert of_i.convergence_delta == pytest.approx(total, abs=1e-5)
-    assert sum(counted) == 4 * num_clips(method, look_at(linear, coloured(2)).grid)
+    assert sum(counted) == 4 * num_clips(method, extract_features(linear, coloured(2)).grid)
 
 
 def test_integrated_gradients_of_the_margin_are_complete() -> None:
     query, key = make_branch(0), make_branch(1)
-    away = {"rsp": [look_at(key, view(2))], "avid": [look_at(key, view(n)) for n in (3, 4)]}
+    away = {
+        "rsp": [extract_features(key, view(2))],
+        "avid": [extract_features(key, view(n)) for n in (3, 4)],
+    }
     found = witness_pair(query, key, view(0), view(1), "integrated_gradients", against=away)
-    c_i, c_j = look_at(query, view(0)), look_at(key, view(1))
+    c_i, c_j = extract_features(query, view(0)), extract_features(key, view(1))
     even = view(0).clip.mean(dim=(1, 2, 3), keepdim=True).expand(3, 8, 32, 32)
     for head, (of_i, _) in found.items():
         score = Score.margin(query, head, c_j, away[head])
@@ -170,7 +173,7 @@ def test_integrated_gradients_of_the_margin_are_complete() -> None:
 
 def test_a_margin_needs_what_it_is_against() -> None:
     query = make_branch(0)
-    away = {"rsp": [look_at(query, view(2))]}
+    away = {"rsp": [extract_features(query, view(2))]}
     with pytest.raises(ValueError, match="at least one other clip"):
         witness_pair(query, query, view(0), view(1), "layer_gradcam", against=away)
     found = witness_pair(
@@ -184,4 +187,4 @@ def test_unknown_method() -> None:
     with pytest.raises(ValueError, match="methods are .*'occlusion'.* got 'lime'"):
         witness_pair(query, query, view(0), view(1), "lime")
     with pytest.raises(ValueError, match="got 'lime'"):
-        num_clips("lime", look_at(query, view(0)).grid)
+        num_clips("lime", extract_features(query, view(0)).grid)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from analysis import ClipInfo, Score, fine_map, look_at
+from analysis import ClipInfo, Score, extract_features, fine_map
 from analysis.attribution.fine import _shift, fine_maps
 from rspnet.models import Branch
 
@@ -22,8 +22,8 @@ def test_interleaves_the_maps_of_the_shifted_clips() -> None:
         "resnet18_fine", {"width": 2, "stem_kernel": (1, 3, 3)}, num_frames=8, size=64
     ).eval()
     clips = [torch.randn(3, 8, 64, 64) for _ in range(2)]
-    score = Score.similarity(branch, "rsp", look_at(branch, clips[1]))
-    coarse = score.contributions(look_at(branch, clips[0]))
+    score = Score.similarity(branch, "rsp", extract_features(branch, clips[1]))
+    coarse = score.contributions(extract_features(branch, clips[0]))
     fine = fine_map(score, clips[0], steps=2)
     t, h, w = coarse.grid.cells
     assert fine.grid.cells == (t, 2 * h, 2 * w)
@@ -31,7 +31,7 @@ def test_interleaves_the_maps_of_the_shifted_clips() -> None:
     assert fine.grid.first == coarse.grid.first
     np.testing.assert_allclose(fine.values[:, ::2, ::2], coarse.values / 4, atol=1e-12)
     step = int(coarse.grid.stride[1]) // 2
-    moved = look_at(branch, _shift(clips[0][None], step, 0))
+    moved = extract_features(branch, _shift(clips[0][None], step, 0))
     np.testing.assert_allclose(
         fine.values[:, 1::2, ::2], score.contributions(moved).values / 4, atol=1e-12
     )
@@ -51,7 +51,7 @@ def test_a_finer_map_tells_places_within_a_cell(planted_branch: Branch) -> None:
         x[0, :, 40:56, column : column + 16] = 1.0
         return x
 
-    score = Score.similarity(planted_branch, "rsp", look_at(planted_branch, clip(40)))
+    score = Score.similarity(planted_branch, "rsp", extract_features(planted_branch, clip(40)))
 
     def centre(column: int) -> float:
         values = fine_map(score, clip(column), steps=2).values.sum(axis=(0, 1))
@@ -67,7 +67,7 @@ def test_many_scores_take_the_passes_of_one(monkeypatch: pytest.MonkeyPatch) -> 
         Branch("resnet18_fine", options, num_frames=8, size=64).eval() for _ in range(2)
     )
     clip, *rest = (torch.randn(3, 8, 64, 64) for _ in range(4))
-    c_j, *c_k = (look_at(branch, one) for one in rest)
+    c_j, *c_k = (extract_features(branch, one) for one in rest)
     scores = [Score.similarity(branch, head, c_j) for head in ("rsp", "avid")]
     scores.append(Score.margin(branch, "rsp", c_j, c_k))
     info = ClipInfo("v", tuple(range(8)), 1)
@@ -80,7 +80,7 @@ def test_many_scores_take_the_passes_of_one(monkeypatch: pytest.MonkeyPatch) -> 
         np.testing.assert_array_equal(a.values, b.values)
         assert (a.score, a.head, a.kind, a.clip) == (b.score, b.head, b.kind, b.clip)
     # By hand: the mean margin of the four shifted clips.
-    moved = [look_at(branch, _shift(clip[None], y, x)) for y in (0, 8) for x in (0, 8)]
+    moved = [extract_features(branch, _shift(clip[None], y, x)) for y in (0, 8) for x in (0, 8)]
     c_i = [one.embeddings["rsp"] for one in moved]
     near, *far = (one.embeddings["rsp"] for one in (c_j, *c_k))
     margin = sum(float(e @ near - (e @ far[0] + e @ far[1]) / 2) for e in c_i) / 4

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from analysis import ClipInfo, Score, View, explain_margin, look_at
-from analysis.attribution.margin import deviation, frozen, reference_map
+from analysis import ClipInfo, Score, View, explain_margin, extract_features
+from analysis.attribution.margin import deviation, reference_map, static_clip
 from rspnet.models import Branch
 
 TINY = {"width": 2, "stem_kernel": (1, 3, 3)}
@@ -35,9 +35,9 @@ def test_every_map_sums_to_its_score(branches, head: str, num_k: int) -> None:
     query, key = branches
     away = [view(seed) for seed in range(2, 2 + num_k)]
     found = explain_margin(query, key, head, view(0), view(1), away)
-    c_i, c_j = look_at(query, view(0)), look_at(key, view(1))
+    c_i, c_j = extract_features(query, view(0)), extract_features(key, view(1))
     s_ij = float(c_i.unit(head) @ c_j.unit(head))
-    s_ik = [float(c_i.unit(head) @ look_at(key, v).unit(head)) for v in away]
+    s_ik = [float(c_i.unit(head) @ extract_features(key, v).unit(head)) for v in away]
     assert found.margin == pytest.approx(s_ij - np.mean(s_ik), abs=1e-6)
     assert found.map_i.values.sum() == pytest.approx(found.margin, abs=1e-6)
     assert found.map_j.values.sum() == pytest.approx(s_ij, abs=1e-6)
@@ -59,8 +59,10 @@ def test_what_c_j_and_c_k_share_cancels(branches) -> None:
 def test_still_map_is_the_difference_to_the_frozen_clip(branches) -> None:
     query, key = branches
     found = explain_margin(query, key, "rsp", view(0), view(1), [view(2)])
-    score = Score.margin(query, "rsp", look_at(key, view(1)), [look_at(key, view(2))])
-    moving, still = look_at(query, view(0)), look_at(query, frozen(view(0)))
+    score = Score.margin(
+        query, "rsp", extract_features(key, view(1)), [extract_features(key, view(2))]
+    )
+    moving, still = extract_features(query, view(0)), extract_features(query, static_clip(view(0)))
     expected = score.contributions(moving).values - score.contributions(still).values
     np.testing.assert_allclose(found.still.values, expected, atol=1e-12)
     # A clip that stands still already has nothing left.
@@ -71,10 +73,10 @@ def test_still_map_is_the_difference_to_the_frozen_clip(branches) -> None:
 
 def test_frozen_repeats_the_middle_frame() -> None:
     clip = view(0)
-    still = frozen(clip)
+    still = static_clip(clip)
     assert (still.frames == clip.frames[4]).all()
     assert still.info == clip.info
-    assert (frozen(still).frames == still.frames).all()
+    assert (static_clip(still).frames == still.frames).all()
 
 
 def test_deviation_by_hand() -> None:
@@ -99,6 +101,8 @@ def test_clips_of_two_sizes_are_refused(branches) -> None:
     query, key = branches
     with pytest.raises(ValueError, match="one size"):
         explain_margin(query, key, "rsp", view(0), view(1), [view(2, size=80)])
-    score = Score.similarity(query, "rsp", look_at(key, view(1)))
+    score = Score.similarity(query, "rsp", extract_features(key, view(1)))
     with pytest.raises(ValueError, match="one grid"):
-        reference_map(score, look_at(query, view(0)), look_at(query, view(0, size=128)))
+        reference_map(
+            score, extract_features(query, view(0)), extract_features(query, view(0, size=128))
+        )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from analysis import ClipInfo, Score, look_at
+from analysis import ClipInfo, Score, extract_features
 from analysis.attribution.pairwise import PairwiseMap, explain_pairwise
 from rspnet.models import Branch
 
@@ -20,8 +20,8 @@ def found(planted_branch: Branch) -> PairwiseMap:
         x[0, :, 40:72, column : column + 32] = 1.0
         return x
 
-    c_i = look_at(planted_branch, clip(0), ClipInfo("i", (0, 1), 1))
-    c_j = look_at(planted_branch, clip(80), ClipInfo("j", (2, 3), 1))
+    c_i = extract_features(planted_branch, clip(0), ClipInfo("i", (0, 1), 1))
+    c_j = extract_features(planted_branch, clip(80), ClipInfo("j", (2, 3), 1))
     return explain_pairwise(c_i, c_j, "rsp")
 
 
@@ -35,7 +35,7 @@ def test_sums_give_each_clips_map(found: PairwiseMap, planted_branch: Branch) ->
         x[0, :, 40:72, column : column + 32] = 1.0
         return x
 
-    c_i, c_j = look_at(planted_branch, clip(0)), look_at(planted_branch, clip(80))
+    c_i, c_j = extract_features(planted_branch, clip(0)), extract_features(planted_branch, clip(80))
     own = Score.similarity(planted_branch, "rsp", c_j).contributions(c_i)
     np.testing.assert_allclose(found.values.sum((3, 4, 5)), own.values, atol=1e-12)
 

@@ -12,7 +12,7 @@ from analysis.attribution.retrieval import (
     VideoFeatures,
     check_gallery,
     explain_retrieval,
-    look_at_video,
+    features_of_video,
 )
 from analysis.attribution.retrieval_result import RetrievalExplanation
 from analysis.cli.retrieval import main
@@ -210,7 +210,7 @@ def test_clips_know_their_frames_also_where_a_video_is_looped(
 ) -> None:
     path = tmp_path / "v.mp4"
     write_video(path, np.zeros((5, 32, 32, 3), np.uint8), 25, preset="fast")
-    video = look_at_video(branch, path, protocol_for(branch, num_clips=2), "rsp")
+    video = features_of_video(branch, path, protocol_for(branch, num_clips=2), "rsp")
     assert [info.frame_indices for info in video.infos] == [(0, 1, 2, 3, 4, 0, 1, 2)] * 2
     assert video.grid.clip == (8, 32, 32)
 

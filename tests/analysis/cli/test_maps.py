@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from analysis import ClipInfo, ClipMap, View, look_at
+from analysis import ClipInfo, ClipMap, View, extract_features
 from analysis.attribution.pairwise import PairwiseMap
 from analysis.cli.maps import all_maps, main, other_speed
 from rspnet.data.video.encode import write_video
@@ -52,15 +52,25 @@ def test_one_forward_a_clip(monkeypatch: pytest.MonkeyPatch) -> None:
     found = all_maps(query, key, view(0), view(1), view_k=view(2), others=[view(3), view(4)])
     assert counts == {"query": 2, "key": 4}  # c_i and c_i frozen; c_j, c_k and two others
     assert set(found.margins) == set(found.pairwise) == {"rsp", "avid"}
-    assert not found.left_out
+    assert not found.skipped
 
 
 def test_all_maps_ask_the_same_scores() -> None:
     query, key = make_branch(0), make_branch(1)
     found = all_maps(
-        query, key, view(0), view(1), view_k=view(2), others=[view(3), view(4)], num_hardest=1
+        query,
+        key,
+        view(0),
+        view(1),
+        view_k=view(2),
+        others=[view(3), view(4)],
+        num_hard_negatives=1,
     )
-    c_i, c_j, c_k = look_at(query, view(0)), look_at(key, view(1)), look_at(key, view(2))
+    c_i, c_j, c_k = (
+        extract_features(query, view(0)),
+        extract_features(key, view(1)),
+        extract_features(key, view(2)),
+    )
     for head, maps in found.shown.maps.heads.items():
         pairwise = found.pairwise[head]
         np.testing.assert_allclose(pairwise.values.sum((3, 4, 5)), maps.contribution_i, atol=1e-12)
@@ -71,7 +81,8 @@ def test_all_maps_ask_the_same_scores() -> None:
     }
     assert found.margins["rsp"].margin == pytest.approx(s["j"] - s["k"], abs=1e-6)
     near = max(
-        float(c_i.embeddings["avid"] @ look_at(key, view(n)).embeddings["avid"]) for n in (3, 4)
+        float(c_i.embeddings["avid"] @ extract_features(key, view(n)).embeddings["avid"])
+        for n in (3, 4)
     )
     expected = float(c_i.embeddings["avid"] @ c_j.embeddings["avid"]) - near
     assert found.margins["avid"].margin == pytest.approx(expected, abs=1e-6)
@@ -80,7 +91,7 @@ def test_all_maps_ask_the_same_scores() -> None:
 def test_what_is_missing_is_named() -> None:
     found = all_maps(make_branch(0), make_branch(1), view(0), view(1))
     assert not found.margins
-    assert set(found.left_out) == {"margin_rsp", "margin_avid"}
+    assert set(found.skipped) == {"margin_rsp", "margin_avid"}
     assert "left out: margin_avid: no clips of other videos" in found.table()
 
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from analysis import ClipInfo, Score, View, look_at
-from analysis.core.score import hardest
+from analysis import ClipInfo, Score, View, extract_features
+from analysis.core.score import hard_negatives
 from rspnet.models import Branch
 from rspnet.names import HEADS
 
@@ -33,7 +33,7 @@ def test_one_forward_pass_gives_features_and_both_embeddings(branches, monkeypat
     calls = []
     forward = query.encoder.forward
     monkeypatch.setattr(query.encoder, "forward", lambda x: calls.append(1) or forward(x))
-    looked = look_at(query, clip(0), ClipInfo("a", (0,), 1))
+    looked = extract_features(query, clip(0), ClipInfo("a", (0,), 1))
     assert len(calls) == 1
     assert looked.features.ndim == 5
     assert set(looked.embeddings) == set(HEADS)
@@ -46,7 +46,7 @@ def test_one_forward_pass_gives_features_and_both_embeddings(branches, monkeypat
 
 def test_similarity_is_the_cosine_and_its_map_sums_to_it(branches) -> None:
     query, key = branches
-    c_i, c_j = look_at(query, clip(0)), look_at(key, clip(1))
+    c_i, c_j = extract_features(query, clip(0)), extract_features(key, clip(1))
     for head in HEADS:
         score = Score.similarity(query, head, c_j)
         cosine = float(c_i.embeddings[head] @ c_j.embeddings[head])
@@ -59,8 +59,8 @@ def test_similarity_is_the_cosine_and_its_map_sums_to_it(branches) -> None:
 
 def test_margin_is_the_difference_of_similarities(branches) -> None:
     query, key = branches
-    c_i, c_j = look_at(query, clip(0)), look_at(key, clip(1))
-    away = [look_at(key, clip(seed), ClipInfo(str(seed), (), 1)) for seed in (2, 3)]
+    c_i, c_j = extract_features(query, clip(0)), extract_features(key, clip(1))
+    away = [extract_features(key, clip(seed), ClipInfo(str(seed), (), 1)) for seed in (2, 3)]
     for head in HEADS:
         maps = [Score.similarity(query, head, c).contributions(c_i) for c in (c_j, *away)]
         margin = Score.margin(query, head, c_j, away).contributions(c_i)
@@ -77,7 +77,7 @@ def test_margin_is_the_difference_of_similarities(branches) -> None:
 
 def test_scores_have_gradients(branches) -> None:
     query, key = branches
-    score = Score.similarity(query, "rsp", look_at(key, clip(1)))
+    score = Score.similarity(query, "rsp", extract_features(key, clip(1)))
     pixels = torch.stack([clip(0), clip(2)]).requires_grad_()
     values = score(pixels)
     assert values.shape == (2,)
@@ -88,21 +88,21 @@ def test_scores_have_gradients(branches) -> None:
 
 def test_hardest_are_the_nearest_by_that_head(branches) -> None:
     query, _ = branches
-    c_i = look_at(query, clip(0))
-    others = [look_at(query, clip(seed)) for seed in (4, 5, 6)]
-    others.insert(1, look_at(query, clip(0) + 0.01))
+    c_i = extract_features(query, clip(0))
+    others = [extract_features(query, clip(seed)) for seed in (4, 5, 6)]
+    others.insert(1, extract_features(query, clip(0) + 0.01))
     for head in HEADS:
-        order = hardest(c_i, others, head, 4)
+        order = hard_negatives(c_i, others, head, 4)
         near = [float(c.embeddings[head] @ c_i.embeddings[head]) for c in others]
         assert order == sorted(range(4), key=lambda n: -near[n])
         assert order[0] == 1
     with pytest.raises(ValueError, match="between 1 and the 4 clips, got 5"):
-        hardest(c_i, others, "rsp", 5)
+        hard_negatives(c_i, others, "rsp", 5)
 
 
 def test_a_larger_clip_has_a_finer_grid() -> None:
     query = make_branch(0)
-    small, large = (look_at(query, torch.randn(3, 8, size, size)) for size in (64, 128))
+    small, large = (extract_features(query, torch.randn(3, 8, size, size)) for size in (64, 128))
     t, h, w = small.grid.cells
     assert large.grid.cells == (t, 2 * h, 2 * w)
     assert large.grid.stride == small.grid.stride
@@ -111,16 +111,16 @@ def test_a_larger_clip_has_a_finer_grid() -> None:
 def test_bad_clips_are_named() -> None:
     query = make_branch(0)
     with pytest.raises(ValueError, match="c_i has 4 frames, this model takes 8"):
-        look_at(query, clip(0)[:, :4], name="c_i")
+        extract_features(query, clip(0)[:, :4], name="c_i")
     with pytest.raises(ValueError, match=r"one normalised clip .* got shape \(8, 64, 64\)"):
-        look_at(query, clip(0)[0])
+        extract_features(query, clip(0)[0])
     with pytest.raises(ValueError, match="not finite"):
-        look_at(query, clip(0) * float("nan"))
+        extract_features(query, clip(0) * float("nan"))
     with pytest.raises(ValueError, match="got none"):
-        Score.margin(query, "rsp", look_at(query, clip(0)), [])
+        Score.margin(query, "rsp", extract_features(query, clip(0)), [])
     with pytest.raises(ValueError, match="motion"):
-        Score.similarity(query, "motion", look_at(query, clip(0)))
-    looked = look_at(query, clip(0))
+        Score.similarity(query, "motion", extract_features(query, clip(0)))
+    looked = extract_features(query, clip(0))
     with pytest.raises(ValueError, match="vectors are"):
         Score.margin_to_vectors(query, "rsp", looked, torch.randn(2, 3))
     with pytest.raises(ValueError, match="length 0"):
@@ -132,7 +132,7 @@ def test_nan_weights_are_refused() -> None:
     with torch.no_grad():
         next(query.encoder.parameters()).fill_(float("nan"))
     with pytest.raises(ValueError, match="weights"):
-        look_at(query, clip(0))
+        extract_features(query, clip(0))
 
 
 def test_constant_features_have_no_cosine() -> None:
@@ -141,10 +141,10 @@ def test_constant_features_have_no_cosine() -> None:
         query.head("rsp").weight.zero_()
         query.head("rsp").bias.zero_()
     with pytest.raises(ValueError, match="length 0"):
-        Score.similarity(query, "rsp", look_at(query, clip(0)))
+        Score.similarity(query, "rsp", extract_features(query, clip(0)))
 
 
 def test_views_bring_their_own_info() -> None:
     query = make_branch(0)
     view = View(np.zeros((8, 64, 64, 3), np.uint8), ClipInfo("v", tuple(range(8)), 1))
-    assert look_at(query, view).info == view.info
+    assert extract_features(query, view).info == view.info

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from analysis.figures.examples import best_and_worst, draw_examples, make_example, margins_of
-from analysis.stimuli.triplets import ask_all, generated_triplets, nearest_videos
+from analysis.stimuli.triplets import encode_triplets, generated_triplets, nearest_videos
 from rspnet.models import Branch
 
 
@@ -15,7 +15,7 @@ def asked():
     options = {"width": 2, "stem_kernel": (1, 3, 3)}
     branch = Branch("resnet18_fine", options, num_frames=8, size=48).eval()
     triplets = generated_triplets(branch, 3, seed=5)
-    return triplets, ask_all(branch, branch, triplets)
+    return triplets, encode_triplets(branch, branch, triplets)
 
 
 def test_best_first_and_worst_last_without_repeats() -> None:

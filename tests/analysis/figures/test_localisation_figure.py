@@ -15,13 +15,13 @@ from analysis.figures.localisation_figure import (
     Example,
     dot,
     dot_axis,
-    draw_planted,
+    draw_localisation,
     make_examples,
 )
 from analysis.figures.style import new_figure, save
 from analysis.stimuli.kinds import with_controls
-from analysis.studies.localisation import make_scene, planted_study
-from analysis.studies.localisation_result import KIND_NAMES, PlantedStudy
+from analysis.studies.localisation import localisation_study, make_scene
+from analysis.studies.localisation_result import KIND_NAMES, LocalisationStudy
 from rspnet.models import Branch
 from rspnet.names import HEADS
 from rspnet.weights.checkpoint import save_model
@@ -34,18 +34,20 @@ def tiny(head: str = "linear") -> Branch:
 
 
 @pytest.fixture(scope="module")
-def study() -> PlantedStudy:
+def study() -> LocalisationStudy:
     model = tiny()
-    return planted_study(model, model, num_videos=3, num_triplets=1, num_random=1, progress=False)
+    return localisation_study(
+        model, model, num_videos=3, num_triplets=1, num_random=1, progress=False
+    )
 
 
 @pytest.fixture(scope="module")
-def examples(study: PlantedStudy) -> list[Example]:
+def examples(study: LocalisationStudy) -> list[Example]:
     return make_examples(tiny(), tiny(), study, num=1, num_videos=3)
 
 
-def test_every_dot_is_a_number_of_the_study(study: PlantedStudy) -> None:
-    figure = draw_planted(study, [])
+def test_every_dot_is_a_number_of_the_study(study: LocalisationStudy) -> None:
+    figure = draw_localisation(study, [])
     (ratios,) = figure.subfigs
     assert len(ratios.axes) == len(COLUMNS)
     for axis, region in zip(ratios.axes, COLUMNS, strict=True):
@@ -69,7 +71,9 @@ def test_every_dot_is_a_number_of_the_study(study: PlantedStudy) -> None:
     assert names[2:4] == [f"{KIND_NAMES['margin']}, 1x", f"{KIND_NAMES['margin']}, 2x"]
 
 
-def test_examples_are_videos_of_the_study(study: PlantedStudy, examples: list[Example]) -> None:
+def test_examples_are_videos_of_the_study(
+    study: LocalisationStudy, examples: list[Example]
+) -> None:
     scenes = [
         make_scene(study.of().seed, n, num_frames=8, size=32, num_triplets=1) for n in range(3)
     ]
@@ -88,7 +92,8 @@ def test_examples_are_videos_of_the_study(study: PlantedStudy, examples: list[Ex
 
 def test_the_same_picture_each_time(study, examples, tmp_path: Path) -> None:
     first, again = (
-        save(draw_planted(study, examples), tmp_path / name, dpi=60) for name in ("a.png", "b.png")
+        save(draw_localisation(study, examples), tmp_path / name, dpi=60)
+        for name in ("a.png", "b.png")
     )
     assert first.read_bytes() == again.read_bytes()
     width, height = Image.open(first).size
@@ -112,8 +117,10 @@ def test_numbers_below_the_axis_stand_at_its_end() -> None:
 
 def test_heads_of_layers_have_one_row_less() -> None:
     model = tiny("mlp")
-    found = planted_study(model, model, num_videos=2, num_triplets=1, num_random=1, progress=False)
-    (ratios,) = draw_planted(found, []).subfigs
+    found = localisation_study(
+        model, model, num_videos=2, num_triplets=1, num_random=1, progress=False
+    )
+    (ratios,) = draw_localisation(found, []).subfigs
     names = [label.get_text() for label in ratios.axes[0].get_yticklabels()]
     assert len(names) == len(ROWS) - 1
     assert KIND_NAMES["eq2"] not in names

@@ -15,8 +15,8 @@ from analysis.gallery.disagreement import disagreement, moments
 from analysis.gallery.neighbours import Space, check_same_videos, neighbours, ranks, top
 from analysis.gallery.structure import (
     chance_jaccard,
+    gallery_statistics,
     hubs,
-    look_at_gallery,
     overlap,
     purity,
     skewness,
@@ -188,7 +188,7 @@ def test_purity_by_hand() -> None:
     assert found.mean.value == pytest.approx(2 / 4)
     assert found.chance == pytest.approx(1 / 4)
     assert found.by_label == {"x": 1.0, "y": 0.0}
-    assert found.num_left_out == 1
+    assert found.num_skipped == 1
     with pytest.raises(ValueError, match="no two videos"):
         purity(replace(s, labels=("",) * 5), 1)
 
@@ -216,7 +216,7 @@ def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(ValueError, match="not finite"):
         replace(a, vectors=np.full_like(a.vectors, np.nan))
     with pytest.raises(ValueError, match="its own name"):
-        look_at_gallery([a, a])
+        gallery_statistics([a, a])
 
 
 def gallery() -> Gallery:
@@ -245,7 +245,7 @@ def test_the_command_line_gives_the_api_s_numbers(
     out = tmp_path / "views.json"
     assert main(["--gallery", folder, "--k", "5", "--num", "3", "--out", str(out)]) == 0
     spaces = [Space.of(gallery(), name) for name in ("rsp", "avid")]
-    expected = look_at_gallery(spaces, k=5, num=3)
+    expected = gallery_statistics(spaces, k=5, num=3)
     assert json.loads(out.read_text()) == json.loads(json.dumps(expected.to_json()))
     assert len(expected.hubs) == 2
     assert len(expected.overlaps) == 1
@@ -258,4 +258,4 @@ def test_the_command_line_gives_the_api_s_numbers(
 
 def test_galleries_without_labels_have_no_purity() -> None:
     spaces = [replace(space(name, n), labels=("",) * NUM) for n, name in enumerate("ab")]
-    assert look_at_gallery(spaces, k=3).purity == ()
+    assert gallery_statistics(spaces, k=3).purity == ()

@@ -74,7 +74,7 @@ def test_the_page_needs_no_other_file() -> None:
 
 
 def test_what_was_left_out_says_why() -> None:
-    text = "".join(Tags(make(left_out="no labels", answer="", tables=[], pictures=[])).text)
+    text = "".join(Tags(make(skipped="no labels", answer="", tables=[], pictures=[])).text)
     assert "Left out: no labels" in text
 
 

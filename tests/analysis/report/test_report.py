@@ -47,7 +47,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def small() -> "pytest.Generator":
     patch = pytest.MonkeyPatch()
-    patch.setattr(parts, "_NUM_STAGE", 3)
+    patch.setattr(parts, "_NUM_SYNTHETIC", 3)
     yield
     patch.undo()
 
@@ -97,7 +97,7 @@ def test_the_same_command_computes_nothing_anew(made, monkeypatch: pytest.Monkey
     def never(*args: object, **kwargs: object) -> None:
         raise AssertionError("computed again")
 
-    for name in ("planted_study", "response_study", "flow_study", "faithfulness_study",
+    for name in ("localisation_study", "response_study", "flow_study", "faithfulness_study",
                  "sanity_study", "evaluate", "extract", "generate"):  # fmt: skip
         monkeypatch.setattr(parts, name, never)
     assert main(words) == 0

@@ -5,15 +5,15 @@ import pytest
 import torch
 
 from analysis.core.clip import ClipInfo, View
-from analysis.core.score import ClipFeatures, look_at
+from analysis.core.score import ClipFeatures, extract_features
 from analysis.stimuli.kinds import (
-    ASKED,
-    CROSSED,
     KINDS,
+    OBJECTIVES,
+    SWAPPED_OBJECTIVES,
     WEIGHTS,
-    Question,
-    ask,
+    TripletFeatures,
     clip_size,
+    encode_triplet,
     kinds_of,
     maps_of,
     triplet_views,
@@ -37,9 +37,9 @@ def view(seed: int, speed: int = 1) -> View:
     return View(frames, ClipInfo(f"v{seed}", tuple(range(0, 8 * speed, speed)), speed))
 
 
-def asked(query: Branch, key: Branch, speed: int = 2) -> tuple[Question, list[ClipFeatures]]:
-    question = ask(query, key, (view(0, speed), view(1, speed), view(2, 3 - speed)))
-    return question, [look_at(key, view(n)) for n in range(3, 7)]
+def asked(query: Branch, key: Branch, speed: int = 2) -> tuple[TripletFeatures, list[ClipFeatures]]:
+    question = encode_triplet(query, key, (view(0, speed), view(1, speed), view(2, 3 - speed)))
+    return question, [extract_features(key, view(n)) for n in range(3, 7)]
 
 
 def test_maps_sum_to_the_scores_they_are_of() -> None:
@@ -52,7 +52,7 @@ def test_maps_sum_to_the_scores_they_are_of() -> None:
             near = sorted((c.embeddings[head] for c in others), key=lambda z: -float(z @ z_i[head]))
             target = {"speed": j - k, "video": j - (near[0] + near[1]) / 2}
             for about in ("speed", "video"):
-                maps = maps_of(question, head, others, asked=about, num_hardest=2)
+                maps = maps_of(question, head, others, objective=about, num_hard_negatives=2)
                 assert tuple(maps) == KINDS
                 score, at_rest = (float(z[head] @ target[about]) for z in (z_i, still))
                 assert maps["contribution"].sum() == pytest.approx(float(z_i[head] @ j), abs=1e-6)
@@ -68,12 +68,12 @@ def test_maps_sum_to_the_scores_they_are_of() -> None:
 
 def test_each_head_is_asked_what_it_is_trained_on() -> None:
     question, others = asked(branch(0), branch(1))
-    assert ASKED == {"rsp": "speed", "avid": "video"}
-    assert {CROSSED[head] for head in HEADS} == {"speed", "video"}
+    assert OBJECTIVES == {"rsp": "speed", "avid": "video"}
+    assert {SWAPPED_OBJECTIVES[head] for head in HEADS} == {"speed", "video"}
     for head in HEADS:
         own, given, other = (
-            maps_of(question, head, others, asked=about)
-            for about in (None, ASKED[head], CROSSED[head])
+            maps_of(question, head, others, objective=about)
+            for about in (None, OBJECTIVES[head], SWAPPED_OBJECTIVES[head])
         )
         np.testing.assert_array_equal(own["margin"], given["margin"])
         np.testing.assert_array_equal(own["contribution"], other["contribution"])
@@ -96,7 +96,7 @@ def test_swapped_heads_asked_under_their_other_names_give_the_very_maps() -> Non
     swapped, swapped_others = asked(with_swapped_heads(query), with_swapped_heads(key))
     for head, name in zip(HEADS, HEADS[::-1], strict=True):
         own = maps_of(question, head, others)
-        renamed = maps_of(swapped, name, swapped_others, asked=ASKED[head])
+        renamed = maps_of(swapped, name, swapped_others, objective=OBJECTIVES[head])
         for kind in KINDS:
             np.testing.assert_array_equal(own[kind], renamed[kind])
     assert all(torch.equal(tensor, before[name]) for name, tensor in query.state_dict().items())
@@ -148,7 +148,7 @@ def test_a_question_freezes_c_i_and_uses_the_branches_in_their_roles() -> None:
     assert question.c_i.branch is question.still.branch is query
     assert question.c_j.branch is question.c_k.branch is key
     middle = np.repeat(view(0, 2).frames[4:5], 8, axis=0)
-    expected = look_at(query, view(0, 2).with_frames(middle)).features
+    expected = extract_features(query, view(0, 2).with_frames(middle)).features
     assert torch.equal(question.still.features, expected)
 
 

@@ -5,14 +5,14 @@ import pytest
 import torch
 
 from analysis.core.clip import StoredFrames, View
-from analysis.core.score import look_at
+from analysis.core.score import extract_features
 from analysis.stimuli.perturbations import CHANGES, changed_view
 from analysis.stimuli.perturbed_clips import (
     embed_views,
-    generated_probe,
     levels_of,
     probe_pair,
     responses_of_video,
+    synthetic_probe,
     video_probe,
     views_of,
 )
@@ -54,7 +54,9 @@ def test_embeddings_are_the_network_s_and_take_one_forward_pass_a_view(
         assert found[head].shape == (5, 128)
         assert found[head].dtype == np.float64
         for view, z in zip(views, found[head], strict=True):
-            np.testing.assert_allclose(z, look_at(query, view).unit(head).numpy(), atol=1e-5)
+            np.testing.assert_allclose(
+                z, extract_features(query, view).unit(head).numpy(), atol=1e-5
+            )
         np.testing.assert_allclose(np.linalg.norm(found[head], axis=1), 1, atol=1e-14)
 
 
@@ -65,11 +67,11 @@ def test_curves_of_a_video_are_cosines_of_its_changed_views(branches) -> None:
     levels = levels_of(probe, WINDOW)
     assert list(levels) == [name for name, change in CHANGES.items() if not change.exchange]
     curves = responses_of_video(query, key, probe, levels)
-    own = look_at(query, probe.view)
+    own = extract_features(query, probe.view)
     for name, curve in curves.items():
         assert curve.levels == levels[name]
         for level in curve.levels:
-            other = look_at(key, changed_view(probe, name, level))
+            other = extract_features(key, changed_view(probe, name, level))
             for head in HEADS:
                 expected = float(own.unit(head) @ other.unit(head))
                 assert curve.at(head, level) == pytest.approx([expected], abs=1e-6)
@@ -93,12 +95,12 @@ def test_probed_pair_is_that_of_the_curve_and_has_exact_maps(branches) -> None:
 
 def test_generated_probe_holds_what_is_to_be_kept() -> None:
     branch = make_branch(0)
-    probe = generated_probe(branch, 9, 2, WINDOW)
+    probe = synthetic_probe(branch, 9, 2, WINDOW)
     whole = render_video(9, 2)
     # A video rendered in part is the beginning of the whole one.
     np.testing.assert_array_equal(probe.reader.get_frames(range(WINDOW)), whole.frames[:WINDOW])
     assert list(probe.exchanged) == ["action", "actor", "set", "prop", "looks"]
-    again = generated_probe(branch, 9, 2, WINDOW)
+    again = synthetic_probe(branch, 9, 2, WINDOW)
     outside = ~(whole.masks["actor"][:WINDOW].any(axis=0))
     for name, video in probe.exchanged.items():
         frames = video.get_frames(range(WINDOW))

@@ -8,7 +8,7 @@ import torch
 
 from analysis.stimuli.triplets import (
     Triplets,
-    ask_all,
+    encode_triplets,
     file_triplets,
     generated_triplets,
     nearest_videos,
@@ -49,7 +49,7 @@ def test_scores_are_cosines_and_margins_of_the_network(
     branches: tuple[Branch, Branch], triplets: Triplets
 ) -> None:
     query, key = branches
-    questions = ask_all(query, key, triplets)
+    questions = encode_triplets(query, key, triplets)
     scores = scores_of(questions, 1)
     own = questions[1]
     for head in ("rsp", "avid"):
@@ -69,7 +69,7 @@ def test_avid_is_set_against_the_nearest_of_other_videos(
     branches: tuple[Branch, Branch], triplets: Triplets
 ) -> None:
     query, key = branches
-    questions = ask_all(query, key, triplets)
+    questions = encode_triplets(query, key, triplets)
     unit = questions[2].c_i.unit("avid")
     cosines = {n: (unit @ questions[n].c_j.unit("avid")).item() for n in (0, 1, 3)}
     expected = sorted(cosines, key=lambda n: -cosines[n])

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from analysis.core.cells import CellSwap
 from analysis.core.grid import Grid
-from analysis.core.score import Score, look_at
+from analysis.core.score import Score, extract_features
 from analysis.studies.deletion import (
     Curve,
     KeptCells,
@@ -35,12 +35,12 @@ def branch() -> Branch:
 
 @pytest.fixture(scope="module")
 def score(branch: Branch) -> Score:
-    return Score.similarity(branch, "rsp", look_at(branch, clip(1)))
+    return Score.similarity(branch, "rsp", extract_features(branch, clip(1)))
 
 
 @pytest.fixture(scope="module")
 def cells(branch: Branch) -> KeptCells:
-    grid = look_at(branch, clip(0)).grid
+    grid = extract_features(branch, clip(0)).grid
     return KeptCells(branch, CellSwap.of(clip(0)[None], "mean", grid), batch_size=4)
 
 
@@ -106,11 +106,11 @@ def test_ends_are_the_clip_and_the_fill_in_either_mode(score: Score, cells: Kept
 
 
 def test_each_set_of_cells_is_sent_through_once(branch: Branch, score: Score) -> None:
-    grid = look_at(branch, clip(0)).grid
+    grid = extract_features(branch, clip(0)).grid
     cells = KeptCells(branch, CellSwap.of(clip(0)[None], "frozen", grid), batch_size=2)
     seen: list[int] = []
     handle = branch.register_forward_hook(lambda _m, inputs, _o: seen.append(len(inputs[0])))
-    other = Score.similarity(branch, "avid", look_at(branch, clip(2)))
+    other = Score.similarity(branch, "avid", extract_features(branch, clip(2)))
     order = np.arange(int(np.prod(grid.cells)))
     perturbation_curve(score, cells, order, "deletion", num_steps=4)
     assert seen == [2, 2, 1]

@@ -10,12 +10,12 @@ import torch
 from analysis.cli.faithfulness import main
 from analysis.core.cells import FILLS, CellSwap
 from analysis.core.clip import ClipInfo, View
-from analysis.core.score import Score, look_at
+from analysis.core.score import Score, extract_features
 from analysis.stimuli.triplets import Triplets
 from analysis.studies.deletion import MODES, KeptCells, order_of, perturbation_curve
 from analysis.studies.faithfulness import (
-    Effort,
     Measured,
+    PerturbationConfig,
     faithfulness_study,
     measure_video,
     summarise,
@@ -106,13 +106,13 @@ def test_result_goes_through_json_and_its_table_has_every_row(tmp_path: Path) ->
 def test_a_video_s_areas_are_those_of_its_curves() -> None:
     branch = make_branch()
     i, j, _ = views(1).views[0]
-    c_i, c_j = look_at(branch, i), look_at(branch, j)
+    c_i, c_j = extract_features(branch, i), extract_features(branch, j)
     scores = [Score.similarity(branch, head, c_j) for head in ("rsp", "avid")]
     found = measure_video(
         scores,
         i,
         c_i,
-        effort=Effort(num_steps=3, num_random=2, num_boxes=2, num_shakes=1),
+        effort=PerturbationConfig(num_steps=3, num_random=2, num_boxes=2, num_noise_samples=1),
         seed=5,
     )
     num = int(np.prod(c_i.grid.cells))
@@ -135,7 +135,7 @@ def test_a_video_s_areas_are_those_of_its_curves() -> None:
 
 def test_the_study_is_the_same_each_time() -> None:
     branch = make_branch()
-    effort = Effort(num_steps=2, num_random=1, num_boxes=2, num_shakes=1)
+    effort = PerturbationConfig(num_steps=2, num_random=1, num_boxes=2, num_noise_samples=1)
     first, again = (
         faithfulness_study(branch, branch, views(3), fills=["mean"], effort=effort, progress=False)
         for _ in range(2)
@@ -147,7 +147,7 @@ def test_the_study_is_the_same_each_time() -> None:
         (head, question) for head in ("rsp", "avid") for question in ("similarity", "margin")
     }
     with pytest.raises(ValueError, match="num_boxes is positive, got 0"):
-        Effort(num_boxes=0)
+        PerturbationConfig(num_boxes=0)
 
 
 def test_command_line(

@@ -10,20 +10,20 @@ import torch
 from analysis.cli.localisation import main
 from analysis.core.clip import ClipInfo, View
 from analysis.stimuli import kinds
-from analysis.stimuli.kinds import KINDS, Asking, ask, with_controls
+from analysis.stimuli.kinds import KINDS, EvaluatedModel, encode_triplet, with_controls
 from analysis.studies import localisation
 from analysis.studies.localisation import (
     EXPECTED,
     Measured,
     Scene,
+    background_cues,
+    localisation_study,
     make_scene,
     measure,
-    planted_study,
     regions_of,
-    set_cues,
     summarise,
 )
-from analysis.studies.localisation_result import REGIONS, PlantedStudy
+from analysis.studies.localisation_result import REGIONS, LocalisationStudy
 from rspnet.data.synthetic.videos import render_video
 from rspnet.models import Branch
 from rspnet.names import HEADS
@@ -36,7 +36,7 @@ def tiny() -> Branch:
     return Branch("resnet18_fine", options, num_frames=8, size=32).eval()
 
 
-def asking(model: Branch, scenes: list[Scene]) -> Asking:
+def asking(model: Branch, scenes: list[Scene]) -> EvaluatedModel:
     return next(with_controls(model, model, [one.triplets for one in scenes]))
 
 
@@ -90,7 +90,7 @@ def test_shares_parts_and_pointing_of_a_map_made_by_hand(monkeypatch: pytest.Mon
     of the second."""
     model = tiny()
     scenes = [scene(0, 0, size=32, num_frames=8) for _ in range(2)]
-    grid = ask(model, model, scenes[0].triplets[0]).c_i.grid
+    grid = encode_triplet(model, model, scenes[0].triplets[0]).c_i.grid
     edge = [int(grid.edges(axis)[1]) for axis in (1, 2)]
     mask = np.zeros((8, 32, 32), bool)
     mask[:, : edge[0]] = True
@@ -156,18 +156,18 @@ def test_a_region_out_of_the_picture_counts_where_it_is_in(monkeypatch, recwarn)
 
     monkeypatch.setattr(localisation, "regions_of", without_prop)
     with pytest.raises(ValueError, match="none of the 2 videos of seed 9 shows its prop"):
-        planted_study(tiny(), tiny(), num_videos=2, num_triplets=1, progress=False)
+        localisation_study(tiny(), tiny(), num_videos=2, num_triplets=1, progress=False)
 
 
 @pytest.fixture(scope="module")
-def study() -> PlantedStudy:
+def study() -> LocalisationStudy:
     model = tiny()
-    return planted_study(
+    return localisation_study(
         model, model, num_videos=3, num_triplets=1, num_random=2, progress=False
     )  # fmt: skip
 
 
-def test_swapped_heads_are_exactly_reversed(study: PlantedStudy) -> None:
+def test_swapped_heads_are_exactly_reversed(study: LocalisationStudy) -> None:
     trained, swapped = study.of(), study.of("swapped heads")
     other = dict(zip(HEADS, HEADS[::-1], strict=True))
     for row in trained.rows:
@@ -182,7 +182,7 @@ def test_swapped_heads_are_exactly_reversed(study: PlantedStudy) -> None:
         assert reversed_.high == pytest.approx(-found.ratio.low, abs=1e-12)
 
 
-def test_crossed_questions_change_margins_alone(study: PlantedStudy) -> None:
+def test_crossed_questions_change_margins_alone(study: LocalisationStudy) -> None:
     trained, crossed = study.of(), study.of("crossed questions")
     changed = {
         row.kind
@@ -192,7 +192,7 @@ def test_crossed_questions_change_margins_alone(study: PlantedStudy) -> None:
     assert changed == set(KINDS) - {"eq2", "contribution"}
 
 
-def test_parts_add_up_and_all_results_are_of_the_same_clips(study: PlantedStudy) -> None:
+def test_parts_add_up_and_all_results_are_of_the_same_clips(study: LocalisationStudy) -> None:
     names = [result.weights for result in study.results]
     assert names == ["trained", "swapped heads", "crossed questions", "random weights"]
     assert study.grid.clip == (8, 32, 32)
@@ -216,13 +216,13 @@ def test_cues_of_a_set_are_its_contrasts_and_not_the_outline_of_others() -> None
     for t in range(4):
         frames[t, 30:55, 5 + 3 * t : 25 + 3 * t] = 0  # an actor who passes
         background[t, 30:55, 5 + 3 * t : 25 + 3 * t] = False
-    cues = set_cues(frames, background, share=0.03)
+    cues = background_cues(frames, background, share=0.03)
     assert cues.any()
     assert not (cues & ~background).any()
     where = cues.any(axis=0)
     assert where[12:18, 51:58].all()
     assert not where[:, :44].any()
-    assert not set_cues(frames, np.zeros_like(background)).any()
+    assert not background_cues(frames, np.zeros_like(background)).any()
 
 
 def test_regions_part_the_clip() -> None:
@@ -250,7 +250,7 @@ def test_command_line_writes_what_it_prints(tmp_path: Path, capsys) -> None:
     save_model(model, tiny(), tiny())
     words = [f"--model={model}", "--num_videos=2", "--num_triplets=1", "--num_random=1"]
     assert main([*words, "--size=48", f"--out={tmp_path / 'p.json'}"]) == 0
-    read = PlantedStudy.from_json(json.loads((tmp_path / "p.json").read_text()))
+    read = LocalisationStudy.from_json(json.loads((tmp_path / "p.json").read_text()))
     assert read.grid.clip == (8, 48, 48)
     assert read.of().num_videos == 2
     assert read.table() in capsys.readouterr().out

@@ -10,9 +10,9 @@ from analysis.core.statistics import Estimate
 from analysis.studies.localisation_result import (
     REGIONS,
     HeadDifference,
-    PlantedResult,
-    PlantedRow,
-    PlantedStudy,
+    LocalisationResult,
+    LocalisationRow,
+    LocalisationStudy,
 )
 
 SPEEDS = ("both", "1x", "2x")
@@ -23,14 +23,14 @@ def number(value: float) -> Estimate:
     return Estimate(value, value - 0.5, value + 0.5, 4)
 
 
-def result(weights: str, sign: int = 1) -> PlantedResult:
+def result(weights: str, sign: int = 1) -> LocalisationResult:
     rows, differences = [], []
     for s, speed in enumerate(SPEEDS):
         for k, kind in enumerate(KINDS):
             for r, region in enumerate(REGIONS):
                 for h, head in enumerate(("rsp", "avid")):
                     value = number(1000 * s + 100 * k + 10 * r + h)
-                    row = PlantedRow(
+                    row = LocalisationRow(
                         kind=kind, head=head, region=region, speed=speed, share=value,
                         area=number(0.125), ratio=value, even=number(0.75), ceiling=number(9),
                         pointing=value, part=number(-value.value),
@@ -48,13 +48,13 @@ def result(weights: str, sign: int = 1) -> PlantedResult:
                         ratio=number(sign),
                     )  # fmt: skip
                     differences.append(found)
-    return PlantedResult(
+    return LocalisationResult(
         weights=weights, model_hash="ab", seed=9, num_videos=4,
         rows=tuple(rows), differences=tuple(differences),
     )  # fmt: skip
 
 
-STUDY = PlantedStudy(
+STUDY = LocalisationStudy(
     results=(result("trained"), result("swapped heads", -1)),
     grid=Grid((4, 7, 7), (16, 112, 112), (4.0, 16.0, 16.0), (0.0, 0.0, 0.0)),
     num_triplets=2,
@@ -64,7 +64,7 @@ STUDY = PlantedStudy(
 def test_json_is_read_back_as_it_was(tmp_path: Path) -> None:
     path = tmp_path / "planted.json"
     path.write_text(json.dumps(STUDY.to_json()))
-    assert PlantedStudy.load(path) == STUDY
+    assert LocalisationStudy.load(path) == STUDY
 
 
 def test_rows_and_differences_are_found_by_name() -> None:
@@ -105,10 +105,10 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     for text in ("{}", '{"format": "rspnet-planted", "version": 2}'):
         path.write_text(text)
         with pytest.raises(ValueError, match=r"python -m analysis localisation"):
-            PlantedStudy.load(path)
+            LocalisationStudy.load(path)
     for text in ("no json", "[]", '{"format": "rspnet-planted", "version": 1}'):
         path.write_text(text)
         with pytest.raises(ValueError, match=r"other\.json holds no study of planted regions"):
-            PlantedStudy.load(path)
+            LocalisationStudy.load(path)
     with pytest.raises(ValueError, match="holds no study"):
-        PlantedStudy.load(tmp_path / "none.json")
+        LocalisationStudy.load(tmp_path / "none.json")

@@ -112,7 +112,7 @@ def test_a_map_of_the_flow_itself_has_rho_one(folder: Path, monkeypatch) -> None
         for number, question in enumerate(own)
     }
 
-    def maps(question, head, others, *, asked):
+    def maps(question, head, others, *, objective):
         own = flow[id(question)] * (1 if head == "rsp" else -1)
         return dict.fromkeys(KINDS, own) | {"eq2": np.ones_like(own)}
 
@@ -142,7 +142,7 @@ def test_numbers_over_videos_by_hand() -> None:
 
 def test_bad_videos_are_named_and_the_rest_is_measured(study: FlowStudy) -> None:
     assert study.num_videos == 4
-    reasons = {Path(path).name: reason for path, reason in study.left_out}
+    reasons = {Path(path).name: reason for path, reason in study.skipped}
     assert sorted(reasons) == ["broken.mp4", "short.mp4", "still.mp4"]
     assert "10 frames, needs 15" in reasons["short.mp4"]
     assert "is even" in reasons["still.mp4"]
@@ -175,7 +175,7 @@ def test_the_same_videos_give_the_same_numbers(folder: Path, study: FlowStudy) -
     model, paths = tiny(), sorted(folder.glob("*.mp4"))
     assert flow_study(model, model, paths, num_random=2, progress=False) == study
     fewer = flow_study(model, model, paths, num_videos=3, num_random=1, progress=False)
-    assert fewer.num_videos + len(fewer.left_out) == 3 + 2
+    assert fewer.num_videos + len(fewer.skipped) == 3 + 2
 
 
 def test_command_line_writes_what_it_prints(folder: Path, tmp_path: Path, capsys) -> None:
@@ -226,4 +226,4 @@ def test_real_videos_can_be_measured(real_data: Path) -> None:
     paths = sorted((real_data / "jhmdb").rglob("*.mp4"))[:3]
     model = tiny()
     study = flow_study(model, model, paths, num_random=1, progress=False)
-    assert study.num_videos + len(study.left_out) == 3
+    assert study.num_videos + len(study.skipped) == 3

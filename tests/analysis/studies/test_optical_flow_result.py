@@ -38,7 +38,7 @@ STUDY = FlowStudy(
     seed=9,
     grid=Grid((4, 7, 7), (16, 112, 112), (4.0, 16.0, 16.0), (0.0, 0.0, 0.0)),
     pixels={"saliency": number(0.5), "contrast": number(0.75)},
-    left_out=(("a.mp4", "is broken"),),
+    skipped=(("a.mp4", "is broken"),),
 )
 
 

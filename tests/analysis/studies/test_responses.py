@@ -10,7 +10,7 @@ import torch
 
 from analysis.cli.responses import main
 from analysis.stimuli.kinds import with_swapped_heads
-from analysis.stimuli.perturbed_clips import Curve, generated_probe, video_probe
+from analysis.stimuli.perturbed_clips import Curve, synthetic_probe, video_probe
 from analysis.studies.response_result import Responses
 from analysis.studies.responses import respond, response_study
 from rspnet.data.video.encode import write_video
@@ -33,7 +33,7 @@ def studied() -> dict[str, Responses]:
         "pair": (query, key),
         "swapped": (with_swapped_heads(query), with_swapped_heads(query)),
     }
-    probes = [generated_probe(query, 9, index, 15) for index in range(3)]
+    probes = [synthetic_probe(query, 9, index, 15) for index in range(3)]
     return respond(models, probes, 15, source="generated videos")
 
 
@@ -54,7 +54,7 @@ def test_unchanged_is_one_within_a_branch_and_in_every_curve(studied) -> None:
 
 def test_other_videos_by_hand(studied) -> None:
     query, key = make_branch(0), make_branch(1)
-    clips = torch.stack([generated_probe(query, 9, i, 15).view.clip for i in range(3)])
+    clips = torch.stack([synthetic_probe(query, 9, i, 15).view.clip for i in range(3)])
     with torch.no_grad():
         z, k = query(clips), key(clips)
     for head in HEADS:
@@ -98,7 +98,7 @@ def by_hand() -> Responses:
         unchanged={head: np.ones(2) for head in HEADS},
         unrelated={"rsp": np.array([0.6, 0.6]), "avid": np.array([0.0, -0.5])},
         curves=(curve,),
-        left_out={"c": "too short"},
+        skipped={"c": "too short"},
     )
 
 
@@ -126,7 +126,7 @@ def test_average_of_draws() -> None:
 
 
 def test_json_and_back(studied, tmp_path: Path) -> None:
-    whole = replace(studied["trained"], controls=(studied["swapped"],), left_out={"x": "short"})
+    whole = replace(studied["trained"], controls=(studied["swapped"],), skipped={"x": "short"})
     path = tmp_path / "r.json"
     path.write_text(json.dumps(whole.to_json()))
     again = Responses.load(path)
@@ -169,8 +169,8 @@ def test_short_and_broken_videos_are_left_out_and_named(folder: Path) -> None:
         query, query, [folder], num_videos=5, max_speed=2, num_random=2, progress=False
     )
     assert sorted(found.videos) == ["x/a.mp4", "x/b.mp4", "x/c.mp4"]
-    assert set(found.left_out) == {"x/short.mp4", "x/broken.mp4"}
-    assert "15 frames from frame 0 on are needed, the video has 10" in found.left_out["x/short.mp4"]
+    assert set(found.skipped) == {"x/short.mp4", "x/broken.mp4"}
+    assert "15 frames from frame 0 on are needed, the video has 10" in found.skipped["x/short.mp4"]
     assert [control.weights for control in found.controls] == ["random weights"]
     assert [curve.change for curve in found.curves][-1] == "blur"  # no exchanges
     two = response_study(
@@ -196,14 +196,14 @@ def test_a_video_that_breaks_off_is_left_out() -> None:
                 raise ValueError("frame 13 can't be read")
             return np.zeros((len(indices), 64, 64, 3), np.uint8)
 
-    probes = [generated_probe(query, 9, index, 15) for index in range(2)]
+    probes = [synthetic_probe(query, 9, index, 15) for index in range(2)]
     for probe in probes:
         probe.exchanged.clear()
     with pytest.raises(ValueError, match="generated videos and others apart"):
         respond({}, [probes[0], replace(probes[1], exchanged={"set": probes[0].reader})], 15)
     probes.insert(1, video_probe(query, Broken(), window=15, name="broken"))
     found = respond({"trained": (query, query)}, probes, 15)["trained"]
-    assert found.left_out == {"broken": "frame 13 can't be read"}
+    assert found.skipped == {"broken": "frame 13 can't be read"}
     assert len(found.videos) == 2
 
 

@@ -12,7 +12,7 @@ from analysis.cli.sanity import main
 from analysis.core.clip import ClipInfo, View
 from analysis.core.statistics import Estimate, rank_correlation
 from analysis.figures.sanity_figure import draw_sanity
-from analysis.stimuli.triplets import Triplets, ask_all, scores_of
+from analysis.stimuli.triplets import Triplets, encode_triplets, scores_of
 from analysis.studies.sanity import randomised, sanity_study, stages
 from analysis.studies.sanity_result import LIMIT, SanityResult
 from rspnet.models import Branch
@@ -87,11 +87,11 @@ def test_a_step_changes_its_own_layers_alone_with_their_statistics() -> None:
 
 def test_rows_are_the_correlations_of_maps_made_by_hand(result: SanityResult) -> None:
     branch, triplets = make_branch(), noise(3)
-    trained = ask_all(branch, branch, triplets)
+    trained = encode_triplets(branch, branch, triplets)
     values = []
     for draw in range(2):
         other = randomised(branch, ("projections",), draw)
-        asked = ask_all(other, other, triplets)
+        asked = encode_triplets(other, other, triplets)
         for number in range(3):
             a, b = (
                 scores_of(questions, number)["rsp", "margin"]
@@ -111,7 +111,7 @@ def test_rows_are_the_correlations_of_maps_made_by_hand(result: SanityResult) ->
 
 def test_maps_of_different_videos_are_compared_for_reference(result: SanityResult) -> None:
     branch, triplets = make_branch(), noise(3)
-    trained = ask_all(branch, branch, triplets)
+    trained = encode_triplets(branch, branch, triplets)
     values = []
     for number in range(3):
         a, b = (

@@ -25,10 +25,10 @@ def test_it_is_given_back_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ctypes, "CDLL", lambda name: library)
     monkeypatch.setattr("dashboard.base.memory.time.monotonic", lambda: now[0])
     monkeypatch.setattr(memory, "_last", 0.0)
-    assert memory.give_back()
-    assert not memory.give_back()
+    assert memory.trim_heap()
+    assert not memory.trim_heap()
     now[0] += memory.SECONDS
-    assert memory.give_back()
+    assert memory.trim_heap()
     assert library.asked == [0, 0]
 
 
@@ -39,4 +39,4 @@ def test_other_systems_do_without(
     monkeypatch.setattr(sys, "platform", platform)
     monkeypatch.setattr(ctypes, "CDLL", lambda name: library)
     monkeypatch.setattr(memory, "_last", -memory.SECONDS)
-    assert not memory.give_back()
+    assert not memory.trim_heap()

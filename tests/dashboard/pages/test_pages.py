@@ -140,7 +140,7 @@ def test_nothing_outside_the_root_is_opened(
     (root / "trap" / "metrics.csv").symlink_to(outside / "metrics.csv")
     found = runs.find(root)
     assert sorted(found.names) == ["good", "trap"]
-    assert found.left_out == ["led_out"]
+    assert found.skipped == ["led_out"]
     for name in ("trap", "../outside", "led_out"):
         with pytest.raises(ValueError, match="leads out of the folder of runs"):
             runs.read_metrics(root, name)

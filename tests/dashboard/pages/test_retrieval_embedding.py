@@ -19,7 +19,7 @@ from playwright.sync_api import expect
 from streamlit.testing.v1 import AppTest
 
 from analysis.gallery.neighbours import Space
-from analysis.gallery.structure import look_at_gallery
+from analysis.gallery.structure import gallery_statistics
 from dashboard.base.style import signed
 from dashboard.pages.retrieval import labels
 from dashboard.services.embeddings import protocol
@@ -323,7 +323,7 @@ def test_lists_and_numbers_are_those_of_the_command_line(
     result = retrieve(gallery, gallery, "rsp", [1, 5])
     assert f"{result.top_k[1]:.1f} <span" in texts(app)
     assert "at k, in %, with 95% intervals over 6 queries" in texts(app)
-    views = look_at_gallery([Space.of(gallery, head) for head in ("rsp", "avid")], k=5, num=1)
+    views = gallery_statistics([Space.of(gallery, head) for head in ("rsp", "avid")], k=5, num=1)
     for hubs in views.hubs:
         assert f"{signed(hubs.skewness.value, 2)} <span" in texts(app)
     assert f"share {100 * views.overlaps[0].mean.value:.0f}%" in texts(app)

@@ -17,8 +17,8 @@ from analysis.report.page import number
 from analysis.report.report import headline
 from analysis.stimuli.perturbed_clips import (
     embed_views,
-    generated_probe,
     responses_of_video,
+    synthetic_probe,
     video_probe,
 )
 from dashboard.base.arguments import Arguments
@@ -191,7 +191,7 @@ def test_generated_videos_are_exchanged(model: Path, tmp_path: Path) -> None:
     subject = Subject(galleries.identity(path), "stage", 14, 4, 8, 32, (3, 1))
     assert subject.probes == (*lab.PROBES, *lab.EXCHANGES)
     own, changed = lab.large_views(subject, "action", 1, 32, loaded)
-    other = generated_probe(loaded.query, 3, 1, 12).exchanged["action"]
+    other = synthetic_probe(loaded.query, 3, 1, 12).exchanged["action"]
     frames = eval_frames(other.get_frames(range(4, 12)), 32)
     np.testing.assert_array_equal(changed.frames, frames)
     curve = lab.curve_of(subject, "action", loaded)

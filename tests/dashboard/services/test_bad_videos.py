@@ -85,7 +85,7 @@ def test_links_lead_nowhere_else(folder: Path) -> None:
     names = [video.name for video in source.videos]
     assert names[:3] == ["good/0.mp4", "good/1.mp4", "good/2.mp4"]
     assert names[3:] == ["odd/large.mp4", "odd/led_in.mp4", "odd/long.mkv", "odd/text.mp4"]
-    assert source.left_out == ("folder", "odd/led_out.mp4")
+    assert source.skipped == ("folder", "odd/led_out.mp4")
 
 
 @pytest.mark.parametrize("kind", ["file", "folder"])

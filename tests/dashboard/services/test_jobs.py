@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard.base.arguments import Arguments
 from dashboard.services import embeddings, galleries, jobs
-from dashboard.services.galleries import stage_folder
+from dashboard.services.galleries import synthetic_folder
 from dashboard.services.jobs import Job
 from dashboard.services.models import Loaded
 from rspnet import load_model
@@ -160,8 +160,8 @@ def test_generating_is_stopped_with_all_its_processes(
     script.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(script))
     arguments = Arguments(num_videos=4)
-    job = jobs.generate_stage(arguments)
-    beat = stage_folder(arguments) / "walk" / "beat"
+    job = jobs.generate_synthetic(arguments)
+    beat = synthetic_folder(arguments) / "walk" / "beat"
     deadline = time.monotonic() + PATIENCE
     while job.done == 0 or not beat.exists():
         assert not job.finished.is_set(), job.error

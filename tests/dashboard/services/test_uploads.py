@@ -24,7 +24,7 @@ from dashboard.services.embeddings import Pool, protocol
 from dashboard.services.galleries import Video
 from dashboard.services.models import Loaded
 from dashboard.services.upload_worker import copy_small
-from dashboard.services.uploads import MOST_FILES, Shelf, title_of
+from dashboard.services.uploads import MOST_FILES, UploadStore, title_of
 from rspnet import VideoReader, load_model
 from rspnet.data.video.encode import encode_video
 from rspnet.retrieval.gallery import embed_video, embed_videos
@@ -37,8 +37,8 @@ LIMITS = Limits(least_frames=16)
 
 
 @pytest.fixture
-def shelf() -> Iterator[Shelf]:
-    shelf = Shelf()
+def shelf() -> Iterator[UploadStore]:
+    shelf = UploadStore()
     yield shelf
     shelf.close()
 
@@ -59,7 +59,7 @@ def damaged() -> bytes:
     return bytes(data)
 
 
-def test_a_video_becomes_a_small_copy(shelf: Shelf) -> None:
+def test_a_video_becomes_a_small_copy(shelf: UploadStore) -> None:
     data = grey(20, 300, 400, 24.0)
     video = shelf.add("../../etc/my <i>walk.mov", io.BytesIO(data), LIMITS)
     assert video.title == "my i walk (yours)"
@@ -111,7 +111,7 @@ def test_what_is_not_taken(tmp_path: Path, make: Callable[[], bytes], said: str)
     ],
     ids=["time", "memory"],
 )
-def test_a_decoder_that_runs_on_is_ended(shelf: Shelf, limits: Limits, said: str) -> None:
+def test_a_decoder_that_runs_on_is_ended(shelf: UploadStore, limits: Limits, said: str) -> None:
     begun = time.monotonic()
     with pytest.raises(ValueError, match=rf'^"big" is not taken: .*{said}'):
         shelf.add("big.mp4", io.BytesIO(grey(20, 1080, 1920)), limits)
@@ -120,7 +120,9 @@ def test_a_decoder_that_runs_on_is_ended(shelf: Shelf, limits: Limits, said: str
     assert shelf.videos == []
 
 
-def test_a_decoder_that_crashes_is_said(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_decoder_that_crashes_is_said(
+    shelf: UploadStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(ValueError, match="the decoder gave up on it"):
         shelf.add("a.mp4", io.BytesIO(b"x"), LIMITS)
@@ -130,7 +132,7 @@ def test_a_decoder_that_crashes_is_said(shelf: Shelf, monkeypatch: pytest.Monkey
     ("data", "said"),
     [(b"", r"it is empty \(0 bytes\)"), (bytes(2**20 + 1), "it has more than 1 MB")],
 )
-def test_sizes(shelf: Shelf, data: bytes, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sizes(shelf: UploadStore, data: bytes, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subprocess, "Popen", None)  # no process is started for these
     with pytest.raises(ValueError, match=rf'^"a" is not taken: {said}'):
         shelf.add("a.mp4", io.BytesIO(data), replace(LIMITS, megabytes=1))
@@ -141,7 +143,7 @@ def test_sessions_have_folders_of_their_own(monkeypatch: pytest.MonkeyPatch) -> 
         target.write_bytes(source.read_bytes())
 
     monkeypatch.setattr(uploads, "_convert", convert)
-    mine, others = Shelf(), Shelf()
+    mine, others = UploadStore(), UploadStore()
     videos = [mine.add("a.mp4", io.BytesIO(b"x"), LIMITS) for _ in range(MOST_FILES)]
     assert len({video.name for video in videos}) == MOST_FILES
     with pytest.raises(ValueError, match="there are 5 uploads, the most at a time"):
@@ -197,7 +199,7 @@ def press(app: AppTest, label: str) -> AppTest:
 
 
 def test_speed_lab_changes_an_upload(
-    shelf: Shelf, planted_videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shelf: UploadStore, planted_videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = save_tiny_model(tmp_path)
     monkeypatch.setattr(uploads, "shelf_of_session", lambda: shelf)
@@ -226,7 +228,7 @@ def shown_in_lab(app: AppTest) -> dict[str, str]:
 
 
 def test_embedding_marks_an_upload(
-    shelf: Shelf, planted_videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shelf: UploadStore, planted_videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RSPNET_CACHE", str(tmp_path / "cache"))
     model = save_tiny_model(tmp_path)
@@ -254,7 +256,7 @@ def test_embedding_marks_an_upload(
 
 
 def test_an_upload_asks_a_gallery(
-    shelf: Shelf, planted_model: Path, planted_videos: Path, monkeypatch: pytest.MonkeyPatch
+    shelf: UploadStore, planted_model: Path, planted_videos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(uploads, "shelf_of_session", lambda: shelf)
     monkeypatch.setattr(st, "session_state", {})
@@ -265,8 +267,8 @@ def test_an_upload_asks_a_gallery(
     places = {video.name: n for n, video in enumerate(videos)}
     pool = Pool(key="k", gallery=gallery, videos=videos, places=places, skipped={})
     video = shelf.add("a.mp4", io.BytesIO(paths[1].read_bytes()), LIMITS)
-    joined = uploads.asks(pool, loaded, video.name)
-    assert uploads.asks(pool, loaded, video.name) is joined
+    joined = uploads.with_query(pool, loaded, video.name)
+    assert uploads.with_query(pool, loaded, video.name) is joined
     assert joined.places[video.name] == 3
     assert joined.folder == pool.folder
     assert len(pool.gallery) == 3  # what other sessions search is as it was
@@ -277,4 +279,4 @@ def test_an_upload_asks_a_gallery(
     assert found.num_videos == 3
     shelf.remove(video.name)
     with pytest.raises(ValueError, match="no longer there"):
-        uploads.asks(pool, loaded, video.name)
+        uploads.with_query(pool, loaded, video.name)

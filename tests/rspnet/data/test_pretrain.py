@@ -192,9 +192,9 @@ def test_an_unreadable_video_gives_its_place_to_the_next_and_is_named():
     assert samples[0].failures == ((0, "no frame today"),)
     assert samples[1].failures == ()
     assert len(collate(list(samples.values())).failures) == 1
-    hopeless = PretrainDataset([Counting(0, broken=True)], DataConfig(num_frames=4), seed=0)
+    unmatchable = PretrainDataset([Counting(0, broken=True)], DataConfig(num_frames=4), seed=0)
     with pytest.raises(ValueError, match="none of 1 videos can be read: no frame today"):
-        hopeless[keys[0]]
+        unmatchable[keys[0]]
 
 
 def test_scan_tells_bad_from_short(video_folder, tmp_path):

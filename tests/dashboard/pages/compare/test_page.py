@@ -406,9 +406,9 @@ def test_neighbours_are_those_of_the_gallery(
         assert shown == names
         assert "left/clip_3" not in shown
     assert page.count("same label") == sum("left" in name for name in shown) * 2
-    (left_out,) = (c.value for c in app.caption if "Left out" in c.value)
-    assert "nine_frames.mp4" in left_out
-    assert "text.mp4" in left_out
+    (skipped,) = (c.value for c in app.caption if "Left out" in c.value)
+    assert "nine_frames.mp4" in skipped
+    assert "text.mp4" in skipped
     app.button(f"near_rsp_{names[0]}.mp4").click().run()
     assert app.selectbox("video_j").value == f"{names[0]}.mp4"
     assert app.session_state["speed_j"] == 1
@@ -483,8 +483,8 @@ def test_a_gallery_may_begin_with_another_video(planted_videos: Path) -> None:
 
 
 def test_home_begins_with_a_video_of_the_generated_gallery() -> None:
-    folder, file = galleries.STAGE_EXAMPLE.split("/")
+    folder, file = galleries.SYNTHETIC_EXAMPLE.split("/")
     seed, index = (int(word) for word in file.removesuffix(".mp4").split("_")[1:])
-    assert seed == galleries.STAGE_SEED
+    assert seed == galleries.SYNTHETIC_SEED
     assert index < Arguments().num_videos
     assert draw_factors(seed, index).action == folder

@@ -226,8 +226,10 @@ def test_stage_keeps_the_last_actors_for_testing(tmp_path: Path) -> None:
     assert len(splits["train"].classes) == 14
 
 
-def test_stage_reads_what_is_generated(stage_folder: Path) -> None:
-    num = sum(len(load("stage", stage_folder, split=split).videos) for split in ("train", "test"))
+def test_stage_reads_what_is_generated(synthetic_folder: Path) -> None:
+    num = sum(
+        len(load("stage", synthetic_folder, split=split).videos) for split in ("train", "test")
+    )
     assert num == 6
 
 

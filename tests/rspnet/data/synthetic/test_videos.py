@@ -15,7 +15,7 @@ from rspnet.data.synthetic.videos import (
     HEIGHT,
     MASKS,
     NUM_ACTORS,
-    NUM_SETS,
+    NUM_BACKGROUNDS,
     PROPS,
     WIDTH,
     draw_factors,
@@ -27,23 +27,28 @@ from rspnet.data.synthetic.videos import (
 from rspnet.data.video.reader import VideoReader
 
 
-def test_a_seed_fixes_every_byte_of_the_decoded_frames(stage_folder: Path, tmp_path: Path) -> None:
+def test_a_seed_fixes_every_byte_of_the_decoded_frames(
+    synthetic_folder: Path, tmp_path: Path
+) -> None:
     # Fewer videos and two processes: the same videos.
     again = generate(tmp_path / "again", 3, seed=3, num_workers=2, progress=False)
     rows = read_labels(again)
     assert len(rows) == 3
     for row in rows:
-        with VideoReader(stage_folder / row["path"]) as a, VideoReader(again / row["path"]) as b:
+        with (
+            VideoReader(synthetic_folder / row["path"]) as a,
+            VideoReader(again / row["path"]) as b,
+        ):
             assert len(a) == len(b) == int(row["num_frames"])
             indices = range(0, len(a), 7)
             np.testing.assert_array_equal(a.get_frames(indices), b.get_frames(indices))
 
 
-def test_files_are_what_is_promised(stage_folder: Path) -> None:
-    rows = read_labels(stage_folder)
+def test_files_are_what_is_promised(synthetic_folder: Path) -> None:
+    rows = read_labels(synthetic_folder)
     assert len(rows) == 6
     for row in rows:
-        with VideoReader(stage_folder / row["path"]) as reader:
+        with VideoReader(synthetic_folder / row["path"]) as reader:
             assert (
                 (reader.height, reader.width, reader.fps) == (HEIGHT, WIDTH, FPS) == (192, 256, 25)
             )
@@ -52,18 +57,18 @@ def test_files_are_what_is_promised(stage_folder: Path) -> None:
         assert row["action"] in ACTIONS
         assert row["prop"] in PROPS
         assert 0 <= int(row["actor"]) < NUM_ACTORS
-        assert 0 <= int(row["set"]) < NUM_SETS
+        assert 0 <= int(row["set"]) < NUM_BACKGROUNDS
     assert len(ACTIONS) >= 10
 
 
-def test_saved_masks_are_those_of_the_rendering(stage_folder: Path) -> None:
-    row = read_labels(stage_folder)[2]
+def test_saved_masks_are_those_of_the_rendering(synthetic_folder: Path) -> None:
+    row = read_labels(synthetic_folder)[2]
     video = render_video(int(row["seed"]), int(row["index"]))
-    stored = load_masks(stage_folder / row["path"])
+    stored = load_masks(synthetic_folder / row["path"])
     assert set(stored) == set(MASKS)
     for name in MASKS:
         np.testing.assert_array_equal(stored[name], video.masks[name])
-    with VideoReader(stage_folder / row["path"]) as reader:
+    with VideoReader(synthetic_folder / row["path"]) as reader:
         decoded = reader.get_frames([0, 40]).astype(int)
     # Coding costs little: the picture is the rendered one.
     assert np.abs(decoded - video.frames[[0, 40]]).mean() < 3
@@ -92,7 +97,9 @@ def test_masks_cover_each_frame_once_and_only_the_actor_changes(action: str) -> 
 def test_one_factor_is_exchanged_and_the_rest_stays() -> None:
     base = render_video(1, 4, num_frames=20)
     assert render_video(1, 4, num_frames=20).labels == base.labels
-    other = render_video(1, 4, num_frames=20, set_id=(int(base.labels["set"]) + 1) % NUM_SETS)
+    other = render_video(
+        1, 4, num_frames=20, set_id=(int(base.labels["set"]) + 1) % NUM_BACKGROUNDS
+    )
     np.testing.assert_array_equal(other.masks["limbs"], base.masks["limbs"])
     assert (other.frames[base.masks["background"]] != base.frames[base.masks["background"]]).any()
     assert {k for k in base.labels if base.labels[k] != other.labels[k]} == {"set"}
@@ -118,7 +125,7 @@ def test_factors_tell_nothing_of_each_other() -> None:
     actions = np.array([ACTIONS.index(f.action) for f in drawn])
     for values, num in (
         (np.array([f.actor for f in drawn]), NUM_ACTORS),
-        (np.array([f.set_id for f in drawn]), NUM_SETS),
+        (np.array([f.set_id for f in drawn]), NUM_BACKGROUNDS),
         (np.array([PROPS.index(f.prop) for f in drawn]), len(PROPS)),
     ):
         table = np.zeros((len(ACTIONS), num))
@@ -141,18 +148,18 @@ def test_tempo_is_the_speed_of_the_pose() -> None:
         assert pose_at(fast, t) == pytest.approx(pose_at(factors, 2 * t), abs=1e-9)
 
 
-def test_coding_leaves_no_rhythm(stage_folder: Path) -> None:
+def test_coding_leaves_no_rhythm(synthetic_folder: Path) -> None:
     # One key frame and no B-frames: nothing in the pixels tells a frame's number.
     import av
 
-    row = read_labels(stage_folder)[0]
-    with av.open(str(stage_folder / row["path"])) as container:
+    row = read_labels(synthetic_folder)[0]
+    with av.open(str(synthetic_folder / row["path"])) as container:
         packets = [p for p in container.demux(video=0) if p.size]
         assert [p.is_keyframe for p in packets] == [True] + [False] * (len(packets) - 1)
         assert all(p.pts == p.dts for p in packets)
 
 
-def test_generation_goes_on_where_it_was_stopped(stage_folder: Path, tmp_path: Path) -> None:
+def test_generation_goes_on_where_it_was_stopped(synthetic_folder: Path, tmp_path: Path) -> None:
     folder = generate(tmp_path / "s", 2, seed=3, num_workers=1, progress=False)
     first = {p: p.stat().st_mtime_ns for p in folder.rglob("*.mp4")}
     generate(folder, 3, seed=3, num_workers=1, progress=False)
