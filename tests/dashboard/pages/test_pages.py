@@ -16,7 +16,7 @@ from tests.dashboard.conftest import APP, texts, write_maps, write_run
 
 SCRIPT = """
 import importlib
-from dashboard import links
+from dashboard.base import links
 links.enter({name!r})
 importlib.import_module("dashboard.pages." + {name!r} + ".page").page()
 """

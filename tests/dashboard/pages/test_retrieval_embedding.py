@@ -400,9 +400,7 @@ def test_equal_videos_have_neighbours_but_no_map(
     assert texts(app).count('data-testid="hit-rsp"') == 2
     assert "No two videos of this gallery have a label in common" in app.info[0].value
     commands = [code.value for code in app.code]
-    assert any(
-        "analysis.attribution.retrieval" in c and "--feature avid --k 2" in c for c in commands
-    )
+    assert any("analysis retrieval" in c and "--feature avid --k 2" in c for c in commands)
     assert any("rspnet.retrieve" in c and c.endswith("--k 1") for c in commands)
     app = open_page("embedding", argv, monkeypatch)
     assert not app.exception

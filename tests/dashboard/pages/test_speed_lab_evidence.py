@@ -40,7 +40,7 @@ from tests.dashboard.tiny import save_tiny_model, similarities, write_tiny_video
 OpenPage = Callable[..., AppTest]
 SCRIPT = """
 from importlib import import_module
-from dashboard import links
+from dashboard.base import links
 links.enter({name!r})
 import_module("dashboard.pages.{name}.page").page()
 """

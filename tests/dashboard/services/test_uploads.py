@@ -202,7 +202,7 @@ def test_speed_lab_changes_an_upload(
     shelf: UploadStore, planted_videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = save_tiny_model(tmp_path)
-    monkeypatch.setattr(uploads, "shelf_of_session", lambda: shelf)
+    monkeypatch.setattr(uploads, "store_of_session", lambda: shelf)
     argv = ["--model", str(model), "--videos", str(planted_videos)]
     app = open_page("speed_lab", argv, monkeypatch)
     before = app.selectbox("lab_video").value
@@ -232,7 +232,7 @@ def test_embedding_marks_an_upload(
 ) -> None:
     monkeypatch.setenv("RSPNET_CACHE", str(tmp_path / "cache"))
     model = save_tiny_model(tmp_path)
-    monkeypatch.setattr(uploads, "shelf_of_session", lambda: shelf)
+    monkeypatch.setattr(uploads, "store_of_session", lambda: shelf)
     argv = ["--model", str(model), "--videos", str(planted_videos)]
     app = settle(open_page("embedding", argv, monkeypatch))
     # A file of the gallery itself stays a video of its own.
@@ -258,7 +258,7 @@ def test_embedding_marks_an_upload(
 def test_an_upload_asks_a_gallery(
     shelf: UploadStore, planted_model: Path, planted_videos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(uploads, "shelf_of_session", lambda: shelf)
+    monkeypatch.setattr(uploads, "store_of_session", lambda: shelf)
     monkeypatch.setattr(st, "session_state", {})
     loaded = Loaded(load_model(planted_model, "query"), load_model(planted_model, "key"), Lock())
     paths = [planted_videos / "right" / f"clip_{n}.mp4" for n in (0, 2, 4)]

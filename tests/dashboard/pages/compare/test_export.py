@@ -13,7 +13,7 @@ import pytest
 import analysis
 from analysis.cli.figure1 import main as figure1
 from analysis.cli.maps import main as make_maps
-from dashboard.base.arguments import Arguments, shown_path
+from dashboard.base.arguments import ROOT, Arguments, shown_path
 from dashboard.overlays import maps, pair_maps
 from dashboard.overlays.options import Look
 from dashboard.overlays.selection import Selection
@@ -166,4 +166,4 @@ def test_the_apps_own_command(arguments: Arguments) -> None:
     assert arguments.model is not None
     line = export.app_command(arguments, arguments.model).line
     assert line.startswith("streamlit run dashboard/app.py -- --videos /")
-    assert shown_path(export.ROOT / "checkpoints" / "x") == "checkpoints/x"
+    assert shown_path(ROOT / "checkpoints" / "x") == "checkpoints/x"

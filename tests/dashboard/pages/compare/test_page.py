@@ -449,15 +449,16 @@ def test_controls_and_first_frames_come_before_torch(
 import sys
 sys.argv = ["app.py", "--model", {str(planted_model)!r}, "--videos", {str(tmp_path)!r}]
 from streamlit.testing.v1 import AppTest
-from dashboard import models, stage
+from dashboard.services import models
+from dashboard.pages.compare import panels
 seen = []
-draw = stage.draw_waiting
+draw = panels.draw_waiting
 def waiting(selection):
     draw(selection)
     seen.append("torch" in sys.modules)
 def load(choice):
     raise ValueError("no further")
-stage.draw_waiting, models.load = waiting, load
+panels.draw_waiting, models.load = waiting, load
 app = AppTest.from_file({str(APP)!r}, default_timeout=30)
 app.query_params["scale"] = "shared"
 app.run()
