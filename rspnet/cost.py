@@ -11,16 +11,18 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from rspnet.commands import parse_config
 from rspnet.data.pretrain import SampleKey
 from rspnet.data.sources import FileSource
 from rspnet.data.transforms import Frames
 from rspnet.pretext.method import METHODS, Step
-from rspnet.training.config import TrainConfig, parse_config
+from rspnet.training.config import TrainConfig
 from rspnet.training.network import create_network
 
 _CLIPS = 2  # of the counted step: BatchNorm trains on no fewer where a cell is all there is
@@ -167,12 +169,7 @@ def describe(config: CostConfig, cost: Cost) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line. Returns the exit status."""
     try:
-        config = parse_config(
-            CostConfig,
-            arguments,
-            prog="python -m rspnet.cost",
-            description="What a pre-training takes. Takes the settings of python -m rspnet.train.",
-        )
+        config = parse_config(CostConfig, arguments)
         print(describe(config, cost_of(config)))
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
