@@ -51,6 +51,18 @@ def register_dataset(
 
     Raises:
         ValueError: The name is taken.
+
+    Example:
+        >>> from rspnet.data.datasets.common import Disk
+        >>> from rspnet.data.datasets.registry import DATASETS, register_dataset
+        >>> @register_dataset("single", root="a folder that holds clip.mp4")
+        ... def list_single(request):
+        ...     '''One clip of one class.'''
+        ...     find = Disk(request.root).find
+        ...     return Listing(("walk",), [("clip.mp4", "walk")], find, request.root)
+        >>> DATASETS["single"].description
+        'One clip of one class'
+        >>> DATASETS.remove("single")
     """
 
     def register(read: R) -> R:

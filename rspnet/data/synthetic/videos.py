@@ -1,10 +1,10 @@
 """Generated videos with labels and ground truth: ``python -m rspnet.data.synthetic``.
 
 Each video is an actor on a set. What moves is one of 14 actions of an articulated figure, with
-its own phase and a small jitter of tempo; its appearance is an actor, a set and a static prop, drawn
-independently of the action and of each other. Nothing else changes over time: no camera motion,
-no flicker, no noise, and the encoding leaves no rhythm of its own (one key frame, no B-frames).
-So playback speed can be told from the motion and from nothing else.
+its own phase and a small jitter of tempo; its appearance is an actor, a set and a static prop,
+drawn independently of the action and of each other. Nothing else changes over time: no camera
+motion, no flicker, no noise, and the encoding leaves no rhythm of its own (one key frame, no
+B-frames). So playback speed can be told from the motion and from nothing else.
 
 A folder holds ``<action>/<name>.mp4`` (256 x 192 pixels, 25 frames per second, 3 to 5 seconds),
 beside each a ``.npz`` with its masks (:func:`load_masks`), ``labels.csv`` and ``synthetic.json``.
@@ -193,6 +193,12 @@ def generate(
 
     Raises:
         ValueError: ``num_videos`` is not positive, or the folder holds other generated videos.
+
+    Example:
+        >>> import tempfile
+        >>> folder = generate(tempfile.mkdtemp(), 2, seed=3, num_workers=1, progress=False)
+        >>> sorted(path.name for path in folder.rglob("*.mp4"))
+        ['synthetic_3_000000.mp4', 'synthetic_3_000001.mp4']
     """
     from rspnet.files import default_threads
 
@@ -282,7 +288,7 @@ def load_masks(video: str | Path) -> dict[str, NDArray[np.bool_]]:
 def contact_sheet(
     seed: int, indices: Sequence[int], num_columns: int = 6, step: int = 4, masks: bool = False
 ) -> NDArray[np.uint8]:
-    """A picture to look at: a row a video, every ``step``-th frame from the first.
+    """A picture of several videos: a row for each, every ``step``-th frame from the first.
 
     Args:
         seed: Seed of the videos.

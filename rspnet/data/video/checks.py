@@ -11,7 +11,20 @@ _BOXES = frozenset(
 
 
 class VideoError(ValueError):
-    """A video can't be read. The message names the file and the reason."""
+    """A video can't be read. The message names the file and the reason.
+
+    Attributes:
+        path: The file.
+        reason: What is wrong with it.
+
+    Example:
+        >>> from rspnet import VideoError, VideoReader
+        >>> try:
+        ...     VideoReader("nowhere.mp4")
+        ... except VideoError as error:
+        ...     print(error.path)
+        nowhere.mp4
+    """
 
     def __init__(self, path: str | Path, reason: str) -> None:
         super().__init__(f"{path}: {reason}")
