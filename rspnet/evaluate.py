@@ -50,7 +50,7 @@ class EvaluateConfig:
         seed: Fixes the clips.
         random_weights: Ignore the weights and measure the architecture with random ones.
         device: Where to compute.
-        num_workers: Processes that look at the files.
+        num_workers: Processes that read the files.
         out: JSON file for the result.
     """
 
@@ -101,7 +101,7 @@ def eval_triplets(
 ) -> list[Triplet]:
     """Triplets of one video, ``num_triplets`` for either speed of c_i.
 
-    c_i starts elsewhere than c_j and c_k, if the video leaves a choice: the very same clip would
+    c_i starts elsewhere than c_j and c_k, if the video leaves a choice: one and the same clip would
     be no question.
     """
     triplets = []

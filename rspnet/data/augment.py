@@ -1,4 +1,4 @@
-"""Random views for pre-training: one draw a clip, the very same mapping for all of its frames.
+"""Random views for pre-training: one draw for each clip, one mapping for all of its frames.
 
 The colour operations are those of torchvision's ``ColorJitter``, done by OpenCV on uint8 because
 torchvision's hue costs several times the training step of a small model. One difference is meant:

@@ -40,7 +40,7 @@ class ActionsConfig(DatasetConfig):
         split: The split that is trained on.
         test_split: The split that is tested on.
         fold: Which of the official splits of ucf101 and hmdb51 (1, 2 or 3), or of a csv.
-        classes: Text file with one class name a line: keep only these classes.
+        classes: Text file with one class name in each line: keep only these classes.
         num_frames: Frames in a clip. Nothing: as the model was made for.
         size: Height and width of a clip in pixels. Nothing: as the model was made for.
         fps: Frames per second of a clip. Nothing: each file's own.
@@ -146,8 +146,8 @@ def collate_labelled(samples: Sequence[LabelledClip]) -> LabelledBatch:
 class ActionClips(Dataset[LabelledClip]):
     """Training clips of a labelled set by :class:`~rspnet.data.pretrain.SampleKey`.
 
-    A video that can't be read, or is known to be bad, gives its place to the next one in the list
-    and is reported with the sample.
+    A video that can't be read, or is known to be invalid, gives its place to the next one in the
+    list and is reported with the sample.
 
     Args:
         videos: The training split.

@@ -1,6 +1,6 @@
 """A table of video files, made once: ``python -m rspnet.data.manifest DIR``.
 
-``DIR/manifest.parquet`` has a row a file: ``path`` (relative to the table), ``num_frames``,
+``DIR/manifest.parquet`` has a row for each file: ``path`` (relative to the table), ``num_frames``,
 ``fps``, ``height``, ``width``, ``decoders`` (those whose frames are exact for it), ``reason`` (why
 it can't be used; empty for a good file), ``size`` and ``modified_ns``. Pre-training reads it and
 need not open its files to count their frames; extraction and fine-tuning do not open again what it
@@ -110,7 +110,7 @@ def write_manifest(
     """Read the header of every video below a folder, in parallel, and write the table.
 
     A table that is there already is brought up to date: files that have not changed are not opened
-    again. Stopped with Ctrl-C, it keeps what it has found, and the next call goes on.
+    again. Stopped with Ctrl-C, it keeps what it has found, and the next call resumes.
 
     Args:
         root: The folder.

@@ -2,7 +2,7 @@
 
 Everything about a sample follows from (seed, position): which video, which speed, which frames,
 which augmentation. So the stream does not depend on the number of loader workers, and a run that
-goes on at step n sees just what it would have seen.
+is resumed at step n sees just what it would have seen.
 """
 
 from collections.abc import Iterator, Sequence

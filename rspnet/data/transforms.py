@@ -164,7 +164,7 @@ def load_clip(
         size: Height and width in pixels.
 
     Returns:
-        The normalised clip (3, T, size, size) float32, and the very frames that it was made
+        The normalised clip (3, T, size, size) float32, and the frames that it was made
         from, (T, size, size, 3) uint8.
 
     Raises:

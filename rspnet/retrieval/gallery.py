@@ -69,7 +69,7 @@ class Gallery:
 
     Attributes:
         paths: Files, in the order of the vectors.
-        labels: One a video.
+        labels: One for each video.
         vectors: ``backbone`` (N, C), ``rsp`` (N, 128) and ``avid`` (N, 128), L2-normalised.
         model_hash: SHA-256 of the model file.
         protocol: How a video became a vector.
@@ -281,7 +281,7 @@ def embed_videos(
 ) -> Gallery:
     """Embed videos into a gallery in memory, their folders' names as labels.
 
-    Those that can't be used are listed in ``skipped``. To go on after a stop see
+    Those that can't be used are listed in ``skipped``. To resume after a stop see
     :func:`rspnet.retrieval.build.build_gallery`; for a data set :mod:`rspnet.extract`.
 
     Args:

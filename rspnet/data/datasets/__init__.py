@@ -1,1 +1,1 @@
-"""Labelled data sets, one a file; :mod:`rspnet.data.datasets.labelled` loads them."""
+"""Labelled data sets, a file for each; :mod:`rspnet.data.datasets.labelled` loads them."""

@@ -161,7 +161,7 @@ class Disk:
 def walk_videos(root: Path, max_depth: int | None = None) -> Iterator[tuple[str, list[str]]]:
     """Folders below ``root`` as relative paths, with the names of the videos in them, sorted.
 
-    Hidden files are left out: an interrupted write and macOS leave some that are no videos. Linked
+    Hidden files are skipped: an interrupted write and macOS leave some that are no videos. Linked
     folders are followed (splits often lie on another disk), each only once.
     """
     seen: set[tuple[int, int]] = set()

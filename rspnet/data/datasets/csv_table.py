@@ -88,7 +88,7 @@ def list_csv(request: Request) -> Listing:
         raise ValueError("csv needs `annotations`: a CSV file with columns path, label and split")
     rows = list(read_table(path))
     if not rows:
-        raise ValueError(f"{path} lists nothing: expected a header and a line a video")
+        raise ValueError(f"{path} lists nothing: expected a header and a line for each video")
     header = rows[0][1]
     file, label = _column(path, header, "path", "clip"), _column(path, header, "label", "class")
     column = _split_column(path, header, request.fold)

@@ -37,7 +37,7 @@ def _hmdb51_files(annotations: Path, fold: int) -> dict[str, Path]:
 
 
 def parse_hmdb51(annotations: str | Path, split: str, fold: int) -> list[tuple[str, str]]:
-    """Videos that the official lists of HMDB51 name; the disk is not asked for them.
+    """Videos that the official lists of HMDB51 name, whether or not they are on the disk.
 
     Args:
         annotations: The folder ``testTrainMulti_7030_splits``.

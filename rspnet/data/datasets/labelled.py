@@ -66,8 +66,8 @@ class DatasetConfig:
             kinetics and csv, nothing for folder and synthetic.
         split: train, test or val, as far as the data set has them.
         fold: Which of the official splits of ucf101 and hmdb51 (1, 2 or 3), or of a csv.
-        classes: Text file with one class name a line: keep only these classes, such as the 100 of
-            Kinetics-100.
+        classes: Text file with one class name in each line: keep only these classes, such as the
+            100 of Kinetics-100.
     """
 
     name: str = "folder"
@@ -160,5 +160,5 @@ def _read_classes(path: Path, known: Iterable[str]) -> set[str]:
             )
         kept.add(name)
     if not kept:
-        raise ValueError(f"{path} names no class: expected one a line")
+        raise ValueError(f"{path} names no class: expected one in each line")
     return kept

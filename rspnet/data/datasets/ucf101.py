@@ -39,7 +39,7 @@ def ucf101_classes(annotations: Path) -> tuple[str, ...]:
 
 
 def parse_ucf101(annotations: str | Path, split: str, fold: int) -> list[tuple[str, str]]:
-    """Videos that the official lists of UCF101 name; the disk is not asked for them.
+    """Videos that the official lists of UCF101 name, whether or not they are on the disk.
 
     Args:
         annotations: The folder ``ucfTrainTestlist``.

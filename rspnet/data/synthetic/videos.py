@@ -185,7 +185,7 @@ def generate(
         out: Folder of the data set.
         num_videos: How many videos.
         seed: Fixes all of them.
-        num_workers: Processes; nothing takes one a core.
+        num_workers: Processes; nothing takes one for each core.
         progress: Show a progress bar.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Is the file whole? Looks at a container's own book-keeping, without decoding anything."""
+"""Is the file whole? Reads a container's own book-keeping, without decoding anything."""
 
 import struct
 from pathlib import Path
@@ -72,7 +72,7 @@ def check_file(path: Path) -> None:
 
 def _cut_off(path: Path, what: str, promised: int, size: int) -> VideoError:
     return VideoError(
-        path, f"cut off: {what} asks for {promised} bytes, the file has {size}; copy it again"
+        path, f"cut off: {what} promises {promised} bytes, the file has {size}; copy it again"
     )
 
 
