@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from _small_scale.features import PART, Videos, clip_features, embed_all, generated_videos
-from _small_scale.measures import Row, chance, first_places, outcomes, video_vectors
 
+from benchmarks.small_scale.features import PART, Videos, clip_features, embed_all, generated_videos
+from benchmarks.small_scale.measures import Row, chance, first_places, outcomes, video_vectors
 from rspnet.data.video.encode import write_video
 from rspnet.models import Branch
 from rspnet.retrieval.gallery import embed_video, protocol_for

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page
 
-from _dashboard.galleries import Made, make_gallery
-from _dashboard.server import READY, Memory, Server, rest, served, window
+from benchmarks.dashboard_speed.galleries import Made, make_gallery
+from benchmarks.dashboard_speed.server import READY, Memory, Server, rest, served, window
 from dashboard.base.arguments import Arguments
 from dashboard.pages.retrieval.page import FEATURES, PAGE
 from dashboard.services import galleries
