@@ -31,7 +31,8 @@ from rspnet.training.engine import StoppedError
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         prog="python -m benchmarks.small_scale",
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = made.add_argument
     add("--out", default="runs/small_scale", help="folder of results and of what is kept")

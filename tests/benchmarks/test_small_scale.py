@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import pytest
-import torch
 
 from benchmarks.small_scale import __main__ as small_scale
 from benchmarks.small_scale import benchmark as module
@@ -14,14 +13,14 @@ from rspnet.finetune import FinetuneConfig, finetune
 from rspnet.models import Branch
 from rspnet.recognition.classifier import Classifier, save_classifier
 from rspnet.weights.checkpoint import load_model, save_model
+from tests.factories import tiny_branch
 
 
 @pytest.fixture(scope="module")
 def setting(tmp_path_factory: pytest.TempPathFactory, video_folder: Path) -> list[str]:
     folder = tmp_path_factory.mktemp("small")
     for seed in range(2):
-        torch.manual_seed(seed)
-        branch = Branch("resnet18_fine", {"width": 4}, num_frames=8, size=16).eval()
+        branch = tiny_branch(seed, width=4, size=16)
         save_model(folder / f"m{seed}.safetensors", branch, branch)
     rows = ["clip,class,hmdb_split1"]
     rows += [f"class{n % 2}/v{n}.mp4,class{n % 2},{1 + n // 2}" for n in range(4)]

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from rspnet.models import Branch
 from rspnet.retrieval import build as gallery_build
@@ -13,12 +12,12 @@ from rspnet.retrieval.build import BEGUN, build_gallery
 from rspnet.retrieval.gallery import Gallery, embed_videos, protocol_for
 from rspnet.retrieval.store import FEATURES, Protocol, part_path, read_manifest
 from rspnet.retrieval.vectors import Views, load_views
+from tests.factories import tiny_branch
 
 
 @pytest.fixture(scope="module")
 def branch() -> Branch:
-    torch.manual_seed(0)
-    return Branch("resnet18", {"width": 4}, num_frames=8, size=32).eval()
+    return tiny_branch(0, arch="resnet18")
 
 
 @pytest.fixture
