@@ -87,3 +87,22 @@ def write_skipped(folder: Path, name: str, rows: Iterable[tuple[str | Path, str]
 def default_threads() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def repository() -> Path | None:
+    """The repository that the packages lie in; None where they are installed without it."""
+    root = Path(__file__).resolve().parents[1]
+    return root if (root / "pyproject.toml").is_file() else None
+
+
+def default_cache_folder() -> Path:
+    """Where synthetic videos, decoded frames and features are kept.
+
+    ``$RSPNET_CACHE``; or ``.cache`` in the repository; or, where the package is installed,
+    ``~/.cache/rspnet``.
+    """
+    root = repository()
+    named = os.environ.get("RSPNET_CACHE")
+    if named:
+        return Path(named)
+    return root / ".cache" if root else Path.home() / ".cache" / "rspnet"
