@@ -43,9 +43,9 @@ from _small_scale.tables import markdown
 from _small_scale.validation import KS, held_out_tasks, read_sources, without_own_source
 from tqdm import tqdm
 
-from rspnet.data.sources import default_cache_folder, list_videos
+from rspnet.data.sources import list_videos
 from rspnet.data.synthetic.videos import generate
-from rspnet.files import atomic_path
+from rspnet.files import atomic_path, default_cache_folder
 from rspnet.models import Branch
 from rspnet.retrieval.store import Protocol
 from rspnet.train import train

@@ -14,6 +14,7 @@ if _ROOT not in sys.path:
 import streamlit as st  # noqa: E402
 
 from dashboard.base import memory  # noqa: E402
+from dashboard.base.arguments import requested_help  # noqa: E402
 from dashboard.base.viewer import ASSETS  # noqa: E402
 from dashboard.widgets import shell  # noqa: E402
 
@@ -32,6 +33,11 @@ PAGES = (
 def main() -> None:
     """Draw the page that the link names."""
     st.set_page_config(page_title="RSPNet", page_icon=str(ASSETS / "icon.png"), layout="wide")
+    said = requested_help(sys.argv[1:])
+    if said is not None:
+        print(said)
+        st.code(said, language=None)
+        return
     pages = {
         name: st.Page(
             shell.opener(name), title=title, icon=icon, url_path=name, default=name == "home"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import streamlit as st
 
-from dashboard.base.arguments import ROOT, Arguments
+from dashboard.base.arguments import Arguments, runs_folder
 from dashboard.services.galleries import Identity, identity
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Tracked:
 
 def root_of(arguments: Arguments) -> Path:
     """The folder given with ``--runs``, or ``runs`` beside the packages."""
-    return arguments.runs or ROOT / "runs"
+    return runs_folder(arguments)
 
 
 def inside(root: Path, path: Path) -> Path:

@@ -17,7 +17,8 @@ from torch.utils.data import Dataset, Sampler
 
 from rspnet.data.augment import AugmentConfig, augment_clip
 from rspnet.data.sampling import ClipSpec, clip_span, pace_of, sample_triplet, share_frames
-from rspnet.data.sources import Source, default_cache_folder, expand_roots
+from rspnet.data.sources import Source, expand_roots
+from rspnet.files import default_cache_folder
 
 
 @dataclass(frozen=True, kw_only=True)
