@@ -185,7 +185,7 @@ def _numbered(root: Path, name: str, folder: str, ending: str) -> Iterator[tuple
 
 
 def read_tracked(root: Path, name: str) -> Tracked | None:
-    """Maps that the run's observer kept; None if it kept none that can be read."""
+    """Maps that the run's callback kept; None if it kept none that can be read."""
     files = sorted(_numbered(root, name, "maps", ".npz"))
     return _tracked(tuple(identity(path) for _, path in files)) if files else None
 

@@ -1,6 +1,5 @@
 """Where labels come from, and what right and wrong mean by that: said wherever they are shown."""
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dashboard.services import galleries, uploads
@@ -51,14 +50,4 @@ def sentence(pool: Pool, title: str, query: Video) -> str:
 def labelled(gallery: "Gallery") -> "Gallery":
     """The videos of a gallery that have a label; the gallery itself if all do."""
     rows = [n for n, label in enumerate(gallery.labels) if label]
-    if len(rows) == len(gallery):
-        return gallery
-    starts = gallery.clip_starts
-    return replace(
-        gallery,
-        paths=tuple(gallery.paths[n] for n in rows),
-        labels=tuple(gallery.labels[n] for n in rows),
-        vectors={name: values[rows] for name, values in gallery.vectors.items()},
-        splits=tuple(gallery.splits[n] for n in rows) if gallery.splits else (),
-        clip_starts=tuple(starts[n] for n in rows) if starts else (),
-    )
+    return gallery if len(rows) == len(gallery) else gallery.take(rows)

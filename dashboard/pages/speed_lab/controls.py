@@ -1,7 +1,5 @@
 """The speed lab's controls: clip, what is changed, by how much."""
 
-import re
-
 import streamlit as st
 
 from dashboard.base import links
@@ -12,6 +10,7 @@ from dashboard.services import galleries
 from dashboard.services.galleries import Source, VideoInfo
 from dashboard.services.models import ModelChoice
 from dashboard.widgets.controls import first_usable
+from rspnet.data.synthetic.videos import parse_video_name
 
 # What the menu says; what a level is called on the slider, and how one is written.
 MENU = {
@@ -56,7 +55,7 @@ def choose_clip(link: dict[str, str], source: Source, model: ModelChoice) -> Sub
         return None
     with right:
         start = _choose_start(link, name, info, model.num_frames)
-    named = re.fullmatch(r"stage_(\d+)_(\d+)", video.path.stem)
+    named = parse_video_name(video.path.stem)
     return Subject(
         video.identity(),
         video.title,
@@ -64,7 +63,7 @@ def choose_clip(link: dict[str, str], source: Source, model: ModelChoice) -> Sub
         start,
         model.num_frames,
         model.size,
-        (int(named[1]), int(named[2])) if named and source.title == galleries.GENERATED else None,
+        named if source.title == galleries.GENERATED else None,
     )
 
 

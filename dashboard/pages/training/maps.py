@@ -1,4 +1,4 @@
-"""Both heads' maps of one pair as a model learned: from what the run's observer kept, or from its
+"""Both heads' maps of one pair as a model learned: from what the run's callback kept, or from its
 checkpoints.
 """
 

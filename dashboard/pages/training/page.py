@@ -87,7 +87,7 @@ def _say_no_runs(root: Path, opened: Opened) -> None:
     name = "runs" if root.is_file() else root.name
     st.info(
         f"The folder of runs, `{root}`, {what}. Start one with `python -m rspnet.train --out "
-        f"{name}/first --observer analysis.report.map_tracker:MapTracker`, or name another folder: "
+        f"{name}/first --callback analysis.report.map_tracker:MapTracker`, or name another folder: "
         "`streamlit run dashboard/app.py -- --runs DIR`.",
         icon=":material/info:",
     )
@@ -269,7 +269,7 @@ def _draw_tracked(root: Path, name: str, tracked: runs.Tracked) -> None:
         _draw_correlation(root, name, pair)
     except ValueError as error:
         picture = root / name / "maps" / f"step_{step:08d}.png"
-        st.caption(f"As the run's observer drew them, because {error}.")
+        st.caption(f"As the run's callback drew them, because {error}.")
         st.image(str(runs.inside(root, picture)), caption=f"Maps at step {step}")
 
 
@@ -305,7 +305,7 @@ def _draw_checkpoints(root: Path, name: str, opened: Opened) -> None:
     if not paths:
         st.info(
             "This run has neither checkpoints nor maps yet. Checkpoints are written every few "
-            "minutes; maps at many steps by `--observer analysis.report.map_tracker:MapTracker`.",
+            "minutes; maps at many steps by `--callback analysis.report.map_tracker:MapTracker`.",
             icon=":material/info:",
         )
         return
@@ -325,7 +325,7 @@ def _draw_checkpoints(root: Path, name: str, opened: Opened) -> None:
     _draw_tiles(grown, step, pair[0].video.title, frames)
     st.caption(
         "From the checkpoints that the run has kept. For maps at many steps train with "
-        "`--observer analysis.report.map_tracker:MapTracker`."
+        "`--callback analysis.report.map_tracker:MapTracker`."
     )
 
 

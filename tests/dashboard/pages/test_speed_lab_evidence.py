@@ -186,7 +186,7 @@ def test_lab_files(model: Path, videos: Path) -> None:
 def test_generated_videos_are_exchanged(model: Path, tmp_path: Path) -> None:
     loaded = models.load(models.list_choices(Arguments(model=model))[0])
     film = render_video(3, 1, num_frames=14).frames
-    path = tmp_path / "stage_3_000001.mp4"
+    path = tmp_path / "synthetic_3_000001.mp4"
     write_video(path, film, 25.0)
     subject = Subject(galleries.identity(path), "stage", 14, 4, 8, 32, (3, 1))
     assert subject.probes == (*lab.PROBES, *lab.EXCHANGES)

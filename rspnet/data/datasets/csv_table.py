@@ -1,4 +1,4 @@
-"""Class folders, any CSV, and the generated videos."""
+"""Any CSV of paths, labels and splits."""
 
 import csv
 import io
@@ -13,14 +13,11 @@ from rspnet.data.datasets.common import (
     bad_line,
     check_relative,
     read_text,
-    require_one_fold,
-    require_split,
     shown,
     split_names,
-    subfolders,
     unique,
-    walk_videos,
 )
+from rspnet.data.datasets.registry import register_dataset
 
 # HMDB51's codes beside words. Nothing: the video belongs to neither split.
 _CODES = {"0": "", "1": "train", "2": "test", "": ""}
@@ -77,6 +74,13 @@ def _split_column(path: Path, header: dict[str, str], fold: int) -> str:
     return found[0]
 
 
+@register_dataset(
+    "csv",
+    root="the folder that the paths are relative to (default: the CSV's own)",
+    annotations="a CSV with the columns `path` or `clip`, `label` or `class`, and `split` "
+    "(train, val, test) or `*split<fold>` (1, 2, 0)",
+    root_optional=True,
+)
 def list_csv(request: Request) -> Listing:
     """Any CSV of paths, labels and splits."""
     path = request.annotations
@@ -84,7 +88,7 @@ def list_csv(request: Request) -> Listing:
         raise ValueError("csv needs `annotations`: a CSV file with columns path, label and split")
     rows = list(read_table(path))
     if not rows:
-        raise ValueError(f"{path} lists nothing: expected a header and a line a video")
+        raise ValueError(f"{path} lists nothing: expected a header and a line for each video")
     header = rows[0][1]
     file, label = _column(path, header, "path", "clip"), _column(path, header, "label", "class")
     column = _split_column(path, header, request.fold)
@@ -108,70 +112,3 @@ def list_csv(request: Request) -> Listing:
         )
     classes = tuple(sorted({row[label] for _, row in rows}))
     return Listing(classes, unique(entries), Disk(request.root).find, path)
-
-
-def list_folder(request: Request) -> Listing:
-    """``root/split/class/**``, or ``root/class/**`` where there are no splits."""
-    return list_class_folders(request, flat=True)
-
-
-def list_class_folders(request: Request, *, flat: bool) -> Listing:
-    """Class folders below the folder of a split.
-
-    Args:
-        request: What is asked.
-        flat: Take ``root/class`` where root has no folder of any split.
-    """
-    require_one_fold(request)
-    root = request.root
-    if request.annotations is not None:
-        raise ValueError(
-            f"{request.name} takes labels from the names of folders, got annotations "
-            f"{request.annotations}: leave them out, or name the data set that they belong to"
-        )
-    known = [name for names in SPLIT_NAMES.values() for name in names]
-    splits = [name for name in (*known, request.split) if (root / name).is_dir()]
-    mine = [name for name in split_names(request.split) if name in splits]
-    if not mine and (splits or not flat):
-        there = shown(splits or subfolders(root))
-        raise ValueError(
-            f"{root} has no folder of the split {request.split!r}: expected "
-            f"{' or '.join(split_names(request.split))}, found {there}"
-        )
-    start = root / mine[0] if mine else root
-    # The same index for a class in all splits, also where one of them lacks it.
-    places = [root / name for name in splits] or [root]
-    classes = tuple(sorted({name for place in places for name in subfolders(place)}))
-    prefix = f"{mine[0]}/" if mine else ""
-    entries = [
-        (f"{prefix}{label}/{folder}/{video}".replace("/./", "/"), label)
-        for label in subfolders(start)
-        for folder, videos in walk_videos(start / label)
-        for video in videos
-    ]
-    if not entries:
-        raise ValueError(f"no videos in class folders of {start}: expected {start}/<class>/*.mp4")
-    return Listing(classes, sorted(entries), root.joinpath, start)
-
-
-def list_synthetic(request: Request) -> Listing:
-    """Generated videos: the last quarter of the actors is for testing."""
-    from rspnet.data.synthetic.videos import ACTIONS, NUM_ACTORS, read_labels
-
-    require_one_fold(request)
-    split = require_split(request, "train", "test")
-    if request.annotations is not None:
-        raise ValueError("stage has its labels in root/labels.csv: leave `annotations` out")
-    path = request.root / "labels.csv"
-    entries = []
-    for number, row in enumerate(read_labels(request.root), 2):
-        relative = check_relative(path, number, row.get("path") or "")
-        action, actor = row.get("action") or "", row.get("actor") or ""
-        if action not in ACTIONS or not actor.isdecimal() or int(actor) >= NUM_ACTORS:
-            raise bad_line(path, number, row, f"an action and an actor 0 to {NUM_ACTORS - 1}")
-        is_test = int(actor) >= NUM_ACTORS - NUM_ACTORS // 4
-        if is_test == (split == "test"):
-            entries.append((relative, action))
-    if not entries:
-        raise ValueError(f"{path} lists no video of the split {split!r}: generate more videos")
-    return Listing(ACTIONS, unique(entries), Disk(request.root).find, path)
