@@ -161,7 +161,7 @@ def curves(
         hovermode="x unified",
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
-        uirevision="curves",  # a zoom stays while the run goes on
+        uirevision="curves",  # a zoom stays while rows are added
     )
     return figure
 

@@ -1,6 +1,6 @@
 """Folders of training runs: found below one root, read as they grow. Nothing outside is opened.
 
-Files are looked at by their real place: neither ``..`` in a link nor a symbolic link leads out.
+Files are judged by their real place: neither ``..`` in a link nor a symbolic link leads out.
 """
 
 import csv
