@@ -36,10 +36,10 @@ def plain(text: str, *, keep_code: bool = False) -> str:
         >>> print(plain("my_run: see `rspnet.train`", keep_code=True))
         my\_run: see `rspnet.train`
     """
-    if keep_code:
-        parts = _CODE.split(text)
-        return "".join(part if n % 2 else plain(part) for n, part in enumerate(parts))
-    escaped = _SPECIAL.sub(r"\\\g<0>", text)
+    parts = _CODE.split(text) if keep_code else [text]
+    escaped = "".join(
+        part if n % 2 else _SPECIAL.sub(r"\\\g<0>", part) for n, part in enumerate(parts)
+    )
     # At the start of a line digits and dashes begin lists, equals signs headings.
     return re.sub(r"(?m)^(\s*\d*)([-+=.)])", r"\1\\\2", escaped)
 
