@@ -2,8 +2,8 @@
 
 Neither scikit-learn nor umap-learn can be told to stop: their work is one call without a callback,
 which takes minutes for a large gallery. So it runs here, and who waits for it may end this process.
-``python -m dashboard.pages.embedding.worker FOLDER`` reads the request from the folder and writes
-the response beside it.
+``python -m dashboard.pages.embedding.worker FOLDER`` reads the request from the folder and
+writes the response beside it.
 """
 
 import pickle

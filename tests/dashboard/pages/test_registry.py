@@ -38,7 +38,8 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "__init__.py").write_text(TOY)
     (folder / "page.py").write_text(TOY_PAGE)
     (folder / "page.css").write_text(".toy { color: red; }")
-    monkeypatch.setattr(dashboard.pages, "__path__", [*dashboard.pages.__path__, str(tmp_path)])
+    paths = [*dashboard.pages.__path__, str(tmp_path)]
+    monkeypatch.setattr(dashboard.pages, "__path__", paths)
     for name in ("toy_page", "toy_page.page"):
         monkeypatch.delitem(sys.modules, f"dashboard.pages.{name}", raising=False)
     return folder
@@ -56,7 +57,7 @@ def test_a_folder_is_a_page(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_folder_that_registers_nothing_is_said(toy: Path) -> None:
     (toy / "__init__.py").write_text("")
-    with pytest.raises(ValueError, match=r"dashboard/pages/toy_page is no page: expected `PAGE"):
+    with pytest.raises(ValueError, match=r"pages/toy_page is no page: expected `PAGE"):
         find_pages()
 
 
