@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from dashboard.base import links
 from dashboard.base.arguments import shown_path
 from dashboard.base.pictures import sheet
 from dashboard.base.state import plain
@@ -18,7 +19,7 @@ from dashboard.overlays.view_model import PANEL_PIXELS
 from dashboard.services import galleries, uploads
 from dashboard.services.embeddings import Pool
 from dashboard.services.models import Loaded
-from dashboard.widgets import export
+from dashboard.widgets import export, shell
 from dashboard.widgets.pool import nearest
 
 if TYPE_CHECKING:
@@ -65,16 +66,19 @@ class Tile:
         clip: Which of the video's clips it is, from 1.
         share: What this clip's map comes to.
         total: What the maps of all clips come to.
-        first: First frame of the video that it shows.
-        last: Last of them.
+        frames: Frames of the video that it shows, from 0.
     """
 
     picture: str
     clip: int
     share: float
     total: float
-    first: int
-    last: int
+    frames: tuple[int, ...]
+
+    @property
+    def speed(self) -> int:
+        """Playback speed: frames of the video per frame of the clip."""
+        return self.frames[1] - self.frames[0]
 
 
 _HASHES: "dict[str | type[object], Callable[[Any], object]]" = {
@@ -124,7 +128,7 @@ def _tile(video: "VideoMaps", clip: int, limit: float) -> Tile:
     frames = maps.frames_of((galleries.identity(Path(video.path)), indices, 0), PANEL_PIXELS)
     drawn = draw_overlay(frames, own.values, own.grid, limit=limit, opacity=OPACITY)
     total = float(own.values.sum())
-    return Tile(sheet(drawn), clip + 1, total, video.total, indices[0], indices[-1])
+    return Tile(sheet(drawn), clip + 1, total, video.total, tuple(indices))
 
 
 def draw_hit(request: ExplainRequest, rank: int) -> None:
@@ -151,6 +155,19 @@ def draw_hit(request: ExplainRequest, rank: int) -> None:
         f"{small(found.completeness_error)}; of each video this is the clip that counts most. "
         "Point at a picture to see it move.</p>"
     )
+    of_query, of_hit = tiles[:2]
+    shell.link_to(
+        "compare",
+        "Open these two clips in Compare",
+        ":material/compare:",
+        i=query.name,
+        j=request.pool.videos[hit.index].name,
+        i_start=str(of_query.frames[0]),
+        j_start=str(of_hit.frames[0]),
+        i_speed=str(of_query.speed),
+        j_speed=str(of_hit.speed),
+        **links.visit().carried,
+    )
     _export(request, [rank])
 
 
@@ -158,7 +175,7 @@ def _figure(tile: Tile, head: str, limit: float) -> str:
     return (
         f'<figure><div class="tile" role="img" aria-label="{html.escape(head)}" '
         f'style="background-image: url({tile.picture})"></div><figcaption><b>{head}</b>'
-        f"clip {tile.clip}, frames {tile.first} to {tile.last}: {signed(tile.share)} of "
+        f"clip {tile.clip}, frames {tile.frames[0]} to {tile.frames[-1]}: {signed(tile.share)} of "
         f"{signed(tile.total)}, scale \N{PLUS-MINUS SIGN}{limit:.2g}</figcaption></figure>"
     )
 

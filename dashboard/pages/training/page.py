@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 SUMMARY = "A run's curves while it trains, and the maps of both heads as they develop."
 REFRESH_SECONDS = 3
+MAPS_SECONDS = 10
 CHART_PIXELS = 210
 SPANS = (1, 7, 25)
 INK = "#7a828e"
@@ -81,7 +82,8 @@ def page() -> None:
     if found.skipped:
         st.caption(plain(video_limits.sentence_of_links(root, found.skipped)))
     _draw_curves(found.root, name, span)
-    _draw_growth(found.root, name, opened)
+    every = MAPS_SECONDS if runs.is_live(found.root, name) else None
+    st.fragment(_draw_growth, run_every=every)(found.root, name, opened)
     links.write({"run": name, "mean": str(span)} | _place())
 
 
@@ -122,8 +124,7 @@ def _choose(link: dict[str, str], names: list[str]) -> tuple[str, int]:
         SPANS,
         key=MEAN,
         required=True,
-        format_func=lambda span: "none" if span == 1 else f"{span} rows",
-        help="Each line is the mean of so many rows of the table; the rows are drawn faintly.",
+        format_func=lambda span: "none" if span == 1 else f"mean of {span} rows",
     )
     shown = state_of(Shown)
     if shown.run and shown.run != name:
@@ -149,7 +150,7 @@ def _draw_curves(root: Path, name: str, span: int) -> None:
             return
         shell.show_error(error)
         return
-    st.html(_newest(run, age))
+    st.html(_newest(run, age, runs.max_steps(root, name)))
     panels = PANELS if "rsp_loss" in run.columns else SINGLE + PANELS[3:]
     with st.container(key="curves", horizontal=True, gap="medium"):
         for panel in panels:
@@ -158,10 +159,12 @@ def _draw_curves(root: Path, name: str, span: int) -> None:
                     _draw_panel(run, span, *panel)
 
 
-def _newest(run: "Run", age: float) -> str:
+def _newest(run: "Run", age: float, max_steps: int | None) -> str:
+    """The last row, how far the run is, and whether it still writes."""
     last = {column: float(values[-1]) for column, values in run.columns.items()}
     live = age < runs.LIVE_SECONDS
-    words = [f"<b>Step {last['step']:.0f}</b>"]
+    of_all = f" of {max_steps:,}" if max_steps else ""
+    words = [f"<b>Step {last['step']:,.0f}{of_all}</b>"]
     named = (
         ("rsp_accuracy", "RSP, correct order", ".2f"),
         ("avid_top1", "A-VID, top-1", ".2f"),
@@ -175,6 +178,8 @@ def _newest(run: "Run", age: float) -> str:
         if math.isfinite(last.get(n, math.nan))
     ]
     state = "writing now" if live else f"last row {_ago(age)} ago"
+    if max_steps and last["step"] >= max_steps:
+        state, live = "finished", False
     words.append(f'<span class="{"live" if live else "dim"}">{state}</span>')
     return f'<div class="newest" data-testid="newest">{" &middot; ".join(words)}</div>'
 
@@ -235,9 +240,8 @@ def _draw_panel(
     )
 
 
-@st.fragment
 def _draw_growth(root: Path, name: str, opened: Opened) -> None:
-    """Maps of a fixed pair, a step at a time."""
+    """Maps of a fixed pair, a step at a time; drawn again while the run writes."""
     st.html(
         '<div class="row-title" style="margin-top: 1rem">Maps of both heads of one pair, over the '
         'steps <span class="dim">contributions to s, one scale a head for all steps</span></div>'

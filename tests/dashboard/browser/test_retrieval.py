@@ -60,6 +60,10 @@ def test_why_shows_the_places_that_ranked_a_hit(visitor: Visitor, coloured_addre
     # Orange over red, nothing over blue: RSP does not see it.
     assert block(query, *RED)[1] > 40
     assert block(query, *BLUE)[0] < 35
+    # What is explained is what Compare shows.
+    link = str(page.get_by_role("link", name="Open these two clips").get_attribute("href"))
+    frames = re.findall(r"frames (\d+) to (\d+)", page.inner_text('[data-testid="why-tiles"]'))
+    assert re.search(rf"i_start={frames[0][0]}&j_start={frames[1][0]}&i_speed=1&j_speed=1", link)
     page.keyboard.press("Escape")
     expect(page.locator('[data-testid="stDialog"]')).to_have_count(0)
     page.wait_for_url(re.compile(r"^(?!.*why=)"))

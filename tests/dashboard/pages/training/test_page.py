@@ -34,6 +34,25 @@ def test_training_shows_newest_numbers_and_tracked_maps(
     assert app.query_params["step"] == "60"
 
 
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ("max_steps: 60", "<b>Step 60 of 60</b>"),
+        ("max_steps: 2000", "<b>Step 60 of 2,000</b>"),
+        ("max_steps: 2000\nepochs: 5.0", "<b>Step 60</b>"),
+    ],
+)
+def test_how_far_a_run_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: str, said: str
+) -> None:
+    run = write_run(tmp_path / "first")
+    with (run / "config.yaml").open("a") as file:
+        file.write(f"{settings}\n")
+    page = texts(open_page("training", ["--runs", str(tmp_path)], monkeypatch))
+    assert said in page
+    assert ("finished" if "60 of 60" in said else "writing now") in page
+
+
 def test_training_takes_maps_from_checkpoints(
     planted_branch: Branch,
     planted_videos: Path,
