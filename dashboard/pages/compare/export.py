@@ -6,10 +6,8 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
 
 import numpy as np
-import streamlit as st
 
 from dashboard.base.arguments import Arguments, shown_path
 from dashboard.overlays import captum_job, maps, pair_maps, view_model
@@ -31,13 +29,12 @@ if TYPE_CHECKING:
 def draw(selection: Selection, loaded: Loaded, arguments: Arguments) -> None:
     """Draw the panel below the maps."""
     name = view_model.file_name(selection, loaded)
-    link = f"/compare?{urlencode(dict(st.session_state.get('link', {})))}"
     titles = list(pair_maps.maps_of(maps.asked_of(selection), loaded).titles.values())
     commands = [
         *commands_of(selection, name, titles),
         export.app_command(arguments, selection.model.path),
     ]
-    export.panel("pair", files_of(selection, loaded, name), commands, link)
+    export.panel("pair", files_of(selection, loaded, name), commands)
 
 
 def _is_of_pair(selection: Selection) -> bool:

@@ -189,7 +189,7 @@ def _token(
 ) -> tuple[str, int, bool]:
     """Names what is shown; the frame it began with; whether only the way of showing changed."""
     state = st.session_state
-    serial = state.get("link_serial", 0)
+    serial = links.visit().serial
     # Not the gallery, which may list many thousand videos.
     pair = (selection.clip_i, selection.clip_j, selection.model, selection.classifier, serial)
     token = hashlib.sha256(repr((pair, selection.look, place)).encode()).hexdigest()[:16]

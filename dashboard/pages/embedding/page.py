@@ -2,15 +2,15 @@
 
 import html
 from collections import Counter
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
 
 import streamlit as st
 
 from dashboard.base import links
 from dashboard.base.arguments import shown_path
-from dashboard.base.state import choose_number
-from dashboard.base.viewer import ASSETS
+from dashboard.base.session import state_of
+from dashboard.base.state import choose_number, plain
 from dashboard.pages.embedding import points as embedding_map
 from dashboard.pages.embedding.points import Maps, Own, Row
 from dashboard.services import uploads
@@ -26,17 +26,35 @@ from dashboard.widgets.upload_panel import Use
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-QUESTION = "How does each head arrange the gallery, and which videos does it put together?"
+SUMMARY = "The gallery in two dimensions by each head: which videos lie close together."
 COLOURS_BY = {"label": "Label", "rsp": "Clusters of RSP", "avid": "Clusters of A-VID"}
 CLUSTERS = range(2, 11)
 PAGE = 18
 MOST_LABELS = 4
+# Keys of the menus.
+METHOD, COLOUR, NUM_CLUSTERS = "embedding_method", "embedding_colour", "embedding_clusters"
+
+
+@dataclass
+class Shown:
+    """What the page shows to one visitor.
+
+    Attributes:
+        rows: The videos that are selected: rows of the gallery, and names of uploads.
+        gallery: Key of the gallery that they are of.
+        clusters: Number of clusters, also while the points are coloured by label.
+        waiting: Name of the video that a link selects, until the gallery is there.
+    """
+
+    rows: list[Row] = field(default_factory=list)
+    gallery: str = ""
+    clusters: int = 6
+    waiting: str | None = None
 
 
 def page() -> None:
     """Draw the page."""
-    opened = shell.open_page("Embedding", QUESTION)
-    st.html(ASSETS / "gallery.css")
+    opened = shell.open_page("Embedding", SUMMARY)
     if not opened.models:
         st.error(shell.NO_MODEL, icon=":material/error:")
         return
@@ -45,7 +63,7 @@ def page() -> None:
         method, colour, clusters = _choose(opened)
     if opened.link:  # what was said of files on another page is nothing to this one
         uploads.store_of_session().refused = []
-        st.session_state["embedding_video"] = opened.link.get("video")
+        state_of(Shown).waiting = opened.link.get("video")
     found = pool.open_pool(model, title, opened.arguments)
     if found is None:
         links.show_notes(opened.notes)
@@ -65,8 +83,8 @@ def page() -> None:
             "map",
             lambda job: (
                 f"Placing the videos by {embedding_map.METHODS[method]}, head "
-                f"{min(job.total, job.done + 1)} of {job.total}. It goes on while you look at "
-                "another page."
+                f"{min(job.total, job.done + 1)} of {job.total}. It continues while you visit "
+                "other pages."
             ),
         )
         return
@@ -76,66 +94,61 @@ def page() -> None:
             st.rerun()
         return
     if job.error:
-        shell.show_error(ValueError(f"this gallery has no such map: {job.error}"))
+        shell.show_error(f"This gallery has no such map: {job.error}")
         return
     own = _place_own(mapped, made, loaded)
     _draw_map(mapped, made, colour, own)
     if own:
         st.caption(_about_own(method))
     _draw_chosen(mapped, model, title)
-    note = pool.skipped(mapped)
-    if note:
-        st.caption(note)
+    skipped = pool.skipped(mapped)
+    if skipped:
+        st.caption(plain(skipped))
     _draw_export(mapped, made, method, colour, model, opened)
 
 
 def _choose(opened: Opened) -> tuple[str, str, int]:
     """Method, what colours the points, and number of clusters."""
     link = opened.link
-    method = choose_one(
-        "method", "the method", "Method", embedding_map.methods(), link.get("method")
-    )
-    colour = choose_one("colour", "the colouring", "Colour by", COLOURS_BY, link.get("colour"))
-    if "clusters" in link or st.session_state.get("num_clusters") not in CLUSTERS:
-        links.take(
-            "num_clusters",
-            choose_number("the number of clusters", link.get("clusters"), CLUSTERS, 6),
-        )
-    clusters = int(st.session_state["num_clusters"])
+    method = choose_one(METHOD, "the method", "Method", embedding_map.methods(), link.get("method"))
+    colour = choose_one(COLOUR, "the colouring", "Colour by", COLOURS_BY, link.get("colour"))
+    shown = state_of(Shown)
+    if "clusters" in link:
+        given = choose_number("the number of clusters", link["clusters"], CLUSTERS, shown.clusters)
+        links.take(NUM_CLUSTERS, given)
+        shown.clusters = given.value
     if colour != "label":
-        clusters = int(
-            st.slider(
-                "Clusters", CLUSTERS[0], CLUSTERS[-1], value=clusters, key="clusters_slider",
-                width=160,
-            )
-        )  # fmt: skip
-        st.session_state["num_clusters"] = clusters
-    return method, colour, clusters
+        st.session_state.setdefault(NUM_CLUSTERS, shown.clusters)
+        shown.clusters = int(
+            st.slider("Clusters", CLUSTERS[0], CLUSTERS[-1], key=NUM_CLUSTERS, width=160)
+        )
+    return method, colour, shown.clusters
 
 
 def _restore_chosen(mapped: Pool) -> None:
     """The selection: of this gallery, or of the link."""
-    state = st.session_state
-    if state.get("chosen_of") != mapped.key:
-        state["chosen_of"], state["chosen"] = mapped.key, []
-    given = state.pop("embedding_video", None)
+    shown = state_of(Shown)
+    if shown.gallery != mapped.key:
+        shown.gallery, shown.rows = mapped.key, []
+    given, shown.waiting = shown.waiting, None
     if given is not None and uploads.store_of_session().find(given) is not None:
-        state["chosen"] = [given]
+        shown.rows = [given]
     elif given is not None:
-        links.take("embedding_found", pool.choose_video(mapped, "the video", given, ""))
-        name = state["embedding_found"]
-        state["chosen"] = [mapped.places[name]] if name else []
+        chosen = pool.choose_video(mapped, "the video", given, "")
+        shown.rows = [mapped.places[chosen.value]] if chosen.value else []
+        if chosen.note:
+            links.note(chosen.note)
 
 
 def _place_own(mapped: Pool, made: Maps, loaded: Loaded) -> list[Own]:
-    """The session's uploads in the maps; what is wrong with one is said, and it is left out."""
+    """The session's uploads in the maps; what is wrong with one is said, and it is skipped."""
     own: list[Own] = []
     for video in uploads.store_of_session().videos:
         try:
             own += embedding_map.place_own(mapped, made, [video], loaded)
         except ValueError as error:
             reason = str(error).replace(str(video.path), video.title)
-            st.error(f"{video.title} has no place in the map: {reason}.", icon=":material/error:")
+            shell.show_error(f"{video.title} has no place in the map: {reason}")
     return own
 
 
@@ -155,7 +168,7 @@ def _about_own(method: str) -> str:
 
 
 def _draw_map(mapped: Pool, made: Maps, colour: str, own: list[Own]) -> None:
-    chosen = set(st.session_state["chosen"])
+    chosen = set(state_of(Shown).rows)
     st.html(
         '<p class="lead" data-testid="how">Each point is a video, in both maps at its own place. '
         "Draw a line around some, or take the tool <b>Pan</b> at the upper right and click one: it "
@@ -191,7 +204,7 @@ def _selected() -> None:
     points = (event or {}).get("selection", {}).get("points", [])
     rows = sorted({row for point in points if (row := _row(point)) is not None}, key=_order)
     if rows:
-        st.session_state["chosen"] = rows
+        state_of(Shown).rows = rows
 
 
 def _row(point: dict[str, Any]) -> Row | None:
@@ -209,7 +222,7 @@ def _order(row: Row) -> tuple[int, str]:
 
 
 def _select_upload(name: str) -> None:
-    st.session_state["chosen"] = [name]
+    state_of(Shown).rows = [name]
 
 
 def _find(mapped: Pool, row: Row) -> Video | None:
@@ -219,19 +232,19 @@ def _find(mapped: Pool, row: Row) -> Video | None:
 
 
 def _clear() -> None:
-    st.session_state["chosen"] = []
+    state_of(Shown).rows = []
 
 
 @st.dialog("Find a video", width="large")
 def _open_search(mapped: Pool) -> None:
     name = cards.choose(mapped, "find")
     if name is not None:
-        st.session_state["chosen"] = [mapped.places[name]]
+        state_of(Shown).rows = [mapped.places[name]]
         st.rerun()
 
 
 def _draw_chosen(mapped: Pool, model: ModelChoice, title: str) -> None:
-    videos = [v for row in st.session_state["chosen"] if (v := _find(mapped, row)) is not None]
+    videos = [v for row in state_of(Shown).rows if (v := _find(mapped, row)) is not None]
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.html(_summary(videos), width="stretch")
         if st.button("Find a video", icon=":material/search:"):
@@ -258,8 +271,11 @@ def _draw_chosen(mapped: Pool, model: ModelChoice, title: str) -> None:
                 film = cards.film(video, testid="chosen")
                 st.html(f'<div class="thumb">{film}{below}</div>')
                 with st.container(key=f"actions_{number}", horizontal=True, gap="small"):
-                    shell.link_to("retrieval", "Nearest", query=video.name, **link)
-                    shell.link_to("compare", "Compare", i=video.name, **link)
+                    nearest, compare = (
+                        cards.labelled(label, video) for label in ("Nearest", "Compare")
+                    )
+                    shell.link_to("retrieval", nearest, query=video.name, **link)
+                    shell.link_to("compare", compare, i=video.name, **link)
 
 
 def _summary(videos: list[Video]) -> str:
@@ -301,8 +317,7 @@ def _draw_export(
         words += [shown_path(mapped.folder), "--method", method, "--out", f"{name}.pdf"]
         commands.append(Command("The figure", tuple(words)))
     commands.append(export.app_command(opened.arguments, model.path))
-    link = urlencode(dict(st.session_state.get("link", {})))
-    export.panel("embedding", files, commands, f"/embedding?{link}")
+    export.panel("embedding", files, commands)
 
 
 def _link(
@@ -311,7 +326,7 @@ def _link(
     link = {"model": model.name, "gallery": title, "method": method, "colour": colour}
     if colour != "label":
         link["clusters"] = str(clusters)
-    rows = st.session_state["chosen"]
+    rows = state_of(Shown).rows
     if len(rows) == 1:
         video = _find(mapped, rows[0])
         if video is not None:

@@ -95,8 +95,8 @@ def begin(pool: Pool, method: str, clusters: int) -> tuple[Maps, Job]:
                 job.check()
                 space = Space.of(pool.gallery, head)
                 if method in _NEEDS:  # minutes that nothing but its end can stop
-                    question = worker.Question(space, method, clusters)
-                    made.heads[head] = worker.place(question, job)
+                    request = worker.ProjectionRequest(space, method, clusters)
+                    made.heads[head] = worker.place(request, job)
                 else:
                     made.heads[head] = embed_space(space, method, num_clusters=clusters)
             job.done += 1
@@ -105,7 +105,7 @@ def begin(pool: Pool, method: str, clusters: int) -> tuple[Maps, Job]:
 
 
 def forget(pool: Pool, method: str, clusters: int) -> None:
-    """Let :func:`begin` go on with what was stopped."""
+    """Let :func:`begin` resume what was stopped."""
     jobs.forget(("map", pool.key, method, clusters))
 
 
@@ -299,7 +299,7 @@ def _axes(drawn: Any, one: "Embedding", column: int) -> None:
         ]
     plain = {"zeroline": False, "gridcolor": GRID, "nticks": 6, "showticklabels": bool(names[0])}
     drawn.update_xaxes(title={"text": names[0], "standoff": 6}, **plain, row=1, col=column)
-    # One unit is as long to the right as up: distances are what is looked at.
+    # One unit is as long to the right as up: distances are what counts.
     anchor = "x" if column == 1 else f"x{column}"
     drawn.update_yaxes(
         title={"text": names[1], "standoff": 4}, scaleanchor=anchor, **plain, row=1, col=column

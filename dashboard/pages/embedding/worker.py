@@ -2,8 +2,8 @@
 
 Neither scikit-learn nor umap-learn can be told to stop: their work is one call without a callback,
 which takes minutes for a large gallery. So it runs here, and who waits for it may end this process.
-``python -m dashboard.pages.embedding.worker FOLDER`` reads what is asked from the folder and writes
-the answer beside it.
+``python -m dashboard.pages.embedding.worker FOLDER`` reads the request from the folder and
+writes the response beside it.
 """
 
 import pickle
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from analysis.gallery.neighbours import Space
     from analysis.gallery.projection import Embedding
 
-ASKED, FOUND = "asked.pickle", "found.pickle"
+REQUEST, RESPONSE = "request.pickle", "response.pickle"
 POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
-class Question:
+class ProjectionRequest:
     """Arguments of :func:`analysis.gallery.projection.embed_space`.
 
     Attributes:
@@ -39,32 +39,31 @@ class Question:
     num_clusters: int
 
 
-def place(question: Question, job: Job) -> "Embedding":
+def place(request: ProjectionRequest, job: Job) -> "Embedding":
     """Place the videos in another process, which ends when the job is told to stop.
 
     Args:
-        question: What is asked.
-        job: Looked at ten times a second.
+        request: What to place, and how.
+        job: Checked ten times a second.
 
     Raises:
         StoppedError: The job was told to stop.
         ValueError: As :func:`analysis.gallery.projection.embed_space`, or the process ended without
-            an
-            answer.
+            a response.
     """
     with tempfile.TemporaryDirectory(prefix="rspnet-map-") as name:
         folder = Path(name)
-        (folder / ASKED).write_bytes(pickle.dumps(question))
+        (folder / REQUEST).write_bytes(pickle.dumps(request))
         command = [sys.executable, "-m", "dashboard.pages.embedding.worker", name]
         with (folder / "log.txt").open("w+", encoding="utf-8", errors="replace") as log:
             with child(command, log) as process:
                 _wait(process, job)
                 status = process.returncode
             log.seek(0)
-            last = log.read().strip().splitlines()[-1:] or ["it said nothing"]
+            last = log.read().strip().splitlines()[-1:] or ["no message"]
         if status != 0:
             raise ValueError(f"the process that makes it ended with status {status}: {last[0]}")
-        found: Embedding | str = pickle.loads((folder / FOUND).read_bytes())
+        found: Embedding | str = pickle.loads((folder / RESPONSE).read_bytes())
     if isinstance(found, str):
         raise ValueError(found)
     return found
@@ -81,17 +80,17 @@ def _wait(process: "subprocess.Popen[bytes]", job: Job) -> None:
 
 
 def main(argv: list[str]) -> None:
-    """Read the question in a folder, and write the answer: the map, or why there is none."""
+    """Read the request in a folder, and write the response: the map, or why there is none."""
     from analysis.gallery.projection import embed_space
 
     folder = Path(argv[0])
-    question: Question = pickle.loads((folder / ASKED).read_bytes())
+    request: ProjectionRequest = pickle.loads((folder / REQUEST).read_bytes())
     found: Embedding | str
     try:
-        found = embed_space(question.space, question.method, num_clusters=question.num_clusters)
+        found = embed_space(request.space, request.method, num_clusters=request.num_clusters)
     except ValueError as error:
         found = str(error)
-    (folder / FOUND).write_bytes(pickle.dumps(found))
+    (folder / RESPONSE).write_bytes(pickle.dumps(found))
 
 
 if __name__ == "__main__":

@@ -3,14 +3,12 @@
 import html
 from collections.abc import Callable
 from typing import TYPE_CHECKING
-from urllib.parse import urlencode
 
 import streamlit as st
 
 from dashboard.base import links
 from dashboard.base.state import choose
 from dashboard.base.tables import csv_of, html_of
-from dashboard.base.viewer import ASSETS
 from dashboard.pages.evidence import numbers, reports
 from dashboard.pages.evidence.figures import DotFigure, Figure
 from dashboard.pages.evidence.numbers import KINDS, PARTS
@@ -31,7 +29,6 @@ QUESTION = "Do the two heads look at different things, and how sure is that?"
 def page() -> None:
     """Draw the page."""
     opened = shell.open_page("Evidence", QUESTION)
-    st.html(ASSETS / "lab.css")
     if not opened.models:
         st.error(shell.NO_MODEL, icon=":material/error:")
         return
@@ -119,7 +116,7 @@ def _draw(report: Report, model: ModelChoice, opened: Opened) -> None:
         reports.command_of(report, model),
         export.app_command(opened.arguments, model.path),
     ]
-    export.panel(f"evidence_{part}", files, commands, f"/evidence?{urlencode(link)}")
+    export.panel(f"evidence_{part}", files, commands)
 
 
 def _choose_part(link: dict[str, str], report: Report) -> tuple[str, str]:

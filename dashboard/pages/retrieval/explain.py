@@ -5,19 +5,21 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from dashboard.base import links
 from dashboard.base.arguments import shown_path
 from dashboard.base.pictures import sheet
+from dashboard.base.state import plain
 from dashboard.base.style import signed, small
 from dashboard.overlays import maps
 from dashboard.overlays.view_model import PANEL_PIXELS
 from dashboard.services import galleries, uploads
 from dashboard.services.embeddings import Pool
 from dashboard.services.models import Loaded
-from dashboard.widgets import export
+from dashboard.widgets import export, shell
 from dashboard.widgets.pool import nearest
 
 if TYPE_CHECKING:
@@ -32,8 +34,8 @@ NAMES = {"rsp": "RSP", "avid": "A-VID", "backbone": "the backbone"}
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What is to be explained.
+class ExplainRequest:
+    """A list of hits of which some are to be explained.
 
     Attributes:
         pool: The gallery.
@@ -64,47 +66,48 @@ class Tile:
         clip: Which of the video's clips it is, from 1.
         share: What this clip's map comes to.
         total: What the maps of all clips come to.
-        first: First frame of the video that it shows.
-        last: Last of them.
+        frames: Frames of the video that it shows, from 0.
     """
 
     picture: str
     clip: int
     share: float
     total: float
-    first: int
-    last: int
+    frames: tuple[int, ...]
+
+    @property
+    def speed(self) -> int:
+        """Playback speed: frames of the video per frame of the clip."""
+        return self.frames[1] - self.frames[0]
 
 
-def explain(asked: Asked, rank: int) -> "RetrievalExplanation":
-    """What :func:`analysis.attribution.retrieval_hit.explain_rank` says, made once.
+_HASHES: "dict[str | type[object], Callable[[Any], object]]" = {
+    ExplainRequest: lambda request: (request.pool.key, request.query, request.feature)
+}
+
+
+@st.cache_resource(max_entries=128, show_spinner=False, hash_funcs=_HASHES)
+def explain(request: ExplainRequest, rank: int) -> "RetrievalExplanation":
+    """What :func:`analysis.attribution.retrieval_hit.explain_rank` gives, computed once.
 
     Raises:
         ValueError: A video has changed or can't be read, or the head has no exact map.
     """
-    return _explain(asked.pool.key, asked.query, asked.feature, rank, asked)
-
-
-@st.cache_resource(max_entries=128, show_spinner=False)
-def _explain(
-    key: str, query: int, feature: str, rank: int, _asked: Asked
-) -> "RetrievalExplanation":
     from analysis.attribution.retrieval_hit import explain_rank
 
-    found, loaded = _asked.pool.gallery, _asked.loaded
+    found, loaded = request.pool.gallery, request.loaded
     with loaded.lock:
-        return explain_rank(loaded.query, found, found.paths[query], feature, rank)
+        query = found.paths[request.query]
+        return explain_rank(loaded.query, found, query, request.feature, rank)
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
-def _tiles(
-    key: str, query: int, feature: str, rank: int, _asked: Asked
-) -> tuple[list[Tile], float, float]:
+@st.cache_data(max_entries=64, show_spinner=False, hash_funcs=_HASHES)
+def _tiles(request: ExplainRequest, rank: int) -> tuple[list[Tile], float, float]:
     """Query, hit, and query against the next hit; the scales of the first two and of the last."""
     from analysis.figures.overlay import common_limit
     from analysis.figures.retrieval_figure import strongest
 
-    found = explain(_asked, rank)
+    found = explain(request, rank)
     hit = found.hits[0]
     own = [(video, strongest(video)[0]) for video in (hit.query_maps, hit.hit_maps)]
     limit = common_limit([video.maps[clip].values for video, clip in own])
@@ -125,22 +128,22 @@ def _tile(video: "VideoMaps", clip: int, limit: float) -> Tile:
     frames = maps.frames_of((galleries.identity(Path(video.path)), indices, 0), PANEL_PIXELS)
     drawn = draw_overlay(frames, own.values, own.grid, limit=limit, opacity=OPACITY)
     total = float(own.values.sum())
-    return Tile(sheet(drawn), clip + 1, total, video.total, indices[0], indices[-1])
+    return Tile(sheet(drawn), clip + 1, total, video.total, tuple(indices))
 
 
-def draw_hit(asked: Asked, rank: int) -> None:
+def draw_hit(request: ExplainRequest, rank: int) -> None:
     """The maps of one hit."""
     with st.spinner("Sending the clips of both videos through the network"):
-        found = explain(asked, rank)
-        tiles, limit, limit_of_gap = _tiles(asked.pool.key, asked.query, asked.feature, rank, asked)
-    hit, query = found.hits[0], asked.pool.videos[asked.query]
-    title = html.escape(asked.pool.videos[hit.index].title)
+        found = explain(request, rank)
+        tiles, limit, limit_of_gap = _tiles(request, rank)
+    hit, query = found.hits[0], request.pool.videos[request.query]
+    title = html.escape(request.pool.videos[hit.index].title)
     st.html(
-        f'<p class="lead" data-testid="why">By {NAMES[asked.feature]}, <b>{title}</b> is '
+        f'<p class="lead" data-testid="why">By {NAMES[request.feature]}, <b>{title}</b> is '
         f"no. {rank} of {found.num_videos:,} to <b>{html.escape(query.title)}</b>, with "
         f'<span class="symbol">s</span> = {signed(hit.similarity)}.</p>'
     )
-    heads = ["The query: what makes the two alike", "The hit: what makes the two alike"]
+    heads = ["The query: what adds to the similarity", "The hit: what adds to the similarity"]
     heads += [f"The query: what makes it nearer to this than to no. {rank + 1}"] * len(found.gaps)
     limits = [limit, limit, limit_of_gap]
     figures = [_figure(*one) for one in zip(tiles, heads, limits, strict=False)]
@@ -152,105 +155,111 @@ def draw_hit(asked: Asked, rank: int) -> None:
         f"{small(found.completeness_error)}; of each video this is the clip that counts most. "
         "Point at a picture to see it move.</p>"
     )
-    _export(asked, [rank])
+    of_query, of_hit = tiles[:2]
+    shell.link_to(
+        "compare",
+        "Open these two clips in Compare",
+        ":material/compare:",
+        i=query.name,
+        j=request.pool.videos[hit.index].name,
+        i_start=str(of_query.frames[0]),
+        j_start=str(of_hit.frames[0]),
+        i_speed=str(of_query.speed),
+        j_speed=str(of_hit.speed),
+        **links.visit().carried,
+    )
+    _export(request, [rank])
 
 
 def _figure(tile: Tile, head: str, limit: float) -> str:
     return (
         f'<figure><div class="tile" role="img" aria-label="{html.escape(head)}" '
         f'style="background-image: url({tile.picture})"></div><figcaption><b>{head}</b>'
-        f"clip {tile.clip}, frames {tile.first} to {tile.last}: {signed(tile.share)} of "
+        f"clip {tile.clip}, frames {tile.frames[0]} to {tile.frames[-1]}: {signed(tile.share)} of "
         f"{signed(tile.total)}, scale \N{PLUS-MINUS SIGN}{limit:.2g}</figcaption></figure>"
     )
 
 
-def draw_list(asked: Asked, num: int) -> None:
-    """The figure of the first hits, explained one by one."""
+def draw_list(request: ExplainRequest, num: int) -> None:
+    """The figure of the first hits, which are explained one by one."""
     num = min(num, MOST_EXPLAINED)
     slot = st.empty()
     for rank in range(1, num + 1):
         slot.progress(
             (rank - 1) / num, f"Explaining hit {rank} of {num}. Close this window to stop."
         )
-        explain(asked, rank)
+        explain(request, rank)
     slot.progress(1.0, "Drawing the figure")
-    picture = _picture(asked.pool.key, asked.query, asked.feature, num, asked)
+    picture = _picture(request, num)
     slot.empty()
     names = ", ".join(
-        asked.pool.videos[hit.index].title
+        request.pool.videos[hit.index].title
         for rank in range(1, num + 1)
-        for hit in explain(asked, rank).hits
+        for hit in explain(request, rank).hits
     )
-    title = asked.pool.videos[asked.query].title
+    title = request.pool.videos[request.query].title
     st.image(
         picture, width="stretch", output_format="PNG",
-        caption=f"The nearest to {title} by {NAMES[asked.feature]}: {names}.",
+        caption=plain(f"The nearest to {title} by {NAMES[request.feature]}: {names}."),
     )  # fmt: skip
-    _export(asked, range(1, num + 1))
+    _export(request, range(1, num + 1))
 
 
-def _joined(asked: Asked, ranks: Sequence[int]) -> "RetrievalExplanation":
+def _joined(request: ExplainRequest, ranks: Sequence[int]) -> "RetrievalExplanation":
     from analysis.attribution.retrieval_hit import join_ranks
 
-    return join_ranks([explain(asked, rank) for rank in ranks])
+    return join_ranks([explain(request, rank) for rank in ranks])
 
 
-@st.cache_data(max_entries=16, show_spinner=False)
-def _picture(key: str, query: int, feature: str, num: int, _asked: Asked) -> bytes:
-    return export.figure_files(_asked.file_name, _drawer(_asked, range(1, num + 1)))[0].make()
+@st.cache_data(max_entries=16, show_spinner=False, hash_funcs=_HASHES)
+def _picture(request: ExplainRequest, num: int) -> bytes:
+    return export.figure_files(request.file_name, _drawer(request, range(1, num + 1)))[0].make()
 
 
-def _drawer(asked: Asked, ranks: Sequence[int]) -> "Callable[[], Figure]":
+def _drawer(request: ExplainRequest, ranks: Sequence[int]) -> "Callable[[], Figure]":
     def draw() -> "Figure":
         from analysis.figures.retrieval_figure import draw_retrieval
 
-        return draw_retrieval(_joined(asked, ranks)).figure
+        return draw_retrieval(_joined(request, ranks)).figure
 
     return draw
 
 
-def _export(asked: Asked, ranks: Sequence[int]) -> None:
-    name = asked.file_name + (f"-{ranks[0]}" if len(ranks) == 1 else "")
-    files = export.figure_files(name, _drawer(asked, ranks))
+def _export(request: ExplainRequest, ranks: Sequence[int]) -> None:
+    name = request.file_name + (f"-{ranks[0]}" if len(ranks) == 1 else "")
+    files = export.figure_files(name, _drawer(request, ranks))
     files.append(
         export.File(
             "Data",
             f"{name}.npz",
-            lambda: export.written(".npz", lambda path: _joined(asked, ranks).save(path)),
+            lambda: export.written(".npz", lambda path: _joined(request, ranks).save(path)),
         )
     )
     files.append(
         export.File(
             "Data",
             f"{name}.json",
-            lambda: (json.dumps(_joined(asked, ranks).to_json(), indent=1) + "\n").encode(),
+            lambda: (json.dumps(_joined(request, ranks).to_json(), indent=1) + "\n").encode(),
         )
     )
-    export.panel("why", files, commands_of(asked, ranks[-1]))
+    export.panel("why", files, commands_of(request, ranks[-1]))
 
 
-def commands_of(asked: Asked, num: int) -> list[export.Command]:
+def commands_of(request: ExplainRequest, num: int) -> list[export.Command]:
     """The command line that explains the first hits; none for an upload, which goes."""
-    if uploads.is_upload(asked.pool.videos[asked.query]):
+    if uploads.is_upload(request.pool.videos[request.query]):
         return []
-    words = [
-        "python",
-        "-m",
-        "analysis",
-        "retrieval",
-        "--model",
-        shown_path(asked.model_path),
-    ]
-    words += ["--gallery", shown_path(asked.pool.folder)]
-    words += ["--query", shown_path(asked.pool.videos[asked.query].path)]
-    words += ["--feature", asked.feature, "--k", str(num), "--out", asked.file_name]
-    title = f"The first hits by {NAMES[asked.feature]}, explained"
+    words = ["python", "-m", "analysis", "retrieval", "--model", shown_path(request.model_path)]
+    words += ["--gallery", shown_path(request.pool.folder)]
+    words += ["--query", shown_path(request.pool.videos[request.query].path)]
+    words += ["--feature", request.feature, "--k", str(num), "--out", request.file_name]
+    title = f"The first hits by {NAMES[request.feature]}, explained"
     return [export.Command(title, tuple(words))]
 
 
-def hits_of(asked: Asked, k: int) -> "tuple[list[Neighbour], str]":
+def hits_of(request: ExplainRequest, k: int) -> "tuple[list[Neighbour], str]":
     """A list of at most k hits; or none, and why."""
     try:
-        return nearest(asked.pool, asked.feature, asked.query, k), ""
-    except ValueError as error:  # a vector of length 0: the head sees nothing in this video
+        return nearest(request.pool, request.feature, request.query, k), ""
+    except ValueError as error:  # a vector of length 0 has no direction to compare
         return [], str(error)

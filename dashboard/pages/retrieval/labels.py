@@ -1,4 +1,4 @@
-"""Where labels come from, and what right and wrong mean by that: said wherever they are shown."""
+"""Where labels come from, and what makes a hit correct by them: said wherever they are shown."""
 
 from typing import TYPE_CHECKING
 
@@ -11,39 +11,39 @@ if TYPE_CHECKING:
 
 NO_FOLDERS = (
     "Labels are the names of the folders that videos lie in. These lie in none, so they have no "
-    "labels, and nothing is called right or wrong. Put the videos of each class into a folder of "
-    "its own to have that counted."
+    "labels, and no hit is counted as correct or incorrect. Put the videos of each class into a "
+    "folder of its own to have that counted."
 )
-NO_TABLE = "These videos have no labels, so there are no right ones to count."
+NO_TABLE = "These videos have no labels, so there are no correct hits to count."
 
 
 def sentence(pool: Pool, title: str, query: Video) -> str:
-    """What right and wrong mean for a query, and where its label comes from.
+    """What makes a hit of a query correct, and where its label comes from.
 
     Args:
         pool: What is searched.
         title: Of the gallery.
-        query: What asks.
+        query: The query.
     """
     if title == galleries.GENERATED and query.label:
         return (
-            "Right: a hit shows the query's action. Both are known, for the videos are generated."
+            "Correct: a hit shows the query's action. Both are known, for the videos are generated."
         )
     if not any(video.label for video in pool.videos):
         return NO_FOLDERS
     if uploads.is_upload(query):
         return (
-            "Your upload has no label, so no hit is called right or wrong. Labels of the others "
-            "are the names of the folders that they lie in."
+            "Your upload has no label, so no hit counts as correct or incorrect. Labels of the "
+            "others are the names of the folders that they lie in."
         )
     if not query.label:
         return (
-            "The query lies in no folder of a class, so it has no label, and no hit is called "
-            "right or wrong."
+            "The query lies in no folder of a class, so it has no label, and no hit counts as "
+            "correct or incorrect."
         )
     return (
-        "Right: a hit lies in a folder of the same name as the query, for labels are the names of "
-        "folders. Nothing else is known of what the videos show."
+        "Correct: a hit lies in a folder of the same name as the query, for labels are the names "
+        "of folders. Nothing else is known of what the videos show."
     )
 
 

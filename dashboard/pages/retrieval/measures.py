@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from dashboard.base.session import state_of
 from dashboard.base.style import signed
 from dashboard.pages.retrieval import labels
 from dashboard.services import jobs
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from rspnet.retrieve import RetrievalResult
 
 TITLES = HEAD_TITLES | {"backbone": "Backbone"}
-# Galleries up to this size are measured without being asked to: it takes a second or two.
+# Galleries up to this size are measured at once: it takes a second or two.
 AT_ONCE = 2000
 NEIGHBOURS = 10
 NUM_HUBS = 5
@@ -46,6 +47,17 @@ class Found:
     nearest: "list[Integers]" = field(default_factory=list)
 
 
+@dataclass
+class Measured:
+    """What a visitor has started.
+
+    Attributes:
+        panels: Key of the gallery and name of the panel of each large gallery that is measured.
+    """
+
+    panels: set[tuple[str, str]] = field(default_factory=set)
+
+
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _found(key: str) -> Found:
     return Found()
@@ -61,9 +73,9 @@ def _measure_table(pool: Pool) -> Job:
         for feature in TITLES:
             if feature not in {one.feature for one in found.table}:
                 job.check()
-                # A video without a label can't be asked with; it can be in the way of others.
-                asks = labels.labelled(pool.gallery)
-                found.table.append(retrieve(pool.gallery, asks, feature, ks))
+                # A video without a label is no query; it can still be among others' nearest.
+                queries = labels.labelled(pool.gallery)
+                found.table.append(retrieve(pool.gallery, queries, feature, ks))
             job.done += 1
 
     return jobs.start(("table", pool.key), len(TITLES), work)
@@ -101,7 +113,7 @@ def draw(pool: Pool) -> None:
     """Both panels, each on its own."""
     st.html(
         '<div class="row-title" style="margin-top: 1rem">The gallery as a whole <span class="dim">'
-        f"each of its {len(pool.videos):,} videos asks once</span></div>"
+        f"each of its {len(pool.videos):,} videos is queried once</span></div>"
     )
     table, hubs = st.tabs(["Top-k", "Hubs, orphans, overlap"])
     with table:
@@ -115,7 +127,7 @@ def _panel(pool: Pool, name: str) -> None:
     if name == "table" and not any(video.label for video in pool.videos):
         st.info(labels.NO_TABLE, icon=":material/info:")
         return
-    begun = st.session_state.setdefault("measured", set())
+    begun = state_of(Measured).panels
     wanted = (pool.key, name)
     if len(pool.videos) > AT_ONCE and wanted not in begun:
         st.caption(f"With {len(pool.videos):,} videos this takes a minute or so.")
@@ -133,7 +145,7 @@ def _panel(pool: Pool, name: str) -> None:
             st.rerun()
         return
     if job.error:
-        shell.show_error(ValueError(f"this gallery can't be measured: {job.error}"))
+        shell.show_error(f"This gallery can't be measured: {job.error}")
         return
     if name == "table":
         _draw_table(pool, _found(pool.key))
@@ -150,8 +162,8 @@ def _draw_table(pool: Pool, found: Found) -> None:
         return
     if found.table[0].num_unmatchable == found.table[0].num_queries:
         st.info(
-            "No two videos of this gallery have a label in common, so none can be right. Labels "
-            "are the names of the folders that the videos lie in.",
+            "No two videos of this gallery have a label in common, so no hit can be correct. "
+            "Labels are the names of the folders that the videos lie in.",
             icon=":material/info:",
         )
         return
@@ -167,16 +179,16 @@ def _draw_table(pool: Pool, found: Found) -> None:
         rows += f'<tr><th scope="row">{TITLES[result.feature]}</th>{cells}</tr>'
     one = found.table[0]
     unmatchable = (
-        f" {one.num_unmatchable:,} of them are alone with their label and can't be right."
+        f" {one.num_unmatchable:,} of them are alone with their label and have no correct hit."
         if one.num_unmatchable
         else ""
     )
     without = len(pool.videos) - one.num_queries
-    unlabelled = f" {without:,} of the videos have no label and do not ask." if without else ""
+    unlabelled = f" {without:,} of the videos have no label and are no queries." if without else ""
     p = pool.gallery.protocol
     st.html(
         f'<div class="facts" data-testid="table"><table class="wide"><tr><th></th>{head}</tr>{rows}'
-        f"</table><p>Queries that are right at k, in %, with 95% intervals over "
+        f"</table><p>Top-k accuracy in %, with 95% intervals over "
         f"{one.num_queries:,} queries: one of the k nearest other videos has the query's label."
         f"{unmatchable}{unlabelled} {p.num_clips} clips of {p.num_frames} x {p.size} x {p.size} a "
         f"video, {p.pooling} pooling, cosine.</p></div>"
@@ -197,8 +209,9 @@ def _published() -> str:
     )
     return (
         f'<div class="facts"><table class="wide"><tr><th></th>{head}</tr>{rows}</table>'
-        "<p>On UCF101, split 1: test videos ask, training videos are searched, 10 clips a video. "
-        "They do not compare with another gallery, nor with a gallery that asks itself.</p></div>"
+        "<p>On UCF101, split 1: test videos are the queries, training videos are searched, 10 "
+        "clips a video. They can't be compared with another gallery, nor with one that is "
+        "searched by its own videos.</p></div>"
     )
 
 
@@ -218,7 +231,7 @@ def _draw_hubs(pool: Pool, found: Found) -> None:
             f'<td class="number">{len(own.orphans):,} ({100 * own.orphan_share:.0f}%)</td>'
             f"{pure}</tr>"
         )
-    purity = f"share of the {k} nearest with the own label" if found.purity else ""
+    purity = f"share of the {k} nearest with the same label" if found.purity else ""
     st.html(
         '<div class="facts" data-testid="hubs"><table class="wide"><tr><th></th>'
         f'<th scope="col">skewness of N<sub>{k}</sub></th><th scope="col">orphans</th>'
@@ -227,14 +240,14 @@ def _draw_hubs(pool: Pool, found: Found) -> None:
         "many, orphans in none; the more there are of both, the larger the skewness. "
         f"Both heads share {100 * both.mean.value:.0f}% "
         f"[{100 * both.mean.low:.0f}, {100 * both.mean.high:.0f}] of their {k} nearest (Jaccard "
-        f"index; by lot {100 * both.chance:.0f}%).</p></div>"
+        f"index; by chance {100 * both.chance:.0f}%).</p></div>"
     )
     for own in found.hubs:
         st.html(
             f'<div class="row-title">Hubs of {TITLES[own.name]} <span class="dim">in the {k} '
             "nearest of the most videos</span></div>"
         )
-        with st.container(key=f"hubs_{own.name}", horizontal=True, gap="small"):
+        with st.container(key=f"hubs_{own.name}_grid", horizontal=True, gap="small"):
             for place in own.hubs(NUM_HUBS):
                 video = pool.videos[int(place)]
                 with st.container(width=cards.CARD_PIXELS, gap="xxsmall"):
@@ -247,5 +260,5 @@ def _draw_hubs(pool: Pool, found: Found) -> None:
 def _cell(estimate: Any, chance: float, write: Callable[[float], str]) -> str:
     return (
         f'<td class="number">{write(estimate.value)} <span class="dim">'
-        f"[{write(estimate.low)}, {write(estimate.high)}], by lot {write(chance)}</span></td>"
+        f"[{write(estimate.low)}, {write(estimate.high)}], by chance {write(chance)}</span></td>"
     )

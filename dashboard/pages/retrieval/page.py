@@ -3,15 +3,16 @@
 import html
 import random
 import re
+from dataclasses import dataclass, field
 
 import streamlit as st
 
 from dashboard.base import links
-from dashboard.base.state import Chosen, choose_number, quote
+from dashboard.base.session import state_of
+from dashboard.base.state import plain, quote
 from dashboard.base.style import COLOURS, DASHES, signed
-from dashboard.base.viewer import ASSETS
 from dashboard.pages.retrieval import explain, export, labels, measures
-from dashboard.pages.retrieval.explain import Asked
+from dashboard.pages.retrieval.explain import ExplainRequest
 from dashboard.services import uploads
 from dashboard.services.embeddings import Pool
 from dashboard.services.galleries import Video
@@ -19,27 +20,45 @@ from dashboard.services.models import Loaded, ModelChoice
 from dashboard.widgets import cards, pool, shell, upload_panel
 from dashboard.widgets.upload_panel import Use
 
-QUESTION = "Which videos are most alike by motion, which by looks, and what in them makes it so?"
+SUMMARY = "The videos nearest to a query by relative speed and by appearance, and what ranks them."
 FEATURES = {"rsp": "RSP", "avid": "A-VID", "backbone": "Backbone"}
-ASKS = {
-    "rsp": "the same motion in other looks?",
-    "avid": "the same looks in other motion?",
+NOTES = {
+    "rsp": "same motion, different appearance?",
+    "avid": "same appearance, different motion?",
     "backbone": "the features below both heads",
 }
 BOTH = "rsp.avid"
 KS = (5, 10, 20, 50)
 PAGE = 10
+# Keys of the menus.
+BY, K = "retrieval_by", "retrieval_k"
 _VERDICT = ' <span class="verdict {0}">{1} {0}</span>'
 _VERDICTS = {
-    True: _VERDICT.format("right", "\N{CHECK MARK}"),
-    False: _VERDICT.format("wrong", "\N{MULTIPLICATION X}"),
+    True: _VERDICT.format("correct", "\N{CHECK MARK}"),
+    False: _VERDICT.format("incorrect", "\N{MULTIPLICATION X}"),
 }
+
+
+@dataclass
+class Shown:
+    """What the page shows to one visitor.
+
+    Attributes:
+        query: Name of the video that is searched for; empty before the first.
+        why: The hit that is explained, such as ``rsp.1`` or ``rsp.all``; empty for none.
+        is_choosing: Whether the window in which one chooses a query is open.
+        waiting: Parameters of the link that can be judged only once the gallery is there.
+    """
+
+    query: str = ""
+    why: str = ""
+    is_choosing: bool = False
+    waiting: dict[str, str] = field(default_factory=dict)
 
 
 def page() -> None:
     """Draw the page."""
-    opened = shell.open_page("Retrieval", QUESTION)
-    st.html(ASSETS / "gallery.css")
+    opened = shell.open_page("Retrieval", SUMMARY)
     if not opened.models:
         st.error(shell.NO_MODEL, icon=":material/error:")
         return
@@ -55,26 +74,25 @@ def page() -> None:
     searched, loaded = found
     with place_of_k:
         k = _choose_k(searched)
-    asking, query = _choose_query(searched, loaded)
-    asked = [Asked(asking, loaded, query, feature, model.path) for feature in features]
-    opened_why = _choose_why(asked, k)
+    joined, query = _choose_query(searched, loaded)
+    requests = [ExplainRequest(joined, loaded, query, feature, model.path) for feature in features]
+    opened_why = _choose_why(requests, k)
     links.show_notes(opened.notes)
-    _draw_query(searched, asking.videos[query], model, title)
-    st.caption(labels.sentence(searched, title, asking.videos[query]))
+    _draw_query(searched, joined.videos[query], model, title)
+    st.caption(labels.sentence(searched, title, joined.videos[query]))
     with st.container(key="lists", horizontal=True, gap="medium"):
-        for one in asked:
+        for one in requests:
             with st.container(key=f"list_{one.feature}", gap="small"):
                 _draw_list(one, k, model, title)
-    link = _link(asking, model, title, query, features, k)
-    links.write(link)
-    note = pool.skipped(searched)
-    if note:
-        st.caption(note)
+    links.write(_link(joined, model, title, query, features, k))
+    skipped = pool.skipped(searched)
+    if skipped:
+        st.caption(plain(skipped))
     measures.draw(searched)
-    export.draw(asked, k, link)
+    export.draw(requests, k)
     if opened_why is not None:
         _open_why(*opened_why, k)
-    elif st.session_state.get("choosing"):
+    elif state_of(Shown).is_choosing:
         # Held open: the page may be drawn anew while files are on their way.
         _open_choice(searched, model.num_frames)
 
@@ -82,35 +100,28 @@ def page() -> None:
 def _keep_for_later(link: dict[str, str]) -> None:
     """What can be judged only once the gallery is there waits until it is."""
     if link:
-        _stop_choosing()
-        wanted = {name: link[name] for name in ("query", "k", "why") if name in link}
-        st.session_state["retrieval_link"] = wanted
-        if "why" not in wanted:
-            st.session_state.pop("why", None)
-
-
-def _waiting(name: str) -> str | None:
-    value = st.session_state.get("retrieval_link", {}).pop(name, None)
-    return None if value is None else str(value)
+        shown = state_of(Shown)
+        shown.is_choosing = False
+        shown.waiting = {name: link[name] for name in ("query", "k", "why") if name in link}
+        if "why" not in link:
+            shown.why = ""
 
 
 def _choose_features(given: str | None) -> list[str]:
-    if given is not None or not st.session_state.get("by"):
+    if given is not None or not st.session_state.get(BY):
         parts = BOTH.split(".") if given is None else given.split(".")
-        good = set(parts) <= set(FEATURES) and len(set(parts)) == len(parts)
-        note = (
-            ""
-            if good
-            else f"The link ranks by {quote(given or '')}, it can be some of `rsp`, `avid` and "
-            "`backbone`, such as `rsp.avid`; this is by both heads."
-        )
-        links.take("by_link", Chosen(".".join(parts) if good else BOTH, note))
-        st.session_state["by"] = str(st.session_state["by_link"]).split(".")
+        if not set(parts) <= set(FEATURES) or len(set(parts)) < len(parts):
+            links.note(
+                f"The link ranks by {quote(given or '')}, it can be some of `rsp`, `avid` and "
+                "`backbone`, such as `rsp.avid`; this is by both heads."
+            )
+            parts = BOTH.split(".")
+        st.session_state[BY] = parts
     chosen = st.segmented_control(
         "Rank by",
         list(FEATURES),
         selection_mode="multi",
-        key="by",
+        key=BY,
         format_func=lambda name: FEATURES[name],
     )
     return [name for name in FEATURES if name in (chosen or [])] or ["rsp", "avid"]
@@ -119,16 +130,16 @@ def _choose_features(given: str | None) -> list[str]:
 def _choose_k(searched: Pool) -> int:
     most = len(searched.videos) - 1
     ks = [k for k in KS if k <= most] or [most]
-    given = _waiting("k")
-    if given is not None or st.session_state.get("k") not in ks:
-        links.take("k", choose_number("k", given, ks, ks[min(1, len(ks) - 1)]))
-    return int(st.segmented_control("Nearest", ks, key="k", required=True) or ks[0])
+    given = state_of(Shown).waiting.pop("k", None)
+    links.take_number(K, "k", given, ks, ks[min(1, len(ks) - 1)])
+    return int(st.segmented_control("Nearest", ks, key=K, required=True) or ks[0])
 
 
 def _choose_query(searched: Pool, loaded: Loaded) -> tuple[Pool, int]:
     """What is searched and the query's row in it: an upload stands behind the gallery's own."""
-    given = _waiting("query")
-    name = str(given or st.session_state.get("query"))
+    shown = state_of(Shown)
+    given = shown.waiting.pop("query", None)
+    name = given or shown.query
     if uploads.store_of_session().find(name) is not None:
         try:
             joined = uploads.with_query(searched, loaded, name)
@@ -136,52 +147,51 @@ def _choose_query(searched: Pool, loaded: Loaded) -> tuple[Pool, int]:
             shell.show_error(error)
             given = None
         else:
-            st.session_state["query"] = name
+            shown.query = name
             return joined, joined.places[name]
-    if given is not None or st.session_state.get("query") not in searched.places:
-        default = searched.videos[0].name
-        links.take("query", pool.choose_video(searched, "the query", given, default))
-    return searched, searched.places[str(st.session_state["query"])]
+    if given is not None or shown.query not in searched.places:
+        chosen = pool.choose_video(searched, "the query", given, searched.videos[0].name)
+        shown.query = chosen.value
+        if chosen.note:
+            links.note(chosen.note)
+    return searched, searched.places[shown.query]
 
 
-def _choose_why(asked: list[Asked], k: int) -> tuple[Asked, int] | None:
+def _choose_why(requests: list[ExplainRequest], k: int) -> tuple[ExplainRequest, int] | None:
     """The hit that is to be explained, 0 for the first ones together."""
-    given = _waiting("why")
-    if given is not None:
-        st.session_state["why"] = given
-    text = st.session_state.get("why")
-    if not text:
+    shown = state_of(Shown)
+    given = shown.waiting.pop("why", None)
+    shown.why = given or shown.why
+    if not shown.why:
         return None
-    named = re.fullmatch(r"(\w+)\.(\d{1,3}|all)", str(text))
-    one = next((a for a in asked if named and a.feature == named[1]), None)
+    named = re.fullmatch(r"(\w+)\.(\d{1,3}|all)", shown.why)
+    one = next((r for r in requests if named and r.feature == named[1]), None)
     rank = 0 if not named or named[2] == "all" else int(named[2])
     ranks = range(1, len(explain.hits_of(one, k)[0]) + 1) if one is not None else range(0)
     if one is None or not ranks or not named or (named[2] != "all" and rank not in ranks):
-        st.session_state.pop("why", None)
+        shown.why = ""
         if given is not None:
-            note = (
-                f"The link asks why for {quote(given)}, it can be a list and a rank in it, such as "
-                "`rsp.1`; nothing is explained."
+            links.note(
+                f"The link names the hit {quote(given)}, it can be a list and a rank in it, such "
+                "as `rsp.1`; nothing is explained."
             )
-            st.session_state.setdefault("notes", []).append(note)
         return None
     return one, rank
 
 
 def _stop_choosing() -> None:
-    st.session_state.pop("choosing", None)
+    state_of(Shown).is_choosing = False
 
 
-def _ask(name: str) -> None:
-    st.session_state["query"] = name
-    _stop_choosing()
-    st.session_state.pop("why", None)
+def _use_as_query(name: str) -> None:
+    shown = state_of(Shown)
+    shown.query, shown.is_choosing, shown.why = name, False, ""
 
 
 def _draw_query(searched: Pool, video: Video, model: ModelChoice, title: str) -> None:
     own = uploads.is_upload(video)
     what = (
-        f"your upload, asks {len(searched.videos):,} videos"
+        f"your upload, compared with {len(searched.videos):,} videos"
         if own
         else f"{cards.label_of(video)}, one of {len(searched.videos):,} videos"
     )
@@ -191,18 +201,18 @@ def _draw_query(searched: Pool, video: Video, model: ModelChoice, title: str) ->
             st.html(f'<div class="thumb">{shown}</div>')
         with st.container(width="stretch", gap="xxsmall"):
             st.html(
-                f'<div class="asks" data-testid="query">{html.escape(video.title)}'
+                f'<div class="query-title" data-testid="query">{html.escape(video.title)}'
                 f'<span class="dim">{what}</span></div>'
             )
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
                 if st.button("Choose another", icon=":material/grid_view:"):
                     uploads.store_of_session().refused = []
-                    st.session_state["choosing"] = True
+                    state_of(Shown).is_choosing = True
                 others = [v.name for v in searched.videos if v.name != video.name]
                 st.button(
                     "Random",
                     icon=":material/shuffle:",
-                    on_click=lambda: _ask(random.choice(others)),
+                    on_click=lambda: _use_as_query(random.choice(others)),
                 )
                 link = {"model": model.name, "gallery": title}
                 shell.link_to("compare", "Compare", ":material/compare:", i=video.name, **link)
@@ -210,37 +220,40 @@ def _draw_query(searched: Pool, video: Video, model: ModelChoice, title: str) ->
                 shell.link_to("embedding", "In the map", ":material/scatter_plot:", **where)
 
 
-@st.dialog("Choose a video to ask with", width="large", on_dismiss=_stop_choosing)
+@st.dialog("Choose a query", width="large", on_dismiss=_stop_choosing)
 def _open_choice(searched: Pool, num_frames: int) -> None:
     with st.expander("Use a video of your own", icon=":material/upload:", key="own_video"):
-        if upload_panel.draw("query", num_frames, [Use("Ask with it", _ask)]):
+        if upload_panel.draw("query", num_frames, [Use("Use as query", _use_as_query)]):
             st.rerun()
     chosen = cards.choose(searched, "choice")
     if chosen is not None:
-        _ask(chosen)
+        _use_as_query(chosen)
         st.rerun()
 
 
-def _draw_list(asked: Asked, k: int, model: ModelChoice, title: str) -> None:
-    feature = asked.feature
-    hits, refused = explain.hits_of(asked, k)
-    label = asked.pool.videos[asked.query].label
-    right = sum(bool(label) and hit.label == label for hit in hits)
-    share = f'<span class="share">{right} of {len(hits)} right</span>' if label else ""
+def _draw_list(request: ExplainRequest, k: int, model: ModelChoice, title: str) -> None:
+    feature = request.feature
+    hits, refused = explain.hits_of(request, k)
+    label = request.pool.videos[request.query].label
+    correct = sum(bool(label) and hit.label == label for hit in hits)
+    share = f'<span class="share">{correct} of {len(hits)} correct</span>' if label else ""
     line = DASHES.get(feature, "dotted")
     st.html(
         f'<div class="row-title {line}" style="--line: {COLOURS.get(feature, "#56606b")}">{share}'
-        f'{FEATURES[feature]}<span class="dim">{ASKS[feature]}</span></div>'
+        f'{FEATURES[feature]}<span class="dim">{NOTES[feature]}</span></div>'
     )
     if refused:
-        st.info(f"Nothing is near by {FEATURES[feature]}: {refused}.", icon=":material/info:")
+        st.info(
+            plain(f"There are no neighbours by {FEATURES[feature]}: {refused}."),
+            icon=":material/info:",
+        )
         return
     pages = -(-len(hits) // PAGE)
     shown = 1
-    place = st.container(key=f"hits_{feature}", horizontal=True, gap="small")
+    place = st.container(key=f"hits_{feature}_grid", horizontal=True, gap="small")
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         if pages > 1:
-            shown = st.pagination(pages, key=f"page_{feature}_{asked.query}_{k}", width=260)
+            shown = st.pagination(pages, key=f"page_{feature}_{request.query}_{k}", width=260)
         st.button(
             f"Explain the first {min(explain.MOST_EXPLAINED, len(hits))}",
             key=f"why_{feature}_all",
@@ -250,7 +263,7 @@ def _draw_list(asked: Asked, k: int, model: ModelChoice, title: str) -> None:
         )
     with place:
         for rank, hit in enumerate(hits[(shown - 1) * PAGE : shown * PAGE], (shown - 1) * PAGE + 1):
-            video = asked.pool.videos[hit.index]
+            video = request.pool.videos[hit.index]
             with st.container(width=cards.CARD_PIXELS, gap="xxsmall"):
                 same = bool(label) and video.label == label
                 verdict = ""
@@ -260,7 +273,7 @@ def _draw_list(asked: Asked, k: int, model: ModelChoice, title: str) -> None:
                     video,
                     f"No. {rank} by {FEATURES[feature]}: {video.title}",
                     testid=f"hit-{feature}",
-                    mark="right" if same else "",
+                    mark="correct" if same else "",
                 )
                 below = cards.words(
                     f"{rank}. {video.title}",
@@ -268,46 +281,54 @@ def _draw_list(asked: Asked, k: int, model: ModelChoice, title: str) -> None:
                     cards.label_of(video) + verdict,
                 )
                 st.html(f'<div class="thumb">{film}{below}</div>')
-                _draw_actions(asked, rank, video.name, model, title)
+                _draw_actions(request, rank, video, model, title)
 
 
-def _draw_actions(asked: Asked, rank: int, name: str, model: ModelChoice, title: str) -> None:
-    key = f"{asked.feature}_{rank}"
+def _draw_actions(
+    request: ExplainRequest, rank: int, video: Video, model: ModelChoice, title: str
+) -> None:
+    key = f"{request.feature}_{rank}"
     with st.container(key=f"actions_{key}", horizontal=True, gap="small"):
         st.button(
-            "Why?",
+            cards.labelled("Why?", video),
             key=f"why_{key}",
             type="tertiary",
             on_click=_set_why,
-            args=(f"{asked.feature}.{rank}",),
+            args=(f"{request.feature}.{rank}",),
         )
-        st.button("Ask", key=f"ask_{key}", type="tertiary", on_click=_ask, args=(name,))
+        st.button(
+            cards.labelled("Use as query", video),
+            key=f"query_{key}",
+            type="tertiary",
+            on_click=_use_as_query,
+            args=(video.name,),
+        )
         shell.link_to(
             "compare",
-            "Compare",
+            cards.labelled("Compare", video),
             model=model.name,
             gallery=title,
-            i=asked.pool.videos[asked.query].name,
-            j=name,
+            i=request.pool.videos[request.query].name,
+            j=video.name,
         )
 
 
 def _set_why(text: str) -> None:
-    st.session_state["why"] = text
+    state_of(Shown).why = text
 
 
 def _forget_why() -> None:
-    st.session_state.pop("why", None)
+    _set_why("")
 
 
-def _open_why(asked: Asked, rank: int, k: int) -> None:
-    @st.dialog(f"Why, by {FEATURES[asked.feature]}", width="large", on_dismiss=_forget_why)
+def _open_why(request: ExplainRequest, rank: int, k: int) -> None:
+    @st.dialog(f"Why, by {FEATURES[request.feature]}", width="large", on_dismiss=_forget_why)
     def window() -> None:
         try:
             if rank:
-                explain.draw_hit(asked, rank)
+                explain.draw_hit(request, rank)
             else:
-                explain.draw_list(asked, len(explain.hits_of(asked, k)[0]))
+                explain.draw_list(request, len(explain.hits_of(request, k)[0]))
         except ValueError as error:
             shell.show_error(error)
 
@@ -324,6 +345,6 @@ def _link(
         "by": ".".join(features),
         "k": str(k),
     }
-    if st.session_state.get("why"):
-        link["why"] = str(st.session_state["why"])
+    if state_of(Shown).why:
+        link["why"] = state_of(Shown).why
     return link

@@ -5,9 +5,6 @@ import hashlib
 import io
 import json
 from typing import TYPE_CHECKING
-from urllib.parse import urlencode
-
-import streamlit as st
 
 from dashboard.base.arguments import Arguments, shown_path
 from dashboard.pages.speed_lab import responses
@@ -34,9 +31,8 @@ def draw(
     arguments: Arguments,
 ) -> None:
     """Draw the panel below the maps."""
-    link = f"/speed_lab?{urlencode(dict(st.session_state.get('link', {})))}"
     commands = [many_videos(source, model), export.app_command(arguments, model.path)]
-    export.panel("lab", files_of(subject, name, level, loaded), commands, link)
+    export.panel("lab", files_of(subject, name, level, loaded), commands)
 
 
 def files_of(subject: Subject, name: str, level: float, loaded: Loaded) -> list[File]:

@@ -10,7 +10,7 @@ from dashboard.base import links
 from dashboard.base.charts import legend
 from dashboard.base.pictures import SHEET_COLUMNS
 from dashboard.base.style import COLOURS, DASHES, NOTES, PLAY_FPS, SYMBOLS, signed, small
-from dashboard.base.viewer import ASSETS, viewer
+from dashboard.base.viewer import viewer
 from dashboard.overlays.options import C_I, C_J
 from dashboard.pages.speed_lab import export, responses
 from dashboard.pages.speed_lab.charts import dots, level_curves
@@ -43,7 +43,6 @@ LOGARITHMIC = ("speed", "shuffle")
 def page() -> None:
     """Draw the page."""
     opened = shell.open_page("Speed lab", QUESTION)
-    st.html(ASSETS / "lab.css")
     if not opened.models:
         st.error(shell.NO_MODEL, icon=":material/error:")
         return
@@ -129,7 +128,7 @@ def _moved(frame: int) -> None:
 def _data(subject: Subject, name: str, level: float, view: LabView) -> dict[str, Any]:
     """The viewer's data; the same for every frame, so that it is not sent again."""
     state = st.session_state
-    shown = (subject, name, level, state.get("link_serial", 0))
+    shown = (subject, name, level, links.visit().serial)
     token = hashlib.sha256(repr(shown).encode()).hexdigest()[:16]
     if state.get("lab_token") != token:
         state["lab_token"], state["lab_token_frame"] = token, int(state["lab_frame"])

@@ -1,6 +1,4 @@
-"""Both heads' maps of one pair as a model learned: from what the run's callback kept, or from its
-checkpoints.
-"""
+"""Both heads' maps of one pair over the steps of a run, from its callback or its checkpoints."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +10,7 @@ from dashboard.base.pictures import sheet
 from dashboard.overlays import maps
 from dashboard.overlays.maps import ClipKey
 from dashboard.services import runs
-from dashboard.services.galleries import identity
+from dashboard.services.galleries import Identity, identity
 from rspnet.names import HEADS
 
 if TYPE_CHECKING:
@@ -132,26 +130,20 @@ def _both(pair: "PairExplanation", head: str) -> tuple[Any, Any]:
     return pair.heads[head].contribution_i, pair.heads[head].contribution_j
 
 
-def spec_of_checkpoint(path: Path) -> dict[str, Any]:
+@st.cache_data(max_entries=32, show_spinner=False)
+def spec_of_checkpoint(checkpoint: Identity) -> dict[str, Any]:
     """How the network of a checkpoint is built: frames and size of its clips among other things.
 
     Raises:
         ValueError: It is damaged.
     """
-    return _checkpoint_spec(identity(path))
-
-
-@st.cache_data(max_entries=32, show_spinner=False)
-def _checkpoint_spec(checkpoint: tuple[str, int, int]) -> dict[str, Any]:
     from rspnet.training.run_folder import load_checkpoint
 
     return _spec(load_checkpoint(Path(checkpoint[0])).get("config", {}))
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def _explain(
-    checkpoint: tuple[str, int, int], clip_i: ClipKey, clip_j: ClipKey
-) -> "PairExplanation":
+def _explain(checkpoint: Identity, clip_i: ClipKey, clip_j: ClipKey) -> "PairExplanation":
     from analysis import explain_pair
     from rspnet.models import Branch
     from rspnet.training.run_folder import load_checkpoint

@@ -1,20 +1,23 @@
-"""Training: a run's curves while it goes on, and both heads' maps of one pair as they grew."""
+"""Training: a run's curves while it trains, and both heads' maps of one pair over the steps."""
 
 import html
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from dashboard.base import links
-from dashboard.base.state import choose, choose_number, quote
+from dashboard.base import links, video_limits
+from dashboard.base.session import state_of
+from dashboard.base.state import plain, quote
 from dashboard.base.style import COLOURS, DASHES, SYMBOLS, signed
 from dashboard.overlays import maps
 from dashboard.overlays.options import C_I, C_J
 from dashboard.pages.training import maps as run_maps
 from dashboard.pages.training.maps import Grown
 from dashboard.services import runs
+from dashboard.services.galleries import identity
 from dashboard.widgets import controls, shell
 from dashboard.widgets.shell import Opened
 from rspnet.names import HEAD_TITLES
@@ -22,11 +25,26 @@ from rspnet.names import HEAD_TITLES
 if TYPE_CHECKING:
     from analysis.figures.curves import Run
 
-QUESTION = "How does the model learn, and how do the maps of its two heads grow apart?"
+SUMMARY = "A run's curves while it trains, and the maps of both heads as they develop."
 REFRESH_SECONDS = 3
+MAPS_SECONDS = 10
 CHART_PIXELS = 210
 SPANS = (1, 7, 25)
 INK = "#7a828e"
+# Keys of the menus of the page, which are also what its link holds.
+RUN, MEAN, STEP, PAIR = "training_run", "training_mean", "training_step", "training_pair"
+
+
+@dataclass
+class Shown:
+    """What the page showed last.
+
+    Attributes:
+        run: Name of the run: another one has steps of its own.
+    """
+
+    run: str = ""
+
 
 # Title, what is said beside it, columns with their head, whether by logarithm, a line to compare.
 PANELS: tuple[tuple[str, str, tuple[tuple[str, str, str], ...], bool, float | None], ...] = (
@@ -48,7 +66,7 @@ SINGLE: tuple[tuple[str, str, tuple[tuple[str, str, str], ...], bool, float | No
 
 def page() -> None:
     """Draw the page."""
-    opened = shell.open_page("Training", QUESTION)
+    opened = shell.open_page("Training", SUMMARY)
     root = runs.root_of(opened.arguments)
     try:
         found = runs.find(root)
@@ -62,20 +80,24 @@ def page() -> None:
         name, span = _choose(opened.link, found.names)
     links.show_notes(opened.notes)
     if found.skipped:
-        st.caption(f"Left out, links that lead out of {root}: {', '.join(found.skipped[:3])}.")
+        st.caption(plain(video_limits.sentence_of_links(root, found.skipped)))
     _draw_curves(found.root, name, span)
-    _draw_growth(found.root, name, opened)
-    links.write(
-        {"run": name, "mean": str(span)}
-        | {key: str(st.session_state[key]) for key in ("step", "pair") if key in st.session_state}
-    )
+    every = MAPS_SECONDS if runs.is_live(found.root, name) else None
+    st.fragment(_draw_growth, run_every=every)(found.root, name, opened)
+    links.write({"run": name, "mean": str(span)} | _place())
+
+
+def _place() -> dict[str, str]:
+    """Step and pair, where the run has maps, as parameters of the link."""
+    keys = {"step": STEP, "pair": PAIR}
+    return {n: str(st.session_state[key]) for n, key in keys.items() if key in st.session_state}
 
 
 def _say_no_runs(root: Path, opened: Opened) -> None:
     named = [name for name in ("run", "step", "pair", "mean") if name in opened.link]
     if named:
         what = " and ".join(f"the {name} {quote(opened.link[name])}" for name in named)
-        st.session_state.setdefault("notes", []).append(
+        links.note(
             f"The link names {what}, but there is no run here, so none of it can be shown. It was "
             "made where the dashboard was started with another `--runs`, or the runs were moved."
         )
@@ -94,39 +116,41 @@ def _say_no_runs(root: Path, opened: Opened) -> None:
 
 
 def _choose(link: dict[str, str], names: list[str]) -> tuple[str, int]:
-    if "run" in link or st.session_state.get("run") not in names:
-        links.take("run", choose("the run", link.get("run"), names, names[0]))
-    before = st.session_state["run"]
-    name = st.selectbox("Run", names, key="run", width=320)
-    if "mean" in link or st.session_state.get("mean") not in SPANS:
-        links.take("mean", choose_number("the mean", link.get("mean"), SPANS, 1))
-    span = st.segmented_control("Lines: mean of rows", SPANS, key="mean", required=True)
-    if name != before or st.session_state.get("run_shown") not in (None, name):
-        st.session_state.pop("step", None)
-    st.session_state["run_shown"] = name
-    for key in ("step", "pair"):
-        if link.get(key, "").isdecimal() and len(link[key]) < 12:
-            st.session_state[key] = int(link[key])
-        elif key in link:
-            st.session_state.setdefault("notes", []).append(
-                f"The link's {key} is no number; this is the first that there is."
-            )
-    return str(name), int(span or 1)
+    links.take_option(RUN, "the run", link.get("run"), names)
+    name = st.selectbox("Run", names, key=RUN, width=320)
+    links.take_number(MEAN, "the mean", link.get("mean"), SPANS, 1)
+    span = st.segmented_control(
+        "Smoothing",
+        SPANS,
+        key=MEAN,
+        required=True,
+        format_func=lambda span: "none" if span == 1 else f"mean of {span} rows",
+    )
+    shown = state_of(Shown)
+    if shown.run and shown.run != name:
+        st.session_state.pop(STEP, None)
+    shown.run = str(name)
+    for parameter, key in (("step", STEP), ("pair", PAIR)):
+        if link.get(parameter, "").isdecimal() and len(link[parameter]) < 12:
+            st.session_state[key] = int(link[parameter])
+        elif parameter in link:
+            links.note(f"The link's {parameter} is no number; this is the default.")
+    return shown.run, int(span or 1)
 
 
 @st.fragment(run_every=REFRESH_SECONDS)
 def _draw_curves(root: Path, name: str, span: int) -> None:
-    """Newest numbers and curves, drawn again while the run goes on."""
+    """Newest numbers and curves, drawn again while the run writes."""
     try:
         run = runs.read_metrics(root, name)
         age = runs.seconds_since(root, name)
     except ValueError as error:
         if "holds no rows" in str(error):
-            st.info(f"{name} has no rows yet. They appear here once the run writes them.")
+            st.info(plain(f"{name} has no rows yet. They appear here once the run writes them."))
             return
         shell.show_error(error)
         return
-    st.html(_newest(run, age))
+    st.html(_newest(run, age, runs.max_steps(root, name)))
     panels = PANELS if "rsp_loss" in run.columns else SINGLE + PANELS[3:]
     with st.container(key="curves", horizontal=True, gap="medium"):
         for panel in panels:
@@ -135,12 +159,14 @@ def _draw_curves(root: Path, name: str, span: int) -> None:
                     _draw_panel(run, span, *panel)
 
 
-def _newest(run: "Run", age: float) -> str:
+def _newest(run: "Run", age: float, max_steps: int | None) -> str:
+    """The last row, how far the run is, and whether it still writes."""
     last = {column: float(values[-1]) for column, values in run.columns.items()}
     live = age < runs.LIVE_SECONDS
-    words = [f"<b>Step {last['step']:.0f}</b>"]
+    of_all = f" of {max_steps:,}" if max_steps else ""
+    words = [f"<b>Step {last['step']:,.0f}{of_all}</b>"]
     named = (
-        ("rsp_accuracy", "RSP, right order", ".2f"),
+        ("rsp_accuracy", "RSP, correct order", ".2f"),
         ("avid_top1", "A-VID, top-1", ".2f"),
         ("accuracy", "accuracy", ".2f"),
         ("clips_per_second", "clips per second", ".0f"),
@@ -152,6 +178,8 @@ def _newest(run: "Run", age: float) -> str:
         if math.isfinite(last.get(n, math.nan))
     ]
     state = "writing now" if live else f"last row {_ago(age)} ago"
+    if max_steps and last["step"] >= max_steps:
+        state, live = "finished", False
     words.append(f'<span class="{"live" if live else "dim"}">{state}</span>')
     return f'<div class="newest" data-testid="newest">{" &middot; ".join(words)}</div>'
 
@@ -212,12 +240,11 @@ def _draw_panel(
     )
 
 
-@st.fragment
 def _draw_growth(root: Path, name: str, opened: Opened) -> None:
-    """Maps of a fixed pair, a step at a time."""
+    """Maps of a fixed pair, a step at a time; drawn again while the run writes."""
     st.html(
-        '<div class="row-title" style="margin-top: 1rem">Both heads\' maps of one pair, as they '
-        'grew <span class="dim">contributions to s, one scale a head for all steps</span></div>'
+        '<div class="row-title" style="margin-top: 1rem">Maps of both heads of one pair, over the '
+        'steps <span class="dim">contributions to s, one scale a head for all steps</span></div>'
     )
     try:
         tracked = runs.read_tracked(root, name)
@@ -231,19 +258,18 @@ def _draw_growth(root: Path, name: str, opened: Opened) -> None:
 
 
 def _write_link() -> None:
-    link = dict(st.session_state.get("link", {}))
-    own = {key: str(st.session_state[key]) for key in ("step", "pair") if key in st.session_state}
-    if "run" in link and link | own != link:
-        links.write(link | own)
+    link = links.visit().link or {}
+    if "run" in link and link | _place() != link:
+        links.write(link | _place())
 
 
 def _step(steps: list[int]) -> int:
-    if st.session_state.get("step") not in steps:
-        st.session_state["step"] = steps[-1]
+    if st.session_state.get(STEP) not in steps:
+        st.session_state[STEP] = steps[-1]
     if len(steps) == 1:
         st.caption(f"There is one step so far: {steps[0]}.")
         return steps[0]
-    return int(st.select_slider("Step", steps, key="step"))
+    return int(st.select_slider("Step", steps, key=STEP))
 
 
 def _draw_tracked(root: Path, name: str, tracked: runs.Tracked) -> None:
@@ -251,17 +277,17 @@ def _draw_tracked(root: Path, name: str, tracked: runs.Tracked) -> None:
     with st.container(key="growth", horizontal=True, gap="medium", vertical_alignment="bottom"):
         with st.container(width="stretch"):
             step = _step(tracked.steps)
-        if st.session_state.get("pair") not in pairs:
-            st.session_state["pair"] = 1
+        if st.session_state.get(PAIR) not in pairs:
+            st.session_state[PAIR] = 1
         pair = st.selectbox(
             "Pair",
             pairs,
-            key="pair",
+            key=PAIR,
             width=280,
             format_func=lambda n: f"{n}: {Path(tracked.videos[n - 1]).name}",
         )
     if tracked.damaged:
-        st.caption(f"Left out, damaged: {', '.join(tracked.damaged[:3])}.")
+        st.caption(plain(f"Skipped, damaged: {', '.join(tracked.damaged[:3])}."))
     try:
         grown = run_maps.tracked_at(root, name, tracked, step, pair - 1)
         frames = [(int(f[0]), int(f[-1])) for f in tracked.frames[pair - 1]]
@@ -269,7 +295,7 @@ def _draw_tracked(root: Path, name: str, tracked: runs.Tracked) -> None:
         _draw_correlation(root, name, pair)
     except ValueError as error:
         picture = root / name / "maps" / f"step_{step:08d}.png"
-        st.caption(f"As the run's callback drew them, because {error}.")
+        st.caption(plain(f"As the run's callback drew them, because {error}."))
         st.image(str(runs.inside(root, picture)), caption=f"Maps at step {step}")
 
 
@@ -309,8 +335,8 @@ def _draw_checkpoints(root: Path, name: str, opened: Opened) -> None:
             icon=":material/info:",
         )
         return
-    spec = run_maps.spec_of_checkpoint(next(iter(paths.values())))
-    title = str(st.session_state.get("carried", {}).get("gallery", ""))
+    spec = run_maps.spec_of_checkpoint(identity(next(iter(paths.values()))))
+    title = links.visit().carried.get("gallery", "")
     titles = controls.galleries(opened.arguments)
     source = shell.open_gallery(title if title in titles else titles[0], opened.arguments)
     pair = controls.first_pair(source, spec["num_frames"]) if source else None

@@ -6,21 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from streamlit.testing.v1 import AppTest
 
 from analysis.gallery.neighbours import Space
 from analysis.gallery.projection import embed_space
 from dashboard.pages.embedding import worker
-from dashboard.pages.embedding.worker import Question
+from dashboard.pages.embedding.worker import ProjectionRequest
 from dashboard.services import jobs
 from dashboard.services.jobs import Job
 from rspnet.data.video.encode import write_video
+from tests.dashboard.apps import PATIENCE, open_page, press, run_until
 from tests.dashboard.conftest import draw
-from tests.dashboard.pages.test_pages import open_page
-from tests.dashboard.services.test_jobs import press
 from tests.dashboard.tiny import save_tiny_model
 
-PATIENCE = 60
 # scikit-learn is not needed by the project, so this stands in for it.
 STAND_IN = """
 import os
@@ -80,7 +77,7 @@ def make_space(num: int = 40) -> Space:
 def test_the_other_process_gives_what_this_one_would(stand_in: Path) -> None:
     (stand_in / "open").touch()
     space = make_space()
-    found = worker.place(Question(space, "tsne", 3), Job(1))
+    found = worker.place(ProjectionRequest(space, "tsne", 3), Job(1))
     assert int((stand_in / "process").read_text()) != os.getpid()
     np.testing.assert_array_equal(found.points, space.vectors[:, 1::-1] * 3)
     assert found.to_json() == embed_space(space, "tsne", num_clusters=3).to_json()
@@ -88,22 +85,13 @@ def test_the_other_process_gives_what_this_one_would(stand_in: Path) -> None:
 
 def test_what_is_wrong_is_told(stand_in: Path) -> None:
     with pytest.raises(ValueError, match="perplexity is at least 1 and below"):
-        worker.place(Question(make_space(5), "tsne", 0), Job(1))
+        worker.place(ProjectionRequest(make_space(5), "tsne", 0), Job(1))
     (stand_in / "manifold.py").write_text("raise OSError('no such library')")
     with pytest.raises(ValueError, match=r"ended with status 1: OSError: no such library"):
-        worker.place(Question(make_space(), "tsne", 0), Job(1))
+        worker.place(ProjectionRequest(make_space(), "tsne", 0), Job(1))
 
 
-def draw_until(app: AppTest, name: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not app.get(name):
-        assert not app.exception
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-        app.run()
-
-
-def test_stop_ends_it_at_once_and_the_page_goes_on(
+def test_stop_ends_it_at_once_and_the_page_is_usable(
     stand_in: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RSPNET_CACHE", str(tmp_path / "cache"))
@@ -114,7 +102,7 @@ def test_stop_ends_it_at_once_and_the_page_goes_on(
         write_video(path, draw(12, index), 25.0, preset="ultrafast")
     argv = ["--model", str(model), "--videos", str(tmp_path / "videos")]
     app = open_page("embedding", argv, monkeypatch)
-    draw_until(app, "plotly_chart")
+    run_until(app, lambda app: app.get("plotly_chart"))
     app = open_page("embedding", argv, monkeypatch, method="tsne")
     process = wait_for(stand_in / "process")
     assert is_alive(process)
@@ -127,14 +115,14 @@ def test_stop_ends_it_at_once_and_the_page_goes_on(
     app.run()
     assert not app.exception
     assert app.info[0].value.startswith("Stopped: 0 of 2 heads are done.")
-    # Other maps are there at once, and this one when one goes on.
-    app.segmented_control(key="method").set_value("pca").run()
-    draw_until(app, "plotly_chart")
+    # Other maps are there at once, and this one when it is resumed.
+    app.segmented_control(key="embedding_method").set_value("pca").run()
+    run_until(app, lambda app: app.get("plotly_chart"))
     assert not app.info
     (stand_in / "open").touch()
-    app.segmented_control(key="method").set_value("tsne").run()
-    press(app, "Go on")
-    draw_until(app, "plotly_chart")
+    app.segmented_control(key="embedding_method").set_value("tsne").run()
+    press(app, "Resume")
+    run_until(app, lambda app: app.get("plotly_chart"))
     assert not app.exception
     assert not app.error
     assert not jobs.under_way()

@@ -1,52 +1,16 @@
-"""Home, Training and what pages have in common, as far as Streamlit's AppTest sees them."""
+"""Training, as far as Streamlit's AppTest sees it."""
 
-import hashlib
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
-from streamlit.testing.v1 import AppTest
 
 from dashboard.services import runs
 from rspnet.models import Branch
 from rspnet.pretext.network import TwoBranch
-from tests.dashboard.conftest import APP, texts, write_maps, write_run
-
-SCRIPT = """
-import importlib
-from dashboard.base import links
-links.enter({name!r})
-importlib.import_module("dashboard.pages." + {name!r} + ".page").page()
-"""
-
-
-def open_page(name: str, argv: list[str], monkeypatch: pytest.MonkeyPatch, **link: str) -> AppTest:
-    """One page without the menu: AppTest knows no addresses."""
-    monkeypatch.setattr(sys, "argv", ["app.py", *argv])
-    app = AppTest.from_string(SCRIPT.format(name=name), default_timeout=60)
-    app.query_params.update(link)
-    return app.run()
-
-
-def test_home_says_what_one_looks_at(
-    planted_model: Path, planted_videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("RSPNET_CACHE", str(tmp_path))
-    argv = ["app.py", "--model", str(planted_model), "--videos", str(planted_videos)]
-    monkeypatch.setattr(sys, "argv", argv)
-    app = AppTest.from_file(str(APP), default_timeout=60)
-    app.query_params["model"] = "nowhere"
-    app.run()
-    assert not app.exception
-    page = texts(app)
-    assert hashlib.sha256(planted_model.read_bytes()).hexdigest() in page
-    assert "resnet18_fine, 16 frames of 112 x 112 pixels" in page
-    assert "Your videos, 9 files, 3 classes" in page
-    assert page.count('class="tile"') == 3
-    assert any("the model `nowhere`" in warning.value for warning in app.warning)
-    assert dict(app.query_params) == {"model": "planted", "gallery": "Your videos"}
+from tests.dashboard.apps import open_page, texts
+from tests.dashboard.conftest import write_maps, write_run
 
 
 def test_training_shows_newest_numbers_and_tracked_maps(
@@ -58,16 +22,35 @@ def test_training_shows_newest_numbers_and_tracked_maps(
     assert not app.exception
     page = texts(app)
     assert "<b>Step 60</b>" in page
-    assert "RSP, right order 0.75" in page
+    assert "RSP, correct order 0.75" in page
     assert "writing now" in page
     assert "memory" not in page
     assert 'data-step="10"' in page
     assert "+0.100" in page  # s_a of step 10
-    assert any("step_00000030.npz" in caption.value for caption in app.caption)
+    assert [caption.value for caption in app.caption] == [r"Skipped, damaged: step\_00000030.npz."]
     assert app.query_params["run"] == "deep/first"
-    app.select_slider("step").set_value(60).run()
+    app.select_slider("training_step").set_value(60).run()
     assert "+0.600" in texts(app)
     assert app.query_params["step"] == "60"
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ("max_steps: 60", "<b>Step 60 of 60</b>"),
+        ("max_steps: 2000", "<b>Step 60 of 2,000</b>"),
+        ("max_steps: 2000\nepochs: 5.0", "<b>Step 60</b>"),
+    ],
+)
+def test_how_far_a_run_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: str, said: str
+) -> None:
+    run = write_run(tmp_path / "first")
+    with (run / "config.yaml").open("a") as file:
+        file.write(f"{settings}\n")
+    page = texts(open_page("training", ["--runs", str(tmp_path)], monkeypatch))
+    assert said in page
+    assert ("finished" if "60 of 60" in said else "writing now") in page
 
 
 def test_training_takes_maps_from_checkpoints(
@@ -149,24 +132,27 @@ def test_nothing_outside_the_root_is_opened(
     said = [warning.value for warning in app.warning]
     assert any("the run `../outside`, which is not here" in text for text in said)
     assert any("step is no number" in text for text in said)
-    assert any("led_out" in caption.value for caption in app.caption)
+    assert any(r"led\_out" in caption.value for caption in app.caption)
 
 
-def test_a_page_is_as_it_was_left(
-    planted_model: Path, planted_videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("RSPNET_CACHE", str(tmp_path))
-    argv = ["app.py", "--model", str(planted_model), "--videos", str(planted_videos)]
-    monkeypatch.setattr(sys, "argv", argv)
-    app = AppTest.from_file(str(APP), default_timeout=60)
-    app.query_params.update({"i": "left/clip_3.mp4", "frame": "4", "map": "eq2"})
-    app.run()
-    view = dict(app.query_params)
-    assert app.session_state["views"]["compare"] == view
-    # As when the menu leads away and back: no parameters.
-    app.session_state["page"] = "home"
-    app.query_params.clear()
-    app.run()
-    assert dict(app.query_params) == view
-    assert app.selectbox("video_i").value == "left/clip_3.mp4"
+def test_names_are_shown_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = write_run(tmp_path / "_my_run_ of *x*", rows=0)
+    app = open_page("training", ["--runs", str(tmp_path)], monkeypatch)
     assert not app.exception
+    assert r"\_my\_run\_ of \*x\* has no rows yet." in app.info[0].value
+    (run / "metrics.csv").write_text("step,rsp_loss\n1,abc\n")
+    app = open_page("training", ["--runs", str(tmp_path)], monkeypatch)
+    assert r"/\_my\_run\_ of \*x\*/metrics.csv is damaged" in app.error[0].value
+
+
+def test_the_next_run_begins_at_its_last_step(
+    planted_videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("first", "second"):
+        write_maps(write_run(tmp_path / name), planted_videos / "left" / "clip_1.mp4")
+    app = open_page("training", ["--runs", str(tmp_path)], monkeypatch, run="first", step="10")
+    assert app.select_slider("training_step").value == 10
+    app.selectbox("training_run").set_value("second").run()
+    assert not app.exception
+    assert app.select_slider("training_step").value == 60
+    assert app.query_params["run"] == "second"

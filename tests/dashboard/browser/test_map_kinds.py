@@ -10,19 +10,17 @@ import pytest
 from playwright.sync_api import expect
 
 from rspnet.models import Branch
-from tests.dashboard.browser.test_browser import (
+from tests.dashboard.browser.visitor import (
     BLUE,
     PATIENCE,
     RED,
-    SHOTS,
     Visitor,
     block,
-    browser,
+    check_page,
     served,
 )
 from tests.dashboard.conftest import write_classifier
 
-__all__ = ["browser"]
 pytestmark = pytest.mark.browser
 PAIR = {"i": "right/clip_0.mp4", "i_start": "0", "j": "right/clip_2.mp4", "j_start": "3"}
 
@@ -40,23 +38,6 @@ def address(
     words = ["--model", str(planted_model), "--videos", str(planted_videos), "--runs", str(runs)]
     with served(tmp_path_factory.mktemp("server"), words) as found:
         yield found
-
-
-@pytest.fixture
-def visitor(browser: Any) -> Iterator[Visitor]:
-    """Somebody with a wide light window."""
-    visitor = Visitor(browser)
-    yield visitor
-    visitor.close()
-
-
-def keep(visitor: Visitor, name: str) -> None:
-    """A picture of the whole page."""
-    SHOTS.mkdir(parents=True, exist_ok=True)
-    page = visitor.page
-    height = page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
-    page.set_viewport_size({"width": page.viewport_size["width"], "height": int(height)})
-    page.screenshot(path=str(SHOTS / f"{name}.png"))
 
 
 def check_rows(visitor: Visitor, red: str, blue: str) -> None:
@@ -129,7 +110,7 @@ def test_captum_has_each_head_in_its_row_and_is_asked_and_stopped(
     # No letter of a score without its number: there is none yet.
     bare = [re.compile(r"^RSP\s*relative speed$"), re.compile(r"^A-VID\s*appearance$")]
     expect(page.locator(".label")).to_have_text(bare, timeout=PATIENCE)
-    keep(visitor, "compare-captum-question-1440-light")
+    visitor.keep("compare-captum-question-1440-light")
     page.get_by_role("button", name="Ask Captum").click()
     page.wait_for_url(re.compile("map=integrated_gradients"))
     # That it comes to an end is tests/dashboard/test_app.py's, with a smaller model.
@@ -141,15 +122,9 @@ def test_captum_has_each_head_in_its_row_and_is_asked_and_stopped(
     visitor.wait_other(token)
 
 
-@pytest.mark.parametrize("width", [1440, 800])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_pictures(browser: Any, address: str, width: int, scheme: str) -> None:
-    visitor = Visitor(browser, width, scheme)
-    for kind in ("cam", "layer_gradcam", "layer_gradcam_margin"):
-        visitor.page.set_viewport_size({"width": width, "height": 900})
-        visitor.open(address, map=kind, **PAIR)
-        visitor.wait_ready()
-        visitor.wait_chart()
-        assert visitor.page.evaluate("document.documentElement.scrollWidth") <= width
-        keep(visitor, f"compare-{kind}-{width}-{scheme}")
-    visitor.close()
+@pytest.mark.parametrize("kind", ["cam", "layer_gradcam", "layer_gradcam_margin"])
+@pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (800, "dark")])
+def test_a_kind_of_map_is_whole(
+    browser: Any, address: str, kind: str, width: int, scheme: str
+) -> None:
+    check_page(browser, address, "compare", width, scheme, name=f"compare-{kind}", map=kind, **PAIR)
