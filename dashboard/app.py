@@ -13,10 +13,10 @@ if _ROOT not in sys.path:
 
 import streamlit as st  # noqa: E402
 
+from dashboard.app_pages import find_pages  # noqa: E402
 from dashboard.base import memory  # noqa: E402
 from dashboard.base.arguments import requested_help  # noqa: E402
 from dashboard.base.viewer import ASSETS  # noqa: E402
-from dashboard.pages import find_pages  # noqa: E402
 from dashboard.widgets import shell  # noqa: E402
 
 
