@@ -26,7 +26,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from rspnet.commands import parse_config
+from rspnet.commands import run_cli
 from rspnet.data.datasets.labelled import DatasetConfig, LabelledVideo, VideoSet, load_video_set
 from rspnet.models import Branch
 from rspnet.models.heads import EMBEDDING_DIM
@@ -383,17 +383,9 @@ def extract(config: ExtractConfig) -> Manifest | None:
     return _finish(config, plan) if processes.first else None
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """The command line. Returns the exit status."""
+def _run(config: ExtractConfig) -> None:
     try:
-        config = parse_config(ExtractConfig, arguments)
         done = extract(config)
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on", file=sys.stderr)
-        return 130
     finally:
         leave_processes()
     if done is not None:
@@ -402,7 +394,27 @@ def main(arguments: list[str] | None = None) -> int:
             + (f", {done.num_unreadable} unreadable ({UNREADABLE})" if done.num_unreadable else "")
             + (f", {len(done.missing)} listed but not on the disk" if done.missing else "")
         )
-    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line. Returns the exit status."""
+    return run_cli(
+        ExtractConfig,
+        _run,
+        arguments,
+        prog="python -m rspnet.extract",
+        description=(
+            "Extract features of a labelled data set's videos into a gallery, which "
+            "python -m rspnet.retrieve searches."
+        ),
+        examples=(
+            "python -m rspnet.extract --data.root VIDEOS --out runs/gallery",
+            "python -m rspnet.extract --data.name ucf101 --data.root UCF-101 "
+            "--data.annotations ucfTrainTestlist --data.split test --out runs/test",
+        ),
+        out="folder",
+        resumes=True,
+    )
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from rspnet.commands import parse_config, to_plain
+from rspnet.commands import run_cli, to_plain
 from rspnet.data.datasets.labelled import VideoSet
 from rspnet.data.labelled_clips import (
     ActionClips,
@@ -359,20 +359,35 @@ def table(results: dict[str, ActionResult]) -> str:
     return "\n".join(rows)
 
 
-def main(arguments: list[str] | None = None) -> int:
+def _run(config: FinetuneConfig) -> Path:
+    results = compare(config)
+    if join_processes(config.device).first:
+        for model, result in results.items():
+            print(f"{model}: {result.line()}")
+        if len(results) > 1:
+            print(table(results))
+    return Path(config.out)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
     """The command line. Returns the exit status."""
-
-    def run() -> Path:
-        config = parse_config(FinetuneConfig, arguments)
-        results = compare(config)
-        if join_processes(config.device).first:
-            for model, result in results.items():
-                print(f"{model}: {result.line()}")
-            if len(results) > 1:
-                print(table(results))
-        return Path(config.out)
-
-    return run_main(run, "Results in")
+    return run_cli(
+        FinetuneConfig,
+        lambda config: run_main(lambda: _run(config), "Results in"),
+        arguments,
+        prog="python -m rspnet.finetune",
+        description=(
+            "Recognise actions: train the whole network, or with --linear a linear classifier on "
+            "frozen features, or with --knn let the nearest training videos vote."
+        ),
+        examples=(
+            "python -m rspnet.finetune --data.name ucf101 --data.root UCF-101 "
+            "--data.annotations ucfTrainTestlist",
+            "python -m rspnet.finetune --model random default --linear --data.root VIDEOS",
+        ),
+        out="folder",
+        resumes=True,
+    )
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from rspnet.commands import parse_config, to_plain
+from rspnet.commands import run_cli, to_plain
 from rspnet.data.manifest import known_files, manifests_in
 from rspnet.data.pretrain import cache_folder, training_videos
 from rspnet.data.sources import FrameCache, Scan, scan_files
@@ -237,14 +237,23 @@ def train(config: TrainConfig) -> Path:
     return Trainer(config).run()
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """The command line. Returns the exit status."""
-
-    def run() -> Path:
-        config = parse_config(TrainConfig, arguments)
-        return train(config)
-
-    return run_main(run, "Model")
+    return run_cli(
+        TrainConfig,
+        lambda config: run_main(lambda: train(config), "Model"),
+        arguments,
+        prog="python -m rspnet.train",
+        description="Pre-train RSPNet. Without settings: a small model on synthetic videos.",
+        examples=(
+            "python -m rspnet.train --data.root VIDEOS --out runs/mine --max_steps 2000",
+            "python -m rspnet.train --config rspnet/configs/pretrain/resnet18_k400.yaml "
+            "--data.root VIDEOS",
+            "torchrun --nproc-per-node 4 -m rspnet.train --data.root VIDEOS --batch_size 128",
+        ),
+        out="folder",
+        resumes=True,
+    )
 
 
 if __name__ == "__main__":

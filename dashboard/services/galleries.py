@@ -150,7 +150,7 @@ def _changed(paths: Iterable[Path]) -> dict[Path, int]:
 def _open_folder(title: str, root: Path) -> Source:
     """List a folder; the list that is held while none of its folders has changed.
 
-    Listing 20,000 videos takes seconds, and pages ask each time that they are drawn.
+    Listing 20,000 videos takes seconds, and every page does it each time that it is drawn.
     """
     held = _held(title, str(root))
     source, changed = held.source, held.changed

@@ -7,7 +7,6 @@ need not open its files to count their frames; extraction and fine-tuning do not
 found to be bad, and list it with its reason. A file that has changed since is looked at again.
 """
 
-import argparse
 import os
 import sys
 from collections.abc import Iterable, Sequence
@@ -19,6 +18,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from rspnet.commands import run_cli
 from rspnet.data.sources import list_videos
 from rspnet.files import atomic_path
 
@@ -211,30 +211,43 @@ def known_invalid(paths: Iterable[Path], roots: Iterable[str | Path]) -> dict[Pa
     return {path: reason for path, (_, _, reason) in known.items() if reason}
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line. Returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m rspnet.data.manifest",
-        description="Write a table of the videos below a folder, with what is wrong with which.",
-    )
-    parser.add_argument("root", help="folder of videos")
-    parser.add_argument("--out", help="the table (manifest.parquet in the folder)")
-    parser.add_argument("--num_workers", type=int, default=2, help="processes")
-    options = parser.parse_args(arguments)
-    try:
-        result = write_manifest(options.root, options.out, num_workers=options.num_workers)
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on", file=sys.stderr)
-        return 130
+@dataclass(frozen=True, kw_only=True)
+class ManifestConfig:
+    """A table of video files.
+
+    Attributes:
+        root: Folder of videos.
+        out: The table. Nothing: ``manifest.parquet`` in the folder.
+        num_workers: Processes that open the files.
+    """
+
+    root: str
+    out: str | None = None
+    num_workers: int = 2
+
+
+def _run(config: ManifestConfig) -> None:
+    result = write_manifest(config.root, config.out, num_workers=config.num_workers)
     print(f"{result.path}: {result.good} good videos, {len(result.bad)} bad")
     for name, reason in result.bad[:20]:
         print(f"  {name}: {reason}")
     if len(result.bad) > 20:
         print(f"  and {len(result.bad) - 20} more: column 'reason' of the table")
-    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line. Returns the exit status."""
+    return run_cli(
+        ManifestConfig,
+        _run,
+        arguments,
+        prog="python -m rspnet.data.manifest",
+        description="Write a table of the videos below a folder, and of why some can't be used.",
+        examples=("python -m rspnet.data.manifest VIDEOS",),
+        positional=("root",),
+        out="file",
+        resumes=True,
+    )
 
 
 if __name__ == "__main__":

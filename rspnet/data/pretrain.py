@@ -19,7 +19,8 @@ from rspnet.data.augment import AugmentConfig, augment_clip
 from rspnet.data.datasets.labelled import DatasetConfig, load_video_set
 from rspnet.data.datasets.registry import DATASETS
 from rspnet.data.sampling import ClipSpec, clip_span, pace_of, sample_triplet, share_frames
-from rspnet.data.sources import Source, default_cache_folder, expand_roots
+from rspnet.data.sources import Source, expand_roots
+from rspnet.files import default_cache_folder
 from rspnet.registry import documents
 
 

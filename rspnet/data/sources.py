@@ -6,7 +6,6 @@ Training from files decodes only the frames that a clip takes. For many passes o
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
@@ -264,9 +263,3 @@ class FrameCache:
                     part.unlink(missing_ok=True)
             with atomic_path(index) as temporary_index:
                 temporary_index.write_text(json.dumps(results))
-
-
-def default_cache_folder() -> Path:
-    """``$RSPNET_CACHE``, or ``.cache`` beside the packages."""
-    named = os.environ.get("RSPNET_CACHE")
-    return Path(named) if named else Path(__file__).resolve().parents[2] / ".cache"

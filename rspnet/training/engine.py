@@ -448,7 +448,7 @@ def check_unreadable(
 
 
 def run_main(what: Callable[[], Path], result: str) -> int:
-    """Run a command, end its processes, and give its exit status: 0, 2 or :data:`EXIT_STOPPED`."""
+    """Run a training, end its processes, and give its exit status: 0 or :data:`EXIT_STOPPED`."""
     try:
         path = what()
         if os.environ.get("RANK", "0") == "0":
@@ -456,9 +456,6 @@ def run_main(what: Callable[[], Path], result: str) -> int:
     except StoppedError as note:
         print(note, file=sys.stderr)
         return EXIT_STOPPED
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
     finally:
         leave_processes()
     return 0
