@@ -13,15 +13,21 @@ if _ROOT not in sys.path:
 
 import streamlit as st  # noqa: E402
 
+from dashboard.app_pages import find_pages  # noqa: E402
 from dashboard.base import memory  # noqa: E402
+from dashboard.base.arguments import requested_help  # noqa: E402
 from dashboard.base.viewer import ASSETS  # noqa: E402
-from dashboard.pages import find_pages  # noqa: E402
 from dashboard.widgets import shell  # noqa: E402
 
 
 def main() -> None:
     """Draw the page that the link names."""
     st.set_page_config(page_title="RSPNet", page_icon=str(ASSETS / "icon.png"), layout="wide")
+    said = requested_help(sys.argv[1:])
+    if said is not None:
+        print(said)
+        st.code(said, language=None)
+        return
     pages = {
         name: st.Page(
             shell.opener(name), title=page.title, icon=page.icon, url_path=name, default=number == 0

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 class Page:
     """An entry of the navigation.
 
-    A page is a folder in ``dashboard/pages/``. Its ``__init__.py`` holds ``PAGE``, an object of
+    A page is a folder in ``dashboard/app_pages/``. Its ``__init__.py`` holds ``PAGE``, an object of
     this class; its ``page.py`` holds ``page()``, which draws it; rules of style that only this
     page needs lie in its ``page.css``. Nothing else has to be edited to add one.
 

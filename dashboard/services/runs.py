@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import streamlit as st
 
-from dashboard.base.arguments import ROOT, Arguments
+from dashboard.base.arguments import Arguments, runs_folder
 from dashboard.services.galleries import Identity, identity
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Tracked:
 
 def root_of(arguments: Arguments) -> Path:
     """The folder given with ``--runs``, or ``runs`` beside the packages."""
-    return arguments.runs or ROOT / "runs"
+    return runs_folder(arguments)
 
 
 def inside(root: Path, path: Path) -> Path:
@@ -200,7 +200,7 @@ def _numbered(root: Path, name: str, folder: str, ending: str) -> Iterator[tuple
 
 
 def read_tracked(root: Path, name: str) -> Tracked | None:
-    """Maps that the run's observer kept; None if it kept none that can be read."""
+    """Maps that the run's callback kept; None if it kept none that can be read."""
     files = sorted(_numbered(root, name, "maps", ".npz"))
     return _tracked(tuple(identity(path) for _, path in files)) if files else None
 

@@ -48,7 +48,7 @@ def opener(name: str) -> Callable[[], None]:
     """What draws a page, in its own style. Its ``page.py`` is imported when it is first opened."""
 
     def open_() -> None:
-        module = import_module(f"dashboard.pages.{name}.page")
+        module = import_module(f"dashboard.app_pages.{name}.page")
         st.html(ASSETS / "page.css")
         own = Path(str(module.__file__)).with_name("page.css")
         if own.is_file():

@@ -14,7 +14,7 @@ SCRIPT = """
 import importlib
 from dashboard.base import links
 links.enter({name!r})
-importlib.import_module("dashboard.pages." + {name!r} + ".page").page()
+importlib.import_module("dashboard.app_pages." + {name!r} + ".page").page()
 """
 
 

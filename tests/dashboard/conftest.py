@@ -129,7 +129,7 @@ def write_classifier(folder: Path, branch: Branch, num_frames: int = 16) -> Path
 
 @pytest.fixture(scope="session")
 def planted_runs(planted_videos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with one run, whose observer kept maps."""
+    """A folder with one run, whose callback kept maps."""
     root = tmp_path_factory.mktemp("runs")
     write_maps(write_run(root / "first"), planted_videos / "left" / "clip_1.mp4")
     return root

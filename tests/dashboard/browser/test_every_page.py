@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from dashboard.pages import find_pages
+from dashboard.app_pages import find_pages
 from tests.dashboard.browser.visitor import Visitor, check_page
 
 pytestmark = pytest.mark.browser

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 
+from dashboard.app_pages.evidence import reports
 from dashboard.base.style import signed
-from dashboard.pages.evidence import reports
 from tests.dashboard.browser.visitor import Visitor, check_page, served
 from tests.dashboard.made_report import make_report
 from tests.dashboard.tiny import save_tiny_model, similarities, write_tiny_videos
