@@ -392,4 +392,4 @@ def test_wrong_model_is_said(open_page: OpenPage, tmp_path: Path, name: str) -> 
     app = open_page(name, "--model", str(bad))
     assert not app.exception
     assert len(app.error) == 1
-    assert str(bad) in app.error[0].value
+    assert str(bad) in app.error[0].value.replace("\\", "")
