@@ -1,7 +1,7 @@
 """One branch of RSPNet: an encoder and its two projection heads."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -69,12 +69,11 @@ class Branch(nn.Module):
         self.hash = ""
         self.metadata: dict[str, Any] = {}
         self.encoder = create_encoder(arch, **self.encoder_options)
-        num_features, geometry = self.encoder.num_features, self.encoder.cell_geometry
-        assert isinstance(num_features, int)
-        assert isinstance(geometry, CellGeometry)
-        self.cell_geometry = geometry
-        self.num_features = num_features
-        self.projections = nn.ModuleDict({name: create_head(head, num_features) for name in HEADS})
+        self.cell_geometry = cast(CellGeometry, self.encoder.cell_geometry)
+        self.num_features = cast(int, self.encoder.num_features)
+        self.projections = nn.ModuleDict(
+            {name: create_head(head, self.num_features) for name in HEADS}
+        )
 
     def spec(self) -> dict[str, Any]:
         """What is needed to build this branch again, as plain JSON values."""

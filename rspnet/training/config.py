@@ -7,16 +7,20 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from rspnet.data.pretrain import DataConfig
-from rspnet.pretext.objective import LossConfig
+from rspnet.models.registry import ENCODERS
+from rspnet.pretext.method import METHODS, method_settings
+from rspnet.pretext.rspnet import LossConfig
+from rspnet.registry import documents
 from rspnet.training.optim import OptimConfig
 
 
+@documents(encoders=ENCODERS)
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
     """The network.
 
     Attributes:
-        arch: Encoder, see ``rspnet.list_encoders()``.
+        arch: Encoder, one of {encoders}.
         options: Options of the encoder, such as ``{width: 16}``.
         head: ``linear`` (paper) or ``mlp``.
         centre_heads: Set the bias of new heads from the first batch, so that embeddings start
@@ -31,6 +35,9 @@ class ModelConfig:
     head: Literal["linear", "mlp"] = "linear"
     centre_heads: bool = True
     batch_norm: Literal["local", "sync", "frozen"] = "local"
+
+    def __post_init__(self) -> None:
+        ENCODERS[self.arch]  # refuses an unknown name before anything is done
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,9 +100,10 @@ class RunConfig:
             )
 
 
+@documents(methods=METHODS)
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig(RunConfig):
-    """Pre-training with RSP and A-VID.
+    """Pre-training.
 
     Attributes:
         out: The run's folder.
@@ -104,9 +112,11 @@ class TrainConfig(RunConfig):
         init_from: Model file to start from (both branches), in place of random weights.
         recentre: Heads of that model, ``rsp`` or ``avid``, whose bias is set from the first batch
             as that of new heads is: those that it did not train.
+        method: Pretext method, one of {methods}.
+        method_options: Settings of a method other than RSPNet, such as ``{name: value}``.
         data: Videos and clips.
         model: The network.
-        loss: Losses, queue and momentum.
+        loss: Losses, queue and momentum of RSPNet.
         optim: Optimiser and schedule.
     """
 
@@ -115,6 +125,8 @@ class TrainConfig(RunConfig):
     epochs: float | None = None
     init_from: str | None = None
     recentre: list[Literal["rsp", "avid"]] = field(default_factory=list)
+    method: str = "rspnet"
+    method_options: dict[str, Any] = field(default_factory=dict)
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     loss: LossConfig = field(default_factory=LossConfig)
@@ -122,6 +134,7 @@ class TrainConfig(RunConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        method_settings(self.method, self.method_options, self.loss)  # refuses unknown names
         if self.max_steps < 1:
             raise ValueError(f"max_steps is at least 1, got {self.max_steps}")
         if self.epochs is not None and self.epochs <= 0:

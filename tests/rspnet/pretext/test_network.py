@@ -7,7 +7,7 @@ from torchvision.ops import StochasticDepth
 
 from rspnet.models import Branch
 from rspnet.pretext import TwoBranch, avid_loss
-from rspnet.pretext.objective import LossConfig, avid_weight_at, embedding_spread, pretext_losses
+from rspnet.pretext.rspnet import LossConfig, avid_weight_at, embedding_spread, pretext_losses
 
 TINY = {"width": 2, "stem_kernel": (1, 3, 3)}
 

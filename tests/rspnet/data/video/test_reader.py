@@ -163,7 +163,7 @@ def test_rotation_is_applied(tmp_path: Path) -> None:
 def test_only_the_frames_asked_for_are_decoded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from rspnet.data.video.reader import decoders
+    from rspnet.data.video import decoders
 
     path = write(tmp_path / "long.mp4", painted(300), gop=30)
     decoded = []

@@ -1,16 +1,24 @@
-"""The training objective L = w_m * L_m + lambda(step) * L_a, and what to watch while it falls."""
+"""The method RSPNet: L = w_m * L_m + lambda(step) * L_a on triplets of clips (Eq. 4)."""
 
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+from torch.utils.data import Dataset
 
+from rspnet.data.pretrain import Batch, DataConfig, PretrainDataset, Sample, collate
+from rspnet.data.sources import Source
+from rspnet.data.transforms import normalise
+from rspnet.models import Branch
 from rspnet.pretext.losses import RSPForm, avid_logits, avid_loss, rsp_loss, rsp_margin
+from rspnet.pretext.method import Losses, PretextMethod, Step, register_method
 from rspnet.pretext.network import Embeddings, TwoBranch
 
 RELEASE_LOGIT_MARGIN = 2.0
 PAPER_MARGIN = 0.15
+COLLAPSED = 0.01  # spread of the embeddings below which they are all but one point
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,19 +81,6 @@ def avid_weight_at(step: int, config: LossConfig) -> float:
     return config.avid_weight * min(1.0, (step - config.avid_start + 1) / config.avid_warmup)
 
 
-@dataclass(frozen=True)
-class Losses:
-    """Losses of one batch.
-
-    Attributes:
-        total: What to minimise, a scalar with a graph.
-        scalars: What to log, by name.
-    """
-
-    total: Tensor
-    scalars: dict[str, float | Tensor]
-
-
 def embedding_spread(embeddings: Tensor) -> Tensor:
     """1 - |mean of the normalised embeddings|: near 0 where they have collapsed to one point.
 
@@ -141,3 +136,95 @@ def pretext_losses(
             "avid_weight": weight,
         }
     return Losses(total, scalars)
+
+
+@register_method("rspnet")
+class RSPNet(PretextMethod, TwoBranch):
+    """Relative speed perception and appearance-focused video instance discrimination (AAAI 2021).
+
+    Args:
+        branch: The branch that is trained; its copy becomes the key branch.
+        settings: Losses, queue and momentum.
+    """
+
+    settings_class: ClassVar[type[Any]] = LossConfig
+    clips_per_sample: ClassVar[int] = 3
+    columns: ClassVar[Sequence[str]] = (
+        "loss",
+        "rsp_loss",
+        "avid_loss",
+        "rsp_accuracy",
+        "avid_top1",
+        "rsp_spread",
+        "avid_spread",
+        "avid_weight",
+    )
+
+    def __init__(self, branch: Branch, settings: LossConfig) -> None:
+        TwoBranch.__init__(self, branch, settings.queue_length)
+        self.settings = settings
+        self._new_keys: list[tuple[Tensor, Tensor]] = []
+
+    @classmethod
+    def samples(cls, videos: Sequence[Source], data: DataConfig, seed: int) -> Dataset[Sample]:
+        """Triplets c_i, c_j and c_k."""
+        return PretrainDataset(videos, data, seed)
+
+    @classmethod
+    def collate(cls, samples: list[Sample]) -> Batch:
+        """Stack triplets."""
+        return collate(samples)
+
+    @property
+    def may_have_unused(self) -> bool:
+        """A head whose loss has no weight gets no gradient."""
+        c: LossConfig = self.settings
+        return c.avid_start > 0 or min(c.avid_weight, c.rsp_weight) == 0
+
+    def branches(self) -> tuple[Branch, Branch]:
+        """Query and key branch."""
+        return self.query, self.key
+
+    def prepare(
+        self, batches: Iterable[Batch], heads: Sequence[str], average: Callable[[Tensor], Tensor]
+    ) -> None:
+        """Centre new heads on the first batches, see :meth:`TwoBranch.centre_heads`."""
+        if not heads:
+            return
+        device = self.queue.device
+        clips = (clip for batch in batches for clip in (batch.query, batch.other_speed))
+        self.centre_heads((normalise(clip.to(device)) for clip in clips), average, heads)
+
+    def losses(self, batch: Batch, step: Step) -> Losses:
+        """Both losses of a micro-batch, against the queue as it stands."""
+        query, same, other = (
+            clips.to(step.device, non_blocking=True)
+            for clips in (batch.query, batch.same_speed, batch.other_speed)
+        )
+        keys = normalise(step.shuffle(torch.cat([same, other])))
+        with step.autocast():
+            query_embeddings = step.trained(normalise(query))
+            key_embeddings = self.embed_keys(keys)
+        own = {name: step.shuffle.undo(z) for name, z in key_embeddings.items()}
+        embeddings = Embeddings.of(query_embeddings, own)
+        video = batch.video.to(step.device)
+        newest = embeddings.other_speed["avid"]
+        self._new_keys.append((step.gather(newest), step.gather(video)))
+        return pretext_losses(self, embeddings, video, self.settings, step.number)
+
+    def after_step(self) -> None:
+        """Move the key branch, then put the step's keys into the queue."""
+        self.update_key(self.settings.momentum)
+        for embedding, video in self._new_keys:
+            self.enqueue(embedding, video)
+        self._new_keys.clear()
+
+    def summary(self, means: Mapping[str, float]) -> str:
+        """Both losses, how often both tasks are solved, and speed."""
+        collapsed = min(means["rsp_spread"], means["avid_spread"]) < COLLAPSED
+        return (
+            f"RSP {means['rsp_loss']:.3f} (order {means['rsp_accuracy']:.2f})  "
+            f"A-VID {means['avid_loss']:.2f} (top-1 {means['avid_top1']:.2f})  "
+            f"{means['clips_per_second']:.0f} clips/s"
+            + ("  EMBEDDINGS COLLAPSED TO A POINT" if collapsed else "")
+        )
