@@ -248,3 +248,19 @@ def test_the_list_of_commands(capsys):
     assert run_command(commands, ["tran"], prog="toys") == 2
     assert capsys.readouterr().err == "error: there is no command 'tran'. Did you mean 'train'?\n"
     assert run_command(commands, ["cost", "--nonsense"], prog="toys") == 2
+
+
+def test_further_commands_are_read_only_when_they_are_needed(capsys):
+    called = []
+
+    def more():
+        called.append("more")
+        return {"flow": Command(lambda words: len(words), "measures flow", "studies")}
+
+    commands = {"now": Command(lambda words: 7, "at once")}
+    assert run_command(commands, ["now"], prog="toys", more=more) == 7
+    assert not called
+    assert run_command(commands, ["flow", "a", "b"], prog="toys", more=more) == 2
+    assert run_command(commands, [], prog="toys", more=more) == 0
+    said = capsys.readouterr().out
+    assert said.endswith("\ncommands:\n  now   at once\n\nstudies:\n  flow  measures flow\n")
