@@ -7,7 +7,7 @@ NUM_VIDEOS ?= 32
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help dashboard test lint format bench synthetic lock clean
+.PHONY: help dashboard test lint format bench synthetic docs lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -41,9 +41,13 @@ bench: $(STAMP) ## measure speed and exactness (not what takes hours: pretrainin
 synthetic: $(STAMP) ## generate videos into data/synthetic (NUM_VIDEOS=32)
 	$(BIN)/python -m rspnet.data.synthetic --out data/synthetic --num_videos $(NUM_VIDEOS) --seed 0
 
+docs: $(STAMP) ## build the documentation into site/
+	$(BIN)/python -m pip install --quiet -r requirements-docs.txt
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
 lock: $(STAMP) ## resolve requirements anew into requirements.lock
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header requirements-dev.txt -o requirements.lock
 
 clean: ## remove the virtual environment and caches
-	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache artifacts
+	rm -rf $(VENV) site .cache .mypy_cache .ruff_cache .pytest_cache artifacts

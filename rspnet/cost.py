@@ -11,7 +11,6 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -86,13 +85,9 @@ def cost_of(config: CostConfig) -> Cost:
     """
     if config.init_from is not None:
         raise ValueError("init_from does not change the cost: leave it out")
-    data, samples = (
-        config.data,
-        METHODS[config.method].samples([_BlankVideo(Path("blank"), 100_000, 25.0)], config.data, 0),
-    )
-    batch: Any = METHODS[config.method].collate(
-        [samples[SampleKey(i, 0, 0, 1)] for i in range(_CLIPS)]
-    )
+    data, method = config.data, METHODS[config.method]
+    samples = method.samples([_BlankVideo(Path("blank"), 100_000, 25.0)], data, 0)
+    batch = method.collate([samples[SampleKey(i, 0, 0, 1)] for i in range(_CLIPS)])
     with torch.device("meta"):
         network = create_network(config).train()
         clips = torch.empty((_CLIPS, 3, data.num_frames, data.size, data.size))

@@ -25,7 +25,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from rspnet.commands import run_cli
-from rspnet.data.sampling import ClipSpec, Triplet, clip_span, sample_triplet
+from rspnet.data.sampling import ClipSpec, Triplet, clip_span, evenly_spaced, sample_triplet
 from rspnet.data.sources import Source, expand_roots, scan_files
 from rspnet.data.transforms import eval_frames, normalise
 from rspnet.files import atomic_path
@@ -102,7 +102,7 @@ def eval_triplets(
 ) -> list[Triplet]:
     """Triplets of one video, ``num_triplets`` for either speed of c_i.
 
-    c_i starts elsewhere than c_j and c_k, if the video leaves a choice: the very same clip would
+    c_i starts elsewhere than c_j and c_k, if the video leaves a choice: one and the same clip would
     be no question.
     """
     triplets = []
@@ -213,9 +213,8 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
     span = clip_span(query.num_frames, max(config.speeds))
     scan = scan_files(paths, span, config.num_workers)
     videos = scan.usable
-    if 0 < config.num_videos < len(videos):
-        every = np.linspace(0, len(videos) - 1, config.num_videos).round().astype(int)
-        videos = [videos[i] for i in every]
+    if config.num_videos > 0:
+        videos = evenly_spaced(videos, config.num_videos)
     result = evaluate_pretext(
         query,
         key,

@@ -2,8 +2,8 @@
 
 Trains the whole network with one linear classifier on its pooled features and tests it on evenly
 spaced clips of each video, their logits averaged. ``--linear`` fits a linear classifier to frozen
-features instead, ``--knn`` asks the nearest training videos. Recipes of the paper's tables stand
-in ``rspnet/configs/finetune``. With several models, as in ``--model "[random, default]"``, each
+features instead, ``--knn`` classifies by the nearest training videos. Recipes of the paper's tables
+are in ``rspnet/configs/finetune``. With several models, as in ``--model "[random, default]"``, each
 is run in turn and a table printed: the comparison of supplementary A.
 
 A model is ``random`` (see ``--arch``), the name of a shipped model, or a file: a model of ours,
@@ -124,7 +124,7 @@ class FinetuneTrainer(Engine[LabelledBatch]):
         train: The training split.
 
     Raises:
-        ValueError: The run's folder, the videos or the settings do not serve.
+        ValueError: The run's folder, the videos or the settings are invalid.
     """
 
     network: Classifier
@@ -303,8 +303,8 @@ def finetune(
         splits: What :func:`load_splits` gave, if it was called already.
 
     Raises:
-        ValueError: Something about the configuration or the data does not serve.
-        StoppedError: A signal asked the run to stop.
+        ValueError: The configuration or the data is invalid.
+        StoppedError: A signal stopped the run.
     """
     if not isinstance(config.model, str):
         raise ValueError(f"finetune takes one model, got {config.model}")

@@ -56,7 +56,7 @@ class RetrievalResult:
         intervals: Their 95% intervals in %, by a bootstrap over queries.
         num_queries: Queries.
         num_gallery: Videos in the gallery.
-        num_hopeless: Queries whose class no other video of the gallery has.
+        num_unmatchable: Queries whose class no other video of the gallery has.
     """
 
     feature: str
@@ -110,7 +110,7 @@ def first_right(gallery: Gallery, queries: Gallery, feature: str) -> Integers:
     """Which of its neighbours, counted from 1, is the first of a query's own class.
 
     Returns:
-        One a query, (Q,); 0 where no other video of the gallery has its class.
+        One for each query, (Q,); 0 where no other video of the gallery has its class.
 
     Raises:
         ValueError: No such feature, or one of the galleries is empty.
@@ -124,12 +124,12 @@ def first_right(gallery: Gallery, queries: Gallery, feature: str) -> Integers:
     labels = np.array([names[label] for label in gallery.labels])
     wanted = np.array([names.get(label, -1) for label in queries.labels])
     known, which = _distinct(gallery.vectors[feature])
-    asked = queries.vectors[feature].astype(np.float64)
+    vectors_QD = queries.vectors[feature].astype(np.float64)
     own = _own_places(gallery, queries)
     order, places = np.arange(num), []
     step = max(1, _CELLS // num)
-    for begin in range(0, len(asked), step):
-        similarity_QN = asked[begin : begin + step] @ known.T
+    for begin in range(0, len(vectors_QD), step):
+        similarity_QN = vectors_QD[begin : begin + step] @ known.T
         if len(known) < num:
             similarity_QN = similarity_QN[:, which]
         for i, row in enumerate(similarity_QN, start=begin):
@@ -165,7 +165,7 @@ def retrieve(
     least = len(gallery) - max(map(len, _own_places(gallery, queries)), default=0)
     ks = list(dict.fromkeys(ks))
     if not ks or min(ks) < 1 or max(ks) > least:
-        skipped = "" if least == len(gallery) else ", a query's own file left out"
+        skipped = "" if least == len(gallery) else ", without a query's own file"
         raise ValueError(
             f"every k is between 1 and the {least} videos of the gallery{skipped}, got {ks}"
         )

@@ -32,7 +32,7 @@ from rspnet.weights.checkpoint import save_model
 
 
 def find_videos(config: TrainConfig) -> Scan:
-    """Look at every video of the configuration; generate videos where none are named.
+    """Scan every video of the configuration; generate videos where none are named.
 
     Raises:
         ValueError: Nothing to train on.
@@ -71,7 +71,7 @@ def shared_scan(config: TrainConfig, processes: Processes) -> Scan:
 
 
 def check_videos(scan: Scan, folder: Path, max_unreadable: float) -> None:
-    """List what is left out in the run's folder, and refuse a data set that is too bad.
+    """List skipped videos in the run's folder, and refuse a data set with too many of them.
 
     Raises:
         ValueError: Too many videos are unreadable, or none is usable.
@@ -87,7 +87,7 @@ def check_videos(scan: Scan, folder: Path, max_unreadable: float) -> None:
         )
     for name, rows in (("unreadable", scan.unreadable), ("too short", scan.too_short)):
         if rows:
-            tqdm.write(f"{len(rows)} of {total} videos are {name} and left out: see {folder}")
+            tqdm.write(f"{len(rows)} of {total} videos are {name} and skipped: see {folder}")
 
 
 class Trainer(Engine[Any]):
@@ -97,7 +97,7 @@ class Trainer(Engine[Any]):
         config: All settings.
 
     Raises:
-        ValueError: The run's folder, the videos or the settings do not serve.
+        ValueError: The run's folder, the videos or the settings are invalid.
     """
 
     network: PretextMethod
@@ -231,8 +231,8 @@ def train(config: TrainConfig) -> Path:
     """Run pre-training and return the path of ``model.safetensors``.
 
     Raises:
-        ValueError: Something about the configuration or the data does not serve.
-        StoppedError: A signal asked the run to stop.
+        ValueError: The configuration or the data is invalid.
+        StoppedError: A signal stopped the run.
     """
     return Trainer(config).run()
 

@@ -218,7 +218,7 @@ class _Measuring:
         def make() -> dict[str, Any]:
             work = self.folder / f"retrieval-{self.query.hash[:12]}"
             if not config.has_data:
-                data = DatasetConfig(name="stage", root=str(self.stage()))
+                data = DatasetConfig(name="synthetic", root=str(self.stage()))
                 gallery = queries = self._gallery(work / f"stage-{config.seed}", data)
             else:
                 gallery, queries = (

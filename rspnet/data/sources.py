@@ -28,7 +28,7 @@ VIDEO_SUFFIXES = frozenset(
 
 
 def list_videos(root: str | Path) -> list[Path]:
-    """Video files below a folder (by suffix; hidden ones left out), sorted by path.
+    """Video files below a folder (by suffix; hidden ones are skipped), sorted by path.
 
     Raises:
         ValueError: The folder does not exist or holds no video.
@@ -115,7 +115,7 @@ Source = FileSource | CachedSource
 
 @dataclass
 class Scan:
-    """What a look at a list of videos found.
+    """What a scan of a list of videos found.
 
     Attributes:
         usable: Videos that can be trained on.
@@ -211,7 +211,7 @@ class FrameCache:
     """Small frames of a list of videos in one file, made at the first use and reused.
 
     The cache is keyed by the videos' paths, sizes and modification times and by the short side,
-    so a changed video is never served stale.
+    so a changed video is never read stale.
 
     Args:
         folder: Where caches are kept.

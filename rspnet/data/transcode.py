@@ -3,10 +3,10 @@
 Every video below IN_DIR becomes an H.264 MP4 in the same place below OUT_DIR, with a short side of
 128 pixels (smaller ones keep their size), a key frame at least every 8 frames and no B-frames: a
 clip from anywhere then costs a few frames to decode. All frames are kept, one to one, with
-their average rate; rotation is applied; sound is left out. Both sides get even numbers of pixels.
+their average rate; rotation is applied; sound is dropped. Both sides get even numbers of pixels.
 
-Run again, it goes on: what is there and no older than its source is skipped. Videos that can't be
-read are listed in ``OUT_DIR/unreadable.csv``, the rest goes on. Hidden files are left out.
+Run again, it resumes: what is there and no older than its source is skipped. Videos that can't be
+read are listed in ``OUT_DIR/unreadable.csv``, the rest continues. Hidden files are skipped.
 """
 
 import errno
@@ -264,10 +264,10 @@ def _write_card(out: Path, mine: dict[str, int | str], jobs: Sequence[_Job]) -> 
     except (ValueError, AttributeError) as error:
         raise ValueError(f"{card} can't be read: {error}. Choose another folder") from error
     if differing:
-        is_, asked = ({key: d.get(key) for key in differing} for d in (theirs, mine))
+        there, wanted = ({key: d.get(key) for key in differing} for d in (theirs, mine))
         hint = " (or correct it there, if the folder was moved)" if differing == ["source"] else ""
         raise ValueError(
-            f"{out} was made with {is_}, asked for is {asked}: choose another folder or "
+            f"{out} was made with {there}, requested is {wanted}: choose another folder or "
             f"remove this one{hint}"
         )
 

@@ -182,7 +182,7 @@ def test_another_folders_videos_are_left_alone(source: Path, tmp_path: Path) -> 
         run(source, out)
     (out / "a" / "wide.mp4").unlink()
     run(source, out)
-    with pytest.raises(ValueError, match=r"made with \{'crf': 18\}, asked for is \{'crf': 30\}"):
+    with pytest.raises(ValueError, match=r"made with \{'crf': 18\}, requested is \{'crf': 30\}"):
         run(source, out, crf=30)
     source.rename(tmp_path / "moved")
     with pytest.raises(ValueError, match="if the folder was moved"):
