@@ -150,7 +150,7 @@ def run_cli(
         examples: Command lines, for its help.
         positional: Settings that bare words stand for, in their order.
         out: What the setting ``out`` names; it is tried before the work begins. None: no check.
-        resumes: Whether the same command goes on where it was interrupted.
+        resumes: Whether the same command resumes where it was interrupted.
 
     Example:
         >>> @dataclass(frozen=True, kw_only=True)

@@ -33,6 +33,7 @@ class Config:
         k: Ranks.
         model: One or more models.
         half: Whether to halve.
+        shared: Whether to share.
         kind: Which kind.
         start: First frame; nothing for the middle.
         speeds: Two speeds.
@@ -46,6 +47,7 @@ class Config:
     k: list[int] = field(default_factory=lambda: [1, 5])
     model: str | list[str] = "default"
     half: bool = False
+    shared: bool = True
     kind: Literal["max", "avg"] = "max"
     start: int | None = None
     speeds: tuple[int, int] = (1, 2)
@@ -222,6 +224,7 @@ def test_help(capsys):
     assert "  --k INTEGER ...\n      Ranks. (default: [1, 5])" in said
     assert "  --model TEXT ...\n" in said
     assert "  --half\n      Whether to halve. (default: false)" in said
+    assert "  --shared {true,false}\n      Whether to share. (default: true)" in said
     assert "  --kind {max,avg}\n" in said
     assert "  --speeds INTEGER INTEGER\n      Two speeds. (default: [1, 2])" in said
     assert "settings of data: The data.\n  --data.size INTEGER\n" in said
