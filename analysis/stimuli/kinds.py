@@ -14,13 +14,13 @@ video. Each head then gives of c_i
   lowers its margin, and the positive part of its margin map is all that stands still. About
   videos, where there is no faster one, it is the margin map;
 - ``margin_deviation``: |margin - its median|, where a cell stands out, whatever the sign;
-- ``margin_still``: the margin map less that of c_i frozen at its middle frame.
+- ``margin_static``: the margin map less that of c_i frozen at its middle frame.
 
 Three controls go with whatever is measured on these maps (:func:`with_controls`):
 
 - *swapped heads*: the model's heads exchanged, each asked what it was trained on under its other
   name. Differences must be exactly reversed, else names and not weights make them;
-- *crossed questions*: each head is asked the other's margin. Maps of similarities do not change;
+- *swapped objectives*: each head is asked the other's margin. Maps of similarities do not change;
   what is left of a difference between margins is the head's, what goes is the question's;
 - *random weights*: an untrained network is asked the same. What is not near zero here comes of the
   question and the architecture, and only the rest of training.
@@ -45,12 +45,12 @@ from rspnet.models import Branch
 from rspnet.names import HEADS
 
 KINDS = (
-    "eq2", "contribution", "margin", "margin_faster", "margin_deviation", "margin_still",
+    "eq2", "contribution", "margin", "margin_faster", "margin_deviation", "margin_static",
 )  # fmt: skip
 Objective = Literal["speed", "video"]
 OBJECTIVES: Mapping[str, Objective] = {"rsp": "speed", "avid": "video"}
 SWAPPED_OBJECTIVES: Mapping[str, Objective] = {"rsp": "video", "avid": "speed"}
-WEIGHTS = ("trained", "swapped heads", "crossed questions", "random weights")
+WEIGHTS = ("trained", "swapped heads", "swapped objectives", "random weights")
 Views = tuple[View, View, View]
 
 
@@ -162,7 +162,7 @@ def maps_of(
     maps["margin"] = margin
     maps["margin_faster"] = -margin if is_slow else margin
     maps["margin_deviation"] = deviation(margin)
-    maps["margin_still"] = reference_map(score, c_i, question.still).values
+    maps["margin_static"] = reference_map(score, c_i, question.still).values
     return maps
 
 
@@ -276,7 +276,7 @@ def with_controls(
     yield EvaluatedModel("trained", questions, OBJECTIVES)
     swapped = answers(with_swapped_heads(query), with_swapped_heads(key))
     yield EvaluatedModel("swapped heads", swapped, SWAPPED_OBJECTIVES)
-    yield EvaluatedModel("crossed questions", questions, SWAPPED_OBJECTIVES)
+    yield EvaluatedModel("swapped objectives", questions, SWAPPED_OBJECTIVES)
     for draw in range(num_random):
         # Before training the momentum branch is a copy of the query branch.
         branch = with_random_weights(query, draw)

@@ -57,7 +57,7 @@ def test_maps_sum_to_the_scores_they_are_of() -> None:
                 score, at_rest = (float(z[head] @ target[about]) for z in (z_i, still))
                 assert maps["contribution"].sum() == pytest.approx(float(z_i[head] @ j), abs=1e-6)
                 assert maps["margin"].sum() == pytest.approx(score, abs=1e-6)
-                assert maps["margin_still"].sum() == pytest.approx(score - at_rest, abs=1e-6)
+                assert maps["margin_static"].sum() == pytest.approx(score - at_rest, abs=1e-6)
                 expected = np.abs(maps["margin"] - np.median(maps["margin"]))
                 np.testing.assert_array_equal(maps["margin_deviation"], expected)
                 weights = [b.head(head).weight for b in (query, key)]
