@@ -16,9 +16,10 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from rspnet.commands import parse_config
 from rspnet.pretext.network import Embeddings
 from rspnet.pretext.objective import pretext_losses
-from rspnet.training.config import TrainConfig, parse_config
+from rspnet.training.config import TrainConfig
 from rspnet.training.network import create_network
 
 T = TypeVar("T")
@@ -156,12 +157,7 @@ def describe(config: CostConfig, cost: Cost) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line. Returns the exit status."""
     try:
-        config = parse_config(
-            CostConfig,
-            arguments,
-            prog="python -m rspnet.cost",
-            description="What a pre-training takes. Takes the settings of python -m rspnet.train.",
-        )
+        config = parse_config(CostConfig, arguments)
         print(describe(config, cost_of(config)))
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -24,13 +24,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
+from rspnet.commands import parse_config
 from rspnet.data.sampling import ClipSpec, Triplet, clip_span, sample_triplet
 from rspnet.data.sources import Source, expand_roots, scan_files
 from rspnet.data.transforms import eval_frames, normalise
 from rspnet.files import atomic_path
 from rspnet.models import Branch
 from rspnet.recognition.result import bootstrap_interval
-from rspnet.training.config import parse_config
 from rspnet.weights.checkpoint import load_model
 
 Floats = NDArray[np.float64]
@@ -265,12 +265,7 @@ def _table(report: dict[str, Any]) -> str:
 def main(arguments: list[str] | None = None) -> int:
     """The command line. Returns the exit status."""
     try:
-        config = parse_config(
-            EvaluateConfig,
-            arguments,
-            prog="python -m rspnet.evaluate",
-            description="RSP ordering accuracy and A-VID top-1 on held-out videos.",
-        )
+        config = parse_config(EvaluateConfig, arguments)
         print(_table(evaluate(config)))
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -26,6 +26,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
+from rspnet.commands import parse_config
 from rspnet.data.datasets.labelled import DatasetConfig, LabelledVideo, VideoSet, load_video_set
 from rspnet.models import Branch
 from rspnet.models.heads import EMBEDDING_DIM
@@ -47,7 +48,6 @@ from rspnet.retrieval.store import (
     write_unreadable,
 )
 from rspnet.retrieval.vectors import Views, embed_views, load_views, protocol_for
-from rspnet.training.config import parse_config
 from rspnet.training.engine import prepare_workers, start_worker
 from rspnet.training.processes import Processes, join_processes, leave_processes
 from rspnet.training.run_folder import refuse_unreadable
@@ -386,12 +386,7 @@ def extract(config: ExtractConfig) -> Manifest | None:
 def main(arguments: list[str] | None = None) -> int:
     """The command line. Returns the exit status."""
     try:
-        config = parse_config(
-            ExtractConfig,
-            arguments,
-            prog="python -m rspnet.extract",
-            description="Features of a labelled data set's videos, for python -m rspnet.retrieve.",
-        )
+        config = parse_config(ExtractConfig, arguments)
         done = extract(config)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from rspnet.commands import parse_config, to_plain
 from rspnet.data.datasets.labelled import VideoSet
 from rspnet.data.labelled_clips import (
     ActionClips,
@@ -36,7 +37,7 @@ from rspnet.recognition.classifier import Classifier, save_classifier
 from rspnet.recognition.evaluation import PooledFeatures, each_video, load_splits
 from rspnet.recognition.probes import knn_votes, linear_probe
 from rspnet.recognition.result import ActionResult, Floats, score
-from rspnet.training.config import RunConfig, parse_config, to_plain
+from rspnet.training.config import RunConfig
 from rspnet.training.engine import Engine, Scalars, check_unreadable, run_main
 from rspnet.training.optim import OptimConfig, create_optimiser, lr_factor
 from rspnet.training.processes import join_processes
@@ -362,12 +363,7 @@ def main(arguments: list[str] | None = None) -> int:
     """The command line. Returns the exit status."""
 
     def run() -> Path:
-        config = parse_config(
-            FinetuneConfig,
-            arguments,
-            prog="python -m rspnet.finetune",
-            description="Action recognition: fine-tune, --linear probe or --knn.",
-        )
+        config = parse_config(FinetuneConfig, arguments)
         results = compare(config)
         if join_processes(config.device).first:
             for model, result in results.items():

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from rspnet.commands import parse_config, to_plain
 from rspnet.data.manifest import known_files, manifests_in
 from rspnet.data.pretrain import (
     Batch,
@@ -29,7 +30,7 @@ from rspnet.files import write_skipped
 from rspnet.names import HEADS
 from rspnet.pretext.network import Embeddings, TwoBranch
 from rspnet.pretext.objective import pretext_losses
-from rspnet.training.config import TrainConfig, parse_config, to_plain
+from rspnet.training.config import TrainConfig
 from rspnet.training.engine import Engine, Scalars, check_unreadable, run_main
 from rspnet.training.network import create_network
 from rspnet.training.optim import create_optimiser, lr_factor
@@ -273,12 +274,7 @@ def main(arguments: list[str] | None = None) -> int:
     """The command line. Returns the exit status."""
 
     def run() -> Path:
-        config = parse_config(
-            TrainConfig,
-            arguments,
-            prog="python -m rspnet.train",
-            description="Pre-train RSPNet. With no arguments: a small model on generated videos.",
-        )
+        config = parse_config(TrainConfig, arguments)
         return train(config)
 
     return run_main(run, "Model")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from analysis.report.compare import compare
 from analysis.report.parts import ReportConfig
-from rspnet.training.config import parse_config
+from rspnet.commands import parse_config
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0 if {"-h", "--help"} & set(words) else 2
     command = shlex.join(["python", "-m", "analysis", "compare", *words])
     try:
-        config = parse_config(ReportConfig, rest, prog="python -m analysis compare MODEL MODEL ...")
+        config = parse_config(ReportConfig, rest)
         print(compare(models, config, command))
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -8,22 +8,17 @@ from pathlib import Path
 from analysis.figures.style import check_out, save
 from analysis.studies.optical_flow import FlowConfig, flow_study
 from analysis.studies.optical_flow_result import FlowStudy
+from rspnet.commands import parse_config
 from rspnet.data.datasets.labelled import load_video_set
 from rspnet.data.sources import list_videos
 from rspnet.files import atomic_path
-from rspnet.training.config import parse_config
 from rspnet.weights.checkpoint import load_model
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line. Returns the exit status."""
     try:
-        config = parse_config(
-            FlowConfig,
-            arguments,
-            prog="python -m analysis optical_flow",
-            description="Both heads' maps against optical flow and saliency of real videos.",
-        )
+        config = parse_config(FlowConfig, arguments)
         study = run(config)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)

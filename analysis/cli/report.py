@@ -7,19 +7,14 @@ from pathlib import Path
 
 from analysis.report.parts import ReportConfig
 from analysis.report.report import report
-from rspnet.training.config import parse_config
+from rspnet.commands import parse_config
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line. Returns the exit status."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        config = parse_config(
-            ReportConfig,
-            words,
-            prog="python -m analysis report",
-            description="One page about a model: what its two heads look at, and how sure that is.",
-        )
+        config = parse_config(ReportConfig, words)
         report(config, shlex.join(["python", "-m", "analysis", "report", *words]))
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)

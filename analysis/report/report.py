@@ -48,10 +48,10 @@ from analysis.stimuli.triplets import encode_triplets
 from analysis.studies.localisation_result import LocalisationStudy
 from analysis.studies.response_result import Responses
 from analysis.studies.selectivity import selectivity
+from rspnet.commands import to_plain
 from rspnet.files import atomic_path
 from rspnet.models import Branch
 from rspnet.names import HEADS
-from rspnet.training.config import to_plain
 from rspnet.weights.checkpoint import load_model, resolve_model
 
 FORMAT = "rspnet-report"

@@ -1,24 +1,14 @@
-"""Configurations from YAML files and the command line.
+"""The configuration of a training run.
 
-Each part of the configuration stands beside the code that it is for; here they are put together,
-read by jsonargparse, and written with the run.
+Each part of it stands beside the code that it is for; here they are put together.
 """
 
-import difflib
-import sys
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
-from pathlib import Path
-from typing import Any, Literal, TypeVar
-
-import yaml
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from rspnet.data.pretrain import DataConfig
-from rspnet.files import atomic_path
 from rspnet.pretext.objective import LossConfig
 from rspnet.training.optim import OptimConfig
-
-C = TypeVar("C")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,132 +131,3 @@ class TrainConfig(RunConfig):
                 f"recentre is for heads of the model that init_from names, got {self.recentre} "
                 "without one: new heads are centred by model.centre_heads"
             )
-
-
-def known_keys(config: Any, prefix: str = "") -> list[str]:
-    """Dotted names of all settings of a configuration class."""
-    names = []
-    for entry in fields(config):
-        default = entry.default_factory() if callable(entry.default_factory) else entry.default
-        names.append(prefix + entry.name)
-        if is_dataclass(default):
-            names += known_keys(default, f"{prefix}{entry.name}.")
-    return names
-
-
-def _nearest(name: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    if not near:
-        # "batchsize" may be what is meant by "data.batch_sizes": compare last parts too.
-        tails = {key.rsplit(".", 1)[-1]: key for key in known}
-        tail = difflib.get_close_matches(name.rsplit(".", 1)[-1], tails, n=1, cutoff=0.5)
-        near = [tails[t] for t in tail]
-    return f" Did you mean {near[0]!r}?" if near else ""
-
-
-def _flatten(tree: Mapping[str, Any], known: Sequence[str], prefix: str = "") -> Iterable[str]:
-    for key, value in tree.items():
-        name = f"{prefix}{key}"
-        has_children = any(k.startswith(f"{name}.") for k in known)
-        if isinstance(value, Mapping) and (has_children or name not in known):
-            yield from _flatten(value, known, f"{name}.")
-        else:
-            yield name
-
-
-def check_keys(names: Iterable[str], known: Sequence[str], where: str) -> None:
-    """Refuse a setting that does not exist, naming the nearest one that does.
-
-    Raises:
-        ValueError: A name is unknown.
-    """
-    for name in names:
-        inside = any(name.startswith(f"{k}.") for k in known if k.endswith("options"))
-        if name not in known and not inside:
-            raise ValueError(f"{where}: unknown setting {name!r}.{_nearest(name, known)}")
-
-
-def _option_names(arguments: Sequence[str]) -> Iterable[str]:
-    for argument in arguments:
-        if argument.startswith("--"):
-            yield argument[2:].split("=", 1)[0].rstrip("+")
-
-
-def parse_config(
-    config_class: type[C],
-    arguments: Sequence[str] | None = None,
-    *,
-    prog: str | None = None,
-    description: str | None = None,
-) -> C:
-    """Read a configuration from ``--config FILE.yaml`` and dotted overrides.
-
-    Args:
-        config_class: A dataclass of settings.
-        arguments: The command line's words; nothing takes the process's own.
-        prog: The command's name in its help text.
-        description: First lines of the help text.
-
-    Raises:
-        ValueError: A setting is unknown (the nearest is named) or its value is refused.
-    """
-    from jsonargparse import ArgumentError, ArgumentParser
-
-    words = _spell_out(config_class, list(sys.argv[1:] if arguments is None else arguments))
-    known = known_keys(config_class)
-    reserved = {"config", "help", "print_config"}
-    check_keys((n for n in _option_names(words) if n not in reserved), known, "command line")
-    parser = ArgumentParser(exit_on_error=False, prog=prog, description=description)
-    parser.add_argument("--config", action="config", help="YAML file of settings")
-    parser.add_class_arguments(config_class, None)
-    for path in _config_files(words):
-        if not path.is_file():
-            raise ValueError(f"no configuration file {path}")
-        tree = yaml.safe_load(path.read_text()) or {}
-        if not isinstance(tree, Mapping):
-            raise ValueError(f"{path} holds no settings: expected 'name: value' lines")
-        check_keys(_flatten(tree, known), known, str(path))
-    try:
-        namespace = parser.parse_args(words)
-    except ArgumentError as error:
-        raise ValueError(str(error)) from error
-    made = parser.instantiate(namespace)
-    values = {entry.name: made[entry.name] for entry in fields(config_class)}  # type: ignore[arg-type]
-    return config_class(**values)
-
-
-def _spell_out(config_class: Any, words: Sequence[str]) -> list[str]:
-    """``--linear`` alone as ``--linear=true``, for settings that are true or false."""
-    flags = {f"--{e.name}" for e in fields(config_class) if e.type in (bool, "bool")}
-    out = []
-    for i, word in enumerate(words):
-        alone = i + 1 == len(words) or words[i + 1].startswith("-")
-        out.append(f"{word}=true" if word in flags and alone else word)
-    return out
-
-
-def _config_files(words: Sequence[str]) -> Iterable[Path]:
-    for i, word in enumerate(words):
-        if word == "--config" and i + 1 < len(words):
-            yield Path(words[i + 1])
-        elif word.startswith("--config="):
-            yield Path(word.split("=", 1)[1])
-
-
-def to_plain(config: Any) -> dict[str, Any]:
-    """A configuration as plain YAML values."""
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, Mapping):
-            return {key: plain(v) for key, v in value.items()}
-        if isinstance(value, list | tuple):
-            return [plain(v) for v in value]
-        return str(value) if isinstance(value, Path) else value
-
-    return dict(plain(asdict(config)))
-
-
-def save_config(config: Any, path: Path) -> None:
-    """Write a configuration so that ``--config`` reads it back."""
-    with atomic_path(path) as temporary:
-        temporary.write_text(yaml.safe_dump(to_plain(config), sort_keys=False))

@@ -24,9 +24,10 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
+from rspnet.commands import save_config, to_plain
 from rspnet.data.pretrain import SampleStream
 from rspnet.files import write_skipped
-from rspnet.training.config import RunConfig, save_config, to_plain
+from rspnet.training.config import RunConfig
 from rspnet.training.processes import join_processes, leave_processes, rng_state, set_rng_state
 from rspnet.training.run_folder import (
     Checkpoints,

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from _small_scale.plan import choose, read_plan
 
-from rspnet.training.config import TrainConfig, parse_config
+from rspnet.commands import parse_config
+from rspnet.training.config import TrainConfig
 
 PLANS = sorted((Path(__file__).resolve().parents[2] / "benchmarks" / "plans").glob("*.yaml"))
 FEW_VIDEOS = PLANS[0].parents[2] / "rspnet" / "configs" / "few_videos"

@@ -30,8 +30,8 @@ from analysis.studies.localisation_result import (
 from analysis.studies.optical_flow_result import TARGETS, FlowResult, FlowRow, FlowStudy
 from analysis.studies.response_result import Responses
 from analysis.studies.sanity_result import OTHER_VIDEO, SanityResult, SanityRow
+from rspnet.commands import to_plain
 from rspnet.names import HEADS
-from rspnet.training.config import to_plain
 
 NUM_VIDEOS = 6
 VIDEOS = ("generated", "real")

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
+from rspnet.commands import parse_config
 from rspnet.cost import CostConfig, cost_of, main
 from rspnet.models import Branch
-from rspnet.training.config import parse_config
 
 CONFIGS = Path(__file__).resolve().parents[2] / "rspnet" / "configs" / "pretrain"
 SMALL = ["--model.options.width=4", "--data.num_frames=8", "--data.size=32"]

@@ -12,8 +12,9 @@ import pytest
 import torch
 import yaml
 
+from rspnet.commands import parse_config
 from rspnet.train import Trainer, main, train
-from rspnet.training.config import TrainConfig, parse_config
+from rspnet.training.config import TrainConfig
 from rspnet.training.engine import EXIT_STOPPED
 from rspnet.training.optim import OptimConfig, lr_factor
 from rspnet.training.run_folder import Checkpoints, load_checkpoint

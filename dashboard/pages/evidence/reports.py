@@ -194,7 +194,7 @@ def command_for(model: ModelChoice) -> Command:
 def command_of(report: Report, model: ModelChoice) -> Command:
     """The command line that made a report."""
     from analysis.report.parts import ReportConfig
-    from rspnet.training.config import to_plain
+    from rspnet.commands import to_plain
 
     words = ["python", "-m", "analysis", "report", "--model", shown_path(model.path)]
     plain = to_plain(ReportConfig())

@@ -10,10 +10,11 @@ import torch
 
 from analysis.core.statistics import rank_correlation
 from analysis.report.map_tracker import MapTracker, read_correlations, round_interval
+from rspnet.commands import parse_config
 from rspnet.models import Branch
 from rspnet.pretext.network import TwoBranch
 from rspnet.train import train
-from rspnet.training.config import RunConfig, TrainConfig, parse_config
+from rspnet.training.config import RunConfig, TrainConfig
 from rspnet.weights.checkpoint import load_model
 
 TINY = [

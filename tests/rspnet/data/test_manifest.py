@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 from pyarrow import parquet
 
+from rspnet.commands import parse_config
 from rspnet.data import manifest, sources
 from rspnet.data.manifest import known_files, main, manifests_in, read_manifest, write_manifest
 from rspnet.data.video.reader import VideoReader
 from rspnet.train import find_videos
-from rspnet.training.config import TrainConfig, parse_config
+from rspnet.training.config import TrainConfig
 
 
 @pytest.fixture

@@ -2,7 +2,8 @@
 
 import pytest
 
-from rspnet.training.config import TrainConfig, parse_config, save_config
+from rspnet.commands import parse_config, save_config
+from rspnet.training.config import TrainConfig
 
 
 def test_defaults_files_and_overrides(tmp_path):
