@@ -97,7 +97,7 @@ class Generated(StoredFrames):
         return cls(video.frames, str(video.labels["action"]), f"stage_{seed}_{index:06d}")
 
 
-def _both(values: Sequence[float] | None, name: str) -> tuple[float | None, float | None]:
+def _both(values: Sequence[float | None] | None, name: str) -> tuple[float | None, float | None]:
     if not values:
         return None, None
     if len(values) > 2:
@@ -110,7 +110,7 @@ def load_views(
     video_i: str | Path | None = None,
     video_j: str | Path | None = None,
     *,
-    start: Sequence[int] | None = None,
+    start: Sequence[int | None] | None = None,
     speed: Sequence[float] | None = None,
     size: int | None = None,
     seed: int = 0,
@@ -162,7 +162,7 @@ def load_pair(
     video_i: str | Path | None = None,
     video_j: str | Path | None = None,
     *,
-    start: Sequence[int] | None = None,
+    start: Sequence[int | None] | None = None,
     speed: Sequence[float] | None = None,
     size: int | None = None,
     seed: int = 0,

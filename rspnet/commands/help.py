@@ -54,7 +54,8 @@ def _plain(text: str) -> str:
 def _entry(setting: Setting, positional: bool, width: int) -> str:
     name = setting.name.upper() if positional else f"--{setting.name}"
     if not setting.is_flag and not positional:
-        name += f" {_placeholder(setting.kind)}"
+        choices = "{" + ",".join(setting.choices) + "}" + " ..." * setting.takes_several
+        name += f" {choices if setting.choices else _placeholder(setting.kind)}"
     default = (
         "(required)" if setting.default is MISSING else f"(default: {_shown(setting.default)})"
     )

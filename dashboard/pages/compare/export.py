@@ -220,5 +220,5 @@ def _classes_command(selection: Selection, clip: Clip, titles: Sequence[str], na
     words += ["--classifier", shown_path(selection.classifier.path)]
     words += ["--video", shown_path(clip.video.path)]
     words += ["--start", str(clip.start), "--speed", str(clip.speed), "--classes", *titles]
-    words += ["--maps", f"{name}_{clip.side}", "--out", f"{name}_{clip.side}.png"]
+    words += ["--maps_folder", f"{name}_{clip.side}", "--out", f"{name}_{clip.side}.png"]
     return Command(f"The maps of c_{clip.side}, with a strip of them", tuple(words))
