@@ -15,7 +15,7 @@ from tqdm import tqdm
 from analysis.attribution.pair_clips import NUM_HARD_NEGATIVES, PairClips
 from analysis.core.clip import StoredFrames, View, load_view
 from rspnet.data.sampling import clip_indices, clip_span, even_starts
-from rspnet.data.synthetic.videos import render_video
+from rspnet.data.synthetic.videos import render_video, video_name
 from rspnet.data.transforms import FrameReader, eval_clips, eval_frames
 from rspnet.data.video.reader import VideoReader
 from rspnet.models import Branch
@@ -77,7 +77,7 @@ class Generated(StoredFrames):
     def make(cls, seed: int, index: int) -> "Generated":
         """Render one, named as :mod:`rspnet.data.synthetic.videos` names its files."""
         video = render_video(seed, index)
-        return cls(video.frames, str(video.labels["action"]), f"stage_{seed}_{index:06d}")
+        return cls(video.frames, str(video.labels["action"]), video_name(seed, index))
 
 
 def _both(values: Sequence[float | None] | None, name: str) -> tuple[float | None, float | None]:

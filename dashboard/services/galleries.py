@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from dashboard.base import video_limits
 from dashboard.base.arguments import Arguments, cache_folder
+from rspnet.data.synthetic.videos import video_name
 
 Frames = NDArray[np.uint8]
 Identity = tuple[str, int, int]
@@ -25,7 +26,7 @@ OWN = "Your videos"
 SYNTHETIC_SEED = 7
 # What pages begin with where the gallery has it: of the videos of this seed, the one with the
 # largest margin of RSP between clips at 2x by the shipped model.
-SYNTHETIC_EXAMPLE = f"dance/stage_{SYNTHETIC_SEED}_000012.mp4"
+SYNTHETIC_EXAMPLE = f"dance/{video_name(SYNTHETIC_SEED, 12)}.mp4"
 LABELS = "labels.csv"
 SETTLED_NS = 2 * 10**9
 
@@ -101,7 +102,7 @@ def identity(path: Path) -> Identity:
 
 def synthetic_folder(arguments: Arguments) -> Path:
     """Where the generated gallery lies. Its name holds what it was made from."""
-    return cache_folder() / "stage" / f"seed{SYNTHETIC_SEED}-n{arguments.num_videos}"
+    return cache_folder() / "synthetic" / f"seed{SYNTHETIC_SEED}-n{arguments.num_videos}"
 
 
 def synthetic_is_complete(arguments: Arguments) -> bool:
@@ -150,7 +151,7 @@ def _changed(paths: Iterable[Path]) -> dict[Path, int]:
 def _open_folder(title: str, root: Path) -> Source:
     """List a folder; the list that is held while none of its folders has changed.
 
-    Listing 20,000 videos takes seconds, and pages ask each time that they are drawn.
+    Listing 20,000 videos takes seconds, and every page does it each time that it is drawn.
     """
     held = _held(title, str(root))
     source, changed = held.source, held.changed

@@ -152,11 +152,11 @@ def describe_kind(kind: Any) -> str:
 
     Example:
         >>> describe_kind(tuple[int, ...] | None)
-        'a list of integers, or null'
+        'a list of integers, or none'
     """
     if len(_members(kind)) > 1:
         words = [describe_kind(k) for k in _members(kind) if k is not type(None)]
-        return " or ".join(words) + (", or null" if type(None) in _members(kind) else "")
+        return " or ".join(words) + (", or none" if type(None) in _members(kind) else "")
     args = get_args(kind)
     if get_origin(kind) is Literal:
         return "one of " + ", ".join(str(arg) for arg in args)
@@ -248,6 +248,23 @@ def _nearest(name: str, known: Sequence[str]) -> str:
     return f" Did you mean {near[0]!r}?" if near else ""
 
 
+def _find_file(path: Path) -> Path:
+    """A configuration file, or a recipe that ships, from whatever folder it is named.
+
+    Raises:
+        ValueError: There is neither.
+    """
+    package = Path(__file__).resolve().parents[1]
+    # "pretrain/resnet18_k400" and "rspnet/configs/pretrain/resnet18_k400.yaml" name a recipe.
+    shipped = [package / "configs" / f"{path}.yaml", package.parent / path]
+    for found in (path, *shipped):
+        if found.is_file():
+            return found
+    folder = package / "configs"
+    recipes = [f.relative_to(folder).with_suffix("").as_posix() for f in folder.rglob("*.yaml")]
+    raise ValueError(f"no configuration file {path}.{_nearest(str(path), recipes)}")
+
+
 class _Reader:
     """Collects the values that are given for a configuration class, by dotted names."""
 
@@ -309,8 +326,7 @@ class _Reader:
         Raises:
             ValueError: There is no such file, it is no YAML, or a setting in it is wrong.
         """
-        if not path.is_file():
-            raise ValueError(f"no configuration file {path}")
+        path = _find_file(path)
         try:
             tree = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
         except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -7,16 +7,20 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from rspnet.data.pretrain import DataConfig
-from rspnet.pretext.objective import LossConfig
+from rspnet.models.registry import ENCODERS
+from rspnet.pretext.method import METHODS, method_settings
+from rspnet.pretext.rspnet import LossConfig
+from rspnet.registry import documents
 from rspnet.training.optim import OptimConfig
 
 
+@documents(encoders=ENCODERS)
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
     """The network.
 
     Attributes:
-        arch: Encoder, see ``rspnet.list_encoders()``.
+        arch: Encoder, one of {encoders}.
         options: Options of the encoder, such as ``{width: 16}``.
         head: ``linear`` (paper) or ``mlp``.
         centre_heads: Set the bias of new heads from the first batch, so that embeddings start
@@ -32,6 +36,9 @@ class ModelConfig:
     centre_heads: bool = True
     batch_norm: Literal["local", "sync", "frozen"] = "local"
 
+    def __post_init__(self) -> None:
+        ENCODERS[self.arch]  # refuses an unknown name before anything is done
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
@@ -42,7 +49,7 @@ class RunConfig:
         seed: Fixes weights, order of samples, frames and augmentation.
         batch_size: Samples in a step, of all processes and micro-batches together.
         accumulate: Micro-batches that a step's samples are split into, to save memory.
-        resume: ``auto`` goes on from the newest checkpoint in ``out`` if there is one; ``never``
+        resume: ``auto`` resumes from the newest checkpoint in ``out`` if there is one; ``never``
             starts anew and refuses a folder that holds a run; else the path of a checkpoint.
         checkpoint_every_steps: Steps between checkpoints; 0 for none but by time and at the end.
         checkpoint_every_minutes: Minutes between checkpoints; 0 for none.
@@ -56,7 +63,7 @@ class RunConfig:
         channels_last: Keep channels last in memory, which convolutions run fastest with.
         compile: Compile the network with ``torch.compile``.
         wandb: Also log to Weights & Biases, to this project. It has to be installed.
-        observer: Something that looks on, as ``module:Class``; made from the run's folder and the
+        callback: A class, as ``module:Class``, that is made from the run's folder and the
             configuration, and called after every step with the step, the network and whether it
             is the last. ``analysis.report.map_tracker:MapTracker`` draws maps of fixed
             clips as they grow.
@@ -78,7 +85,7 @@ class RunConfig:
     channels_last: bool = True
     compile: bool = False
     wandb: str | None = None
-    observer: str | None = None
+    callback: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "accumulate", "log_every_steps", "keep_checkpoints"):
@@ -93,9 +100,10 @@ class RunConfig:
             )
 
 
+@documents(methods=METHODS)
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig(RunConfig):
-    """Pre-training with RSP and A-VID.
+    """Pre-training.
 
     Attributes:
         out: The run's folder.
@@ -104,9 +112,11 @@ class TrainConfig(RunConfig):
         init_from: Model file to start from (both branches), in place of random weights.
         recentre: Heads of that model, ``rsp`` or ``avid``, whose bias is set from the first batch
             as that of new heads is: those that it did not train.
+        method: Pretext method, one of {methods}.
+        method_options: Settings of a method other than RSPNet, such as ``{name: value}``.
         data: Videos and clips.
         model: The network.
-        loss: Losses, queue and momentum.
+        loss: Losses, queue and momentum of RSPNet.
         optim: Optimiser and schedule.
     """
 
@@ -115,6 +125,8 @@ class TrainConfig(RunConfig):
     epochs: float | None = None
     init_from: str | None = None
     recentre: list[Literal["rsp", "avid"]] = field(default_factory=list)
+    method: str = "rspnet"
+    method_options: dict[str, Any] = field(default_factory=dict)
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     loss: LossConfig = field(default_factory=LossConfig)
@@ -122,6 +134,7 @@ class TrainConfig(RunConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        method_settings(self.method, self.method_options, self.loss)  # refuses unknown names
         if self.max_steps < 1:
             raise ValueError(f"max_steps is at least 1, got {self.max_steps}")
         if self.epochs is not None and self.epochs <= 0:

@@ -67,4 +67,4 @@ def test_what_can_not_be_trained_is_said(capsys: pytest.CaptureFixture[str]) -> 
     assert main(["--tflops=0"]) == 2
     assert "are positive" in capsys.readouterr().err
     assert main(["--init_from=x.safetensors"]) == 2
-    assert "no bearing on the cost" in capsys.readouterr().err
+    assert "does not change the cost" in capsys.readouterr().err

@@ -1,0 +1,153 @@
+"""What Compare hands out of a pair: figures, film, maps, and the commands for them."""
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dashboard.base.arguments import Arguments, shown_path
+from dashboard.overlays import maps, view_model
+from dashboard.overlays.request import MapRequest
+from dashboard.overlays.selection import Selection
+from dashboard.services import uploads
+from dashboard.services.models import Loaded
+from dashboard.widgets import export
+from dashboard.widgets.export import Command, File
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from analysis import ClipMap, KindMaps
+
+
+def draw(selection: Selection, request: MapRequest, loaded: Loaded, arguments: Arguments) -> None:
+    """Draw the panel below the maps."""
+    name = view_model.file_name(request, loaded)
+    commands = commands_of(selection, request, name)
+    commands.append(export.app_command(arguments, selection.model.path))
+    export.panel("pair", files_of(selection, request, loaded, name), commands)
+
+
+def files_of(selection: Selection, request: MapRequest, loaded: Loaded, name: str) -> list[File]:
+    """Files of the selected pair, made when they are downloaded."""
+    display = selection.display
+
+    def found() -> "KindMaps":
+        return maps.maps_of(request, loaded)
+
+    def figure1() -> "Figure":
+        from analysis.figures.figure1 import draw_figure1
+
+        scale = "shared" if display.scale == "shared" else "head"
+        pair = maps.pair_of(request, loaded)
+        return draw_figure1(pair, scale=scale, found=found()).figure
+
+    def strip() -> "Figure":
+        from analysis.figures.strips import draw_strip, rows_of
+
+        rows = rows_of(found(), request.clip_i.view(), request.clip_j.view())
+        return draw_strip(rows, opacity=display.opacity, smooth=display.cells != "raw")
+
+    def film() -> bytes:
+        titles = [view_model.short_title(clip) for clip in (selection.clip_i, selection.clip_j)]
+        return view_model.film_of(request, display, (titles[0], titles[1]), loaded)
+
+    files = export.figure_files(name, strip if request.fine else figure1)
+    files.append(File("Clip", f"{name}.mp4", film))
+    for ending, make in _data(found).items():
+        files.append(File("Data", f"{name}{ending}", make))
+    return files
+
+
+def _data(found: "Callable[[], KindMaps]") -> dict[str, Callable[[], bytes]]:
+    def arrays() -> bytes:
+        values: dict[str, Any] = {key: m.values for key, m in _named(found()).items()}
+        values["manifest"] = np.array(json.dumps(manifest_of(found())))
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **values)
+        return buffer.getvalue()
+
+    def manifest() -> bytes:
+        return (json.dumps(manifest_of(found()), indent=1) + "\n").encode()
+
+    return {".npz": arrays, ".csv": lambda: table_of(found()), ".json": manifest}
+
+
+def _named(found: "KindMaps") -> "dict[str, ClipMap]":
+    return {f"{row}.{'ij'[n]}": both[n] for row, both in found.rows.items() for n in range(2)}
+
+
+def table_of(found: "KindMaps") -> bytes:
+    """All maps as a table (CSV): a row a cell, with the frames that the cell is drawn over."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(("head", "clip", "time", "row", "column", "first_frame", "last_frame", "value"))
+    for key, clip_map in _named(found).items():
+        head, clip = key.split(".")
+        cells, indices = clip_map.grid.cell_of(0), clip_map.clip.frame_indices
+        for place, value in np.ndenumerate(clip_map.values):
+            own = [indices[n] for n in np.flatnonzero(cells == place[0])]
+            name = found.titles.get(head, head)
+            writer.writerow((name, f"c_{clip}", *place, own[0], own[-1], repr(float(value))))
+    return text.getvalue().encode()
+
+
+def manifest_of(found: "KindMaps") -> dict[str, Any]:
+    """Where all maps are from and what they are of, with their regions, as plain JSON values."""
+    from analysis.regions.tracks import tracks_of
+
+    return {
+        "format": "rspnet-view",
+        "version": 1,
+        **(
+            {"classes": found.titles, "probability": found.probability}
+            if found.titles
+            else {"similarity": found.similarity}
+        ),
+        "maps": {key: clip_map.manifest() for key, clip_map in _named(found).items()},
+        "regions": {key: tracks_of(clip_map).to_json() for key, clip_map in _named(found).items()},
+    }
+
+
+def commands_of(selection: Selection, request: MapRequest, name: str) -> list[Command]:
+    """Command lines that give what is shown of the selected pair; none of uploads, which go.
+
+    Args:
+        selection: What is shown.
+        request: Its maps.
+        name: Of the files that they write, without ending.
+    """
+    clips, model = (selection.clip_i, selection.clip_j), selection.model
+    if any(uploads.is_upload(clip.video) for clip in clips):
+        return []
+    pair = ["--model", shown_path(model.path)]
+    for option, values in (
+        ("video", [shown_path(clip.video.path) for clip in clips]),
+        ("start", [str(clip.start) for clip in clips]),
+        ("speed", [str(clip.speed) for clip in clips]),
+    ):
+        for side, value in zip("ij", values, strict=True):
+            pair += [f"--{option}_{side}", value]
+    if request.clip_i.size != model.size:
+        pair += ["--size", str(request.clip_i.size)]
+    if request.other_speed is not None:
+        pair += ["--speed_k", f"{request.other_speed.speed:g}"]
+    if request.others:
+        pair += ["--others", *(shown_path(Path(clip.path)) for clip in request.others)]
+    if selection.classifier is not None:
+        pair += ["--classifier", shown_path(selection.classifier.path)]
+    command = ["python", "-m", "analysis"]
+    fine = ["--fine", str(maps.FINE_STEPS)] if request.fine else []
+    words = [*command, "maps", *pair, "--maps", request.kind, *fine, "--out", name]
+    commands = [Command("These maps, with a strip of them", tuple(words))]
+    if not request.fine:
+        scale = "shared" if selection.display.scale == "shared" else "head"
+        figure = ["figure1", *pair, "--map", request.kind, "--scale", scale]
+        film = ["strips", *pair, "--map", request.kind, "--out", f"{name}.mp4"]
+        commands.insert(0, Command("The figure", (*command, *figure, "--out", f"{name}.pdf")))
+        commands.append(Command("A film of the pair", (*command, *film)))
+    return commands

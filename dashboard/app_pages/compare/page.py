@@ -1,0 +1,158 @@
+"""Compare: what the RSP head and the A-VID head attend to, on a pair of clips."""
+
+import contextlib
+from collections.abc import Callable
+
+import streamlit as st
+
+from dashboard.app_pages.compare import captum, export, neighbours, panels
+from dashboard.base import links
+from dashboard.base.state import choose_place
+from dashboard.overlays import captum_job, maps, view_model
+from dashboard.overlays.request import MapRequest, resolve
+from dashboard.overlays.selection import SIDES, Selection
+from dashboard.services import classifiers, models, uploads
+from dashboard.services.models import Loaded
+from dashboard.widgets import controls, shell, upload_panel
+from dashboard.widgets.map_options import choose_display, link_of
+from dashboard.widgets.shell import Opened
+from dashboard.widgets.upload_panel import Use
+
+SUBTITLE = (
+    "What does the head for relative speed (RSP) attend to, and what that for appearance (A-VID)?"
+)
+
+
+def page() -> None:
+    """Draw the page."""
+    opened = shell.open_page("Compare heads", SUBTITLE)
+    if not opened.models:
+        st.error(shell.NO_MODEL, icon=":material/error:")
+        return
+    selection = _select(opened)
+    links.show_notes(opened.notes)
+    if selection is None:
+        return
+    _draw(selection, opened)
+
+
+def _select(opened: Opened) -> Selection | None:
+    """Draw the controls; None where something chosen can't be used, which is then said."""
+    link, arguments = opened.link, opened.arguments
+    if link:  # what was said of files on another page is nothing to this one
+        uploads.store_of_session().refused = []
+    row = st.container(key="controls", horizontal=True, vertical_alignment="bottom", gap="medium")
+    title = controls.choose_gallery(link, arguments)
+    with row.container(key="model_box"):
+        model = controls.choose_model(link, opened.models)
+    controls.choose_frame(link, model.num_frames)
+    boxes = {side: row.container(key=f"clip_box_{side}") for side in SIDES}
+    with row.popover("More", type="tertiary", width="content"):
+        controls.more(arguments)
+        uses = [Use("As c_i", _use_as("i")), Use("As c_j", _use_as("j"))]
+        if upload_panel.draw("pair", model.num_frames, uses):
+            st.rerun()
+    with st.container(key="look", horizontal=True, vertical_alignment="bottom", gap="medium"):
+        display = choose_display(link)
+        classifier = None
+        if display.map.needs == "classifier":
+            classifier = classifiers.choose_classifier(link, arguments)
+    if "place" in link:
+        links.take("place", choose_place(link["place"]))
+    source = shell.open_gallery(title, arguments)
+    if source is None:
+        return None
+    clips = []
+    for side, box in boxes.items():
+        with box:
+            listed = uploads.beside(source)
+            clips.append(controls.choose_clip(side, link, listed, model.num_frames))
+    clip_i, clip_j = clips
+    if clip_i is None or clip_j is None:
+        return None
+    return Selection(model, source, clip_i, clip_j, display, classifier)
+
+
+def _use_as(side: str) -> Callable[[str], None]:
+    def use(name: str) -> None:
+        # The start is left: choose_clip moves it to where the clip fits.
+        st.session_state[f"video_{side}"] = name
+        st.session_state[f"speed_{side}"] = 1
+
+    return use
+
+
+def _draw(selection: Selection, opened: Opened) -> None:
+    """Draw maps, numbers, what can be exported, and neighbours."""
+    area = st.container(key="stage", gap=None)
+    if selection.display.map.needs == "classifier" and selection.classifier is None:
+        needed = classifiers.what_is_needed(opened.arguments, selection.model)
+        with area:
+            panels.draw_waiting(selection, lambda: _say_needed(needed))
+        links.write(_link(selection))
+        return
+    with area:
+        waiting = st.empty()
+        is_first = not models.is_loaded(selection.model)
+        try:
+            if is_first:
+                with waiting.container():
+                    panels.draw_waiting(selection)
+            loaded = models.load(selection.model)
+            request = resolve(selection)
+            if _draw_captum(selection, request, loaded, waiting):
+                links.write(_link(selection))
+                return
+            # On the first visit the panels' first frames stand there already.
+            spare = contextlib.nullcontext() if is_first else waiting
+            with spare, st.spinner("Computing the maps"):
+                view = view_model.view_pair(request, selection.display, loaded)
+        except ValueError as error:
+            waiting.empty()
+            shell.show_error(error)
+            return
+        waiting.empty()
+        if opened.link.get("place") and (said := panels.refused_place(selection, view)):
+            links.add_note(opened.notes, said)
+        panels.draw(selection, request, view, loaded)
+    links.write(_link(selection))
+    export.draw(selection, request, loaded, opened.arguments)
+    neighbours.draw(selection, loaded)
+
+
+def _draw_captum(
+    selection: Selection,
+    request: MapRequest,
+    loaded: Loaded,
+    waiting: st.delta_generator.DeltaGenerator,
+) -> bool:
+    """The cost and the button of a method that takes many passes; False for all other maps."""
+    if request.map.num_passes is None:
+        return False
+    pair = maps.pair_of(request, loaded)
+    if captum_job.is_ready(request, pair):
+        return False
+    with waiting.container():
+        panels.draw_waiting(selection, lambda: captum.draw_run(request, pair))
+    return True
+
+
+def _say_needed(text: str) -> None:
+    st.info(text, icon=":material/info:")
+
+
+def _link(selection: Selection) -> dict[str, str]:
+    link = {
+        "model": selection.model.name,
+        "gallery": selection.source.title,
+        "frame": str(int(st.session_state["frame"]) + 1),
+    }
+    if st.session_state.get("place"):
+        link["place"] = st.session_state["place"]
+    for clip in (selection.clip_i, selection.clip_j):
+        link[clip.side] = clip.video.name
+        link[f"{clip.side}_start"] = str(clip.start)
+        link[f"{clip.side}_speed"] = str(clip.speed)
+    if selection.classifier is not None:
+        link["classifier"] = selection.classifier.name
+    return link | link_of(selection.display)
