@@ -20,7 +20,7 @@ $(STAMP): requirements.lock
 	@touch $(STAMP)
 
 dashboard: $(STAMP) ## open the dashboard on the shipped model and generated videos
-	$(BIN)/python -m streamlit run dashboard/app.py $(ARGS)
+	$(BIN)/python -m dashboard $(ARGS)
 
 test: $(STAMP) ## run the tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)

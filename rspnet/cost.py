@@ -11,13 +11,12 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from rspnet.commands import parse_config
+from rspnet.commands import run_cli
 from rspnet.data.pretrain import SampleKey
 from rspnet.data.sources import FileSource
 from rspnet.data.transforms import Frames
@@ -86,13 +85,9 @@ def cost_of(config: CostConfig) -> Cost:
     """
     if config.init_from is not None:
         raise ValueError("init_from does not change the cost: leave it out")
-    data, samples = (
-        config.data,
-        METHODS[config.method].samples([_BlankVideo(Path("blank"), 100_000, 25.0)], config.data, 0),
-    )
-    batch: Any = METHODS[config.method].collate(
-        [samples[SampleKey(i, 0, 0, 1)] for i in range(_CLIPS)]
-    )
+    data, method = config.data, METHODS[config.method]
+    samples = method.samples([_BlankVideo(Path("blank"), 100_000, 25.0)], data, 0)
+    batch = method.collate([samples[SampleKey(i, 0, 0, 1)] for i in range(_CLIPS)])
     with torch.device("meta"):
         network = create_network(config).train()
         clips = torch.empty((_CLIPS, 3, data.num_frames, data.size, data.size))
@@ -170,15 +165,25 @@ def describe(config: CostConfig, cost: Cost) -> str:
     return "\n".join(f"{name:<10}{text}" for name, text in rows)
 
 
+def _run(config: CostConfig) -> None:
+    print(describe(config, cost_of(config)))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line. Returns the exit status."""
-    try:
-        config = parse_config(CostConfig, arguments)
-        print(describe(config, cost_of(config)))
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return run_cli(
+        CostConfig,
+        _run,
+        arguments,
+        prog="python -m rspnet.cost",
+        description=(
+            "Estimate what a pre-training takes. The settings are those of python -m rspnet.train."
+        ),
+        examples=(
+            "python -m rspnet.cost --config rspnet/configs/pretrain/resnet18_k400.yaml "
+            "--num_videos 240000 --num_devices 8",
+        ),
+    )
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ add an entry. Entries may also come from outside: the modules that the environme
 import difflib
 import os
 import pkgutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib import import_module
 from typing import Any, Generic, TypeVar
 
@@ -59,15 +59,22 @@ class Registry(Generic[T]):
     def _complete_entries(self) -> dict[str, T]:
         if not self._complete:
             self._complete = True  # first: the modules below may look entries up themselves
-            package = import_module(self.package)
-            for module in pkgutil.iter_modules(package.__path__, f"{self.package}."):
-                import_module(module.name)
-            for plugin in filter(None, os.environ.get(PLUGINS, "").split(",")):
-                try:
-                    import_module(plugin.strip())
-                except ImportError as error:
-                    raise ValueError(f"{PLUGINS} names {plugin.strip()!r}: {error}") from error
+            try:
+                self._import_all()
+            except BaseException:
+                self._complete = False
+                raise
         return self._entries
+
+    def _import_all(self) -> None:
+        package = import_module(self.package)
+        for module in pkgutil.iter_modules(package.__path__, f"{self.package}."):
+            import_module(module.name)
+        for plugin in filter(None, os.environ.get(PLUGINS, "").split(",")):
+            try:
+                import_module(plugin.strip())
+            except ImportError as error:
+                raise ValueError(f"{PLUGINS} names {plugin.strip()!r}: {error}") from error
 
     def __iter__(self) -> Iterator[str]:
         """The names, sorted."""
@@ -91,7 +98,7 @@ class Registry(Generic[T]):
         return entries[name]
 
 
-def did_you_mean(name: str, known: Iterator[str] | Any) -> str:
+def did_you_mean(name: str, known: Iterable[str]) -> str:
     """`` Did you mean 'x'?`` with the nearest of the known names, or nothing."""
     near = difflib.get_close_matches(str(name), list(known), n=1)
     return f" Did you mean {near[0]!r}?" if near else ""

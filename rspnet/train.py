@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from rspnet.commands import parse_config, to_plain
+from rspnet.commands import run_cli, to_plain
 from rspnet.data.manifest import known_files, manifests_in
 from rspnet.data.pretrain import cache_folder, training_videos
 from rspnet.data.sources import FrameCache, Scan, scan_files
@@ -32,7 +32,7 @@ from rspnet.weights.checkpoint import save_model
 
 
 def find_videos(config: TrainConfig) -> Scan:
-    """Look at every video of the configuration; generate videos where none are named.
+    """Scan every video of the configuration; generate videos where none are named.
 
     Raises:
         ValueError: Nothing to train on.
@@ -71,7 +71,7 @@ def shared_scan(config: TrainConfig, processes: Processes) -> Scan:
 
 
 def check_videos(scan: Scan, folder: Path, max_unreadable: float) -> None:
-    """List what is left out in the run's folder, and refuse a data set that is too bad.
+    """List skipped videos in the run's folder, and refuse a data set with too many of them.
 
     Raises:
         ValueError: Too many videos are unreadable, or none is usable.
@@ -87,7 +87,7 @@ def check_videos(scan: Scan, folder: Path, max_unreadable: float) -> None:
         )
     for name, rows in (("unreadable", scan.unreadable), ("too short", scan.too_short)):
         if rows:
-            tqdm.write(f"{len(rows)} of {total} videos are {name} and left out: see {folder}")
+            tqdm.write(f"{len(rows)} of {total} videos are {name} and skipped: see {folder}")
 
 
 class Trainer(Engine[Any]):
@@ -97,7 +97,7 @@ class Trainer(Engine[Any]):
         config: All settings.
 
     Raises:
-        ValueError: The run's folder, the videos or the settings do not serve.
+        ValueError: The run's folder, the videos or the settings are invalid.
     """
 
     network: PretextMethod
@@ -231,20 +231,29 @@ def train(config: TrainConfig) -> Path:
     """Run pre-training and return the path of ``model.safetensors``.
 
     Raises:
-        ValueError: Something about the configuration or the data does not serve.
-        StoppedError: A signal asked the run to stop.
+        ValueError: The configuration or the data is invalid.
+        StoppedError: A signal stopped the run.
     """
     return Trainer(config).run()
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """The command line. Returns the exit status."""
-
-    def run() -> Path:
-        config = parse_config(TrainConfig, arguments)
-        return train(config)
-
-    return run_main(run, "Model")
+    return run_cli(
+        TrainConfig,
+        lambda config: run_main(lambda: train(config), "Model"),
+        arguments,
+        prog="python -m rspnet.train",
+        description="Pre-train RSPNet. Without settings: a small model on synthetic videos.",
+        examples=(
+            "python -m rspnet.train --data.root VIDEOS --out runs/mine --max_steps 2000",
+            "python -m rspnet.train --config rspnet/configs/pretrain/resnet18_k400.yaml "
+            "--data.root VIDEOS",
+            "torchrun --nproc-per-node 4 -m rspnet.train --data.root VIDEOS --batch_size 128",
+        ),
+        out="folder",
+        resumes=True,
+    )
 
 
 if __name__ == "__main__":

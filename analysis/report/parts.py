@@ -198,9 +198,10 @@ class _Measuring:
         def make() -> dict[str, Any]:
             config = EvaluateConfig(
                 model=self.config.model,
-                root=[str(p) for p in self.videos] if kind == "real" else str(self.stage()),
+                videos=[str(p) for p in self.videos] if kind == "real" else str(self.stage()),
                 num_videos=_NUM_SYNTHETIC,
                 seed=self.config.seed,
+                device="cpu",
                 num_workers=self.config.num_workers,
             )
             found = {"trained": evaluate(config)}
@@ -217,7 +218,7 @@ class _Measuring:
         def make() -> dict[str, Any]:
             work = self.folder / f"retrieval-{self.query.hash[:12]}"
             if not config.has_data:
-                data = DatasetConfig(name="stage", root=str(self.stage()))
+                data = DatasetConfig(name="synthetic", root=str(self.stage()))
                 gallery = queries = self._gallery(work / f"stage-{config.seed}", data)
             else:
                 gallery, queries = (

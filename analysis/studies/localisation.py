@@ -47,7 +47,7 @@ from analysis.studies.localisation_result import (
     LocalisationRow,
     LocalisationStudy,
 )
-from rspnet.data.synthetic.videos import render_video
+from rspnet.data.synthetic.videos import render_video, video_name
 from rspnet.evaluate import eval_triplets
 from rspnet.models import Branch
 from rspnet.names import HEADS
@@ -155,7 +155,7 @@ def make_scene(
     video = render_video(seed, index)
     rng = np.random.default_rng([seed, index])
     drawn = eval_triplets(len(video.frames), num_frames, SPEEDS, num_triplets, rng)
-    name = f"stage_{seed}_{index:06d}"
+    name = video_name(seed, index)
     triplets = tuple(triplet_views(StoredFrames(video.frames), t, size, name) for t in drawn)
     return Scene(triplets, tuple(regions_of(video.masks, i) for i, _, _ in triplets))
 

@@ -6,6 +6,6 @@ mistake are those of all commands. Imports no torch.
 """
 
 from rspnet.commands.run import Command, run_cli, run_command
-from rspnet.commands.settings import parse_config, save_config, to_plain
+from rspnet.commands.settings import one_of, parse_config, save_config, to_plain
 
-__all__ = ["Command", "parse_config", "run_cli", "run_command", "save_config", "to_plain"]
+__all__ = ["Command", "one_of", "parse_config", "run_cli", "run_command", "save_config", "to_plain"]

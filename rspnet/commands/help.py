@@ -14,6 +14,7 @@ import yaml
 from rspnet.commands.settings import Setting, settings_of
 
 _NAMES = {int: "INTEGER", float: "NUMBER", str: "TEXT", Path: "PATH", dict: "MAPPING"}
+_NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
 def _placeholder(kind: Any) -> str:
@@ -39,8 +40,10 @@ def _placeholder(kind: Any) -> str:
 
 
 def _shown(default: Any) -> str:
+    if default is None:
+        return "none"
     if isinstance(default, str | Path):
-        return str(default)
+        return str(default) or "''"
     if isinstance(default, tuple):
         default = list(default)
     return yaml.safe_dump(default, default_flow_style=True, width=10_000).split("\n...")[0].strip()
@@ -54,16 +57,18 @@ def _plain(text: str) -> str:
 def _entry(setting: Setting, positional: bool, width: int) -> str:
     name = setting.name.upper() if positional else f"--{setting.name}"
     if not setting.is_flag and not positional:
-        name += f" {_placeholder(setting.kind)}"
+        choices = "{" + ",".join(setting.choices) + "}" + " ..." * setting.takes_several
+        name += f" {choices if setting.choices else _placeholder(setting.kind)}"
     default = (
         "(required)" if setting.default is MISSING else f"(default: {_shown(setting.default)})"
     )
-    text = f"{_plain(setting.text)} {default}".strip()
+    # The default stays on one line.
+    text = f"{_plain(setting.text)} {default.replace(' ', _NO_BREAK)}".strip()
     indent = " " * 6
     body = textwrap.fill(
         text, width, initial_indent=indent, subsequent_indent=indent, break_long_words=False
     )
-    return f"  {name}\n{body}"
+    return f"  {name}\n{body}".replace(_NO_BREAK, " ")
 
 
 def help_text(

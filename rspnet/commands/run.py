@@ -29,8 +29,8 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def _blocking_file(path: Path) -> Path | None:
-    """The file among a path and the folders above it, if there is one."""
-    return next((p for p in (path, *path.parents) if p.is_file()), None)
+    """The file or device among a path and the folders above it, if there is one."""
+    return next((p for p in (path, *path.parents) if p.exists() and not p.is_dir()), None)
 
 
 def describe_os_error(error: OSError) -> str:
@@ -79,6 +79,8 @@ def check_out(out: str | Path, kind: Literal["folder", "file"]) -> None:
         raise ValueError(
             f"{blocking} is a file, but a folder is expected there: choose another --out"
         )
+    if blocking == path and not path.is_file():
+        raise ValueError(f"{out} is a device, but a file is expected there: choose another --out")
     if kind == "file" and path.is_dir():
         raise ValueError(f"{out} is a folder, but a file is expected there: choose another --out")
     folder = next(p for p in (path.absolute(), *path.absolute().parents) if p.is_dir())

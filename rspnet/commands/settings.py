@@ -10,8 +10,8 @@ import inspect
 import re
 import sys
 import types
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -35,6 +35,7 @@ class Setting:
         default: Its default, or ``dataclasses.MISSING`` where it has to be given.
         text: What it means.
         is_group: Whether it is a dataclass of settings.
+        choices: What its value, or each item of it, is one of; empty: anything.
     """
 
     name: str
@@ -42,6 +43,15 @@ class Setting:
     default: Any
     text: str
     is_group: bool = False
+    choices: tuple[str, ...] = ()
+
+    @property
+    def expected(self) -> str:
+        """Its type in words."""
+        if not self.choices:
+            return describe_kind(self.kind)
+        each = "a list, each " if self.takes_several else ""
+        return f"{each}one of {', '.join(self.choices)}"
 
     @property
     def takes_several(self) -> bool:
@@ -57,6 +67,30 @@ class Setting:
     def is_flag(self) -> bool:
         """Whether its name alone means true."""
         return self.kind is bool
+
+
+def one_of(choices: Sequence[str] | Callable[[], Iterable[str]], default: Any = MISSING) -> Any:
+    """A field whose value, or each item of whose list, is one of some names.
+
+    For names that a registry holds; where they are few and fixed, ``Literal`` says the same.
+
+    Args:
+        choices: The names, or a function that gives them when they are needed.
+        default: The default; a list is copied. Without one, the setting has to be given.
+
+    Example:
+        >>> @dataclass(frozen=True, kw_only=True)
+        ... class Config:
+        ...     heads: list[str] = one_of(("rsp", "avid"), ["rsp"])
+        >>> parse_config(Config, ["--heads", "avid", "rsp"])
+        Config(heads=['avid', 'rsp'])
+    """
+    about = {"choices": choices}
+    if default is MISSING:
+        return field(metadata=about)
+    if isinstance(default, list):
+        return field(default_factory=default.copy, metadata=about)
+    return field(default=default, metadata=about)
 
 
 def explanations(config_class: type) -> dict[str, str]:
@@ -98,7 +132,9 @@ def settings_of(config_class: type, default: Any = MISSING, prefix: str = "") ->
             value = entry.default_factory()
         kind, name = kinds[entry.name], prefix + entry.name
         is_group = isinstance(kind, type) and is_dataclass(kind)
-        yield Setting(name, kind, value, texts.get(entry.name, ""), is_group)
+        choices = entry.metadata.get("choices", ())
+        choices = tuple(choices() if callable(choices) else choices)
+        yield Setting(name, kind, value, texts.get(entry.name, ""), is_group, choices)
         if is_group:
             yield from settings_of(kind, value, f"{name}.")
 
@@ -116,11 +152,11 @@ def describe_kind(kind: Any) -> str:
 
     Example:
         >>> describe_kind(tuple[int, ...] | None)
-        'a list of integers, or null'
+        'a list of integers, or none'
     """
     if len(_members(kind)) > 1:
         words = [describe_kind(k) for k in _members(kind) if k is not type(None)]
-        return " or ".join(words) + (", or null" if type(None) in _members(kind) else "")
+        return " or ".join(words) + (", or none" if type(None) in _members(kind) else "")
     args = get_args(kind)
     if get_origin(kind) is Literal:
         return "one of " + ", ".join(str(arg) for arg in args)
@@ -212,6 +248,23 @@ def _nearest(name: str, known: Sequence[str]) -> str:
     return f" Did you mean {near[0]!r}?" if near else ""
 
 
+def _find_file(path: Path) -> Path:
+    """A configuration file, or a recipe that ships, from whatever folder it is named.
+
+    Raises:
+        ValueError: There is neither.
+    """
+    package = Path(__file__).resolve().parents[1]
+    # "pretrain/resnet18_k400" and "rspnet/configs/pretrain/resnet18_k400.yaml" name a recipe.
+    shipped = [package / "configs" / f"{path}.yaml", package.parent / path]
+    for found in (path, *shipped):
+        if found.is_file():
+            return found
+    folder = package / "configs"
+    recipes = [f.relative_to(folder).with_suffix("").as_posix() for f in folder.rglob("*.yaml")]
+    raise ValueError(f"no configuration file {path}.{_nearest(str(path), recipes)}")
+
+
 class _Reader:
     """Collects the values that are given for a configuration class, by dotted names."""
 
@@ -248,13 +301,19 @@ class _Reader:
             if setting.is_group:
                 self.set_all(_convert(value, dict), where, f"{name}.")
             elif name == setting.name:
-                self.given[name] = _convert(value, setting.kind)
+                self.given[name] = self._checked(_convert(value, setting.kind), setting)
             else:
                 inside = name.removeprefix(f"{setting.name}.")
                 self.given[setting.name] = {**self.given.get(setting.name, {}), inside: value}
         except _MismatchError:
-            expected = "a group of settings" if setting.is_group else describe_kind(setting.kind)
+            expected = "a group of settings" if setting.is_group else setting.expected
             raise ValueError(f"{where}: {name} is {expected}, got {value!r}") from None
+
+    def _checked(self, value: Any, setting: Setting) -> Any:
+        items = value if isinstance(value, list | tuple) else [value]
+        if setting.choices and value is not None and not set(items) <= set(setting.choices):
+            raise _MismatchError
+        return value
 
     def set_all(self, tree: Mapping[Any, Any], where: str, prefix: str = "") -> None:
         """Take the values of a YAML file, whose names are dotted or nested."""
@@ -267,8 +326,7 @@ class _Reader:
         Raises:
             ValueError: There is no such file, it is no YAML, or a setting in it is wrong.
         """
-        if not path.is_file():
-            raise ValueError(f"no configuration file {path}")
+        path = _find_file(path)
         try:
             tree = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
         except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -321,7 +379,7 @@ class _Reader:
             if not setting.takes_several or values[0][:1] == "[":
                 break
         if not values:
-            raise ValueError(f"--{setting.name} needs a value: {describe_kind(setting.kind)}")
+            raise ValueError(f"--{setting.name} needs a value: {setting.expected}")
         return values
 
     def _place(self, bare: Sequence[str], where: str) -> None:

@@ -36,6 +36,14 @@ class Branch(nn.Module):
         cell_geometry: Where the cells of its features lie in a clip.
         hash: SHA-256 of the file that the weights came from, empty for new weights.
         metadata: What the file says about itself.
+
+    Example:
+        >>> import torch
+        >>> from rspnet import Branch
+        >>> branch = Branch("resnet18_fine", {"width": 4}).eval()
+        >>> embeddings = branch(torch.randn(2, 3, 16, 112, 112))
+        >>> {name: tuple(z.shape) for name, z in embeddings.items()}
+        {'rsp': (2, 128), 'avid': (2, 128)}
     """
 
     heads: tuple[str, str] = HEADS

@@ -94,6 +94,7 @@ def encoder_info(name: str) -> EncoderInfo:
         ValueError: The name is unknown (the nearest is named).
 
     Example:
+        >>> from rspnet.models import encoder_info
         >>> encoder_info("s3dg").size
         224
     """

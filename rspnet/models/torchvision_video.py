@@ -1,7 +1,7 @@
 """torchvision's video networks as encoders: their features before pooling and classifier.
 
 Parameter names are those of torchvision's state dicts, without a prefix; its classifier (``fc``,
-``classifier``, ``head``) is left out. torchvision takes seconds to import, so it is imported when
+``classifier``, ``head``) is dropped. torchvision takes seconds to import, so it is imported when
 one of these encoders is made, not with this module.
 """
 
@@ -37,7 +37,7 @@ def _cells_after(layers: Iterable[nn.Module]) -> CellGeometry:
     """Where the cells lie after these layers, one behind the other; others than these are skipped.
 
     A convolution or pool of stride 1 with padding alike on both sides moves no cell, so what
-    stands beside the layers (shortcuts, branches of an Inception block) can be left out.
+    stands beside the layers (shortcuts, branches of an Inception block) can be skipped.
     """
     geometry = CellGeometry()
     for layer in layers:
@@ -209,7 +209,7 @@ class TorchvisionMViT(nn.Module):
 
     Its features are the grid of tokens after the last norm.
 
-    torchvision classifies from the class token, which has no place and is left out of the
+    torchvision classifies from the class token, which has no place and is excluded from the
     features; the mean over the cells is therefore not what its classifier takes. The class token
     stays in the network, because the other tokens attend to it.
 

@@ -187,6 +187,7 @@ def list_methods() -> list[str]:
     """Names of the registered pretext methods, sorted.
 
     Example:
+        >>> from rspnet.pretext import list_methods
         >>> "rspnet" in list_methods()
         True
     """

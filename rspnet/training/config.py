@@ -49,7 +49,7 @@ class RunConfig:
         seed: Fixes weights, order of samples, frames and augmentation.
         batch_size: Samples in a step, of all processes and micro-batches together.
         accumulate: Micro-batches that a step's samples are split into, to save memory.
-        resume: ``auto`` goes on from the newest checkpoint in ``out`` if there is one; ``never``
+        resume: ``auto`` resumes from the newest checkpoint in ``out`` if there is one; ``never``
             starts anew and refuses a folder that holds a run; else the path of a checkpoint.
         checkpoint_every_steps: Steps between checkpoints; 0 for none but by time and at the end.
         checkpoint_every_minutes: Minutes between checkpoints; 0 for none.
@@ -63,7 +63,7 @@ class RunConfig:
         channels_last: Keep channels last in memory, which convolutions run fastest with.
         compile: Compile the network with ``torch.compile``.
         wandb: Also log to Weights & Biases, to this project. It has to be installed.
-        observer: Something that looks on, as ``module:Class``; made from the run's folder and the
+        callback: A class, as ``module:Class``, that is made from the run's folder and the
             configuration, and called after every step with the step, the network and whether it
             is the last. ``analysis.report.map_tracker:MapTracker`` draws maps of fixed
             clips as they grow.
@@ -85,7 +85,7 @@ class RunConfig:
     channels_last: bool = True
     compile: bool = False
     wandb: str | None = None
-    observer: str | None = None
+    callback: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "accumulate", "log_every_steps", "keep_checkpoints"):

@@ -26,7 +26,7 @@ TINY = [
 
 def test_a_run_with_the_tracker_ends_with_the_same_bits(tmp_path, video_folder):
     models = []
-    for name, more in (("a", []), ("b", ["--observer=analysis.report.map_tracker:MapTracker"])):
+    for name, more in (("a", []), ("b", ["--callback=analysis.report.map_tracker:MapTracker"])):
         words = [*TINY, f"--out={tmp_path / name}", f"--data.root={video_folder}", *more]
         models.append(load_model(train(parse_config(TrainConfig, words))))
     second = models[1].state_dict()

@@ -42,7 +42,7 @@ def test_unchanged_is_one_within_a_branch_and_in_every_curve(studied) -> None:
     for head in HEADS:
         np.testing.assert_allclose(found.unchanged[head], 1, atol=1e-12)
     for result in studied.values():
-        assert result.videos == ("stage_9_000000", "stage_9_000001", "stage_9_000002")
+        assert result.videos == ("synthetic_9_000000", "synthetic_9_000001", "synthetic_9_000002")
         assert result.curve("speed").levels == (0.25, 0.5, 1, 1.5, 2)
         for head in HEADS:
             for change, neutral in (("speed", 1), ("crop", 1), ("hue", 0), ("looks", 0)):
@@ -233,6 +233,6 @@ def test_command_line(folder: Path, tmp_path: Path, capsys) -> None:
     generated = [*asked, "--max_speed", "2", "--figure", str(picture)]
     assert main(generated) == 0
     assert picture.stat().st_size > 10_000
-    assert Responses.load(out).videos == ("stage_9_000000", "stage_9_000001")
+    assert Responses.load(out).videos == ("synthetic_9_000000", "synthetic_9_000001")
     assert main([*asked, "--num_videos", "0"]) == 2
     assert "at least 2 videos" in capsys.readouterr().err

@@ -61,3 +61,11 @@ def test_unknown_key_in_a_file_names_file_and_nearest(tmp_path):
     file.write_text("data:\n  sise: 64\n")
     with pytest.raises(ValueError, match=r"run.yaml: unknown setting 'data.sise'.*'data.size'"):
         parse_config(TrainConfig, ["--config", str(file)])
+
+
+@pytest.mark.parametrize("name", ["pretrain/s3dg_k400", "rspnet/configs/pretrain/s3dg_k400.yaml"])
+def test_a_recipe_that_ships_is_found_from_any_folder(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert parse_config(TrainConfig, ["--config", name]).model.arch == "s3dg"
+    with pytest.raises(ValueError, match="Did you mean 'pretrain/s3dg_k400'"):
+        parse_config(TrainConfig, ["--config", "pretrain/s3d_k400"])

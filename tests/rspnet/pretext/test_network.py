@@ -87,6 +87,18 @@ def test_batch_longer_than_the_queue_leaves_its_last_keys(network):
     torch.testing.assert_close(network.queue.T, keys[network.queue_video])
 
 
+def test_a_queue_has_at_least_one_place(network):
+    assert TwoBranch(network.query, queue_length=1).queue.shape == (128, 1)
+    with pytest.raises(ValueError, match="queue_length is positive, got 0"):
+        TwoBranch(network.query, queue_length=0)
+
+
+def test_the_first_video_is_no_empty_slot(network):
+    assert network.empty_slots().all()
+    network.enqueue(functional.normalize(torch.randn(2, 128), dim=1), torch.tensor([0, 5]))
+    assert network.empty_slots().tolist() == [False, False, True, True, True, True, True]
+
+
 def test_same_video_mask(network):
     network.queue_video.copy_(torch.tensor([4, 2, -1, 4, 0, 1, 3]))
     mask = network.from_same_video(torch.tensor([4, 9]))

@@ -244,7 +244,7 @@ def bad_file(what: str, folder: Path) -> Path:
         ("empty", r"the file is empty \(0 bytes\)"),
         ("text", "not a video"),
         ("audio", "no video stream: it holds audio"),
-        ("cut-off AVI", "cut off: its RIFF header asks for"),
+        ("cut-off AVI", "cut off: its RIFF header promises"),
         ("cut-off MP4", "cut off"),
     ],
 )
