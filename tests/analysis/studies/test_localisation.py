@@ -181,7 +181,7 @@ def test_swapped_heads_are_exactly_reversed(study: LocalisationStudy) -> None:
 
 
 def test_crossed_questions_change_margins_alone(study: LocalisationStudy) -> None:
-    trained, crossed = study.of(), study.of("crossed questions")
+    trained, crossed = study.of(), study.of("swapped objectives")
     changed = {
         row.kind
         for row in trained.rows
@@ -192,7 +192,7 @@ def test_crossed_questions_change_margins_alone(study: LocalisationStudy) -> Non
 
 def test_parts_add_up_and_all_results_are_of_the_same_clips(study: LocalisationStudy) -> None:
     names = [result.weights for result in study.results]
-    assert names == ["trained", "swapped heads", "crossed questions", "random weights"]
+    assert names == ["trained", "swapped heads", "swapped objectives", "random weights"]
     assert study.grid.clip == (8, 32, 32)
     for result in study.results:
         for row in result.rows:

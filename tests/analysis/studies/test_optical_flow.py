@@ -150,7 +150,7 @@ def test_bad_videos_are_named_and_the_rest_is_measured(study: FlowStudy) -> None
 
 def test_swapped_heads_are_exactly_reversed(study: FlowStudy) -> None:
     names = [result.weights for result in study.results]
-    assert names == ["trained", "swapped heads", "crossed questions", "random weights"]
+    assert names == ["trained", "swapped heads", "swapped objectives", "random weights"]
     for row in study.of().rows:
         swapped = study.of("swapped heads").row(row.kind, row.target, row.speed)
         assert (swapped.rsp, swapped.avid) == (row.avid, row.rsp)
@@ -162,7 +162,7 @@ def test_swapped_heads_are_exactly_reversed(study: FlowStudy) -> None:
 
 
 def test_crossed_questions_change_margins_alone(study: FlowStudy) -> None:
-    crossed = study.of("crossed questions")
+    crossed = study.of("swapped objectives")
     changed = {
         row.kind for row in study.of().rows if row != crossed.row(row.kind, row.target, row.speed)
     }
