@@ -15,7 +15,7 @@ PAIR = {"i": "right/clip_0.mp4", "i_start": "0", "j": "right/clip_2.mp4", "j_sta
 
 
 def test_each_head_is_in_its_row(visitor: Visitor, address: str) -> None:
-    visitor.open(address, map="contribution", **PAIR)
+    visitor.open(address, map="contribution", scale="shared", **PAIR)
     visitor.wait_ready()
     for side in "ij":
         rsp, avid = visitor.panel("rsp", side), visitor.panel("avid", side)
@@ -77,9 +77,9 @@ def test_change_of_the_pair_and_the_scale(visitor: Visitor, address: str) -> Non
     token = visitor.wait_other(token)
     assert "clip_4, frames" in visitor.page.inner_text(".heads")
     visitor.page.wait_for_url(re.compile(r"j=right%2Fclip_4.mp4"))
-    visitor.page.get_by_text("Per head", exact=True).click()
+    visitor.page.get_by_text("Shared", exact=True).click()
     token = visitor.wait_other(token)
-    visitor.page.wait_for_url(re.compile(r"scale=head"))
+    visitor.page.wait_for_url(re.compile(r"scale=shared"))
     visitor.page.get_by_text("Margin", exact=True).click()
     visitor.wait_other(token)
     visitor.page.wait_for_url(re.compile(r"map=margin"))

@@ -23,7 +23,7 @@ from tests.dashboard.conftest import write_classifier
 
 pytestmark = pytest.mark.browser
 PAIR = {"i": "right/clip_0.mp4", "i_start": "0", "j": "right/clip_2.mp4", "j_start": "3"}
-CONTRIBUTION = {"map": "contribution"} | PAIR
+CONTRIBUTION = {"map": "contribution", "scale": "shared"} | PAIR
 
 
 @pytest.fixture(scope="module")
