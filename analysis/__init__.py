@@ -33,12 +33,8 @@ if TYPE_CHECKING:
     from analysis.gallery.structure import gallery_statistics
     from analysis.regions.tracks import save_tracks, tracks_of, tracks_of_pair
     from analysis.stimuli.perturbed_clips import probe_pair, responses_of_video
-    from analysis.studies.faithfulness import faithfulness_study
-    from analysis.studies.localisation import localisation_study
-    from analysis.studies.optical_flow import flow_study
-    from analysis.studies.responses import response_study
-    from analysis.studies.sanity import sanity_study
-    from analysis.studies.selectivity import appearance_selectivity, motion_selectivity
+    from analysis.studies.registry import Study, get_study, list_studies, register_study, run_study
+    from analysis.studies.table import StudyTable
 
 _HOME = {
     "ClipInfo": "analysis.core.clip",
@@ -52,7 +48,6 @@ _HOME = {
     "Score": "analysis.core.score",
     "View": "analysis.core.clip",
     "all_maps": "analysis.cli.maps",
-    "appearance_selectivity": "analysis.studies.selectivity",
     "class_activation_map": "analysis.core.closed_form",
     "classes_of_pair": "analysis.attribution.class_map",
     "contribution_map": "analysis.core.closed_form",
@@ -64,25 +59,25 @@ _HOME = {
     "explain_pairwise": "analysis.attribution.pairwise",
     "explain_rank": "analysis.attribution.retrieval_hit",
     "explain_retrieval": "analysis.attribution.retrieval",
-    "faithfulness_study": "analysis.studies.faithfulness",
     "fine_map": "analysis.attribution.fine",
-    "flow_study": "analysis.studies.optical_flow",
     "load_view": "analysis.core.clip",
     "extract_features": "analysis.core.score",
     "gallery_statistics": "analysis.gallery.structure",
     "margin_map": "analysis.core.closed_form",
-    "motion_selectivity": "analysis.studies.selectivity",
     "pairwise_map": "analysis.core.closed_form",
-    "localisation_study": "analysis.studies.localisation",
     "pooled_map": "analysis.core.closed_form",
     "probe_pair": "analysis.stimuli.perturbed_clips",
-    "response_study": "analysis.studies.responses",
     "responses_of_video": "analysis.stimuli.perturbed_clips",
-    "sanity_study": "analysis.studies.sanity",
     "save_tracks": "analysis.regions.tracks",
     "similarity_map": "analysis.core.closed_form",
     "tracks_of": "analysis.regions.tracks",
     "tracks_of_pair": "analysis.regions.tracks",
+    "Study": "analysis.studies.registry",
+    "StudyTable": "analysis.studies.table",
+    "get_study": "analysis.studies.registry",
+    "list_studies": "analysis.studies.registry",
+    "register_study": "analysis.studies.registry",
+    "run_study": "analysis.studies.registry",
     "witness": "analysis.attribution.captum_methods",
 }
 
@@ -96,9 +91,10 @@ __all__ = [
     "PairMaps",
     "PairwiseMap",
     "Score",
+    "Study",
+    "StudyTable",
     "View",
     "all_maps",
-    "appearance_selectivity",
     "class_activation_map",
     "classes_of_pair",
     "contribution_map",
@@ -111,20 +107,18 @@ __all__ = [
     "explain_rank",
     "explain_retrieval",
     "extract_features",
-    "faithfulness_study",
     "fine_map",
-    "flow_study",
     "gallery_statistics",
+    "get_study",
+    "list_studies",
     "load_view",
-    "localisation_study",
     "margin_map",
-    "motion_selectivity",
     "pairwise_map",
     "pooled_map",
     "probe_pair",
-    "response_study",
+    "register_study",
     "responses_of_video",
-    "sanity_study",
+    "run_study",
     "save_tracks",
     "similarity_map",
     "tracks_of",

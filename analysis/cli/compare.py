@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from analysis.report.compare import compare
-from analysis.report.parts import ReportConfig
+from analysis.report.results import ReportConfig
 from rspnet.training.config import parse_config
 
 
@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("stopped: the same command goes on", file=sys.stderr)
+        print("stopped: the same command resumes", file=sys.stderr)
         return 130
     return 0
 

@@ -5,8 +5,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from analysis.report.parts import ReportConfig
 from analysis.report.report import report
+from analysis.report.results import ReportConfig
 from rspnet.training.config import parse_config
 
 
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("stopped: the same command goes on", file=sys.stderr)
+        print("stopped: the same command resumes", file=sys.stderr)
         return 130
     print(config.out)
     print(Path(config.out).with_suffix(".json"))
