@@ -7,7 +7,7 @@ NUM_VIDEOS ?= 32
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help dashboard test lint format bench stage lock clean
+.PHONY: help dashboard test lint format bench synthetic docs lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -20,7 +20,7 @@ $(STAMP): requirements.lock
 	@touch $(STAMP)
 
 dashboard: $(STAMP) ## open the dashboard on the shipped model and generated videos
-	$(BIN)/python -m streamlit run dashboard/app.py $(ARGS)
+	$(BIN)/python -m dashboard $(ARGS)
 
 test: $(STAMP) ## run the tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
@@ -38,12 +38,16 @@ format: $(STAMP) ## put the code into the house style
 bench: $(STAMP) ## measure speed and exactness (not what takes hours: pretraining.py, small_scale.py)
 	@for script in $(filter-out benchmarks/pretraining.py benchmarks/small_scale.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
-stage: $(STAMP) ## generate videos into data/stage (NUM_VIDEOS=32)
-	$(BIN)/python -m rspnet.data.synthetic --out data/stage --num_videos $(NUM_VIDEOS) --seed 0
+synthetic: $(STAMP) ## generate videos into data/synthetic (NUM_VIDEOS=32)
+	$(BIN)/python -m rspnet.data.synthetic --out data/synthetic --num_videos $(NUM_VIDEOS) --seed 0
+
+docs: $(STAMP) ## build the documentation into site/
+	$(BIN)/python -m pip install --quiet -r requirements-docs.txt
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 lock: $(STAMP) ## resolve requirements anew into requirements.lock
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header requirements-dev.txt -o requirements.lock
 
 clean: ## remove the virtual environment and caches
-	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache artifacts
+	rm -rf $(VENV) site .cache .mypy_cache .ruff_cache .pytest_cache artifacts

@@ -43,9 +43,9 @@ from _small_scale.tables import markdown
 from _small_scale.validation import KS, held_out_tasks, read_sources, without_own_source
 from tqdm import tqdm
 
-from rspnet.data.sources import default_cache_folder, list_videos
+from rspnet.data.sources import list_videos
 from rspnet.data.synthetic.videos import generate
-from rspnet.files import atomic_path
+from rspnet.files import atomic_path, default_cache_folder
 from rspnet.models import Branch
 from rspnet.retrieval.store import Protocol
 from rspnet.train import train
@@ -107,7 +107,7 @@ class Search:
         """Videos by what a plan calls them; generates what is not there, but for a dry run."""
         more = [path for folder in self.options.real for path in list_videos(folder)]
         real = sorted({path.resolve() for path in [*self.paths, *more]})
-        made = default_cache_folder() / f"stage_0_{self.options.num_generated}"
+        made = default_cache_folder() / f"synthetic_0_{self.options.num_generated}"
         if any(run.videos != "real" for run in self.runs) and not self.options.dry_run:
             generate(made, self.options.num_generated, 0, progress=True)
         listed = self.folder / "real.txt"
@@ -150,7 +150,7 @@ class Search:
     def held_out(self) -> list[Path]:
         """Generated videos that no run sees."""
         number = self.options.num_held_out
-        folder = default_cache_folder() / f"stage_{HELD_OUT_SEED}_{number}"
+        folder = default_cache_folder() / f"synthetic_{HELD_OUT_SEED}_{number}"
         return list_videos(generate(folder, number, HELD_OUT_SEED))
 
     def retrieval(self, name: str, embed: Embed) -> Row:

@@ -25,7 +25,7 @@ from rspnet.data.augment import AugmentConfig, jitter_colours
 from rspnet.data.transforms import normalise
 from rspnet.models import Branch, create_encoder
 from rspnet.pretext.network import TwoBranch
-from rspnet.pretext.objective import LossConfig, pretext_losses
+from rspnet.pretext.rspnet import LossConfig, pretext_losses
 
 
 def seconds(work: Callable[[], object], steps: int) -> float:

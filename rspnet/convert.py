@@ -10,11 +10,12 @@ the header says so. Query and key are equal. Their features are what they are fo
 retrieval.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from rspnet.commands import run_cli
 from rspnet.files import file_hash
 from rspnet.models import Branch
 from rspnet.weights.checkpoint import load_model, save_model
@@ -42,27 +43,40 @@ def convert(source: str | Path, out: str | Path, *, half: bool = False) -> Branc
     return load_model(out, "query")
 
 
+@dataclass(frozen=True, kw_only=True)
+class ConvertConfig:
+    """A checkpoint as a model file.
+
+    Attributes:
+        source: Released ``.pth.tar``, torchvision's weights, training checkpoint, or model file.
+        out: The model file, ``*.safetensors``.
+        half: Store in half precision.
+    """
+
+    source: str
+    out: str
+    half: bool = False
+
+
+def _run(config: ConvertConfig) -> None:
+    branch = convert(config.source, config.out, half=config.half)
+    count = sum(p.numel() for p in branch.encoder.parameters())
+    print(f"{config.out}: {branch.arch}, {count / 1e6:.2f} M parameters in the encoder,")
+    print(f"heads {', '.join(branch.heads)} ({branch.head_kind}), SHA-256 {file_hash(config.out)}")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line. Returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m rspnet.convert", description="Write a checkpoint as a model file."
+    return run_cli(
+        ConvertConfig,
+        _run,
+        arguments,
+        prog="python -m rspnet.convert",
+        description="Write a checkpoint as a model file.",
+        examples=("python -m rspnet.convert released.pth.tar model.safetensors",),
+        positional=("source", "out"),
+        out="file",
     )
-    parser.add_argument(
-        "source",
-        help="released .pth.tar, torchvision's weights, training checkpoint, or model file",
-    )
-    parser.add_argument("out", help="the model file, *.safetensors")
-    parser.add_argument("--half", action="store_true", help="store in half precision")
-    options = parser.parse_args(arguments)
-    try:
-        branch = convert(options.source, options.out, half=options.half)
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    count = sum(p.numel() for p in branch.encoder.parameters())
-    print(f"{options.out}: {branch.arch}, {count / 1e6:.2f} M parameters in the encoder,")
-    print(f"heads {', '.join(branch.heads)} ({branch.head_kind}), SHA-256 {file_hash(options.out)}")
-    return 0
 
 
 if __name__ == "__main__":

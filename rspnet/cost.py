@@ -10,18 +10,20 @@ import math
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from pathlib import Path
 
+import numpy as np
 import torch
-from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from rspnet.pretext.network import Embeddings
-from rspnet.pretext.objective import pretext_losses
-from rspnet.training.config import TrainConfig, parse_config
+from rspnet.commands import run_cli
+from rspnet.data.pretrain import SampleKey
+from rspnet.data.sources import FileSource
+from rspnet.data.transforms import Frames
+from rspnet.pretext.method import METHODS, Step
+from rspnet.training.config import TrainConfig
 from rspnet.training.network import create_network
 
-T = TypeVar("T")
 _CLIPS = 2  # of the counted step: BatchNorm trains on no fewer where a cell is all there is
 
 
@@ -82,50 +84,56 @@ def cost_of(config: CostConfig) -> Cost:
         ValueError: The configuration can't be trained: a clip is too small for the encoder, say.
     """
     if config.init_from is not None:
-        raise ValueError("init_from has no bearing on the cost: leave it out")
+        raise ValueError("init_from does not change the cost: leave it out")
+    data, method = config.data, METHODS[config.method]
+    samples = method.samples([_BlankVideo(Path("blank"), 100_000, 25.0)], data, 0)
+    batch = method.collate([samples[SampleKey(i, 0, 0, 1)] for i in range(_CLIPS)])
     with torch.device("meta"):
         network = create_network(config).train()
-        size = (_CLIPS, 3, config.data.num_frames, config.data.size, config.data.size)
-        clips = torch.empty(size)
-        video = torch.zeros(_CLIPS, dtype=torch.long)
+        clips = torch.empty((_CLIPS, 3, data.num_frames, data.size, data.size))
 
-    def embed_keys() -> dict[str, Tensor]:
-        return network.embed_keys(torch.cat([clips, clips]))
-
-    def learn(keys: dict[str, Tensor]) -> None:
-        embeddings = Embeddings.of(network.query(clips), keys)
-        step = config.loss.avid_start + config.loss.avid_warmup
-        losses = pretext_losses(network, embeddings, video, config.loss, step)
-        losses.total.backward()  # type: ignore[no-untyped-call]
+    def learn() -> None:
+        number = config.loss.avid_start + config.loss.avid_warmup
+        step = Step(number=number, trained=network.trained, device=torch.device("meta"))
+        network.losses(batch, step).total.backward()  # type: ignore[no-untyped-call]
 
     try:
-        keys, of_keys = _count(embed_keys)
-        _, of_query = _count(lambda: learn(keys))
+        with torch.no_grad():
+            forward = _count(lambda: network.query(clips))
+        of_step = _count(learn)
     except (RuntimeError, ValueError) as error:
         raise ValueError(
-            f"{config.model.arch} can't be trained on clips of {config.data.num_frames} x "
-            f"{config.data.size} x {config.data.size}: {error}"
+            f"{config.model.arch} can't be trained on clips of {data.num_frames} x "
+            f"{data.size} x {data.size}: {error}"
         ) from error
     per_epoch = config.num_videos / config.batch_size
     steps = config.max_steps if config.epochs is None else math.ceil(config.epochs * per_epoch)
-    sample = (of_keys + of_query) / _CLIPS
+    sample = of_step / _CLIPS
     total = sample * config.batch_size * steps
     return Cost(
         num_parameters=sum(p.numel() for p in network.query.parameters()),
         steps_per_epoch=per_epoch,
         num_steps=steps,
         num_samples=steps * config.batch_size,
-        forward=of_keys / (2 * _CLIPS),
+        forward=forward / _CLIPS,
         sample=sample,
         total=total,
         seconds=total / (config.tflops * 1e12 * config.num_devices),
     )
 
 
-def _count(what: Callable[[], T]) -> tuple[T, int]:
+class _BlankVideo(FileSource):
+    """A source of black frames: only their shape matters."""
+
+    def get_frames(self, indices: Sequence[int]) -> Frames:
+        """Black frames (N, 128, 171, 3)."""
+        return np.zeros((len(indices), 128, 171, 3), np.uint8)
+
+
+def _count(what: Callable[[], object]) -> int:
     with FlopCounterMode(display=False) as counter:
-        result = what()
-    return result, counter.get_total_flops()
+        what()
+    return int(counter.get_total_flops())
 
 
 def describe(config: CostConfig, cost: Cost) -> str:
@@ -136,7 +144,11 @@ def describe(config: CostConfig, cost: Cost) -> str:
             "network",
             f"{config.model.arch}, {cost.num_parameters / 1e6:.2f} M parameters with heads",
         ),
-        ("clips", f"{data.num_frames} x {data.size} x {data.size}, 3 a sample"),
+        (
+            "clips",
+            f"{data.num_frames} x {data.size} x {data.size}, "
+            f"{METHODS[config.method].clips_per_sample} a sample",
+        ),
         ("steps", f"{cost.num_steps:,} of {config.batch_size} samples"),
         ("an epoch", f"{cost.steps_per_epoch:,.1f} steps, {config.num_videos:,} videos"),
         ("samples", f"{cost.num_samples:,}"),
@@ -153,20 +165,25 @@ def describe(config: CostConfig, cost: Cost) -> str:
     return "\n".join(f"{name:<10}{text}" for name, text in rows)
 
 
+def _run(config: CostConfig) -> None:
+    print(describe(config, cost_of(config)))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line. Returns the exit status."""
-    try:
-        config = parse_config(
-            CostConfig,
-            arguments,
-            prog="python -m rspnet.cost",
-            description="What a pre-training takes. Takes the settings of python -m rspnet.train.",
-        )
-        print(describe(config, cost_of(config)))
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return run_cli(
+        CostConfig,
+        _run,
+        arguments,
+        prog="python -m rspnet.cost",
+        description=(
+            "Estimate what a pre-training takes. The settings are those of python -m rspnet.train."
+        ),
+        examples=(
+            "python -m rspnet.cost --config rspnet/configs/pretrain/resnet18_k400.yaml "
+            "--num_videos 240000 --num_devices 8",
+        ),
+    )
 
 
 if __name__ == "__main__":

@@ -24,13 +24,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from rspnet.data.sampling import ClipSpec, Triplet, clip_span, sample_triplet
+from rspnet.commands import run_cli
+from rspnet.data.sampling import ClipSpec, Triplet, clip_span, evenly_spaced, sample_triplet
 from rspnet.data.sources import Source, expand_roots, scan_files
 from rspnet.data.transforms import eval_frames, normalise
 from rspnet.files import atomic_path
 from rspnet.models import Branch
 from rspnet.recognition.result import bootstrap_interval
-from rspnet.training.config import parse_config
+from rspnet.training.processes import pick_device
 from rspnet.weights.checkpoint import load_model
 
 Floats = NDArray[np.float64]
@@ -42,27 +43,27 @@ class EvaluateConfig:
 
     Attributes:
         model: Model file or name of a shipped model.
-        root: Folders of videos, single videos, or .txt lists of paths.
-        num_videos: Take only so many of the usable videos, evenly spaced; 0 for all.
+        videos: Folders of videos, single videos, or .txt lists of paths.
+        num_videos: Number of the usable videos that are taken, evenly spaced; 0 for all.
         num_triplets: Triplets per video and speed of c_i.
         speeds: The two playback speeds.
         batch_size: Clips in one forward pass.
-        seed: Fixes the clips.
+        seed: Seed of the choice of clips, and of random weights.
         random_weights: Ignore the weights and measure the architecture with random ones.
-        device: Where to compute.
-        num_workers: Processes that look at the files.
-        out: JSON file for the result.
+        device: ``auto``, ``cpu``, ``cuda``, ...
+        num_workers: Processes that read the files' headers.
+        out: JSON file for the result. Nothing: print only.
     """
 
     model: str = "default"
-    root: str | list[str] = "data/stage"
+    videos: str | list[str] = "data/synthetic"
     num_videos: int = 0
     num_triplets: int = 4
     speeds: tuple[int, int] = (1, 2)
     batch_size: int = 16
     seed: int = 0
     random_weights: bool = False
-    device: str = "cpu"
+    device: str = "auto"
     num_workers: int = 2
     out: str | None = None
 
@@ -101,7 +102,7 @@ def eval_triplets(
 ) -> list[Triplet]:
     """Triplets of one video, ``num_triplets`` for either speed of c_i.
 
-    c_i starts elsewhere than c_j and c_k, if the video leaves a choice: the very same clip would
+    c_i starts elsewhere than c_j and c_k, if the video leaves a choice: one and the same clip would
     be no question.
     """
     triplets = []
@@ -201,19 +202,19 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
     Raises:
         ValueError: No such model or videos, or no video is long enough.
     """
-    query = load_model(config.model, "query", device=config.device)
-    key = load_model(config.model, "key", device=config.device)
+    device = str(pick_device(config.device))
+    query = load_model(config.model, "query", device=device)
+    key = load_model(config.model, "key", device=device)
     if config.random_weights:
         torch.manual_seed(config.seed)
-        query = Branch(**query.spec()).to(config.device).eval()
+        query = Branch(**query.spec()).to(device).eval()
         key = query
-    paths = expand_roots([config.root] if isinstance(config.root, str) else config.root)
+    paths = expand_roots([config.videos] if isinstance(config.videos, str) else config.videos)
     span = clip_span(query.num_frames, max(config.speeds))
     scan = scan_files(paths, span, config.num_workers)
     videos = scan.usable
-    if 0 < config.num_videos < len(videos):
-        every = np.linspace(0, len(videos) - 1, config.num_videos).round().astype(int)
-        videos = [videos[i] for i in every]
+    if config.num_videos > 0:
+        videos = evenly_spaced(videos, config.num_videos)
     result = evaluate_pretext(
         query,
         key,
@@ -222,7 +223,7 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
         num_triplets=config.num_triplets,
         batch_size=config.batch_size,
         seed=config.seed,
-        device=config.device,
+        device=device,
     )
     report = {
         "protocol": {
@@ -262,20 +263,26 @@ def _table(report: dict[str, Any]) -> str:
     )
 
 
-def main(arguments: list[str] | None = None) -> int:
+def _run(config: EvaluateConfig) -> None:
+    print(_table(evaluate(config)))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
     """The command line. Returns the exit status."""
-    try:
-        config = parse_config(
-            EvaluateConfig,
-            arguments,
-            prog="python -m rspnet.evaluate",
-            description="RSP ordering accuracy and A-VID top-1 on held-out videos.",
-        )
-        print(_table(evaluate(config)))
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return run_cli(
+        EvaluateConfig,
+        _run,
+        arguments,
+        prog="python -m rspnet.evaluate",
+        description=(
+            "Measure both pretext tasks on held-out videos: RSP ordering accuracy and A-VID top-1."
+        ),
+        examples=(
+            "python -m rspnet.evaluate --model runs/mine/model.safetensors --videos VIDEOS",
+            "python -m rspnet.evaluate --videos VIDEOS --random_weights",
+        ),
+        out="file",
+    )
 
 
 if __name__ == "__main__":

@@ -2,12 +2,12 @@
 
 The protocol is the paper's (supplementary B): 10 clips evenly spaced over each video, in a fixed
 view, the features of the last convolutional layer max-pooled for each clip, their mean over the
-clips. No good video is left out: one shorter than a clip is played in a loop. Files that a
-``manifest.parquet`` in ``--data.root`` found to be bad are listed and not opened again.
+clips. No valid video is skipped: one shorter than a clip is played in a loop. Files that a
+``manifest.parquet`` in ``--data.root`` found invalid are listed and not opened again.
 ``--pooling avg`` pools as the release does. The embeddings of both heads are written beside.
 
 The gallery is a folder, see :mod:`rspnet.retrieval.store`, written part by part. Stop it when you
-like: the same command goes on where it stopped. ``torchrun --nproc-per-node N -m rspnet.extract
+like: the same command resumes where it stopped. ``torchrun --nproc-per-node N -m rspnet.extract
 ...`` shares the parts out to N processes. Neither that nor ``num_workers`` changes the result by
 a bit, and on a CPU ``batch_size`` does not either.
 """
@@ -26,6 +26,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
+from rspnet.commands import run_cli
 from rspnet.data.datasets.labelled import DatasetConfig, LabelledVideo, VideoSet, load_video_set
 from rspnet.models import Branch
 from rspnet.models.heads import EMBEDDING_DIM
@@ -47,7 +48,6 @@ from rspnet.retrieval.store import (
     write_unreadable,
 )
 from rspnet.retrieval.vectors import Views, embed_views, load_views, protocol_for
-from rspnet.training.config import parse_config
 from rspnet.training.engine import prepare_workers, start_worker
 from rspnet.training.processes import Processes, join_processes, leave_processes
 from rspnet.training.run_folder import refuse_unreadable
@@ -64,7 +64,7 @@ class ExtractConfig:
         out: Folder of the gallery.
         model: Model file or name of a shipped model.
         data: The data set.
-        num_clips: Clips a video, evenly spaced over its length.
+        num_clips: Clips of each video, evenly spaced over its length.
         pooling: ``max`` takes the largest value of each channel over (T', H', W') (paper), ``avg``
             the mean (release).
         fps: Frames per second of a clip. Nothing: each file's own.
@@ -110,7 +110,7 @@ class _Plan:
         manifest: Of the gallery, when it is begun.
         left: Numbers of the parts that are not there.
         unreadable: (path, reason) of videos, from the parts that are there.
-        known_bad: Videos that the data set's manifest found to be bad, and why.
+        known_invalid: Videos that the data set's manifest found invalid, and why.
     """
 
     videos: tuple[LabelledVideo, ...]
@@ -197,7 +197,7 @@ def _make_plan(config: ExtractConfig, branch: Branch, model: str) -> _Plan:
         differences = read_manifest(folder).differences(manifest)
         if differences:
             raise ValueError(
-                f"{folder} holds a gallery of something else (there and asked for): "
+                f"{folder} holds a gallery of something else (there and requested): "
                 f"{'; '.join(differences)}. Choose another --out"
             )
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -243,7 +243,7 @@ def _check_unreadable(rows: Unreadable, num_videos: int, config: ExtractConfig) 
     if len(rows) > config.max_unreadable * num_videos:
         listed = write_unreadable(config.out, rows)
         hint = (
-            f"Those found so far are listed in {listed}; to go on without them give the same "
+            f"Those found so far are listed in {listed}; to continue without them give the same "
             "command a larger --max_unreadable"
         )
         refuse_unreadable(rows, num_videos, config.max_unreadable, hint, "max_unreadable")
@@ -383,22 +383,9 @@ def extract(config: ExtractConfig) -> Manifest | None:
     return _finish(config, plan) if processes.first else None
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """The command line. Returns the exit status."""
+def _run(config: ExtractConfig) -> None:
     try:
-        config = parse_config(
-            ExtractConfig,
-            arguments,
-            prog="python -m rspnet.extract",
-            description="Features of a labelled data set's videos, for python -m rspnet.retrieve.",
-        )
         done = extract(config)
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on", file=sys.stderr)
-        return 130
     finally:
         leave_processes()
     if done is not None:
@@ -407,7 +394,27 @@ def main(arguments: list[str] | None = None) -> int:
             + (f", {done.num_unreadable} unreadable ({UNREADABLE})" if done.num_unreadable else "")
             + (f", {len(done.missing)} listed but not on the disk" if done.missing else "")
         )
-    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line. Returns the exit status."""
+    return run_cli(
+        ExtractConfig,
+        _run,
+        arguments,
+        prog="python -m rspnet.extract",
+        description=(
+            "Extract features of a labelled data set's videos into a gallery, which "
+            "python -m rspnet.retrieve searches."
+        ),
+        examples=(
+            "python -m rspnet.extract --data.root VIDEOS --out runs/gallery",
+            "python -m rspnet.extract --data.name ucf101 --data.root UCF-101 "
+            "--data.annotations ucfTrainTestlist --data.split test --out runs/test",
+        ),
+        out="folder",
+        resumes=True,
+    )
 
 
 if __name__ == "__main__":

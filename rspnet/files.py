@@ -1,6 +1,7 @@
 """Files written atomically, and what is said of them. Imports no torch."""
 
 import csv
+import errno
 import hashlib
 import os
 import tempfile
@@ -8,16 +9,37 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+# What libraries that do not raise OSError say when a write fails.
+_FULL_WORDS = (
+    "No space left", "StorageFull", "os error 28", "os error 27", # safetensors, OpenCV
+    "iostream error", "unexpected pos", "file write failed", # torch.save
+)  # fmt: skip
+
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
-    """A temporary path beside ``path`` that is synced and renamed to it if the block succeeds."""
+    """A temporary path beside ``path`` that is synced and renamed to it if the block succeeds.
+
+    Raises:
+        OSError: The place can't be written to; ``filename`` is ``path``. Also where the block's own
+            error, of whatever class, says that a file could not be written.
+
+    Example:
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> with atomic_path(folder / "new" / "a.txt") as temporary:
+        ...     _ = temporary.write_text("whole, or not there")
+        >>> [path.name for path in (folder / "new").iterdir()]
+        ['a.txt']
+    """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
+    temporary: Path | None = None
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(
+            dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix
+        )
+        os.close(handle)
+        temporary = Path(name)
         yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
@@ -25,8 +47,19 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
         temporary.replace(path)
+    except OSError as error:
+        if temporary is not None and error.filename not in (None, str(temporary), temporary):
+            raise  # about another file
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    except Exception as error:
+        if any(words in str(error) for words in _FULL_WORDS):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
+        raise
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
 
 
 def file_hash(path: str | Path) -> str:
@@ -54,3 +87,22 @@ def write_skipped(folder: Path, name: str, rows: Iterable[tuple[str | Path, str]
 def default_threads() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def repository() -> Path | None:
+    """The repository that the packages lie in; None where they are installed without it."""
+    root = Path(__file__).resolve().parents[1]
+    return root if (root / "pyproject.toml").is_file() else None
+
+
+def default_cache_folder() -> Path:
+    """Where synthetic videos, decoded frames and features are kept.
+
+    ``$RSPNET_CACHE``; or ``.cache`` in the repository; or, where the package is installed,
+    ``~/.cache/rspnet``.
+    """
+    root = repository()
+    named = os.environ.get("RSPNET_CACHE")
+    if named:
+        return Path(named)
+    return root / ".cache" if root else Path.home() / ".cache" / "rspnet"

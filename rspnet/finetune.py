@@ -2,8 +2,8 @@
 
 Trains the whole network with one linear classifier on its pooled features and tests it on evenly
 spaced clips of each video, their logits averaged. ``--linear`` fits a linear classifier to frozen
-features instead, ``--knn`` asks the nearest training videos. Recipes of the paper's tables stand
-in ``rspnet/configs/finetune``. With several models, as in ``--model "[random, default]"``, each
+features instead, ``--knn`` classifies by the nearest training videos. Recipes of the paper's tables
+are in ``rspnet/configs/finetune``. With several models, as in ``--model "[random, default]"``, each
 is run in turn and a table printed: the comparison of supplementary A.
 
 A model is ``random`` (see ``--arch``), the name of a shipped model, or a file: a model of ours,
@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from rspnet.commands import run_cli, to_plain
 from rspnet.data.datasets.labelled import VideoSet
 from rspnet.data.labelled_clips import (
     ActionClips,
@@ -36,7 +37,7 @@ from rspnet.recognition.classifier import Classifier, save_classifier
 from rspnet.recognition.evaluation import PooledFeatures, each_video, load_splits
 from rspnet.recognition.probes import knn_votes, linear_probe
 from rspnet.recognition.result import ActionResult, Floats, score
-from rspnet.training.config import RunConfig, parse_config, to_plain
+from rspnet.training.config import RunConfig
 from rspnet.training.engine import Engine, Scalars, check_unreadable, run_main
 from rspnet.training.optim import OptimConfig, create_optimiser, lr_factor
 from rspnet.training.processes import join_processes
@@ -123,7 +124,7 @@ class FinetuneTrainer(Engine[LabelledBatch]):
         train: The training split.
 
     Raises:
-        ValueError: The run's folder, the videos or the settings do not serve.
+        ValueError: The run's folder, the videos or the settings are invalid.
     """
 
     network: Classifier
@@ -302,8 +303,8 @@ def finetune(
         splits: What :func:`load_splits` gave, if it was called already.
 
     Raises:
-        ValueError: Something about the configuration or the data does not serve.
-        StoppedError: A signal asked the run to stop.
+        ValueError: The configuration or the data is invalid.
+        StoppedError: A signal stopped the run.
     """
     if not isinstance(config.model, str):
         raise ValueError(f"finetune takes one model, got {config.model}")
@@ -358,25 +359,35 @@ def table(results: dict[str, ActionResult]) -> str:
     return "\n".join(rows)
 
 
-def main(arguments: list[str] | None = None) -> int:
+def _run(config: FinetuneConfig) -> Path:
+    results = compare(config)
+    if join_processes(config.device).first:
+        for model, result in results.items():
+            print(f"{model}: {result.line()}")
+        if len(results) > 1:
+            print(table(results))
+    return Path(config.out)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
     """The command line. Returns the exit status."""
-
-    def run() -> Path:
-        config = parse_config(
-            FinetuneConfig,
-            arguments,
-            prog="python -m rspnet.finetune",
-            description="Action recognition: fine-tune, --linear probe or --knn.",
-        )
-        results = compare(config)
-        if join_processes(config.device).first:
-            for model, result in results.items():
-                print(f"{model}: {result.line()}")
-            if len(results) > 1:
-                print(table(results))
-        return Path(config.out)
-
-    return run_main(run, "Results in")
+    return run_cli(
+        FinetuneConfig,
+        lambda config: run_main(lambda: _run(config), "Results in"),
+        arguments,
+        prog="python -m rspnet.finetune",
+        description=(
+            "Recognise actions: train the whole network, or with --linear a linear classifier on "
+            "frozen features, or with --knn let the nearest training videos vote."
+        ),
+        examples=(
+            "python -m rspnet.finetune --data.name ucf101 --data.root UCF-101 "
+            "--data.annotations ucfTrainTestlist",
+            "python -m rspnet.finetune --model random default --linear --data.root VIDEOS",
+        ),
+        out="folder",
+        resumes=True,
+    )
 
 
 if __name__ == "__main__":

@@ -7,17 +7,17 @@ passed over, so that a gallery that queries itself is measured leaving one out. 
 class the gallery lacks is never right.
 """
 
-import argparse
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rspnet.commands import one_of, run_cli
 from rspnet.files import atomic_path
 from rspnet.recognition.result import bootstrap_interval
 from rspnet.retrieval.gallery import Gallery
@@ -56,7 +56,7 @@ class RetrievalResult:
         intervals: Their 95% intervals in %, by a bootstrap over queries.
         num_queries: Queries.
         num_gallery: Videos in the gallery.
-        num_hopeless: Queries whose class no other video of the gallery has.
+        num_unmatchable: Queries whose class no other video of the gallery has.
     """
 
     feature: str
@@ -110,7 +110,7 @@ def first_right(gallery: Gallery, queries: Gallery, feature: str) -> Integers:
     """Which of its neighbours, counted from 1, is the first of a query's own class.
 
     Returns:
-        One a query, (Q,); 0 where no other video of the gallery has its class.
+        One for each query, (Q,); 0 where no other video of the gallery has its class.
 
     Raises:
         ValueError: No such feature, or one of the galleries is empty.
@@ -124,12 +124,12 @@ def first_right(gallery: Gallery, queries: Gallery, feature: str) -> Integers:
     labels = np.array([names[label] for label in gallery.labels])
     wanted = np.array([names.get(label, -1) for label in queries.labels])
     known, which = _distinct(gallery.vectors[feature])
-    asked = queries.vectors[feature].astype(np.float64)
+    vectors_QD = queries.vectors[feature].astype(np.float64)
     own = _own_places(gallery, queries)
     order, places = np.arange(num), []
     step = max(1, _CELLS // num)
-    for begin in range(0, len(asked), step):
-        similarity_QN = asked[begin : begin + step] @ known.T
+    for begin in range(0, len(vectors_QD), step):
+        similarity_QN = vectors_QD[begin : begin + step] @ known.T
         if len(known) < num:
             similarity_QN = similarity_QN[:, which]
         for i, row in enumerate(similarity_QN, start=begin):
@@ -165,7 +165,7 @@ def retrieve(
     least = len(gallery) - max(map(len, _own_places(gallery, queries)), default=0)
     ks = list(dict.fromkeys(ks))
     if not ks or min(ks) < 1 or max(ks) > least:
-        skipped = "" if least == len(gallery) else ", a query's own file left out"
+        skipped = "" if least == len(gallery) else ", without a query's own file"
         raise ValueError(
             f"every k is between 1 and the {least} videos of the gallery{skipped}, got {ks}"
         )
@@ -254,35 +254,50 @@ def _table(gallery: Gallery, queries: Gallery, results: Sequence[RetrievalResult
     return "\n".join(lines)
 
 
+@dataclass(frozen=True, kw_only=True)
+class RetrieveConfig:
+    """Video retrieval.
+
+    Attributes:
+        gallery: Folder of ``python -m rspnet.extract``: the videos that are searched.
+        queries: Folder of ``python -m rspnet.extract``: the videos that are searched for. May be
+            the gallery itself, of which each query then skips its own file.
+        k: Numbers of neighbours.
+        feature: The feature that is compared. Nothing: all, one after the other.
+        out: JSON file for the result. Nothing: print only.
+    """
+
+    gallery: str
+    queries: str
+    k: list[int] = field(default_factory=lambda: list(KS))
+    feature: str | None = one_of(FEATURES, None)
+    out: str | None = None
+
+
+def _run(config: RetrieveConfig) -> None:
+    gallery, queries = Gallery.load(config.gallery), Gallery.load(config.queries)
+    features = [config.feature] if config.feature else FEATURES
+    results = [retrieve(gallery, queries, feature, config.k) for feature in features]
+    print(_table(gallery, queries, results))
+    if config.out:
+        with atomic_path(config.out) as temporary:
+            temporary.write_text(json.dumps(report(gallery, queries, results), indent=2) + "\n")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line. Returns the exit status."""
-    parser = argparse.ArgumentParser(
+    return run_cli(
+        RetrieveConfig,
+        _run,
+        arguments,
         prog="python -m rspnet.retrieve",
-        description="Top-k of video retrieval with galleries of python -m rspnet.extract.",
+        description="Measure top-k of video retrieval with galleries of python -m rspnet.extract.",
+        examples=(
+            "python -m rspnet.retrieve --gallery runs/train --queries runs/test",
+            "python -m rspnet.retrieve --gallery runs/gallery --queries runs/gallery --k 1 5",
+        ),
+        out="file",
     )
-    parser.add_argument("--gallery", required=True, help="folder: videos that are searched")
-    parser.add_argument(
-        "--queries",
-        required=True,
-        help="folder: videos that are searched for; the gallery itself leaves one out",
-    )
-    parser.add_argument("--k", type=int, nargs="+", default=list(KS), help="numbers of neighbours")
-    parser.add_argument("--feature", choices=FEATURES, help="one of them; nothing: all three")
-    parser.add_argument("--out", help="JSON file for the result")
-    options = parser.parse_args(arguments)
-    try:
-        gallery = Gallery.load(options.gallery)
-        queries = Gallery.load(options.queries)
-        features = [options.feature] if options.feature else FEATURES
-        results = [retrieve(gallery, queries, feature, options.k) for feature in features]
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(_table(gallery, queries, results))
-    if options.out:
-        with atomic_path(options.out) as temporary:
-            temporary.write_text(json.dumps(report(gallery, queries, results), indent=2) + "\n")
-    return 0
 
 
 if __name__ == "__main__":

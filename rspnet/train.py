@@ -10,63 +10,46 @@ import math
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from tqdm import tqdm
 
+from rspnet.commands import run_cli, to_plain
 from rspnet.data.manifest import known_files, manifests_in
-from rspnet.data.pretrain import (
-    Batch,
-    PretrainDataset,
-    cache_folder,
-    collate,
-    training_videos,
-)
+from rspnet.data.pretrain import cache_folder, training_videos
 from rspnet.data.sources import FrameCache, Scan, scan_files
-from rspnet.data.transforms import normalise
 from rspnet.files import write_skipped
 from rspnet.names import HEADS
-from rspnet.pretext.network import Embeddings, TwoBranch
-from rspnet.pretext.objective import pretext_losses
-from rspnet.training.config import TrainConfig, parse_config, to_plain
+from rspnet.pretext.method import METHODS, HasFailures, PretextMethod, Step
+from rspnet.training.config import TrainConfig
 from rspnet.training.engine import Engine, Scalars, check_unreadable, run_main
 from rspnet.training.network import create_network
 from rspnet.training.optim import create_optimiser, lr_factor
 from rspnet.training.processes import BatchShuffle, Processes
 from rspnet.weights.checkpoint import save_model
 
-COLUMNS = (
-    "loss",
-    "rsp_loss",
-    "avid_loss",
-    "rsp_accuracy",
-    "avid_top1",
-    "rsp_spread",
-    "avid_spread",
-    "avid_weight",
-    "lr",
-    "clips_per_second",
-    "memory_gib",
-)
-COLLAPSED = 0.01  # spread of the embeddings below which they are all but one point
-
 
 def find_videos(config: TrainConfig) -> Scan:
-    """Look at every video of the configuration; generate videos where none are named.
+    """Scan every video of the configuration; generate videos where none are named.
 
     Raises:
         ValueError: Nothing to train on.
     """
     data = config.data
+
+    def frames_needed(video_fps: float) -> int:
+        return METHODS[config.method].frames_needed(data, video_fps)
+
     paths = training_videos(data)
     if data.cache_short_side is None:
         roots = [data.root] if isinstance(data.root, str) else data.root or []
         manifests = [data.manifest] if data.manifest else manifests_in(roots)
         known = known_files(paths, manifests)
-        return scan_files(paths, data.frames_needed, config.num_workers, known)
+        return scan_files(paths, frames_needed, config.num_workers, known)
     cache = FrameCache(cache_folder(data) / "frames", data.cache_short_side)
-    return cache.scan(paths, data.frames_needed, config.num_workers)
+    return cache.scan(paths, frames_needed, config.num_workers)
 
 
 def shared_scan(config: TrainConfig, processes: Processes) -> Scan:
@@ -88,7 +71,7 @@ def shared_scan(config: TrainConfig, processes: Processes) -> Scan:
 
 
 def check_videos(scan: Scan, folder: Path, max_unreadable: float) -> None:
-    """List what is left out in the run's folder, and refuse a data set that is too bad.
+    """List skipped videos in the run's folder, and refuse a data set with too many of them.
 
     Raises:
         ValueError: Too many videos are unreadable, or none is usable.
@@ -104,29 +87,31 @@ def check_videos(scan: Scan, folder: Path, max_unreadable: float) -> None:
         )
     for name, rows in (("unreadable", scan.unreadable), ("too short", scan.too_short)):
         if rows:
-            tqdm.write(f"{len(rows)} of {total} videos are {name} and left out: see {folder}")
+            tqdm.write(f"{len(rows)} of {total} videos are {name} and skipped: see {folder}")
 
 
-class Trainer(Engine[Batch]):
-    """One run of pre-training.
+class Trainer(Engine[Any]):
+    """One run of pre-training, with any registered method.
 
     Args:
         config: All settings.
 
     Raises:
-        ValueError: The run's folder, the videos or the settings do not serve.
+        ValueError: The run's folder, the videos or the settings are invalid.
     """
 
-    network: TwoBranch
-    clips_per_sample = 3
-    fixed = (*Engine.fixed, "model")
+    network: PretextMethod
+    fixed = (*Engine.fixed, "method", "model")
 
     def __init__(self, config: TrainConfig) -> None:
         self.config = config
-        super().__init__(config, COLUMNS, "Pre-training")
+        method = METHODS[config.method]
+        self.clips_per_sample = method.clips_per_sample
+        columns = (*method.columns, "lr", "clips_per_second", "memory_gib")
+        super().__init__(config, columns, "Pre-training")
 
     def build(self) -> None:
-        """Find the videos, make the two-branch network and its optimiser."""
+        """Find the videos, make the method's network and its optimiser."""
         c = self.config
         self.scan = shared_scan(c, self.processes)
         scan = self.scan
@@ -144,64 +129,55 @@ class Trainer(Engine[Batch]):
         if c.channels_last:
             self.network = self.network.to(memory_format=torch.channels_last_3d)
         set_batch_norm(self.network, c.model.batch_norm, self.device)
-        self.optimiser = create_optimiser(self.network.query.parameters(), c.optim, c.batch_size)
-        late = c.loss.avid_start > 0 or min(c.loss.avid_weight, c.loss.rsp_weight) == 0
-        self.query = self.distribute(self.network.query, some_unused=late)
+        trained = self.network.trained
+        self.optimiser = create_optimiser(trained.parameters(), c.optim, c.batch_size)
+        self.trained = self.distribute(trained, some_unused=self.network.may_have_unused)
         if c.compile:
-            self.network.key.compile()
+            for part in self.network.children():
+                if part is not trained:
+                    part.compile()
 
-    def batches(self) -> Iterator[Batch]:
+    def batches(self) -> Iterator[HasFailures]:
         """Micro-batches of this process, from ``self.step`` on."""
         c = self.config
-        videos = PretrainDataset(self.scan.usable, c.data, c.seed)
-        return self.loader(videos, collate, num_speeds=len(c.data.speeds))
+        samples = self.network.samples(self.scan.usable, c.data, c.seed)
+        return self.loader(samples, self.network.collate, num_speeds=len(c.data.speeds))
 
-    def _embed(self, batch: Batch, number: int) -> Embeddings:
-        query, same, other = (
-            clips.to(self.device, non_blocking=True)
-            for clips in (batch.query, batch.same_speed, batch.other_speed)
+    def _step(self, number: int) -> Step:
+        """What the method may use for a micro-batch of this step."""
+        return Step(
+            number=self.step,
+            trained=self.trained,
+            device=self.device,
+            autocast=self.autocast,
+            shuffle=BatchShuffle(self.processes, (self.config.seed, 3, self.step, number)),
+            gather=self.processes.gather,
         )
-        shuffle = BatchShuffle(self.processes, (self.config.seed, 3, self.step, number))
-        keys = normalise(shuffle(torch.cat([same, other])))
-        with self.autocast():
-            query_embeddings = self.query(normalise(query))
-            key_embeddings = self.network.embed_keys(keys)
-        own = {name: shuffle.undo(z) for name, z in key_embeddings.items()}
-        return Embeddings.of(query_embeddings, own)
 
-    def train_step(self, micro_batches: Sequence[Batch]) -> Scalars:
+    def train_step(self, micro_batches: Sequence[HasFailures]) -> Scalars:
         """One optimiser step. Returns what to log, the losses as tensors."""
         c, share = self.config, len(micro_batches)
         self.network.train()
         if c.model.batch_norm == "frozen":
             freeze_batch_norm(self.network)
-        new_heads = HEADS if c.model.centre_heads and c.init_from is None else c.recentre
-        if self.step == 0 and new_heads:
-            clips = (clip for batch in micro_batches for clip in (batch.query, batch.other_speed))
-            first = (normalise(clip.to(self.device)) for clip in clips)
-            self.network.centre_heads(first, self.processes.mean, new_heads)
-        keys: list[tuple[Tensor, Tensor]] = []
+        if self.step == 0:
+            new_heads = HEADS if c.model.centre_heads and c.init_from is None else c.recentre
+            self.network.prepare(micro_batches, new_heads, self.processes.mean)
         rows: list[Scalars] = []
         for number, batch in enumerate(micro_batches):
-            with self.synced(self.query, last=number == share - 1):
-                embeddings = self._embed(batch, number)
-                video = batch.video.to(self.device)
-                losses = pretext_losses(self.network, embeddings, video, c.loss, self.step)
+            with self.synced(self.trained, last=number == share - 1):
+                losses = self.network.losses(batch, self._step(number))
                 self.scaler.scale(losses.total / share).backward()  # type: ignore[no-untyped-call]
-            newest = embeddings.other_speed["avid"]
-            keys.append((self.processes.gather(newest), self.processes.gather(video)))
             rows.append(losses.scalars)
         factor = lr_factor(self.step, self.max_steps, c.optim, self.steps_per_epoch)
         lr = c.optim.base_lr(c.batch_size) * factor
         self.optimise(c.optim.clip_norm, lr)
-        self.network.update_key(c.loss.momentum)
-        for embedding, video in keys:
-            self.network.enqueue(embedding, video)
+        self.network.after_step()
         self.step += 1
         means: Scalars = {name: sum(row[name] for row in rows) / share for name in rows[0]}
         return means | {"lr": lr}
 
-    def failures(self, batch: Batch) -> Sequence[tuple[Path, str]]:
+    def failures(self, batch: HasFailures) -> Sequence[tuple[Path, str]]:
         """Videos of a batch that could not be read."""
         return [(self.scan.usable[index].path, reason) for index, reason in batch.failures]
 
@@ -222,20 +198,13 @@ class Trainer(Engine[Batch]):
         }
         return save_model(
             self.folder / "model.safetensors",
-            self.network.query,
-            self.network.key,
+            *self.network.branches(),
             metadata=metadata,
         )
 
     def summary(self, means: dict[str, float]) -> str:
-        """Both losses, how often both tasks are solved, and speed."""
-        collapsed = min(means["rsp_spread"], means["avid_spread"]) < COLLAPSED
-        return (
-            f"RSP {means['rsp_loss']:.3f} (order {means['rsp_accuracy']:.2f})  "
-            f"A-VID {means['avid_loss']:.2f} (top-1 {means['avid_top1']:.2f})  "
-            f"{means['clips_per_second']:.0f} clips/s"
-            + ("  EMBEDDINGS COLLAPSED TO A POINT" if collapsed else "")
-        )
+        """What the method says of the logged means."""
+        return self.network.summary(means)
 
 
 def freeze_batch_norm(network: nn.Module) -> None:
@@ -245,7 +214,7 @@ def freeze_batch_norm(network: nn.Module) -> None:
             module.eval()
 
 
-def set_batch_norm(network: TwoBranch, kind: str, device: torch.device) -> None:
+def set_batch_norm(network: nn.Module, kind: str, device: torch.device) -> None:
     """Share the statistics of BatchNorm between processes if ``kind`` is ``sync``.
 
     Raises:
@@ -255,33 +224,36 @@ def set_batch_norm(network: TwoBranch, kind: str, device: torch.device) -> None:
         return
     if device.type != "cuda":
         raise ValueError("model.batch_norm 'sync' needs GPUs: take 'local' or 'frozen'")
-    convert = nn.SyncBatchNorm.convert_sync_batchnorm
-    network.query, network.key = convert(network.query), convert(network.key)  # type: ignore[no-untyped-call]
+    nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
 
 
 def train(config: TrainConfig) -> Path:
     """Run pre-training and return the path of ``model.safetensors``.
 
     Raises:
-        ValueError: Something about the configuration or the data does not serve.
-        StoppedError: A signal asked the run to stop.
+        ValueError: The configuration or the data is invalid.
+        StoppedError: A signal stopped the run.
     """
     return Trainer(config).run()
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """The command line. Returns the exit status."""
-
-    def run() -> Path:
-        config = parse_config(
-            TrainConfig,
-            arguments,
-            prog="python -m rspnet.train",
-            description="Pre-train RSPNet. With no arguments: a small model on generated videos.",
-        )
-        return train(config)
-
-    return run_main(run, "Model")
+    return run_cli(
+        TrainConfig,
+        lambda config: run_main(lambda: train(config), "Model"),
+        arguments,
+        prog="python -m rspnet.train",
+        description="Pre-train RSPNet. Without settings: a small model on synthetic videos.",
+        examples=(
+            "python -m rspnet.train --data.root VIDEOS --out runs/mine --max_steps 2000",
+            "python -m rspnet.train --config rspnet/configs/pretrain/resnet18_k400.yaml "
+            "--data.root VIDEOS",
+            "torchrun --nproc-per-node 4 -m rspnet.train --data.root VIDEOS --batch_size 128",
+        ),
+        out="folder",
+        resumes=True,
+    )
 
 
 if __name__ == "__main__":

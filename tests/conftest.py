@@ -56,7 +56,7 @@ def synthetic_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Six generated videos with ground truth."""
     from rspnet.data.synthetic.videos import generate
 
-    return generate(tmp_path_factory.mktemp("stage"), 6, seed=3, num_workers=1, progress=False)
+    return generate(tmp_path_factory.mktemp("synthetic"), 6, seed=3, num_workers=1, progress=False)
 
 
 @pytest.fixture(scope="session")

@@ -17,23 +17,6 @@ from rspnet.models import Branch
 from rspnet.retrieval.gallery import Gallery
 
 
-def pick_videos(gallery: Gallery, places: Sequence[int]) -> Gallery:
-    """Some videos of a gallery as a gallery of their own.
-
-    Args:
-        gallery: All videos.
-        places: Of those that are kept, in the order they are to have.
-    """
-    return replace(
-        gallery,
-        paths=tuple(gallery.paths[n] for n in places),
-        labels=tuple(gallery.labels[n] for n in places),
-        vectors={name: rows[list(places)] for name, rows in gallery.vectors.items()},
-        splits=tuple(gallery.splits[n] for n in places) if gallery.splits else (),
-        clip_starts=tuple(gallery.clip_starts[n] for n in places) if gallery.clip_starts else (),
-    )
-
-
 def explain_rank(
     branch: Branch, gallery: Gallery, query: str | Path, feature: str, rank: int
 ) -> RetrievalExplanation:
@@ -96,7 +79,7 @@ def _ask(
     branch: Branch, gallery: Gallery, own: int, feature: str, others: Sequence[int]
 ) -> RetrievalExplanation:
     # In the gallery's order, which decides between hits that are equally near.
-    picked = pick_videos(gallery, sorted([own, *others]))
+    picked = gallery.take(sorted([own, *others]))
     return explain_retrieval(branch, picked, gallery.paths[own], feature, 1)
 
 

@@ -3,32 +3,48 @@
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
 
 from analysis.report.compare import compare
 from analysis.report.results import ReportConfig
-from rspnet.training.config import parse_config
+from rspnet.commands import run_cli
+
+COMMAND = ["python", "-m", "analysis", "compare"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareConfig(ReportConfig):
+    """Several models side by side; the settings are those of ``python -m analysis report``.
+
+    Attributes:
+        model: Model files or names of shipped models.
+        out: The page, ``*.html``.
+    """
+
+    model: list[str] = field()  # type: ignore[assignment]
+    out: str = "compare.html"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line. Returns the exit status."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    num_models = next((n for n, word in enumerate(words) if word.startswith("-")), len(words))
-    models, rest = words[:num_models], words[num_models:]
-    if not models:
-        print("usage: python -m analysis compare MODEL MODEL [MODEL ...] --out compare.html ...")
-        print("All other settings are those of python -m analysis report, see its --help.")
-        return 0 if {"-h", "--help"} & set(words) else 2
-    command = shlex.join(["python", "-m", "analysis", "compare", *words])
-    try:
-        config = parse_config(ReportConfig, rest, prog="python -m analysis compare MODEL MODEL ...")
-        print(compare(models, config, command))
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("stopped: the same command resumes", file=sys.stderr)
-        return 130
-    return 0
+
+    def run(config: CompareConfig) -> None:
+        shared = {entry.name: getattr(config, entry.name) for entry in fields(ReportConfig)}
+        settings = ReportConfig(**shared | {"model": config.model[0]})
+        print(compare(config.model, settings, shlex.join(COMMAND + words)))
+
+    return run_cli(
+        CompareConfig,
+        run,
+        words,
+        prog=" ".join(COMMAND),
+        description="Put several models on one page, side by side.",
+        examples=("python -m analysis compare first.safetensors second.safetensors",),
+        positional=("model",),
+        out="file",
+        resumes=True,
+    )
 
 
 if __name__ == "__main__":

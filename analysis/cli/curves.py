@@ -1,26 +1,47 @@
 """The command ``python -m analysis curves``."""
 
-import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from analysis.figures.curves import draw_curves, read_run
+from rspnet.commands import run_cli
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurvesConfig:
+    """Training curves.
+
+    Attributes:
+        runs: Folders of runs, in the order of training.
+        out: The figure, ``*.png``, ``*.svg`` or ``*.pdf``.
+    """
+
+    runs: list[str]
+    out: str = "curves.png"
+
+
+def run(config: CurvesConfig) -> None:
+    """Draw the curves.
+
+    Raises:
+        ValueError: A folder holds no run, or the figure has another ending.
+    """
+    print(draw_curves([read_run(folder) for folder in config.runs], config.out))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line. Returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m analysis curves", description="Draw training curves."
+    return run_cli(
+        CurvesConfig,
+        run,
+        arguments,
+        prog="python -m analysis curves",
+        description="Draw the training curves of one run, or of several that follow one another.",
+        examples=("python -m analysis curves runs/first runs/second --out curves.pdf",),
+        positional=("runs",),
+        out="file",
     )
-    parser.add_argument("runs", nargs="+", help="folders of runs, in the order of training")
-    parser.add_argument("--out", default="curves.png", help="*.png, *.svg or *.pdf")
-    options = parser.parse_args(arguments)
-    try:
-        print(draw_curves([read_run(run) for run in options.runs], options.out))
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
 
 
 if __name__ == "__main__":

@@ -7,29 +7,32 @@ from pathlib import Path
 
 from analysis.report.report import report
 from analysis.report.results import ReportConfig
-from rspnet.training.config import parse_config
+from rspnet.commands import run_cli
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line. Returns the exit status."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    try:
-        config = parse_config(
-            ReportConfig,
-            words,
-            prog="python -m analysis report",
-            description="One page about a model: what its two heads look at, and how sure that is.",
-        )
+
+    def run(config: ReportConfig) -> None:
         report(config, shlex.join(["python", "-m", "analysis", "report", *words]))
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("stopped: the same command resumes", file=sys.stderr)
-        return 130
-    print(config.out)
-    print(Path(config.out).with_suffix(".json"))
-    return 0
+        print(config.out)
+        print(Path(config.out).with_suffix(".json"))
+
+    return run_cli(
+        ReportConfig,
+        run,
+        words,
+        prog="python -m analysis report",
+        description="Put a model on one page: what its two heads look at, and how sure that is.",
+        examples=(
+            "python -m analysis report --out report.html",
+            "python -m analysis report --model model.safetensors --data.name jhmdb "
+            "--data.root JHMDB --out report.html",
+        ),
+        out="file",
+        resumes=True,
+    )
 
 
 if __name__ == "__main__":

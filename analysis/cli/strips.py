@@ -1,44 +1,69 @@
 """The command ``python -m analysis strips``."""
 
-import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from analysis.figures.figure_inputs import add_pair_arguments, pair_of
+from analysis.cli.pair import PairConfig
 from analysis.figures.strips import draw_strip, pair_film, pair_rows
 from analysis.figures.style import DPI, check_out, save
+from rspnet.commands import one_of, run_cli
 from rspnet.files import atomic_path
 from rspnet.names import HEADS
 
 
+@dataclass(frozen=True, kw_only=True)
+class StripsConfig(PairConfig):
+    """Maps over time.
+
+    Attributes:
+        out: The figure, ``*.png``, ``*.svg`` or ``*.pdf``; or ``*.mp4`` for a film.
+        heads: Heads whose maps are drawn.
+        cells: Draw the cells of the maps as they are, without interpolation between them.
+        fps: Frames per second of a film.
+        dpi: Pixels per inch of a figure.
+    """
+
+    out: str
+    heads: list[str] = one_of(HEADS, list(HEADS))
+    cells: bool = False
+    fps: float = 8.0
+    dpi: int = DPI
+
+
+def run(config: StripsConfig) -> None:
+    """Draw the figure or the film.
+
+    Raises:
+        ValueError: The pair can't be loaded, or ``out`` has another ending.
+    """
+    out = Path(config.out)
+    if out.suffix.lower() == ".mp4":
+        film = pair_film(config.load(), fps=config.fps)
+        with atomic_path(out) as temporary:
+            temporary.write_bytes(film)
+    else:
+        check_out(out)
+        rows = [row for row in pair_rows(config.load()) if row.clip_map.head in config.heads]
+        save(draw_strip(rows, smooth=not config.cells), out, dpi=config.dpi)
+    print(out)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line. Returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m analysis strips", description="Both heads' maps of a pair over time."
+    return run_cli(
+        StripsConfig,
+        run,
+        arguments,
+        prog="python -m analysis strips",
+        description="Draw the maps of both heads for a pair of clips, all time steps side by side.",
+        examples=(
+            "python -m analysis strips --out strips.png",
+            "python -m analysis strips --video_i walk.mp4 --speed_i 2 --out strips.mp4",
+        ),
+        out="file",
     )
-    add_pair_arguments(parser)
-    parser.add_argument("--heads", nargs="+", choices=HEADS, default=list(HEADS), help="rows")
-    parser.add_argument("--cells", action="store_true", help="show cells as they are, not smooth")
-    parser.add_argument("--fps", type=float, default=8.0, help="of a film")
-    parser.add_argument("--dpi", type=int, default=DPI, help="pixels an inch of a picture")
-    parser.add_argument("--out", required=True, help=".png, .svg or .pdf; .mp4 for a film")
-    options = parser.parse_args(arguments)
-    out = Path(options.out)
-    try:
-        if out.suffix.lower() == ".mp4":
-            film = pair_film(pair_of(options), fps=options.fps)
-            with atomic_path(out) as temporary:
-                temporary.write_bytes(film)
-        else:
-            check_out(out)
-            rows = [r for r in pair_rows(pair_of(options)) if r.clip_map.head in options.heads]
-            save(draw_strip(rows, smooth=not options.cells), out, dpi=options.dpi)
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(out)
-    return 0
 
 
 if __name__ == "__main__":

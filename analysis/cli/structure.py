@@ -1,42 +1,61 @@
 """The command ``python -m analysis structure``."""
 
-import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import dataclass
 
 from analysis.gallery.neighbours import Space
 from analysis.gallery.structure import gallery_statistics
+from rspnet.commands import one_of, run_cli
 from rspnet.retrieval.gallery import FEATURES, Gallery
+
+
+@dataclass(frozen=True, kw_only=True)
+class StructureConfig:
+    """How a gallery is arranged.
+
+    Attributes:
+        gallery: Folder of ``python -m rspnet.extract``.
+        features: Features that are compared.
+        k: Number of neighbours.
+        num_pairs: Number of pairs that are listed.
+        out: JSON file for all results. Nothing: print only.
+    """
+
+    gallery: str
+    features: list[str] = one_of(FEATURES, ["rsp", "avid"])
+    k: int = 10
+    num_pairs: int = 20
+    out: str | None = None
+
+
+def run(config: StructureConfig) -> None:
+    """Measure, print, and write the JSON file.
+
+    Raises:
+        ValueError: The gallery can't be read, or has too few videos for ``k``.
+    """
+    gallery = Gallery.load(config.gallery)
+    spaces = [Space.of(gallery, feature) for feature in dict.fromkeys(config.features)]
+    found = gallery_statistics(spaces, k=config.k, num=config.num_pairs)
+    if config.out:
+        found.save(config.out)
+    print(found.table())
+    if config.out:
+        print(config.out)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line. Returns the exit status."""
-    parser = argparse.ArgumentParser(
+    return run_cli(
+        StructureConfig,
+        run,
+        arguments,
         prog="python -m analysis structure",
-        description="Hubs, label purity and disagreement of the features of a gallery.",
+        description="Measure hubs, label purity and disagreement of the features of a gallery.",
+        examples=("python -m analysis structure --gallery runs/gallery --k 5",),
+        out="file",
     )
-    parser.add_argument("--gallery", required=True, help="folder of python -m rspnet.extract")
-    parser.add_argument(
-        "--features", nargs="+", choices=FEATURES, default=["rsp", "avid"], help="to be compared"
-    )
-    parser.add_argument("--k", type=int, default=10, help="number of neighbours")
-    parser.add_argument("--num", type=int, default=20, help="pairs to list")
-    parser.add_argument("--out", type=Path, help="JSON file for all of it")
-    options = parser.parse_args(arguments)
-    try:
-        gallery = Gallery.load(options.gallery)
-        spaces = [Space.of(gallery, feature) for feature in dict.fromkeys(options.features)]
-        found = gallery_statistics(spaces, k=options.k, num=options.num)
-        if options.out:
-            found.save(options.out)
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(found.table())
-    if options.out:
-        print(options.out)
-    return 0
 
 
 if __name__ == "__main__":

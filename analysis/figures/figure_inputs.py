@@ -16,7 +16,7 @@ from tqdm import tqdm
 from analysis.attribution.pair import PairExplanation, explain_pair
 from analysis.core.clip import StoredFrames, View, load_view
 from rspnet.data.sampling import clip_indices, even_starts
-from rspnet.data.synthetic.videos import render_video
+from rspnet.data.synthetic.videos import render_video, video_name
 from rspnet.data.transforms import eval_clips, eval_frames
 from rspnet.data.video.reader import VideoReader
 from rspnet.models import Branch
@@ -94,10 +94,10 @@ class Generated(StoredFrames):
     def make(cls, seed: int, index: int) -> "Generated":
         """Render one, named as :mod:`rspnet.data.synthetic.videos` names its files."""
         video = render_video(seed, index)
-        return cls(video.frames, str(video.labels["action"]), f"stage_{seed}_{index:06d}")
+        return cls(video.frames, str(video.labels["action"]), video_name(seed, index))
 
 
-def _both(values: Sequence[float] | None, name: str) -> tuple[float | None, float | None]:
+def _both(values: Sequence[float | None] | None, name: str) -> tuple[float | None, float | None]:
     if not values:
         return None, None
     if len(values) > 2:
@@ -110,7 +110,7 @@ def load_views(
     video_i: str | Path | None = None,
     video_j: str | Path | None = None,
     *,
-    start: Sequence[int] | None = None,
+    start: Sequence[int | None] | None = None,
     speed: Sequence[float] | None = None,
     size: int | None = None,
     seed: int = 0,
@@ -162,7 +162,7 @@ def load_pair(
     video_i: str | Path | None = None,
     video_j: str | Path | None = None,
     *,
-    start: Sequence[int] | None = None,
+    start: Sequence[int | None] | None = None,
     speed: Sequence[float] | None = None,
     size: int | None = None,
     seed: int = 0,

@@ -1,6 +1,6 @@
 """Maps over time: every time step of a clip side by side, the heads under each other::
 
-    python -m analysis strips --model M --video-i A.mp4 --video-j B.mp4 --out strip.png
+    python -m analysis strips --model M --video_i A.mp4 --video_j B.mp4 --out strip.png
     python -m analysis strips --out pair.mp4
 
 A picture (.png, .svg, .pdf) shows each step of the maps on the frame nearest to its centre, with

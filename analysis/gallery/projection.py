@@ -1,12 +1,12 @@
 """A gallery as a map in two dimensions::
 
     python -m analysis projection --gallery G --method pca --label label --out map.png
-    python -m analysis projection --gallery G --labels labels.csv --label set --out map.png
+    python -m analysis projection --gallery G --label_file labels.csv --label set --out map.png
 
 The features are drawn side by side and coloured by one label: ``label`` and ``split`` are the
-gallery's own, ``cluster`` is the k-means cluster (``--clusters K``), any other is a column of
-``--labels``, a CSV whose column ``path`` or ``clip`` names the files. The coordinates go to a CSV
-of the picture's name.
+gallery's own, ``cluster`` is the k-means cluster (``--num_clusters K``), any other is a column of
+``--label_file``, a CSV whose column ``path`` or ``clip`` names the files. The coordinates go to a
+CSV of the picture's name.
 
 ``pca`` is linear, the same every time, and says which share of the variance it shows. ``tsne``
 (van der Maaten and Hinton 2008) and ``umap`` (McInnes et al. 2018) keep neighbourhoods; distances
@@ -304,7 +304,7 @@ def labels_for(gallery: Gallery, label: str, table: str | Path | None) -> tuple[
         return gallery.splits
     raise ValueError(
         f"the gallery does not know {label!r}: take 'label', 'split' or 'cluster', or give a CSV "
-        "that has such a column (--labels)"
+        "that has such a column (--label_file)"
     )
 
 
@@ -337,7 +337,7 @@ def embed_galleries(
         ValueError: A gallery or a label can't be read, or a number is out of range.
     """
     if label == "cluster" and not num_clusters:
-        raise ValueError("to colour by cluster, say into how many (--clusters K)")
+        raise ValueError("to colour by cluster, say into how many (--num_clusters K)")
     found = []
     for folder in folders:
         gallery = Gallery.load(folder)

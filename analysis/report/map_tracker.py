@@ -1,6 +1,6 @@
-"""Maps of fixed clips as they grow during pre-training: an observer of ``rspnet.train``.
+"""Maps of fixed clips as they grow during pre-training: a callback of ``rspnet.train``.
 
-``python -m rspnet.train ... --observer analysis.report.map_tracker:MapTracker`` writes, after the
+``python -m rspnet.train ... --callback analysis.report.map_tracker:MapTracker`` writes, after the
 first step, every N steps and after the last::
 
     RUN/maps/step_00000100.png   both heads' maps of a few pairs of clips, over the middle frame

@@ -9,9 +9,9 @@ from analysis.core.serialisation import save_json
 from analysis.report.store import Store
 from analysis.studies.registry import Study, StudyInputs, list_studies
 from analysis.studies.table import StudyTable
+from rspnet.commands import to_plain
 from rspnet.data.datasets.labelled import DatasetConfig, load_video_set
 from rspnet.models import Branch
-from rspnet.training.config import to_plain
 
 FORMAT, VERSION = "rspnet-report", 2
 EXAMPLES = "examples"

@@ -28,6 +28,7 @@ from rspnet.data.synthetic.videos import (
     PROPS,
     draw_factors,
     render_video,
+    video_name,
 )
 from rspnet.data.transforms import FrameReader
 from rspnet.models import Branch
@@ -189,7 +190,7 @@ def synthetic_probe(branch: Branch, seed: int, index: int, window: int) -> Probe
         reader=sources.pop("own"),
         num_frames=branch.num_frames,
         size=branch.size,
-        name=f"stage_{seed}_{index:06d}",
+        name=video_name(seed, index),
         seed=(seed, index),
         exchanged=sources,
     )

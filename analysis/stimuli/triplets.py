@@ -16,7 +16,7 @@ from analysis.core.score import Kind, Score, hard_negatives
 from analysis.stimuli.kinds import TripletFeatures, encode_triplet, triplet_views
 from rspnet.data.sampling import clip_span
 from rspnet.data.sources import expand_roots, scan_files
-from rspnet.data.synthetic.videos import render_video
+from rspnet.data.synthetic.videos import render_video, video_name
 from rspnet.data.transforms import FrameReader
 from rspnet.evaluate import eval_triplets
 from rspnet.models import Branch
@@ -62,7 +62,7 @@ def generated_triplets(branch: Branch, num_videos: int, seed: int = SEED) -> Tri
     views = []
     for index in range(num_videos):
         frames = render_video(seed, index).frames
-        name = f"stage_{seed}_{index:06d}"
+        name = video_name(seed, index)
         views.append(_drawn(StoredFrames(frames), branch, index, seed, name))
     return Triplets(views=tuple(views), what=f"generated videos of seed {seed}")
 

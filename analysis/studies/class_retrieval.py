@@ -30,13 +30,7 @@ class ClassRetrievalConfig(VideoStudyConfig):
     """Top-k retrieval of videos of the same class.
 
     Attributes:
-        out: JSON file for the result.
-        model: Model file or name of a shipped model.
         seed: Of synthetic videos.
-        figure: PNG, SVG or PDF file for a figure of the result.
-        videos: Not used: give a labelled data set.
-        data: A data set, such as ``--data.name hmdb51``; nothing for synthetic videos.
-        num_workers: Processes that decode.
         num_evaluated: Synthetic videos.
         gallery_split: Split that is searched.
         query_split: Split whose videos are queries.
@@ -62,7 +56,7 @@ def rows_of(result: RetrievalResult) -> list[Row]:
 
 @register_study
 class ClassRetrieval(Study[ClassRetrievalConfig]):
-    """Whether the nearest videos are of the query's class."""
+    """Measure whether the nearest videos are of the query's class."""
 
     name = "class_retrieval"
     title = "Retrieval"
@@ -101,7 +95,7 @@ class ClassRetrieval(Study[ClassRetrievalConfig]):
                 made = synthetic_folder(
                     folder, config.num_evaluated, config.seed, config.num_workers
                 )
-                data = DatasetConfig(name="stage", root=str(made))
+                data = DatasetConfig(name="synthetic", root=str(made))
                 gallery = queries = gallery_of(work / f"synthetic-{config.seed}", data)
             else:
                 gallery = gallery_of(work / "gallery", inputs.gallery)

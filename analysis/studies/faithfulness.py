@@ -57,13 +57,7 @@ class FaithfulnessConfig(VideoStudyConfig):
     """Insertion, deletion, infidelity and sensitivity of both heads' maps.
 
     Attributes:
-        out: JSON file for the result.
-        model: Model file or name of a shipped model.
         seed: Of synthetic videos, clips, orders, boxes and noise.
-        figure: PNG, SVG or PDF file for a figure of the result.
-        videos: A folder of videos, a video, or a .txt list of paths; nothing for synthetic ones.
-        data: Or a data set, such as ``--data.name hmdb51``.
-        num_workers: Processes that decode.
         num_videos: How many are measured, at least two.
         num_steps: Steps of a curve.
         num_orders: Random orders, every second one the reverse of the one before it.
@@ -261,7 +255,7 @@ def summarise(
 
 @register_study
 class Faithfulness(Study[FaithfulnessConfig]):
-    """Whether scores change where the maps say."""
+    """Measure whether scores change where the maps say."""
 
     name = "faithfulness"
     title = "Faithfulness"

@@ -60,7 +60,7 @@ from analysis.studies.table import (
     number,
     pivot,
 )
-from rspnet.data.synthetic.videos import render_video
+from rspnet.data.synthetic.videos import render_video, video_name
 from rspnet.evaluate import eval_triplets
 from rspnet.names import HEAD_TITLES, HEADS
 
@@ -118,10 +118,7 @@ class LocalisationConfig(StudyConfig):
     """Both heads' maps against the ground truth of synthetic videos.
 
     Attributes:
-        out: JSON file for the result.
-        model: Model file or name of a shipped model.
         seed: Of the videos; one that the model was not trained on.
-        figure: PNG, SVG or PDF file for a figure of the result.
         num_videos: Synthetic videos, at least two.
         size: Height and width of clips in pixels; nothing for the model's own. A larger one gives
             a finer grid.
@@ -163,7 +160,7 @@ def make_scene(
     video = render_video(seed, index)
     rng = np.random.default_rng([seed, index])
     drawn = eval_triplets(len(video.frames), num_frames, SPEEDS, num_triplets, rng)
-    name = f"stage_{seed}_{index:06d}"
+    name = video_name(seed, index)
     triplets = tuple(triplet_views(StoredFrames(video.frames), t, size, name) for t in drawn)
     return Scene(triplets, tuple(regions_of(video.masks, i) for i, _, _ in triplets))
 
@@ -294,7 +291,7 @@ def head_difference(
 
 @register_study
 class Localisation(Study[LocalisationConfig]):
-    """Maps against the ground truth of synthetic videos."""
+    """Compare both heads' maps with the ground truth of synthetic videos."""
 
     name = "localisation"
     title = "Localisation"

@@ -74,13 +74,6 @@ class OpticalFlowConfig(VideoStudyConfig):
     """Both heads' maps against optical flow and saliency of real videos.
 
     Attributes:
-        out: JSON file for the result.
-        model: Model file or name of a shipped model.
-        seed: Of the clips.
-        figure: PNG, SVG or PDF file for a figure of the result.
-        videos: A folder of videos, a video, or a .txt list of paths.
-        data: Or a data set, such as ``--data.name hmdb51``.
-        num_workers: Processes that decode.
         num_videos: At most so many, evenly spaced among those that are long enough.
         num_triplets: A video and speed of c_i.
         num_random: Draws of random weights.
@@ -189,7 +182,7 @@ def summarise(rho: Floats, kinds: Sequence[str], weights: str) -> list[Row]:
 
 @register_study
 class OpticalFlow(Study[OpticalFlowConfig]):
-    """Maps against the movement of real videos."""
+    """Compare both heads' maps with the optical flow of real videos."""
 
     name = "optical_flow"
     title = "Optical flow"

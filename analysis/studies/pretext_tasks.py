@@ -29,13 +29,7 @@ class PretextTasksConfig(VideoStudyConfig):
     """Held-out numbers of the two pretext tasks, with random weights as a control.
 
     Attributes:
-        out: JSON file for the result.
-        model: Model file or name of a shipped model.
         seed: Of synthetic videos and of clips.
-        figure: PNG, SVG or PDF file for a figure of the result.
-        videos: A folder of videos, a video, or a .txt list of paths; nothing for synthetic ones.
-        data: Or a data set, such as ``--data.name hmdb51``.
-        num_workers: Processes that decode.
         num_evaluated: At most so many videos.
     """
 
@@ -49,7 +43,7 @@ def synthetic_folder(folder: Path, num: int, seed: int, num_workers: int) -> Pat
 
 @register_study
 class PretextTasks(Study[PretextTasksConfig]):
-    """How well a model does its pretext tasks."""
+    """Measure how well a model does its pretext tasks on videos it has not seen."""
 
     name = "pretext_tasks"
     title = "Pretext tasks"
@@ -81,9 +75,10 @@ class PretextTasks(Study[PretextTasksConfig]):
                 roots = [str(made)]
             own = EvaluateConfig(
                 model=inputs.model,
-                root=roots,
+                videos=roots,
                 num_videos=config.num_evaluated,
                 seed=config.seed,
+                device="cpu",
                 num_workers=config.num_workers,
             )
             for weights in ("trained", "random weights"):

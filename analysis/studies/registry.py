@@ -34,13 +34,13 @@ class StudyConfig:
     """What every study is told.
 
     Attributes:
-        out: JSON file for the result.
+        out: JSON file for the result; nothing for one named after the study.
         model: Model file or name of a shipped model.
         seed: Of videos, clips and whatever is drawn; one that the model was not trained on.
         figure: PNG, SVG or PDF file for a figure of the result.
     """
 
-    out: str = ""
+    out: str | None = None
     model: str = "default"
     seed: int = SEED
     figure: str | None = None
@@ -55,10 +55,6 @@ class VideoStudyConfig(StudyConfig):
     """What a study of videos from files is told.
 
     Attributes:
-        out: JSON file for the result.
-        model: Model file or name of a shipped model.
-        seed: Of videos, clips and whatever is drawn; one that the model was not trained on.
-        figure: PNG, SVG or PDF file for a figure of the result.
         videos: A folder of videos, a video, or a .txt list of paths.
         data: Or a labelled data set, such as ``--data.name hmdb51``.
         num_workers: Processes that decode.
@@ -167,6 +163,11 @@ class Study(ABC, Generic[C]):
     @abstractmethod
     def finding(self, table: StudyTable) -> str:
         """What was found, in a sentence with the interval."""
+
+    @property
+    def summary(self) -> str:
+        """What the command does: the first line of the class's docstring."""
+        return (type(self).__doc__ or self.question).strip().splitlines()[0]
 
     def explain(self, table: StudyTable) -> str:
         """How to read the numbers of this table."""

@@ -90,13 +90,7 @@ class ResponsesConfig(VideoStudyConfig):
     """How far both heads move as one thing about a clip changes.
 
     Attributes:
-        out: JSON file for the result.
-        model: Model file or name of a shipped model.
         seed: Of the choice of videos, of shuffled frames, and of synthetic videos.
-        figure: PNG, SVG or PDF file for a figure of the result.
-        videos: A folder of videos, a video, or a .txt list of paths; nothing for synthetic ones.
-        data: Or a data set, such as ``--data.name hmdb51``.
-        num_workers: Processes that decode.
         num_videos: How many are measured, at least two, drawn from those given.
         max_speed: The highest speed. 16 frames at 4x take 61 frames of a video, at 2x 31.
         num_random: Draws of random weights, averaged video by video; 0 skips the control.
@@ -253,7 +247,7 @@ def _synthetic_probes(
 
 @register_study
 class ResponsesStudy(Study[ResponsesConfig]):
-    """Both heads' responses to perturbed clips, and their selectivity."""
+    """Measure how each head responds to a perturbation of a clip."""
 
     name = "responses"
     title = "Sensitivity"

@@ -47,13 +47,7 @@ class SanityConfig(VideoStudyConfig):
     """Maps of both heads while the model's weights are randomised layer by layer.
 
     Attributes:
-        out: JSON file for the result.
-        model: Model file or name of a shipped model.
         seed: Of synthetic videos and of clips.
-        figure: PNG, SVG or PDF file for a figure of the result.
-        videos: A folder of videos, a video, or a .txt list of paths; nothing for synthetic ones.
-        data: Or a data set, such as ``--data.name hmdb51``.
-        num_workers: Processes that decode.
         num_videos: How many are measured, at least two.
         num_random: Draws of random weights. Correlations are averaged over them, video by video.
     """
@@ -175,7 +169,7 @@ def passes(table: StudyTable, head: str, score: str) -> bool:
 
 @register_study
 class Sanity(Study[SanityConfig]):
-    """Maps while the weights are randomised."""
+    """Test whether maps depend on what the model learned."""
 
     name = "sanity"
     title = "Sanity"

@@ -10,8 +10,8 @@ from playwright.sync_api import Browser, Page
 
 from _dashboard.galleries import Made, make_gallery
 from _dashboard.server import READY, Memory, Server, rest, served, window
+from dashboard.app_pages.retrieval.page import FEATURES, PAGE
 from dashboard.base.arguments import Arguments
-from dashboard.pages.retrieval.page import FEATURES, PAGE
 from dashboard.services import galleries
 from rspnet.names import HEADS
 

@@ -252,7 +252,7 @@ class Benchmark:
             self.by_labels(real, {"action": "JHMDB"})
         made = None
         if o.num_generated:
-            folder = self.out / f"stage_{VERSION}_{o.generated_seed}"
+            folder = self.out / f"synthetic_{VERSION}_{o.generated_seed}"
             made = generated_videos(folder, o.num_generated, o.generated_seed)
             kinds = ("action", "actor", "set")
             self.by_labels(made, {kind: f"generated, by {kind}" for kind in kinds})

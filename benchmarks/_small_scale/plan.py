@@ -7,7 +7,8 @@ from typing import Any
 
 import yaml
 
-from rspnet.training.config import TrainConfig, parse_config
+from rspnet.commands import parse_config
+from rspnet.training.config import TrainConfig
 
 _VIDEOS = ("real", "generated", "both")
 

@@ -1,11 +1,13 @@
 """What is given after the double dash: ``streamlit run dashboard/app.py -- --videos DIR``."""
 
-import argparse
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import Any
+
+from rspnet.commands import parse_config
+from rspnet.commands.help import help_text
+from rspnet.files import default_cache_folder, repository
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -15,11 +17,12 @@ class Arguments:
     """The app's own arguments.
 
     Attributes:
-        videos: A folder of videos to look at, or None for the generated ones alone.
-        model: A model file to look at, or None for the models that ship.
-        runs: A folder of training runs to look at, or None for ``runs`` beside the packages.
-        report: Numbers of a report to look at, or None for those that ship.
-        num_videos: Videos to generate for the first gallery.
+        videos: Folder of videos. Nothing: synthetic videos alone.
+        model: Model file. Nothing: the models that ship.
+        runs: Folder of training runs. Nothing: ``runs``, in the repository or, where the package
+            is installed, in the folder that the app is started from.
+        num_videos: Number of synthetic videos in the first gallery, at least 2.
+        report: Numbers of a report, ``*.json``. Nothing: those that ship.
     """
 
     videos: Path | None = None
@@ -28,14 +31,24 @@ class Arguments:
     num_videos: int = 24
     report: Path | None = None
 
+    def __post_init__(self) -> None:
+        if self.num_videos < 2:
+            raise ValueError(
+                "num_videos is the number of synthetic videos to generate, at least 2, "
+                f"got {self.num_videos}"
+            )
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise ValueError(
-            f"The app's arguments can't be read: {message}. Expected "
-            "`streamlit run dashboard/app.py -- [--videos DIR] [--model FILE] [--runs DIR] "
-            "[--report FILE] [--num_videos N]`."
-        )
+
+# What `python -m dashboard --help` and the page of `streamlit run ... -- --help` show.
+COMMAND: dict[str, Any] = {
+    "prog": "python -m dashboard",
+    "description": "Open the dashboard in a browser.",
+    "examples": (
+        "python -m dashboard --videos VIDEOS --model runs/mine/model.safetensors",
+        "python -m dashboard --server.port 8502",
+        "streamlit run dashboard/app.py -- --videos VIDEOS",
+    ),
+}
 
 
 def parse_arguments(argv: Sequence[str]) -> Arguments:
@@ -43,24 +56,32 @@ def parse_arguments(argv: Sequence[str]) -> Arguments:
 
     Raises:
         ValueError: An argument is unknown or lacks its value.
+
+    Example:
+        >>> parse_arguments(["--num-videos", "4"]).num_videos
+        4
     """
-    parser = _Parser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--videos", type=Path)
-    parser.add_argument("--model", type=Path)
-    parser.add_argument("--runs", type=Path)
-    parser.add_argument("--report", type=Path)
-    parser.add_argument("--num_videos", "--num-videos", type=int, default=Arguments.num_videos)
-    given = parser.parse_args(list(argv))
-    if given.num_videos < 2:
+    try:
+        return parse_config(Arguments, argv)
+    except ValueError as error:
         raise ValueError(
-            f"--num_videos is the number of videos to generate, at least 2, got {given.num_videos}."
-        )
-    return Arguments(given.videos, given.model, given.runs, given.num_videos, given.report)
+            f"The app's arguments are invalid: {error}. `python -m dashboard --help` lists them."
+        ) from error
+
+
+def requested_help(argv: Sequence[str]) -> str | None:
+    """The help of the app, if the arguments ask for it."""
+    return help_text(Arguments, **COMMAND) if {"-h", "--help"} & set(argv) else None
 
 
 def cache_folder() -> Path:
-    """Where generated videos and galleries' features are kept: ``$RSPNET_CACHE`` or ``.cache``."""
-    return Path(os.environ.get("RSPNET_CACHE") or ROOT / ".cache")
+    """Where synthetic videos and the features of galleries are kept."""
+    return default_cache_folder()
+
+
+def runs_folder(arguments: Arguments) -> Path:
+    """The folder of training runs."""
+    return arguments.runs or (repository() or Path.cwd()) / "runs"
 
 
 def shown_path(path: Path) -> str:

@@ -153,7 +153,8 @@ def curves(
     figure.update_xaxes(showgrid=False, zeroline=False, title={"text": "step", "standoff": 4})
     figure.update_yaxes(gridcolor=GRID, zeroline=False, nticks=6, exponentformat="e")
     if logarithmic:
-        figure.update_yaxes(type="log", dtick="D2")
+        ticks = _log_ticks([values for *_, values in lines])
+        figure.update_yaxes(type="log", tickvals=ticks, ticktext=[f"{tick:g}" for tick in ticks])
     figure.update_layout(
         height=height,
         margin={"l": 4, "r": 8, "t": 8, "b": 4},
@@ -161,9 +162,20 @@ def curves(
         hovermode="x unified",
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
-        uirevision="curves",  # a zoom stays while the run goes on
+        uirevision="curves",  # a zoom stays while rows are added
     )
     return figure
+
+
+def _log_ticks(values: Sequence[NDArray[np.floating]]) -> list[float]:
+    """1, 2 and 5 times the powers of ten around positive values, each written in full."""
+    positive = np.concatenate([np.ravel(own) for own in values])
+    positive = positive[np.isfinite(positive) & (positive > 0)]
+    if positive.size == 0:
+        return []
+    low, high = (math.floor(math.log10(end)) for end in (positive.min(), positive.max()))
+    parts = (1,) if high - low > 3 else (1, 2, 5)
+    return [part * 10.0**power for power in range(low, high + 1) for part in parts]
 
 
 MARKS = {"rsp": "circle", "avid": "square"}

@@ -3,25 +3,63 @@
 A page reads its parameters once from :func:`restore` and calls :func:`write` with all of them.
 """
 
-from typing import NoReturn
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from dashboard.base.state import Chosen
+from dashboard.base.session import state_of
+from dashboard.base.state import Chosen, choose, choose_number
 
-# What is looked at on one page is looked at on the next.
+# What is shown on one page is shown on the next.
 CARRIED = ("model", "gallery")
+
+
+@dataclass
+class Visit:
+    """Where a visitor is and was.
+
+    Attributes:
+        page: Name of the page that is drawn.
+        entered: Whether it was opened just now.
+        link: Parameters in the address, as they were last read or written; None before the first.
+        serial: Counts the links that were opened: another one is another view.
+        is_whole: Whether the page has written all of its parameters in this run of the script.
+        notes: What is to be said of the link.
+        notes_shown: What is said of it now.
+        draws_again: Whether the script runs again without a move of the visitor.
+        views: Of each page the parameters that it had when it was left.
+        carried: Parameters that all pages share.
+        pages: The pages of the app by name, as :class:`st.Page`.
+    """
+
+    page: str = ""
+    entered: bool = False
+    link: dict[str, str] | None = None
+    serial: int = 0
+    is_whole: bool = False
+    notes: list[str] = field(default_factory=list)
+    notes_shown: list[str] = field(default_factory=list)
+    draws_again: bool = False
+    views: dict[str, dict[str, str]] = field(default_factory=dict)
+    carried: dict[str, str] = field(default_factory=dict)
+    pages: dict[str, Any] = field(default_factory=dict)
+
+
+def visit() -> Visit:
+    """Where the visitor of this session is."""
+    return state_of(Visit)
 
 
 def enter(page: str) -> None:
     """Note which page is drawn, so that each has parameters of its own."""
-    state = st.session_state
-    if state.get("page") != page:
-        state["page"] = page
-        state["entered"] = True
+    here = visit()
+    if here.page != page:
+        here.page, here.entered = page, True
         # What was said about one page's link is nothing to another page.
-        state["notes"] = state["notes_shown"] = []
+        here.notes, here.notes_shown = [], []
 
 
 def restore() -> dict[str, str]:
@@ -29,34 +67,32 @@ def restore() -> dict[str, str]:
 
     A page that is entered without parameters gets those that it had when it was left.
     """
-    state = st.session_state
-    state["link_whole"] = False
+    here = visit()
+    here.is_whole = False
     link = {name: st.query_params[name] for name in st.query_params}
-    entered = state.pop("entered", False)
-    if not entered and link == state.get("link"):
+    entered, here.entered = here.entered, False
+    if not entered and link == here.link:
         return {}
-    state["link"] = link
-    state["link_serial"] = state.get("link_serial", 0) + 1
-    return link or (_remembered() if entered else {})
+    here.link = link
+    here.serial += 1
+    return link or (_remembered(here) if entered else {})
 
 
-def _remembered() -> dict[str, str]:
-    state = st.session_state
-    carried: dict[str, str] = state.get("carried", {})
-    view: dict[str, str] = state.get("views", {}).get(state.get("page"), {})
-    if any(view.get(name, value) != value for name, value in carried.items()):
-        return dict(carried)  # other videos: the rest of the view is of those that were
-    return view | carried
+def _remembered(here: Visit) -> dict[str, str]:
+    view = here.views.get(here.page, {})
+    if any(view.get(name, value) != value for name, value in here.carried.items()):
+        return dict(here.carried)  # other videos: the rest of the view is of those that were
+    return view | here.carried
 
 
 def write(view: dict[str, str]) -> None:
     """Put the view into the address bar, and keep it for when the page is entered again."""
-    state = st.session_state
-    state["link_whole"] = True
-    state.setdefault("views", {})[state.get("page")] = view
-    state["carried"] = state.get("carried", {}) | {n: view[n] for n in CARRIED if n in view}
-    if view != state.get("link"):
-        state["link"] = view
+    here = visit()
+    here.is_whole = True
+    here.views[here.page] = view
+    here.carried |= {name: view[name] for name in CARRIED if name in view}
+    if view != here.link:
+        here.link = view
         st.query_params.from_dict(view)
 
 
@@ -66,12 +102,11 @@ def rewrite(**changed: str) -> None:
     While the whole page is drawn it does nothing: the page then writes all of them itself, in one
     step of the browser's history.
     """
-    state = st.session_state
-    if not state.get("link_whole"):
+    here = visit()
+    if not here.is_whole:
         return
-    link: dict[str, str] = state.get("link", {})
-    wanted = {name: value for name, value in (link | changed).items() if value}
-    if wanted != link:
+    wanted = {name: value for name, value in ((here.link or {}) | changed).items() if value}
+    if wanted != here.link:
         write(wanted)
 
 
@@ -79,31 +114,61 @@ def take(key: str, chosen: Chosen[str] | Chosen[int]) -> None:
     """Hold what was chosen under a widget's key; what is to be said about it goes to the notes."""
     st.session_state[key] = chosen.value
     if chosen.note:
-        st.session_state.setdefault("notes", []).append(chosen.note)
+        note(chosen.note)
 
 
-def _warn(place: DeltaGenerator, note: str) -> None:
-    place.warning(note, icon=":material/link_off:")
+def take_option(
+    key: str, what: str, given: str | None, options: Sequence[str], default: str = ""
+) -> None:
+    """Give a menu what the link says, or the default where it holds nothing that can be used.
+
+    Args:
+        key: Of the widget.
+        what: Noun for what is said of the link, with its article: ``the model``.
+        given: What the link says, None if nothing.
+        options: What there is.
+        default: Nothing for the first option.
+    """
+    if given is not None or st.session_state.get(key) not in options:
+        take(key, choose(what, given, options, default or options[0]))
 
 
-def add_note(place: DeltaGenerator, note: str) -> None:
+def take_number(
+    key: str, what: str, given: str | None, options: range | Sequence[int], default: int
+) -> None:
+    """As :func:`take_option`, for numbers."""
+    if given is not None or st.session_state.get(key) not in options:
+        take(key, choose_number(what, given, options, default))
+
+
+def note(text: str) -> None:
+    """Remember something to be said about the link, as Markdown."""
+    visit().notes.append(text)
+
+
+def _warn(place: DeltaGenerator, text: str) -> None:
+    place.warning(text, icon=":material/link_off:")
+
+
+def add_note(place: DeltaGenerator, text: str) -> None:
     """Say one thing more, which became clear only after :func:`show_notes`."""
-    _warn(place, note)
-    st.session_state["notes_shown"] = [*st.session_state.get("notes_shown", []), note]
+    _warn(place, text)
+    visit().notes_shown.append(text)
 
 
 def show_notes(place: DeltaGenerator) -> None:
     """Say what of the link could not be used. It goes with the visitor's next move."""
-    notes = st.session_state.get("notes", [])
-    if st.session_state.pop("again", False):
+    here = visit()
+    notes = here.notes
+    if here.draws_again:
         # Some can be said only once the gallery is there: they join those said before.
-        notes = list(dict.fromkeys([*st.session_state.get("notes_shown", []), *notes]))
-    for note in notes:
-        _warn(place, note)
-    st.session_state["notes_shown"], st.session_state["notes"] = notes, []
+        notes = list(dict.fromkeys([*here.notes_shown, *notes]))
+    for text in notes:
+        _warn(place, text)
+    here.notes_shown, here.notes, here.draws_again = list(notes), [], False
 
 
 def draw_again() -> NoReturn:
     """Draw the page anew without a move of the visitor: what it says about the link stays."""
-    st.session_state["again"] = True
+    visit().draws_again = True
     st.rerun()

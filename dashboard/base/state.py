@@ -10,20 +10,44 @@ from rspnet.data.sampling import clip_span
 
 SPEEDS = (1, 2, 4)
 T = TypeVar("T")
+# What begins formatting in Streamlit's Markdown, also in the middle of a line.
+_SPECIAL = re.compile(r"[\\`*_\[\]<>#~$|&]")
+_CODE = re.compile(r"(`[^`]+`)")
 
 
 @dataclass(frozen=True)
 class Chosen(Generic[T]):
-    """A value that can be used, and a sentence if it is not the one asked for."""
+    """A value that can be used, and a sentence if it is not the one that was given."""
 
     value: T
     note: str = ""
 
 
+def plain(text: str, *, keep_code: bool = False) -> str:
+    r"""Text as Markdown that shows it as it is: file names have underscores and stars in them.
+
+    Args:
+        text: A file name, a label, the name of a run, or a sentence that holds one.
+        keep_code: Leave what stands between backticks: commands in messages.
+
+    Example:
+        >>> print(plain("_name_ and *x*"))
+        \_name\_ and \*x\*
+        >>> print(plain("my_run: see `rspnet.train`", keep_code=True))
+        my\_run: see `rspnet.train`
+    """
+    parts = _CODE.split(text) if keep_code else [text]
+    escaped = "".join(
+        part if n % 2 else _SPECIAL.sub(r"\\\g<0>", part) for n, part in enumerate(parts)
+    )
+    # At the start of a line digits and dashes begin lists, equals signs headings.
+    return re.sub(r"(?m)^(\s*\d*)([-+=.)])", r"\1\\\2", escaped)
+
+
 def quote(text: str) -> str:
     """Show what a link said, shortened, as code that renders nothing."""
-    plain = "".join(c if c.isprintable() and c != "`" else "?" for c in text)
-    return f"`{plain[:57] + '...' if len(plain) > 60 else plain or ' '}`"
+    shown = "".join(c if c.isprintable() and c != "`" else "?" for c in text)
+    return f"`{shown[:57] + '...' if len(shown) > 60 else shown or ' '}`"
 
 
 def choose(what: str, given: str | None, options: Sequence[str], default: str) -> Chosen[str]:

@@ -75,7 +75,7 @@ def sentence_of_links(root: Path, names: Sequence[str]) -> str:
         return ""
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return (
-        f"Left out, links that lead out of {root}: {', '.join(names[:NAMED])}{more}. To see what "
+        f"Skipped, links that lead out of {root}: {', '.join(names[:NAMED])}{more}. To see what "
         "they lead to, start the dashboard with that folder."
     )
 
@@ -90,4 +90,4 @@ def sentence_of_skipped(reasons: Sequence[tuple[str, str]]) -> str:
         return ""
     more = f"; and {len(reasons) - NAMED} more" if len(reasons) > NAMED else ""
     named = "; ".join(f"{name}: {reason.rstrip('.')}" for name, reason in reasons[:NAMED])
-    return f"Left out: {named}{more}."
+    return f"Skipped: {named}{more}."

@@ -1,4 +1,4 @@
-"""The four panels with their scrubber: a component of the page, drawn by the browser."""
+"""The panels with their scrubber: a component of the page, drawn by the browser."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -32,8 +32,9 @@ def viewer(
     Args:
         data: What `viewer.js` draws. While ``token`` stays the same, it draws nothing anew.
         key: Of the component; its state ``frame`` is the frame shown.
-        on_frame: Hears of each frame that the visitor moves to.
-        on_place: Hears of the place in c_i that was chosen, such as ``rsp.1.3.4``; empty for none.
+        on_frame: Called with each frame that the visitor moves to.
+        on_place: Called with the place in c_i that was chosen, such as ``rsp.1.3.4``; empty for
+            none.
 
     Returns:
         Whether the browser has shown the pictures.

@@ -13,7 +13,6 @@ import streamlit as st
 
 from dashboard.base import links
 from dashboard.base.arguments import Arguments, shown_path
-from dashboard.base.state import choose
 from dashboard.services import runs
 from dashboard.services.galleries import Identity, identity
 from dashboard.services.models import ModelChoice
@@ -59,7 +58,7 @@ def list_classifiers(arguments: Arguments) -> list[ClassifierChoice]:
 
 
 def _describe(name: str, path: Path) -> ClassifierChoice:
-    """What the header says; a header that can't be read is :func:`load`'s to complain about."""
+    """What the header says; one that can't be read is reported by :func:`load`."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -81,8 +80,7 @@ def choose_classifier(link: dict[str, str], arguments: Arguments) -> ClassifierC
     if not choices:
         return None
     names = list(choices)
-    if "classifier" in link or st.session_state.get("classifier") not in names:
-        links.take("classifier", choose("the classifier", link.get("classifier"), names, names[0]))
+    links.take_option("classifier", "the classifier", link.get("classifier"), names)
     name = st.selectbox("Classifier", names, key="classifier", width=190)
     return choices[name]
 
@@ -92,7 +90,7 @@ def what_is_needed(arguments: Arguments, model: ModelChoice) -> str:
 
     Args:
         arguments: Of the app.
-        model: The model that is looked at.
+        model: The model that is shown.
     """
     root = shown_path(runs.root_of(arguments))
     return (
@@ -104,17 +102,13 @@ def what_is_needed(arguments: Arguments, model: ModelChoice) -> str:
     )
 
 
+@st.cache_resource(max_entries=2, show_spinner=False)
 def load(classifier: Identity) -> "tuple[Classifier, threading.Lock]":
     """A classifier and the lock that whoever uses it holds; loaded once for all sessions.
 
     Raises:
         ValueError: The file is damaged or no classifier.
     """
-    return _load(classifier)
-
-
-@st.cache_resource(max_entries=2, show_spinner=False)
-def _load(classifier: Identity) -> "tuple[Classifier, threading.Lock]":
     from rspnet.recognition.classifier import load_classifier
 
     return load_classifier(classifier[0]), threading.Lock()
@@ -125,7 +119,7 @@ def identity_of(choice: ClassifierChoice, num_frames: int) -> Identity:
 
     Args:
         choice: The classifier.
-        num_frames: Frames of the clips that are looked at.
+        num_frames: Frames of the clips that are shown.
 
     Raises:
         ValueError: It is gone, or was made for clips of another length.

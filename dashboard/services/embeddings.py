@@ -2,9 +2,10 @@
 
 import hashlib
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
@@ -14,11 +15,6 @@ from dashboard.base.pictures import fit_height, jpeg
 from dashboard.services.galleries import Identity, Source, Video, decode, probe
 from dashboard.services.jobs import Job, StoppedError, forget, start
 from dashboard.services.models import Loaded
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from rspnet.retrieval.gallery import Gallery
 
 if TYPE_CHECKING:
     from rspnet.models import Branch
@@ -53,8 +49,15 @@ class Pool:
     @property
     def folder(self) -> "Path":
         """Where it is kept; ``--gallery`` of command lines."""
-        # An upload that asks is told by what follows the plus; it is kept nowhere.
+        # An upload that is the query is told by what follows the plus; it is kept nowhere.
         return cache_folder() / "galleries" / self.key.partition("+")[0]
+
+
+# What names them in caches: their vectors and weights are too large to be hashed.
+HASHES: dict[str | type[object], Callable[[Any], object]] = {
+    Pool: lambda pool: pool.key,
+    Loaded: lambda loaded: loaded.query.hash,
+}
 
 
 @st.cache_resource(show_spinner=False)
@@ -102,10 +105,10 @@ def key_of(source: Source, loaded: Loaded) -> str:
 
 
 def embed(source: Source, loaded: Loaded) -> tuple[str, Job]:
-    """Begin to embed a gallery, go on where that was stopped, or find that it was done.
+    """Begin to embed a gallery, resume it where it was stopped, or find that it was done.
 
     Returns:
-        The gallery's key for :func:`nearest`, and the work in progress.
+        The gallery's key for :func:`embedded`, and the work in progress.
     """
     key = key_of(source, loaded)
 

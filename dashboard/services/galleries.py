@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from dashboard.base import video_limits
 from dashboard.base.arguments import Arguments, cache_folder
+from rspnet.data.synthetic.videos import video_name
 
 Frames = NDArray[np.uint8]
 Identity = tuple[str, int, int]
@@ -24,7 +25,7 @@ GENERATED = "Generated videos"
 OWN = "Your videos"
 SYNTHETIC_SEED = 7
 # A walk, whose speed can be seen: what Home begins with where the gallery has it.
-SYNTHETIC_EXAMPLE = f"walk/stage_{SYNTHETIC_SEED}_000007.mp4"
+SYNTHETIC_EXAMPLE = f"walk/{video_name(SYNTHETIC_SEED, 7)}.mp4"
 LABELS = "labels.csv"
 SETTLED_NS = 2 * 10**9
 
@@ -100,7 +101,7 @@ def identity(path: Path) -> Identity:
 
 def synthetic_folder(arguments: Arguments) -> Path:
     """Where the generated gallery lies. Its name holds what it was made from."""
-    return cache_folder() / "stage" / f"seed{SYNTHETIC_SEED}-n{arguments.num_videos}"
+    return cache_folder() / "synthetic" / f"seed{SYNTHETIC_SEED}-n{arguments.num_videos}"
 
 
 def synthetic_is_complete(arguments: Arguments) -> bool:
@@ -149,7 +150,7 @@ def _changed(paths: Iterable[Path]) -> dict[Path, int]:
 def _open_folder(title: str, root: Path) -> Source:
     """List a folder; the list that is held while none of its folders has changed.
 
-    Listing 20,000 videos takes seconds, and pages ask each time that they are drawn.
+    Listing 20,000 videos takes seconds, and every page does it each time that it is drawn.
     """
     held = _held(title, str(root))
     source, changed = held.source, held.changed

@@ -1,7 +1,7 @@
 """Work that outlives a run of the page's script: one job a key, shared by all sessions.
 
 A job can be stopped. It ends where its work next calls :meth:`Job.check`, and keeps what was done
-in a way that is its own, so that the next start goes on from there.
+in a way that is its own, so that the next start resumes from there.
 """
 
 import atexit
@@ -105,7 +105,7 @@ def start(key: object, total: int, work: Callable[[Job], None]) -> Job:
             job.stopped = True
         except ValueError as error:
             job.error = str(error)
-        except Exception as error:  # a fault of ours: say so in the page, the app goes on
+        except Exception as error:  # a fault of ours: the page says so, and the app stays up
             job.error = f"{type(error).__name__}: {error}"
         finally:
             job.finished.set()
@@ -167,8 +167,13 @@ def child(command: Sequence[str], log: IO[str]) -> "Iterator[subprocess.Popen[by
         atexit.unregister(end)
 
 
+def synthetic_key(arguments: Arguments) -> tuple[str, str]:
+    """The key of :func:`generate_synthetic`'s job, for :func:`forget`."""
+    return ("synthetic", str(synthetic_folder(arguments)))
+
+
 def generate_synthetic(arguments: Arguments) -> Job:
-    """Render the first gallery, in a process of its own: the same as ``make stage`` does."""
+    """Render the first gallery, in a process of its own: the same as ``make synthetic`` does."""
     folder = synthetic_folder(arguments)
 
     def work(job: Job) -> None:
@@ -194,4 +199,4 @@ def generate_synthetic(arguments: Arguments) -> Job:
             )
         job.done = job.total
 
-    return start(("stage", str(folder)), arguments.num_videos, work)
+    return start(synthetic_key(arguments), arguments.num_videos, work)

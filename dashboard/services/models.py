@@ -65,7 +65,7 @@ def list_choices(arguments: Arguments) -> list[ModelChoice]:
 
 
 def _describe(name: str, path: Path) -> ModelChoice:
-    """What the header says; a header that can't be read is :func:`load`'s to complain about."""
+    """What the header says; one that can't be read is reported by :func:`load`."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -143,7 +143,7 @@ def load(choice: ModelChoice) -> Loaded:
 
 
 def is_loaded(choice: ModelChoice) -> bool:
-    """Whether :func:`load` will answer at once."""
+    """Whether :func:`load` will return at once."""
     return choice.path.is_file() and identity(choice.path) in _ready()
 
 

@@ -1,6 +1,6 @@
 """Folders of training runs: found below one root, read as they grow. Nothing outside is opened.
 
-Files are looked at by their real place: neither ``..`` in a link nor a symbolic link leads out.
+Files are judged by their real place: neither ``..`` in a link nor a symbolic link leads out.
 """
 
 import csv
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import streamlit as st
 
-from dashboard.base.arguments import ROOT, Arguments
+from dashboard.base.arguments import Arguments, runs_folder
 from dashboard.services.galleries import Identity, identity
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Tracked:
 
 def root_of(arguments: Arguments) -> Path:
     """The folder given with ``--runs``, or ``runs`` beside the packages."""
-    return arguments.runs or ROOT / "runs"
+    return runs_folder(arguments)
 
 
 def inside(root: Path, path: Path) -> Path:
@@ -156,6 +156,21 @@ def seconds_since(root: Path, name: str) -> float:
     return max(0.0, time.time() - inside(root, root / name / "metrics.csv").stat().st_mtime)
 
 
+def is_live(root: Path, name: str) -> bool:
+    """Whether a row was written a moment ago, or there is none yet."""
+    try:
+        return seconds_since(root, name) < LIVE_SECONDS
+    except ValueError:
+        return True
+
+
+def max_steps(root: Path, name: str) -> int | None:
+    """Optimiser steps of a run; None where its configuration counts epochs, or says nothing."""
+    found = settings(root, name)
+    steps = found.get("max_steps")
+    return steps if isinstance(steps, int) and found.get("epochs") is None else None
+
+
 def settings(root: Path, name: str) -> dict[str, Any]:
     """The run's configuration; empty where there is none that can be read."""
     import yaml
@@ -185,7 +200,7 @@ def _numbered(root: Path, name: str, folder: str, ending: str) -> Iterator[tuple
 
 
 def read_tracked(root: Path, name: str) -> Tracked | None:
-    """Maps that the run's observer kept; None if it kept none that can be read."""
+    """Maps that the run's callback kept; None if it kept none that can be read."""
     files = sorted(_numbered(root, name, "maps", ".npz"))
     return _tracked(tuple(identity(path) for _, path in files)) if files else None
 

@@ -90,7 +90,7 @@ def copy_small(source: Path, target: Path, limits: Limits) -> int:
 
 
 def _check_kind(source: Path, limits: Limits) -> None:
-    """Look at what the file is, whatever its name says."""
+    """Check what the file is, whatever its name says."""
     options = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
     try:
         with av.open(str(source), options=options, metadata_errors="replace") as container:

@@ -18,7 +18,7 @@ import threading
 import weakref
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, cast
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
@@ -47,10 +47,14 @@ class UploadStore:
     Attributes:
         videos: In the order they came.
         refused: Sentences about the files that came last and are not taken.
+        galleries: Of each model's hash and each upload's name its vectors.
+        joined: The gallery that an upload was last searched in.
     """
 
     videos: list[Video] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
+    galleries: "dict[tuple[str, str], Gallery]" = field(default_factory=dict)
+    joined: "Pool | None" = None
     _folder: Path | None = None
     _end: "weakref.finalize[..., UploadStore] | None" = None
 
@@ -106,6 +110,8 @@ class UploadStore:
         """Drop an upload and delete its copy."""
         for video in [video for video in self.videos if video.name == name]:
             self.videos.remove(video)
+            self.joined = None
+            self.galleries = {key: own for key, own in self.galleries.items() if key[1] != name}
             video.path.unlink(missing_ok=True)
 
     def close(self) -> None:
@@ -116,8 +122,8 @@ class UploadStore:
             self._end()
 
 
-def _close(shelf: UploadStore) -> None:
-    shelf.close()
+def _close(store: UploadStore) -> None:
+    store.close()
 
 
 @st.cache_resource(scope="session", on_release=_close, show_spinner=False)
@@ -132,7 +138,7 @@ def is_upload(video: Video) -> bool:
 
 
 def with_query(pool: "Pool", loaded: "Loaded", name: str) -> "Pool":
-    """A gallery with one upload as its last row, so that it can be what is asked with.
+    """A gallery with one upload as its last row, so that it can be the query.
 
     Args:
         pool: What is searched.
@@ -142,15 +148,15 @@ def with_query(pool: "Pool", loaded: "Loaded", name: str) -> "Pool":
     Raises:
         ValueError: There is no such upload, or the model can't use it.
     """
-    video = store_of_session().find(name)
+    store = store_of_session()
+    video = store.find(name)
     if video is None:
         raise ValueError("this upload is no longer there: send it again")
     key = f"{pool.key}+{name}"
-    held = st.session_state.get("asking")
-    if held is not None and held.key == key:
-        return cast("Pool", held)
+    if store.joined is not None and store.joined.key == key:
+        return store.joined
     found, own = pool.gallery, embedded(video, loaded)
-    joined = replace(
+    store.joined = replace(
         pool,
         key=key,
         gallery=replace(
@@ -164,8 +170,7 @@ def with_query(pool: "Pool", loaded: "Loaded", name: str) -> "Pool":
         videos=(*pool.videos, video),
         places=pool.places | {name: len(pool.videos)},
     )
-    st.session_state["asking"] = joined
-    return joined
+    return store.joined
 
 
 def embedded(video: Video, loaded: "Loaded") -> "Gallery":
@@ -181,7 +186,7 @@ def embedded(video: Video, loaded: "Loaded") -> "Gallery":
     from dashboard.services.embeddings import protocol
     from rspnet.retrieval.gallery import embed_videos
 
-    held: dict[tuple[str, str], Gallery] = st.session_state.setdefault("embedded_uploads", {})
+    held = store_of_session().galleries
     key = (loaded.query.hash, video.name)
     if key not in held:
         held[key] = embed_videos(

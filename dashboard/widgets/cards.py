@@ -1,9 +1,10 @@
-"""Videos as small films with a few words below, many to a page."""
+"""Videos as small films with a few words and buttons below, many to a page."""
 
 import html
 
 import streamlit as st
 
+from dashboard.base.state import plain
 from dashboard.services import embeddings, galleries
 from dashboard.services.embeddings import Pool
 from dashboard.services.galleries import Video
@@ -62,6 +63,21 @@ def label_of(video: Video) -> str:
     return html.escape(video.label.replace("_", " ")) if video.label else "no label"
 
 
+def labelled(label: str, video: Video) -> str:
+    """A button's label with the video's title behind it: read out, but not shown.
+
+    Many cards have the same buttons; without the title nobody who listens could tell them apart.
+
+    Args:
+        label: What is shown.
+        video: Which card's.
+
+    Returns:
+        Markdown; ``page.css`` hides its emphasis from sight.
+    """
+    return f"{label} *{plain(video.title)}*"
+
+
 def choose(pool: Pool, key: str) -> str | None:
     """A list of all videos, page by page, with words to search for; the name of the one chosen.
 
@@ -69,15 +85,15 @@ def choose(pool: Pool, key: str) -> str | None:
         pool: The videos.
         key: Tells its widgets from others.
     """
-    asked = st.text_input(
+    typed = st.text_input(
         "Search names and labels",
         key=f"{key}_search",
         placeholder="part of a name or label",
     )
-    wanted = asked.strip().casefold()
+    wanted = typed.strip().casefold()
     found = [v for v in pool.videos if wanted in f"{v.title} {v.name} {v.label}".casefold()]
     if not found:
-        st.info("No name and no label holds this. Try fewer letters.", icon=":material/search_off:")
+        st.info("No name or label contains this. Try fewer letters.", icon=":material/search_off:")
         return None
     st.caption(f"{len(found):,} of {len(pool.videos):,} videos")
     pages = -(-len(found) // PICKED_PAGE)
@@ -88,6 +104,7 @@ def choose(pool: Pool, key: str) -> str | None:
             with st.container(width=CARD_PIXELS, gap="xxsmall"):
                 shown = film(video) + words(video.title, under=label_of(video))
                 st.html(f'<div class="thumb">{shown}</div>')
-                if st.button("Take this one", key=f"{key}_{video.name}", type="tertiary"):
+                label = labelled("Use this video", video)
+                if st.button(label, key=f"{key}_{video.name}", type="tertiary"):
                     chosen = video.name
     return chosen

@@ -37,7 +37,7 @@ class File:
     Attributes:
         group: What stands before its button: ``Figure``, ``Clip`` or ``Data``.
         name: Its name; the ending says what it is.
-        make: Its content. Called when the visitor asks for it, in a thread of its own.
+        make: Its content. Called when the visitor downloads it, in a thread of its own.
         label: What the button says; nothing for the ending.
     """
 
@@ -65,14 +65,13 @@ class Command:
         return shlex.join(self.words)
 
 
-def panel(key: str, files: Sequence[File], commands: Sequence[Command], link: str = "") -> None:
+def panel(key: str, files: Sequence[File], commands: Sequence[Command]) -> None:
     """Draw the panel.
 
     Args:
         key: Tells this page's buttons from others.
         files: To be downloaded, in the order of their groups.
         commands: To be copied.
-        link: Path and parameters that restore the view in the app.
     """
     with st.expander("Export", icon=":material/download:"), st.container(key=f"export_{key}"):
         for group in dict.fromkeys(file.group for file in files):
@@ -84,9 +83,6 @@ def panel(key: str, files: Sequence[File], commands: Sequence[Command], link: st
         for command in commands:
             st.html(f'<span class="export-group">{command.title}</span>')
             st.code(command.line, language="bash", wrap_lines=True)
-        if link:
-            st.html('<span class="export-group">Address of this view, behind the app\'s own</span>')
-            st.code(link, language=None, wrap_lines=True)
 
 
 def _button(key: str, file: File) -> None:
@@ -119,7 +115,7 @@ def figure_files(name: str, draw: Callable[[], "Figure"]) -> list[File]:
 
     Args:
         name: Of the files, without ending.
-        draw: Draws it; called when the visitor asks for one.
+        draw: Draws it; called when the visitor downloads one.
     """
 
     def maker(ending: str) -> Callable[[], bytes]:

@@ -12,7 +12,7 @@ import streamlit as st
 
 from dashboard.base import video_limits
 from dashboard.base.arguments import Arguments
-from dashboard.base.state import Chosen, quote
+from dashboard.base.state import Chosen, plain, quote
 from dashboard.services import embeddings, galleries, jobs, models
 from dashboard.services.embeddings import Pool
 from dashboard.services.galleries import Source
@@ -57,9 +57,11 @@ def _listed(title: str, arguments: Arguments) -> tuple[int, Source]:
     return next(_serials), galleries.open_source(title, arguments)
 
 
-@st.cache_resource(ttl=FRESH_SECONDS, max_entries=4, show_spinner=False)
-def _begun(serial: int, model: str, _source: Source, _loaded: Loaded) -> tuple[str, Job]:
-    return embeddings.embed(_source, _loaded)
+@st.cache_resource(
+    ttl=FRESH_SECONDS, max_entries=4, show_spinner=False, hash_funcs=embeddings.HASHES
+)
+def _begun(serial: int, _source: Source, loaded: Loaded) -> tuple[str, Job]:
+    return embeddings.embed(_source, loaded)
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
@@ -106,7 +108,7 @@ def open_pool(model: ModelChoice, title: str, arguments: Arguments) -> tuple[Poo
     try:
         with st.spinner("Loading the model", show_time=False):
             loaded = models.load(model)
-        key, job = _begun(serial, loaded.query.hash, source, loaded)
+        key, job = _begun(serial, source, loaded)
         if not job.finished.is_set():
             progress.wait(job, "pool", progress.of_gallery)
             return None
@@ -126,7 +128,7 @@ def open_pool(model: ModelChoice, title: str, arguments: Arguments) -> tuple[Poo
     if len(pool.videos) < LEAST_VIDEOS:
         st.info(
             f"Only {len(pool.videos)} of the {len(source.videos)} videos can be used with this "
-            f"model: at least {LEAST_VIDEOS} are needed. {skipped(pool)}",
+            f"model: at least {LEAST_VIDEOS} are needed. {plain(skipped(pool))}",
             icon=":material/info:",
         )
         return None
@@ -144,8 +146,9 @@ def skipped(pool: Pool) -> str:
     return video_limits.sentence_of_skipped(list(pool.skipped.items()))
 
 
+@st.cache_resource(max_entries=512, show_spinner=False, hash_funcs=embeddings.HASHES)
 def nearest(pool: Pool, feature: str, place: int, num: int) -> "list[Neighbour]":
-    """The videos that are nearest to one of the gallery, its own file left out.
+    """The videos that are nearest to one of the gallery, but for its own file.
 
     Args:
         pool: What is searched.
@@ -153,12 +156,7 @@ def nearest(pool: Pool, feature: str, place: int, num: int) -> "list[Neighbour]"
         place: Row of the query.
         num: How many; fewer if there are fewer.
     """
-    return _nearest(pool.key, feature, place, num, pool)
-
-
-@st.cache_resource(max_entries=512, show_spinner=False)
-def _nearest(key: str, feature: str, place: int, num: int, _pool: Pool) -> "list[Neighbour]":
-    found = _pool.gallery
+    found = pool.gallery
     vector = found.vectors[feature][place]
     return found.nearest(vector, feature, num, exclude=found.paths[place])
 
@@ -175,7 +173,7 @@ def choose_video(pool: Pool, what: str, given: str | None, default: str) -> Chos
     if given is None or given in pool.places:
         return Chosen(given or default)
     why = (
-        f"can't be used: {pool.skipped[given]}"
+        f"can't be used: {plain(pool.skipped[given])}"
         if given in pool.skipped
         else "is not in the gallery"
     )

@@ -1,4 +1,4 @@
-"""How far a job is, a button that stops it, and one that goes on."""
+"""How far a job is, a button that stops it, and one that resumes it."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ import streamlit as st
 from dashboard.base import links
 from dashboard.services.jobs import Job
 
-KEPT = "What is done is kept: the next start goes on from there."
+KEPT = "What is done is kept: the next start resumes from there."
 
 
 @st.fragment(run_every=0.5)
@@ -60,7 +60,7 @@ def draw(job: Job, key: str, words: Callable[[Job], str], kept: str = KEPT) -> C
 
 
 def offers_resume(job: Job, key: str, steps: str) -> bool:
-    """Say that a job was stopped, and offer to go on.
+    """Say that a job was stopped, and offer to resume it.
 
     Args:
         job: The work.
@@ -68,20 +68,20 @@ def offers_resume(job: Job, key: str, steps: str) -> bool:
         steps: What it counts, such as ``videos``.
 
     Returns:
-        Whether the visitor wants to go on.
+        Whether the visitor wants to resume.
     """
     st.info(
         f"Stopped: {job.done:,} of {job.total:,} {steps} are done. They are kept, and the next "
-        "start goes on from there.",
+        "start resumes from there.",
         icon=":material/stop_circle:",
     )
-    return st.button("Go on", key=f"go_on_{key}", icon=":material/play_arrow:")
+    return st.button("Resume", key=f"resume_{key}", icon=":material/play_arrow:")
 
 
 def of_gallery(job: Job) -> str:
     """What is said while a gallery is embedded."""
     videos = "video" if job.total == 1 else "videos"
     return (
-        f"Embedding the gallery, {job.done:,} of {job.total:,} {videos}. This happens once; it "
-        "goes on while you look at another page."
+        f"Embedding the gallery, {job.done:,} of {job.total:,} {videos}. This happens once, and "
+        "continues while you visit other pages."
     )

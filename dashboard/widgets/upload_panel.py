@@ -9,7 +9,7 @@ import streamlit as st
 from dashboard.base.upload_limits import Limits
 from dashboard.services import uploads
 from dashboard.services.galleries import Video
-from dashboard.widgets import cards
+from dashboard.widgets import cards, shell
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def draw(key: str, num_frames: int, uses: list[Use]) -> bool:
     Returns:
         Whether the visitor chose a use, or sent files that were all taken.
     """
-    shelf, limits = uploads.store_of_session(), Limits(least_frames=num_frames)
+    store, limits = uploads.store_of_session(), Limits(least_frames=num_frames)
     # A form: files arrive one by one, and are taken together. Sent, they leave the memory.
     with st.form(f"upload_{key}", clear_on_submit=True, border=False):
         sent = st.file_uploader(
@@ -47,39 +47,39 @@ def draw(key: str, num_frames: int, uses: list[Use]) -> bool:
         )
         pressed = st.form_submit_button("Use them", icon=":material/check:")
     if pressed and sent:
-        before = len(shelf.videos)
-        shelf.refused = []
+        before = len(store.videos)
+        store.refused = []
         for number, file in enumerate(sent, start=1):
             with st.spinner(f"Checking file {number} of {len(sent)}"):
                 try:
-                    shelf.add(file.name, file, limits)
+                    store.add(file.name, file, limits)
                 except ValueError as error:
-                    shelf.refused.append(str(error))
-        if len(shelf.videos) > before:
-            uses[0].act(shelf.videos[before].name)
-        if not shelf.refused:
+                    store.refused.append(str(error))
+        if len(store.videos) > before:
+            uses[0].act(store.videos[before].name)
+        if not store.refused:
             return True
-    for sentence in shelf.refused:
-        st.error(sentence, icon=":material/error:")
-    return _draw_list(key, shelf, uses)
+    for sentence in store.refused:
+        shell.show_error(sentence)
+    return _draw_list(key, store, uses)
 
 
-def _draw_list(key: str, shelf: uploads.UploadStore, uses: list[Use]) -> bool:
+def _draw_list(key: str, store: uploads.UploadStore, uses: list[Use]) -> bool:
     used = False
-    if shelf.videos:
+    if store.videos:
         with st.container(key=f"{key}_uploads_grid", horizontal=True, gap="small"):
-            for video in shelf.videos:
+            for video in store.videos:
                 with st.container(width=cards.CARD_PIXELS, gap="xxsmall"):
-                    used |= _draw_one(key, shelf, video, uses)
+                    used |= _draw_one(key, store, video, uses)
     return used
 
 
-def _remove(shelf: uploads.UploadStore, name: str) -> None:
-    shelf.remove(name)
-    shelf.refused = []
+def _remove(store: uploads.UploadStore, name: str) -> None:
+    store.remove(name)
+    store.refused = []
 
 
-def _draw_one(key: str, shelf: uploads.UploadStore, video: Video, uses: list[Use]) -> bool:
+def _draw_one(key: str, store: uploads.UploadStore, video: Video, uses: list[Use]) -> bool:
     title = html.escape(video.title)
     st.html(
         f'<div class="thumb" data-testid="upload">{cards.film(video)}<div class="text">'
@@ -88,14 +88,15 @@ def _draw_one(key: str, shelf: uploads.UploadStore, video: Video, uses: list[Use
     used = False
     with st.container(key=f"actions_{key}_{video.name}", horizontal=True, gap="small"):
         for number, use in enumerate(uses):
-            if st.button(use.label, key=f"{key}_use{number}_{video.name}", type="tertiary"):
+            label = cards.labelled(use.label, video)
+            if st.button(label, key=f"{key}_use{number}_{video.name}", type="tertiary"):
                 use.act(video.name)
                 used = True
         st.button(
-            "Remove",
+            cards.labelled("Remove", video),
             key=f"{key}_remove_{video.name}",
             type="tertiary",
             on_click=_remove,
-            args=(shelf, video.name),
+            args=(store, video.name),
         )
     return used

@@ -1,4 +1,4 @@
-"""Random views for pre-training: one draw a clip, the very same mapping for all of its frames.
+"""Random views for pre-training: one draw for each clip, one mapping for all of its frames.
 
 The colour operations are those of torchvision's ``ColorJitter``, done by OpenCV on uint8 because
 torchvision's hue costs several times the training step of a small model. One difference is meant:
@@ -29,6 +29,15 @@ class AugmentConfig:
         saturation: Largest relative change of saturation.
         hue: Largest shift of the hue, as a share of the colour circle, at most 0.5.
         flip: Probability of a horizontal flip.
+
+    Raises:
+        ValueError: A setting is out of range.
+
+    Example:
+        >>> AugmentConfig(hue=0.7)
+        Traceback (most recent call last):
+            ...
+        ValueError: hue is between 0 and 0.5, got 0.7
     """
 
     min_area: float = 0.4
@@ -182,6 +191,12 @@ def augment_clip(
 
     Shape:
         (T, H, W, 3) uint8 -> (T, size, size, 3) uint8.
+
+    Example:
+        >>> import numpy as np
+        >>> frames = np.zeros((16, 120, 160, 3), np.uint8)
+        >>> augment_clip(frames, 112, AugmentConfig(), np.random.default_rng(0)).shape
+        (16, 112, 112, 3)
     """
     box = random_crop_box(frames.shape[1], frames.shape[2], config, rng, zoom_rng)
     clip = resized_crop(frames, box, size)

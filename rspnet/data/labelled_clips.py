@@ -15,29 +15,32 @@ from torch.utils.data import Dataset
 
 from rspnet.data.augment import AugmentConfig, augment_clip
 from rspnet.data.datasets.labelled import DatasetConfig, VideoSet
+from rspnet.data.datasets.registry import DATASETS
 from rspnet.data.pretrain import SampleKey
 from rspnet.data.sampling import clip_indices, clip_span, even_starts, pace_of
 from rspnet.data.transforms import Frames, eval_clips
 from rspnet.data.video.reader import VideoReader
+from rspnet.registry import documents
 
 
 def _light() -> AugmentConfig:
     return AugmentConfig(min_area=0.25, gray=0, brightness=0, contrast=0, saturation=0, hue=0)
 
 
+@documents(datasets=DATASETS)
 @dataclass(frozen=True, kw_only=True)
 class ActionsConfig(DatasetConfig):
     """Videos with labels, and the clips that are taken from them.
 
     Attributes:
-        name: One of csv, folder, hmdb51, kinetics, ssv2, stage, ucf101.
+        name: One of {datasets}.
         root: Folder of the videos. For csv nothing means the folder of the CSV.
         annotations: The official lists: a folder for ucf101, hmdb51 and ssv2, a CSV file for
-            kinetics and csv, nothing for folder and stage.
+            kinetics and csv, nothing for folder and synthetic.
         split: The split that is trained on.
         test_split: The split that is tested on.
         fold: Which of the official splits of ucf101 and hmdb51 (1, 2 or 3), or of a csv.
-        classes: Text file with one class name a line: keep only these classes.
+        classes: Text file with one class name in each line: keep only these classes.
         num_frames: Frames in a clip. Nothing: as the model was made for.
         size: Height and width of a clip in pixels. Nothing: as the model was made for.
         fps: Frames per second of a clip. Nothing: each file's own.
@@ -143,8 +146,8 @@ def collate_labelled(samples: Sequence[LabelledClip]) -> LabelledBatch:
 class ActionClips(Dataset[LabelledClip]):
     """Training clips of a labelled set by :class:`~rspnet.data.pretrain.SampleKey`.
 
-    A video that can't be read, or is known to be bad, gives its place to the next one in the list
-    and is reported with the sample.
+    A video that can't be read, or is known to be invalid, gives its place to the next one in the
+    list and is reported with the sample.
 
     Args:
         videos: The training split.

@@ -1,13 +1,12 @@
 """A table of video files, made once: ``python -m rspnet.data.manifest DIR``.
 
-``DIR/manifest.parquet`` has a row a file: ``path`` (relative to the table), ``num_frames``,
+``DIR/manifest.parquet`` has a row for each file: ``path`` (relative to the table), ``num_frames``,
 ``fps``, ``height``, ``width``, ``decoders`` (those whose frames are exact for it), ``reason`` (why
 it can't be used; empty for a good file), ``size`` and ``modified_ns``. Pre-training reads it and
 need not open its files to count their frames; extraction and fine-tuning do not open again what it
 found to be bad, and list it with its reason. A file that has changed since is looked at again.
 """
 
-import argparse
 import os
 import sys
 from collections.abc import Iterable, Sequence
@@ -19,6 +18,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from rspnet.commands import run_cli
 from rspnet.data.sources import list_videos
 from rspnet.files import atomic_path
 
@@ -51,7 +51,7 @@ def _stat(path: Path) -> tuple[int, int]:
     return found.st_size, found.st_mtime_ns
 
 
-def extract_features(path: Path) -> Row:
+def describe_video(path: Path) -> Row:
     """Open a file and describe it: a row without its ``path``."""
     from rspnet.data.video.reader import VideoError, VideoReader
 
@@ -107,10 +107,10 @@ def write_manifest(
     num_workers: int = 2,
     progress: bool = True,
 ) -> ManifestResult:
-    """Look at every video below a folder, in parallel, and write the table.
+    """Read the header of every video below a folder, in parallel, and write the table.
 
     A table that is there already is brought up to date: files that have not changed are not opened
-    again. Stopped with Ctrl-C, it keeps what it has found, and the next call goes on.
+    again. Stopped with Ctrl-C, it keeps what it has found, and the next call resumes.
 
     Args:
         root: The folder.
@@ -121,6 +121,14 @@ def write_manifest(
 
     Raises:
         ValueError: There is no such folder, no video in it, or ``out`` is something else.
+
+    Example:
+        >>> import tempfile
+        >>> from rspnet.data.synthetic.videos import generate
+        >>> folder = generate(tempfile.mkdtemp(), 1, num_workers=1, progress=False)
+        >>> result = write_manifest(folder, progress=False)
+        >>> result.good, result.bad
+        (1, ())
     """
     root = Path(root)
     target = Path(out) if out is not None else root / NAME
@@ -135,7 +143,9 @@ def write_manifest(
         else:
             todo.append(video)
     kept = len(rows)
-    bar = tqdm(total=len(videos), initial=kept, desc="Looking", unit="video", disable=not progress)
+    bar = tqdm(
+        total=len(videos), initial=kept, desc="Reading headers", unit="video", disable=not progress
+    )
     try:
         with bar:
             for video, found in zip(todo, _read_headers(todo, num_workers), strict=True):
@@ -151,11 +161,11 @@ def write_manifest(
 
 def _read_headers(paths: Sequence[Path], num_workers: int) -> Iterable[Row]:
     if num_workers < 2 or len(paths) < 32:
-        yield from map(extract_features, paths)
+        yield from map(describe_video, paths)
         return
     with ProcessPoolExecutor(num_workers, mp_context=get_context("spawn")) as pool:
         try:
-            yield from pool.map(extract_features, paths, chunksize=8)
+            yield from pool.map(describe_video, paths, chunksize=8)
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -192,7 +202,7 @@ def known_files(
 
 
 def known_invalid(paths: Iterable[Path], roots: Iterable[str | Path]) -> dict[Path, str]:
-    """Files that the ``manifest.parquet`` of a root found to be bad, unchanged since: why.
+    """Files that the ``manifest.parquet`` of a root found invalid, unchanged since, and why.
 
     Raises:
         ValueError: A manifest can't be read.
@@ -201,30 +211,43 @@ def known_invalid(paths: Iterable[Path], roots: Iterable[str | Path]) -> dict[Pa
     return {path: reason for path, (_, _, reason) in known.items() if reason}
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line. Returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m rspnet.data.manifest",
-        description="Write a table of the videos below a folder, with what is wrong with which.",
-    )
-    parser.add_argument("root", help="folder of videos")
-    parser.add_argument("--out", help="the table (manifest.parquet in the folder)")
-    parser.add_argument("--num_workers", type=int, default=2, help="processes")
-    options = parser.parse_args(arguments)
-    try:
-        result = write_manifest(options.root, options.out, num_workers=options.num_workers)
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on", file=sys.stderr)
-        return 130
+@dataclass(frozen=True, kw_only=True)
+class ManifestConfig:
+    """A table of video files.
+
+    Attributes:
+        root: Folder of videos.
+        out: The table. Nothing: ``manifest.parquet`` in the folder.
+        num_workers: Processes that open the files.
+    """
+
+    root: str
+    out: str | None = None
+    num_workers: int = 2
+
+
+def _run(config: ManifestConfig) -> None:
+    result = write_manifest(config.root, config.out, num_workers=config.num_workers)
     print(f"{result.path}: {result.good} good videos, {len(result.bad)} bad")
     for name, reason in result.bad[:20]:
         print(f"  {name}: {reason}")
     if len(result.bad) > 20:
         print(f"  and {len(result.bad) - 20} more: column 'reason' of the table")
-    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line. Returns the exit status."""
+    return run_cli(
+        ManifestConfig,
+        _run,
+        arguments,
+        prog="python -m rspnet.data.manifest",
+        description="Write a table of the videos below a folder, and of why some can't be used.",
+        examples=("python -m rspnet.data.manifest VIDEOS",),
+        positional=("root",),
+        out="file",
+        resumes=True,
+    )
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 Everything about a sample follows from (seed, position): which video, which speed, which frames,
 which augmentation. So the stream does not depend on the number of loader workers, and a run that
-goes on at step n sees just what it would have seen.
+is resumed at step n sees just what it would have seen.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,16 +16,27 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from rspnet.data.augment import AugmentConfig, augment_clip
+from rspnet.data.datasets.labelled import DatasetConfig, load_video_set
+from rspnet.data.datasets.registry import DATASETS
 from rspnet.data.sampling import ClipSpec, clip_span, pace_of, sample_triplet, share_frames
-from rspnet.data.sources import Source, default_cache_folder, expand_roots
+from rspnet.data.sources import Source, expand_roots
+from rspnet.files import default_cache_folder
+from rspnet.registry import documents
 
 
+@documents(datasets=DATASETS)
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
     """Videos and clips of pre-training.
 
     Attributes:
         root: Folders of videos, single videos, or .txt lists of paths. Nothing: generated videos.
+            With ``name``, the folder of that data set.
+        name: A labelled data set, whose labels are ignored: one of {datasets}. Nothing: all
+            videos in ``root``.
+        annotations: The data set's official lists, with ``name``.
+        split: The data set's split, with ``name``.
+        fold: The data set's fold, with ``name``.
         num_generated: Generated videos, when there is no ``root``.
         generated_seed: Their seed.
         manifest: What ``python -m rspnet.data.manifest`` wrote: files in it need not be opened to
@@ -49,12 +60,16 @@ class DataConfig:
             at a place of its own and flipped or not by itself: speed can be compared, and A-VID
             is not the search for the same pixels.
         shared_keys: Share of samples whose c_j and c_k have one crop, flip and jitter, c_i another:
-            only the speed tells the two keys apart, and A-VID has to find c_i by its looks.
+            only the speed tells the two keys apart, and A-VID has to find c_i by its appearance.
         shared_colours: Share of samples whose three clips have one jitter of the colours.
         augment: Augmentation.
     """
 
     root: str | list[str] | None = None
+    name: str | None = None
+    annotations: str | None = None
+    split: str = "train"
+    fold: int = 1
     num_generated: int = 400
     generated_seed: int = 0
     manifest: str | None = None
@@ -73,6 +88,14 @@ class DataConfig:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
     def __post_init__(self) -> None:
+        if self.name is not None:
+            DATASETS[self.name]  # refuses an unknown name
+            if isinstance(self.root, list):
+                raise ValueError(f"data set {self.name!r} has a single root, got {self.root}")
+        elif self.annotations is not None:
+            raise ValueError(
+                f"annotations belong to a labelled data set, got {self.annotations}: give its name"
+            )
         distinct = len(set(self.speeds)) == len(self.speeds)
         if len(self.speeds) < 2 or min(self.speeds) < 1 or not distinct:
             raise ValueError(
@@ -101,10 +124,22 @@ def training_videos(data: DataConfig) -> list[Path]:
     Raises:
         ValueError: Something named does not exist or holds no video.
     """
+    if data.name is not None:
+        assert not isinstance(data.root, list)
+        videos = load_video_set(
+            DatasetConfig(
+                name=data.name,
+                root=data.root,
+                annotations=data.annotations,
+                split=data.split,
+                fold=data.fold,
+            )
+        )
+        return [video.path for video in videos.videos]
     if data.root is None:
         from rspnet.data.synthetic.videos import generate
 
-        name = f"stage_{data.generated_seed}_{data.num_generated}"
+        name = f"synthetic_{data.generated_seed}_{data.num_generated}"
         folder = cache_folder(data) / name
         return expand_roots([generate(folder, data.num_generated, data.generated_seed)])
     return expand_roots([data.root] if isinstance(data.root, str) else data.root)

@@ -3,9 +3,12 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,10 @@ def pace_of(video_fps: float, fps: float | None, stride: int = 1) -> float:
 
     Raises:
         ValueError: A rate or the stride is not positive.
+
+    Example:
+        >>> pace_of(video_fps=30.0, fps=20.0)
+        1.5
     """
     if fps is None:
         return float(stride)
@@ -52,7 +59,12 @@ def pace_of(video_fps: float, fps: float | None, stride: int = 1) -> float:
 
 
 def clip_span(num_frames: int, speed: int, pace: float = 1.0) -> int:
-    """Frames of the video that a clip reaches over, first and last included."""
+    """Frames of the video that a clip reaches over, first and last included.
+
+    Example:
+        >>> clip_span(num_frames=16, speed=2)
+        31
+    """
     return math.floor((num_frames - 1) * speed * pace + 0.5) + 1
 
 
@@ -75,6 +87,12 @@ def clip_indices(
 
     Raises:
         ValueError: A number is out of range.
+
+    Example:
+        >>> clip_indices(start=3, num_frames=4, speed=2)
+        [3, 5, 7, 9]
+        >>> clip_indices(start=3, num_frames=4, speed=2, video_length=5)
+        [3, 0, 2, 4]
     """
     if num_frames < 1 or speed < 1 or start < 0 or pace <= 0:
         raise ValueError(
@@ -98,6 +116,10 @@ def even_starts(
 
     Raises:
         ValueError: ``num_clips`` is not positive.
+
+    Example:
+        >>> even_starts(video_length=26, num_clips=3, num_frames=16)
+        [0, 5, 10]
     """
     if num_clips < 1:
         raise ValueError(f"num_clips is positive, got {num_clips}")
@@ -105,6 +127,20 @@ def even_starts(
     if num_clips == 1:
         return [last // 2]
     return [round(last * i / (num_clips - 1)) for i in range(num_clips)]
+
+
+def evenly_spaced(items: Sequence[T], num: int) -> list[T]:
+    """Some items, evenly spaced from the first to the last; all where there are no more.
+
+    Example:
+        >>> evenly_spaced("abcdefg", 3)
+        ['a', 'd', 'g']
+        >>> evenly_spaced("ab", 3)
+        ['a', 'b']
+    """
+    if num >= len(items):
+        return list(items)
+    return [items[i] for i in np.linspace(0, len(items) - 1, num).round().astype(int)]
 
 
 def share_frames(clips: Sequence[Sequence[int]]) -> tuple[list[int], NDArray[np.int64]]:
@@ -146,6 +182,14 @@ def sample_triplet(
 
     Raises:
         ValueError: The video is too short, or the speeds are equal.
+
+    Example:
+        >>> import numpy as np
+        >>> triplet = sample_triplet(90, 16, 1, 2, np.random.default_rng(0))
+        >>> triplet.query.speed, triplet.same_speed.speed, triplet.other_speed.speed
+        (1, 1, 2)
+        >>> len(triplet.query.indices)
+        16
     """
     if speed == other_speed:
         raise ValueError(f"c_k has another speed than c_i, got {speed} for both")

@@ -6,7 +6,6 @@ Training from files decodes only the frames that a clip takes. For many passes o
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
@@ -29,7 +28,7 @@ VIDEO_SUFFIXES = frozenset(
 
 
 def list_videos(root: str | Path) -> list[Path]:
-    """Video files below a folder (by suffix; hidden ones left out), sorted by path.
+    """Video files below a folder (by suffix; hidden ones are skipped), sorted by path.
 
     Raises:
         ValueError: The folder does not exist or holds no video.
@@ -116,7 +115,7 @@ Source = FileSource | CachedSource
 
 @dataclass
 class Scan:
-    """What a look at a list of videos found.
+    """What a scan of a list of videos found.
 
     Attributes:
         usable: Videos that can be trained on.
@@ -212,7 +211,7 @@ class FrameCache:
     """Small frames of a list of videos in one file, made at the first use and reused.
 
     The cache is keyed by the videos' paths, sizes and modification times and by the short side,
-    so a changed video is never served stale.
+    so a changed video is never read stale.
 
     Args:
         folder: Where caches are kept.
@@ -264,9 +263,3 @@ class FrameCache:
                     part.unlink(missing_ok=True)
             with atomic_path(index) as temporary_index:
                 temporary_index.write_text(json.dumps(results))
-
-
-def default_cache_folder() -> Path:
-    """``$RSPNET_CACHE``, or ``.cache`` beside the packages."""
-    named = os.environ.get("RSPNET_CACHE")
-    return Path(named) if named else Path(__file__).resolve().parents[2] / ".cache"

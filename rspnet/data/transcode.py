@@ -3,13 +3,12 @@
 Every video below IN_DIR becomes an H.264 MP4 in the same place below OUT_DIR, with a short side of
 128 pixels (smaller ones keep their size), a key frame at least every 8 frames and no B-frames: a
 clip from anywhere then costs a few frames to decode. All frames are kept, one to one, with
-their average rate; rotation is applied; sound is left out. Both sides get even numbers of pixels.
+their average rate; rotation is applied; sound is dropped. Both sides get even numbers of pixels.
 
-Run again, it goes on: what is there and no older than its source is skipped. Videos that can't be
-read are listed in ``OUT_DIR/unreadable.csv``, the rest goes on. Hidden files are left out.
+Run again, it resumes: what is there and no older than its source is skipped. Videos that can't be
+read are listed in ``OUT_DIR/unreadable.csv``, the rest continues. Hidden files are skipped.
 """
 
-import argparse
 import errno
 import json
 import signal
@@ -26,6 +25,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from rspnet.commands import run_cli
 from rspnet.data.sources import list_videos
 from rspnet.data.transforms import Frames
 from rspnet.data.video.encode import write_video
@@ -264,62 +264,66 @@ def _write_card(out: Path, mine: dict[str, int | str], jobs: Sequence[_Job]) -> 
     except (ValueError, AttributeError) as error:
         raise ValueError(f"{card} can't be read: {error}. Choose another folder") from error
     if differing:
-        is_, asked = ({key: d.get(key) for key in differing} for d in (theirs, mine))
+        there, wanted = ({key: d.get(key) for key in differing} for d in (theirs, mine))
         hint = " (or correct it there, if the folder was moved)" if differing == ["source"] else ""
         raise ValueError(
-            f"{out} was made with {is_}, asked for is {asked}: choose another folder or "
+            f"{out} was made with {there}, requested is {wanted}: choose another folder or "
             f"remove this one{hint}"
         )
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line. Returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m rspnet.data.transcode",
-        description="Rewrite videos small and with many key frames, for fast random access.",
-    )
-    parser.add_argument("source", type=Path, help="folder of videos")
-    parser.add_argument("out", type=Path, help="folder for the copies")
-    parser.add_argument(
-        "--short_side", "--short-side", type=int, default=128, help="pixels (default: 128)"
-    )
-    parser.add_argument(
-        "--gop", type=int, default=8, help="most frames between key frames (default: 8)"
-    )
-    parser.add_argument(
-        "--crf", type=int, default=18, help="quality, 0 (lossless) to 51 (default: 18)"
-    )
-    parser.add_argument(
-        "--num_workers", "--num-workers", type=int, default=2, help="processes (default: 2)"
-    )
-    options = parser.parse_args(arguments)
+@dataclass(frozen=True, kw_only=True)
+class TranscodeConfig:
+    """Copies of videos that decode fast.
+
+    Attributes:
+        source: Folder of videos.
+        out: Folder for the copies.
+        short_side: Height or width, whichever is less, in pixels; even.
+        gop: Most frames from one key frame to the next.
+        crf: Quality of x264, from 0 (lossless) to 51.
+        num_workers: Processes that transcode.
+    """
+
+    source: str
+    out: str
+    short_side: int = 128
+    gop: int = 8
+    crf: int = 18
+    num_workers: int = 2
+
+
+def _run_config(config: TranscodeConfig) -> int:
     # A plain kill would leave the worker processes behind.
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        result = transcode(
-            options.source,
-            options.out,
-            short_side=options.short_side,
-            gop=options.gop,
-            crf=options.crf,
-            num_workers=options.num_workers,
-        )
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        result = transcode(**vars(config))
     except RuntimeError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("stopped: run the same command again to go on", file=sys.stderr)
-        return 130
     finally:
         signal.signal(signal.SIGTERM, before)
+    listed = f" (see {Path(config.out) / UNREADABLE})" if result.failed else ""
     print(
-        f"{options.out}: {result.written} written, {result.skipped} there already, "
-        f"{result.failed} unreadable" + (f" (see {options.out / UNREADABLE})" * (result.failed > 0))
+        f"{config.out}: {result.written} written, {result.skipped} there already, "
+        f"{result.failed} unreadable{listed}"
     )
     return 0 if result.written + result.skipped else 1
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line. Returns the exit status."""
+    return run_cli(
+        TranscodeConfig,
+        _run_config,
+        arguments,
+        prog="python -m rspnet.data.transcode",
+        description="Rewrite videos small and with many key frames, for fast random access.",
+        examples=("python -m rspnet.data.transcode VIDEOS SMALL --short_side 144",),
+        positional=("source", "out"),
+        out="folder",
+        resumes=True,
+    )
 
 
 if __name__ == "__main__":

@@ -37,6 +37,11 @@ def normalise(frames: Frames | Tensor) -> Tensor:
 
     Raises:
         ValueError: Other shape or type.
+
+    Example:
+        >>> import numpy as np
+        >>> normalise(np.zeros((16, 112, 112, 3), np.uint8)).shape
+        torch.Size([3, 16, 112, 112])
     """
     if not isinstance(frames, Tensor):
         frames = torch.from_numpy(np.ascontiguousarray(frames))
@@ -51,9 +56,17 @@ def normalise(frames: Frames | Tensor) -> Tensor:
 
 
 def resize_short_side(frames: Frames, size: int) -> Frames:
-    """Resize frames (T, H, W, 3) so that their shorter side has ``size`` pixels.
+    """Resize frames so that their shorter side has ``size`` pixels.
 
     Area averaging where it shrinks, bilinear where it grows.
+
+    Shape:
+        (T, H, W, 3) uint8 -> (T, H', W', 3) uint8.
+
+    Example:
+        >>> import numpy as np
+        >>> resize_short_side(np.zeros((2, 120, 160, 3), np.uint8), 60).shape
+        (2, 60, 80, 3)
     """
     height, width = frames.shape[1:3]
     scale = size / min(height, width)
@@ -70,7 +83,19 @@ def resize_short_side(frames: Frames, size: int) -> Frames:
 
 
 def centre_crop(frames: Frames, size: int) -> Frames:
-    """Cut the middle ``size`` x ``size`` pixels out of frames (T, H, W, 3)."""
+    """Cut the middle ``size`` x ``size`` pixels out of each frame.
+
+    Shape:
+        (T, H, W, 3) uint8 -> (T, size, size, 3) uint8.
+
+    Raises:
+        ValueError: The frames are smaller than that.
+
+    Example:
+        >>> import numpy as np
+        >>> centre_crop(np.zeros((2, 120, 160, 3), np.uint8), 112).shape
+        (2, 112, 112, 3)
+    """
     height, width = frames.shape[1:3]
     if min(height, width) < size:
         raise ValueError(f"frames of {height} x {width} pixels hold no crop of {size} x {size}")
@@ -79,7 +104,16 @@ def centre_crop(frames: Frames, size: int) -> Frames:
 
 
 def eval_frames(frames: Frames, size: int) -> Frames:
-    """The deterministic view of evaluation: short side to ``size``, then the centre crop."""
+    """The deterministic view of evaluation: short side to ``size``, then the centre crop.
+
+    Shape:
+        (T, H, W, 3) uint8 -> (T, size, size, 3) uint8.
+
+    Example:
+        >>> import numpy as np
+        >>> eval_frames(np.zeros((2, 240, 320, 3), np.uint8), 112).shape
+        (2, 112, 112, 3)
+    """
     return centre_crop(resize_short_side(frames, size), size)
 
 
@@ -130,11 +164,21 @@ def load_clip(
         size: Height and width in pixels.
 
     Returns:
-        The normalised clip (3, T, size, size) float32, and the very frames that it was made
+        The normalised clip (3, T, size, size) float32, and the frames that it was made
         from, (T, size, size, 3) uint8.
 
     Raises:
         ValueError: ``start`` lies outside the video or a number is out of range.
+
+    Example:
+        >>> import tempfile
+        >>> from rspnet import VideoReader
+        >>> from rspnet.data.synthetic.videos import generate
+        >>> folder = generate(tempfile.mkdtemp(), 1, num_workers=1, progress=False)
+        >>> with VideoReader(next(folder.rglob("*.mp4"))) as reader:
+        ...     clip, frames = load_clip(reader, start=0, num_frames=16, speed=2)
+        >>> clip.shape, frames.shape
+        (torch.Size([3, 16, 112, 112]), (16, 112, 112, 3))
     """
     length = len(reader)
     if not 0 <= start < length:

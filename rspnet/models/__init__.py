@@ -3,7 +3,14 @@
 from rspnet.models.branch import Branch
 from rspnet.models.geometry import CellGeometry
 from rspnet.models.heads import EMBEDDING_DIM, LinearHead, MLPHead, global_average_pool
-from rspnet.models.registry import EncoderInfo, create_encoder, encoder_info, list_encoders
+from rspnet.models.registry import (
+    EncoderInfo,
+    create_encoder,
+    encoder_info,
+    encoder_table,
+    list_encoders,
+    register_encoder,
+)
 
 __all__ = [
     "EMBEDDING_DIM",
@@ -14,6 +21,8 @@ __all__ = [
     "MLPHead",
     "create_encoder",
     "encoder_info",
+    "encoder_table",
     "global_average_pool",
     "list_encoders",
+    "register_encoder",
 ]

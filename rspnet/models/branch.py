@@ -1,7 +1,7 @@
 """One branch of RSPNet: an encoder and its two projection heads."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -36,6 +36,14 @@ class Branch(nn.Module):
         cell_geometry: Where the cells of its features lie in a clip.
         hash: SHA-256 of the file that the weights came from, empty for new weights.
         metadata: What the file says about itself.
+
+    Example:
+        >>> import torch
+        >>> from rspnet import Branch
+        >>> branch = Branch("resnet18_fine", {"width": 4}).eval()
+        >>> embeddings = branch(torch.randn(2, 3, 16, 112, 112))
+        >>> {name: tuple(z.shape) for name, z in embeddings.items()}
+        {'rsp': (2, 128), 'avid': (2, 128)}
     """
 
     heads: tuple[str, str] = HEADS
@@ -69,12 +77,11 @@ class Branch(nn.Module):
         self.hash = ""
         self.metadata: dict[str, Any] = {}
         self.encoder = create_encoder(arch, **self.encoder_options)
-        num_features, geometry = self.encoder.num_features, self.encoder.cell_geometry
-        assert isinstance(num_features, int)
-        assert isinstance(geometry, CellGeometry)
-        self.cell_geometry = geometry
-        self.num_features = num_features
-        self.projections = nn.ModuleDict({name: create_head(head, num_features) for name in HEADS})
+        self.cell_geometry = cast(CellGeometry, self.encoder.cell_geometry)
+        self.num_features = cast(int, self.encoder.num_features)
+        self.projections = nn.ModuleDict(
+            {name: create_head(head, self.num_features) for name in HEADS}
+        )
 
     def spec(self) -> dict[str, Any]:
         """What is needed to build this branch again, as plain JSON values."""

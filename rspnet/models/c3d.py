@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from rspnet.models.geometry import CellGeometry
 from rspnet.models.init import initialise_convolutions
+from rspnet.models.registry import register_encoder
 
 # (name, channels in the paper's width, in units of the width) and, behind it, the pool's kernel.
 _LAYERS: tuple[tuple[str, int, tuple[int, int, int] | None], ...] = (
@@ -22,8 +23,11 @@ _LAYERS: tuple[tuple[str, int, tuple[int, int, int] | None], ...] = (
 )
 
 
+@register_encoder("c3d")
 class C3D(nn.Module):
-    """Eight 3x3x3 convolutions with BatchNorm and ReLU, and four max pools between them.
+    """C3D with BatchNorm, of the paper.
+
+    Eight 3x3x3 convolutions with BatchNorm and ReLU, and four max pools between them.
 
     Args:
         width: Channels of the first layer; 64 is the paper's.

@@ -17,6 +17,10 @@ class CellGeometry:
     Attributes:
         stride: From one cell to the next.
         first: Centre of the first cell.
+
+    Example:
+        >>> CellGeometry().then((3, 7, 7), (1, 2, 2), (1, 3, 3))
+        CellGeometry(stride=(1.0, 2.0, 2.0), first=(0.0, 0.0, 0.0))
     """
 
     stride: Place = (1.0, 1.0, 1.0)

@@ -14,6 +14,11 @@ def global_average_pool(features: Tensor) -> Tensor:
 
     Raises:
         ValueError: The tensor has neither two nor five dimensions.
+
+    Example:
+        >>> import torch
+        >>> global_average_pool(torch.ones(2, 512, 2, 7, 7)).shape
+        torch.Size([2, 512])
     """
     if features.ndim == 2:
         return features

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from rspnet.models.geometry import CellGeometry
 from rspnet.models.init import initialise_convolutions
+from rspnet.models.registry import register_encoder
 
 Triple = tuple[int, int, int]
 
@@ -79,8 +80,11 @@ class _Stage(nn.Module):
         return x
 
 
+@register_encoder("r2plus1d")
 class R2Plus1D(nn.Module):
-    """R(2+1)D with a 3x7x7 stem and four stages.
+    """R(2+1)D of the paper, one block a stage.
+
+    A stem of 3x7x7 and four stages.
 
     Args:
         layers: Blocks in each of the four stages.

@@ -1,22 +1,16 @@
-"""Encoders by name: a table that a reader can follow with go-to-definition."""
+"""Encoders by name. Each registers itself beside its code with :func:`register_encoder`."""
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
+import torch
 from torch import nn
 
-from rspnet.models.c3d import C3D
-from rspnet.models.r2plus1d import R2Plus1D
-from rspnet.models.resnet3d import ResNet3D
-from rspnet.models.s3dg import S3DG
-from rspnet.models.torchvision_video import (
-    TorchvisionMViT,
-    TorchvisionResNet,
-    TorchvisionS3D,
-    TorchvisionSwin,
-)
+from rspnet.models.geometry import CellGeometry
+from rspnet.registry import Registry, first_sentence
+
+F = TypeVar("F", bound=Callable[..., nn.Module])
 
 
 @dataclass(frozen=True)
@@ -28,133 +22,69 @@ class EncoderInfo:
         num_frames: Frames of a clip.
         size: Height and width of a clip, in pixels.
         description: One line.
+        factory: Makes the encoder from its options.
     """
 
     name: str
     num_frames: int
     size: int
     description: str
+    factory: Callable[..., nn.Module]
 
 
-def resnet18(**options: Any) -> ResNet3D:
-    """3D ResNet-18 of the paper: 16 x 112 x 112 -> 512 x 1 x 4 x 4, 33.20 M parameters."""
-    return ResNet3D((2, 2, 2, 2), **options)
+ENCODERS: Registry[EncoderInfo] = Registry("encoder", "rspnet.models")
 
 
-def resnet34(**options: Any) -> ResNet3D:
-    """3D ResNet-34: 16 x 112 x 112 -> 512 x 1 x 4 x 4."""
-    return ResNet3D((3, 4, 6, 3), **options)
+def register_encoder(name: str, *, num_frames: int = 16, size: int = 112) -> Callable[[F], F]:
+    """Register a class or function that makes an encoder.
 
+    An encoder maps clips (B, 3, T, H, W) to features (B, C, T', H', W') and has two attributes:
+    ``num_features``, the number C of channels, and ``cell_geometry``, the
+    :class:`~rspnet.models.CellGeometry` that says where its cells lie in a clip. The first line
+    of its docstring describes it in lists. A file in ``rspnet/models/`` is found by itself; for
+    files elsewhere see :mod:`rspnet.registry`.
 
-def resnet50(**options: Any) -> ResNet3D:
-    """3D ResNet-50: 16 x 112 x 112 -> 2048 x 1 x 4 x 4."""
-    return ResNet3D((3, 4, 6, 3), block="bottleneck", **options)
+    Args:
+        name: Its name in :func:`create_encoder` and ``--model.arch``.
+        num_frames: Frames of the clips that it was designed for.
+        size: Height and width of these clips, in pixels.
 
+    Raises:
+        ValueError: The name is taken.
 
-def c3d(**options: Any) -> C3D:
-    """C3D of the paper: 16 x 112 x 112 -> 512 x 2 x 7 x 7, 27.66 M parameters."""
-    return C3D(**options)
-
-
-def s3dg(**options: Any) -> S3DG:
-    """S3D-G of the paper: 16 x 224 x 224 -> 1024 x 2 x 7 x 7, 8.68 M parameters."""
-    return S3DG(**options)
-
-
-def r2plus1d(**options: Any) -> R2Plus1D:
-    """R(2+1)D of the paper: 16 x 112 x 112 -> 512 x 2 x 7 x 7, 14.37 M parameters."""
-    return R2Plus1D(**options)
-
-
-def resnet18_fine(width: int = 16, **options: Any) -> ResNet3D:
-    """Small 3D ResNet-18 with fewer strides: 16 x 112 x 112 -> 8 * width x 4 x 7 x 7.
-
-    Made for maps worth looking at and for training without a GPU. Any option of
-    :class:`~rspnet.models.resnet3d.ResNet3D` can be given on top.
+    Example:
+        >>> from torch import nn
+        >>> from rspnet.models import CellGeometry, create_encoder, register_encoder
+        >>> @register_encoder("one_layer")
+        ... class OneLayer(nn.Conv3d):
+        ...     '''A single convolution over patches of 4 x 16 x 16 pixels.'''
+        ...
+        ...     num_features = 8
+        ...     cell_geometry = CellGeometry((4, 16, 16), (1.5, 7.5, 7.5))
+        ...
+        ...     def __init__(self):
+        ...         super().__init__(3, 8, (4, 16, 16), stride=(4, 16, 16))
+        >>> create_encoder("one_layer").num_features
+        8
+        >>> ENCODERS.remove("one_layer")
     """
-    defaults: dict[str, Any] = {
-        "stem_kernel": (3, 5, 5),
-        "stem_stride": (2, 2, 2),
-        "pool_stride": (1, 2, 2),
-        "stage_strides": ((1, 1, 1), (1, 2, 2), (2, 2, 2), (1, 1, 1)),
-    }
-    return ResNet3D((2, 2, 2, 2), width=width, **(defaults | options))
 
+    def register(factory: F) -> F:
+        ENCODERS.add(name, EncoderInfo(name, num_frames, size, first_sentence(factory), factory))
+        return factory
 
-def r3d_18(**options: Any) -> TorchvisionResNet:
-    """torchvision's 3D ResNet-18: 16 x 112 x 112 -> 512 x 2 x 7 x 7."""
-    return TorchvisionResNet("r3d_18", **options)
-
-
-def mc3_18(**options: Any) -> TorchvisionResNet:
-    """torchvision's ResNet-18 with 3D, then 2D convolutions: 16 x 112 x 112 -> 512 x 16 x 7 x 7."""
-    return TorchvisionResNet("mc3_18", **options)
-
-
-def r2plus1d_18(**options: Any) -> TorchvisionResNet:
-    """torchvision's R(2+1)D-18: 16 x 112 x 112 -> 512 x 2 x 7 x 7."""
-    return TorchvisionResNet("r2plus1d_18", **options)
-
-
-def s3d(**options: Any) -> TorchvisionS3D:
-    """torchvision's S3D: 16 x 224 x 224 -> 1024 x 2 x 7 x 7."""
-    return TorchvisionS3D(**options)
-
-
-def mvit_v2_s(**options: Any) -> TorchvisionMViT:
-    """torchvision's MViTv2-S: 16 x 224 x 224 -> 768 x 8 x 7 x 7."""
-    return TorchvisionMViT(**options)
-
-
-def swin3d_t(**options: Any) -> TorchvisionSwin:
-    """torchvision's Video Swin-T: 32 x 224 x 224 -> 768 x 16 x 7 x 7."""
-    return TorchvisionSwin(**options)
-
-
-_ENCODERS: dict[str, Callable[..., nn.Module]] = {
-    "c3d": c3d,
-    "mc3_18": mc3_18,
-    "mvit_v2_s": mvit_v2_s,
-    "r2plus1d": r2plus1d,
-    "r2plus1d_18": r2plus1d_18,
-    "r3d_18": r3d_18,
-    "resnet18": resnet18,
-    "resnet18_fine": resnet18_fine,
-    "resnet34": resnet34,
-    "resnet50": resnet50,
-    "s3d": s3d,
-    "s3dg": s3dg,
-    "swin3d_t": swin3d_t,
-}
-
-_INFOS = (
-    EncoderInfo("c3d", 16, 112, "C3D with BatchNorm, of the paper"),
-    EncoderInfo("mc3_18", 16, 112, "torchvision's ResNet-18 of 3D, then 2D convolutions"),
-    EncoderInfo("mvit_v2_s", 16, 224, "torchvision's MViTv2-S; takes one size, set by options"),
-    EncoderInfo("r2plus1d", 16, 112, "R(2+1)D of the paper, one block a stage"),
-    EncoderInfo("r2plus1d_18", 16, 112, "torchvision's R(2+1)D-18"),
-    EncoderInfo("r3d_18", 16, 112, "torchvision's 3D ResNet-18"),
-    EncoderInfo("resnet18", 16, 112, "3D ResNet-18 of the paper"),
-    EncoderInfo("resnet18_fine", 16, 112, "small 3D ResNet-18 with a finer grid"),
-    EncoderInfo("resnet34", 16, 112, "3D ResNet-34"),
-    EncoderInfo("resnet50", 16, 112, "3D ResNet-50"),
-    # torchvision says for its weights: at least 14 frames.
-    EncoderInfo("s3d", 16, 224, "torchvision's S3D; accuracies of its weights are for 128 frames"),
-    EncoderInfo("s3dg", 16, 224, "S3D-G of the paper, which fine-tunes it with 64 frames"),
-    EncoderInfo("swin3d_t", 32, 224, "torchvision's Video Swin-T"),
-)
+    return register
 
 
 def list_encoders() -> list[str]:
-    """Names that :func:`create_encoder` knows."""
-    return sorted(_ENCODERS)
+    """Names that :func:`create_encoder` knows, sorted.
 
-
-def _check_name(name: str) -> None:
-    if name not in _ENCODERS:
-        near = difflib.get_close_matches(name, _ENCODERS, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"unknown encoder {name!r}; known are {list_encoders()}.{hint}")
+    Example:
+        >>> import rspnet
+        >>> "resnet18_fine" in rspnet.list_encoders()
+        True
+    """
+    return list(ENCODERS)
 
 
 def encoder_info(name: str) -> EncoderInfo:
@@ -162,9 +92,13 @@ def encoder_info(name: str) -> EncoderInfo:
 
     Raises:
         ValueError: The name is unknown (the nearest is named).
+
+    Example:
+        >>> from rspnet.models import encoder_info
+        >>> encoder_info("s3dg").size
+        224
     """
-    _check_name(name)
-    return next(info for info in _INFOS if info.name == name)
+    return ENCODERS[name]
 
 
 def create_encoder(name: str, **options: Any) -> nn.Module:
@@ -175,14 +109,51 @@ def create_encoder(name: str, **options: Any) -> nn.Module:
         **options: Options of that encoder (``width``, ``stem_stride``, ...).
 
     Returns:
-        A module that maps clips (B, 3, T, H, W) to features (B, C, T', H', W'), with C as
-        ``num_features``.
+        A module that maps clips (B, 3, T, H, W), float32, normalised by
+        :func:`rspnet.data.transforms.normalise`, to features (B, C, T', H', W'), with C as
+        ``num_features`` and the places of the cells as ``cell_geometry``.
 
     Raises:
-        ValueError: The name is unknown (the nearest is named) or an option is.
+        ValueError: The name is unknown (the nearest is named), an option is, or a registered
+            encoder lacks ``num_features`` or ``cell_geometry``.
+
+    Example:
+        >>> import torch, rspnet
+        >>> encoder = rspnet.create_encoder("resnet18_fine", width=4)
+        >>> encoder(torch.randn(1, 3, 16, 112, 112)).shape
+        torch.Size([1, 32, 4, 7, 7])
     """
-    _check_name(name)
+    info = ENCODERS[name]
     try:
-        return _ENCODERS[name](**options)
+        encoder = info.factory(**options)
     except TypeError as error:
         raise ValueError(f"encoder {name!r} does not take these options: {error}") from error
+    for attribute, kind in (("num_features", int), ("cell_geometry", CellGeometry)):
+        if not isinstance(got := getattr(encoder, attribute, None), kind):
+            raise ValueError(
+                f"encoder {name!r} has {attribute} = {got!r}, expected a {kind.__name__}: "
+                "see rspnet.models.register_encoder for what an encoder provides"
+            )
+    return encoder
+
+
+def encoder_table() -> str:
+    """All encoders as the rows of a Markdown table: clips, features and parameters.
+
+    Shapes and numbers are computed without memory or arithmetic (PyTorch's ``meta`` device).
+    """
+    rows = [
+        "| name | clip (T x H x W) | features (C x T' x H' x W') | parameters | |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for info in map(encoder_info, list_encoders()):
+        with torch.device("meta"):
+            encoder = create_encoder(info.name)
+            features = encoder(torch.empty(1, 3, info.num_frames, info.size, info.size))
+        millions = sum(p.numel() for p in encoder.parameters()) / 1e6
+        rows.append(
+            f"| `{info.name}` | {info.num_frames} x {info.size} x {info.size} "
+            f"| {' x '.join(map(str, features.shape[1:]))} | {millions:.2f} M "
+            f"| {info.description} |"
+        )
+    return "\n".join(rows)

@@ -6,13 +6,14 @@ checkpoints load as they are. Width, stem and strides are options: the paper's n
 """
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from rspnet.models.geometry import CellGeometry
 from rspnet.models.init import initialise_convolutions
+from rspnet.models.registry import register_encoder
 
 Triple = tuple[int, int, int]
 
@@ -178,3 +179,36 @@ class ResNet3D(nn.Module):
         for index in range(4):
             x = self.get_submodule(f"layer{index + 1}")(x)
         return x
+
+
+@register_encoder("resnet18")
+def resnet18(**options: Any) -> ResNet3D:
+    """3D ResNet-18 of the paper."""
+    return ResNet3D((2, 2, 2, 2), **options)
+
+
+@register_encoder("resnet34")
+def resnet34(**options: Any) -> ResNet3D:
+    """3D ResNet-34."""
+    return ResNet3D((3, 4, 6, 3), **options)
+
+
+@register_encoder("resnet50")
+def resnet50(**options: Any) -> ResNet3D:
+    """3D ResNet-50."""
+    return ResNet3D((3, 4, 6, 3), block="bottleneck", **options)
+
+
+@register_encoder("resnet18_fine")
+def resnet18_fine(width: int = 16, **options: Any) -> ResNet3D:
+    """Small 3D ResNet-18 with fewer strides, so that its maps have a finer grid.
+
+    It trains without a GPU. Any option of :class:`ResNet3D` can be given on top.
+    """
+    defaults: dict[str, Any] = {
+        "stem_kernel": (3, 5, 5),
+        "stem_stride": (2, 2, 2),
+        "pool_stride": (1, 2, 2),
+        "stage_strides": ((1, 1, 1), (1, 2, 2), (2, 2, 2), (1, 1, 1)),
+    }
+    return ResNet3D((2, 2, 2, 2), width=width, **(defaults | options))

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from rspnet.models.geometry import CellGeometry
 from rspnet.models.init import initialise_convolutions
+from rspnet.models.registry import register_encoder
 
 Triple = tuple[int, int, int]
 
@@ -93,8 +94,9 @@ _INCEPTIONS: dict[str, tuple[int, ...]] = {
 }
 
 
+@register_encoder("s3dg", size=224)
 class S3DG(nn.Module):
-    """S3D-G up to its last Inception block.
+    """S3D-G of the paper, which fine-tunes it with 64 frames; up to its last Inception block.
 
     Attributes:
         num_features: Channels of the features, 1024.

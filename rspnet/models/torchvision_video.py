@@ -1,7 +1,7 @@
 """torchvision's video networks as encoders: their features before pooling and classifier.
 
 Parameter names are those of torchvision's state dicts, without a prefix; its classifier (``fc``,
-``classifier``, ``head``) is left out. torchvision takes seconds to import, so it is imported when
+``classifier``, ``head``) is dropped. torchvision takes seconds to import, so it is imported when
 one of these encoders is made, not with this module.
 """
 
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from rspnet.models.geometry import CellGeometry
+from rspnet.models.registry import register_encoder
 
 Triple = tuple[int, int, int]
 
@@ -36,7 +37,7 @@ def _cells_after(layers: Iterable[nn.Module]) -> CellGeometry:
     """Where the cells lie after these layers, one behind the other; others than these are skipped.
 
     A convolution or pool of stride 1 with padding alike on both sides moves no cell, so what
-    stands beside the layers (shortcuts, branches of an Inception block) can be left out.
+    stands beside the layers (shortcuts, branches of an Inception block) can be skipped.
     """
     geometry = CellGeometry()
     for layer in layers:
@@ -97,8 +98,30 @@ class TorchvisionResNet(nn.Module):
         return x
 
 
+@register_encoder("r3d_18")
+def r3d_18() -> TorchvisionResNet:
+    """torchvision's 3D ResNet-18."""
+    return TorchvisionResNet("r3d_18")
+
+
+@register_encoder("mc3_18")
+def mc3_18() -> TorchvisionResNet:
+    """torchvision's ResNet-18 of 3D, then 2D convolutions."""
+    return TorchvisionResNet("mc3_18")
+
+
+@register_encoder("r2plus1d_18")
+def r2plus1d_18() -> TorchvisionResNet:
+    """torchvision's R(2+1)D-18."""
+    return TorchvisionResNet("r2plus1d_18")
+
+
+@register_encoder("s3d", size=224)
 class TorchvisionS3D(nn.Module):
-    """``s3d`` (Xie et al., ECCV 2018; without gates) after its last Inception block.
+    """torchvision's S3D (Xie et al., ECCV 2018; without gates).
+
+    Its features are those after the last Inception block. The accuracies of its weights are for
+    clips of 128 frames.
 
     torchvision averages logits over windows of 2 x 7 x 7 cells, which is the mean over all cells
     if there are just as many: for 13 to 20 frames of 209 to 240 pixels.
@@ -136,8 +159,9 @@ class TorchvisionS3D(nn.Module):
         return x
 
 
+@register_encoder("swin3d_t", num_frames=32, size=224)
 class TorchvisionSwin(nn.Module):
-    """``swin3d_t`` (Video Swin Transformer, Liu et al., CVPR 2022) after its last norm.
+    """torchvision's Video Swin-T (Liu et al., CVPR 2022), after its last norm.
 
     A cell is what its patches were: the embedding takes patches of 2 x 4 x 4 without overlap, and
     each of three mergings joins 2 x 2 tokens, also without overlap. A cell so stands for
@@ -179,10 +203,13 @@ class TorchvisionSwin(nn.Module):
         return x.movedim(-1, 1)
 
 
+@register_encoder("mvit_v2_s", size=224)
 class TorchvisionMViT(nn.Module):
-    """``mvit_v2_s`` (MViTv2, Li et al., CVPR 2022): the grid of tokens after the last norm.
+    """torchvision's MViTv2-S (Li et al., CVPR 2022); takes one size of clip, set by options.
 
-    torchvision classifies from the class token, which has no place and is left out of the
+    Its features are the grid of tokens after the last norm.
+
+    torchvision classifies from the class token, which has no place and is excluded from the
     features; the mean over the cells is therefore not what its classifier takes. The class token
     stays in the network, because the other tokens attend to it.
 

@@ -27,6 +27,12 @@ def rsp_margin(query: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
 
     Raises:
         ValueError: The shapes differ or are not (B, D).
+
+    Example:
+        >>> import torch
+        >>> query, other = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]])
+        >>> rsp_margin(query, positive=query, negative=other)
+        tensor([1.])
     """
     _check_embeddings(query=query, positive=positive, negative=negative)
     same = functional.cosine_similarity(query, positive, dim=1)
@@ -42,7 +48,7 @@ def rsp_loss(
     margin: float = 0.15,
     temperature: float = 0.07,
 ) -> Tensor:
-    """Relative speed perception: the clip of the same speed is to be nearer than the other.
+    """Relative speed perception (Eq. 2): the clip of the same speed is to be nearer than the other.
 
     With m = d(c_i, c_j) - d(c_i, c_k) and d the cosine, the mean over the batch of
 
@@ -64,6 +70,14 @@ def rsp_loss(
 
     Raises:
         ValueError: Shapes differ, the form is unknown, or the temperature is not positive.
+
+    Example:
+        >>> import torch
+        >>> query, other = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]])
+        >>> rsp_loss(query, positive=query, negative=other).item()  # told apart: no loss
+        0.0
+        >>> round(rsp_loss(query, positive=other, negative=other).item(), 4)  # the margin
+        0.15
     """
     if form not in get_args(RSPForm):
         raise ValueError(f"form is one of {list(get_args(RSPForm))}, got {form!r}")
@@ -99,6 +113,13 @@ def avid_logits(
 
     Raises:
         ValueError: Shapes do not fit or the temperature is not positive.
+
+    Example:
+        >>> import torch
+        >>> z, queue = torch.eye(2), torch.eye(2)
+        >>> avid_logits(z, z, queue, temperature=1.0)
+        tensor([[1., 1., 0.],
+                [1., 0., 1.]])
     """
     _check_embeddings(query=query, key=key)
     if queue.ndim != 2 or queue.shape[0] != query.shape[1]:
@@ -126,7 +147,7 @@ def avid_loss(
     temperature: float = 0.07,
     ignore: Tensor | None = None,
 ) -> Tensor:
-    """Appearance-focused video instance discrimination: one InfoNCE per entry of ``keys``.
+    """Appearance-focused video instance discrimination (Eq. 3): an InfoNCE for each key.
 
     The release gives two keys a query, c_j (same speed) and c_k (other speed), both against the
     same queue, so that appearance is matched whatever the speed.
@@ -143,6 +164,12 @@ def avid_loss(
 
     Raises:
         ValueError: ``keys`` is empty or shapes do not fit.
+
+    Example:
+        >>> import torch
+        >>> query, queue = torch.eye(3)[:2], torch.eye(3)[:, 2:]
+        >>> round(avid_loss(query, [query], queue, temperature=1.0).item(), 4)  # log(1 + 1/e)
+        0.3133
     """
     if not isinstance(keys, list | tuple) or len(keys) == 0:
         raise ValueError("keys is a list of one or more tensors (B, D)")

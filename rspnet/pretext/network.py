@@ -70,7 +70,7 @@ class TwoBranch(nn.Module):
     def train(self, mode: bool = True) -> "TwoBranch":
         """Set training mode; the key branch never drops units or paths.
 
-        Keys are targets: chance in them is noise in what is asked (as in DINO, Caron et al. 2021,
+        Keys are targets: chance in them is noise in the target (as in DINO, Caron et al. 2021,
         whose teacher has no stochastic depth). Its BatchNorm does train.
         """
         super().train(mode)

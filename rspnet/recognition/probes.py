@@ -32,7 +32,9 @@ def fit_linear(
         ValueError: There is nothing to fit.
     """
     if len(features) == 0 or len(features) != len(labels):
-        raise ValueError(f"expected a label a row, got {len(features)} rows, {len(labels)} labels")
+        raise ValueError(
+            f"expected a label for each row, got {len(features)} rows, {len(labels)} labels"
+        )
     x = features.double()
     W = torch.zeros(num_classes, x.shape[1], dtype=torch.float64, requires_grad=True)
     b = torch.zeros(num_classes, dtype=torch.float64, requires_grad=True)

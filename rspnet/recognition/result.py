@@ -79,7 +79,7 @@ def score(
         labels: Class of every video.
         classes: Names.
         protocol: Kept with the result.
-        unreadable: Test videos left out.
+        unreadable: Skipped test videos.
 
     Raises:
         ValueError: There is no video, or logits do not fit the classes.

@@ -1,4 +1,4 @@
-"""A gallery of a list of files, written while it is made: it can be stopped and gone on with.
+"""A gallery of a list of files, written while it is made: it can be stopped and resumed.
 
 :func:`rspnet.retrieval.gallery.embed_videos` makes the same in memory. The folder is that of
 :mod:`rspnet.retrieval.store`. Of the part that is in the making, what a stop leaves is kept as
@@ -47,7 +47,7 @@ class _Rows:
         sizes: Length of each feature's vectors.
         paths: Files.
         starts: First frame of every clip, for each of them.
-        vectors: Of each feature, one a file.
+        vectors: Of each feature, one for each file.
         unreadable: (path, reason) of the files that can't be used.
     """
 
@@ -109,7 +109,7 @@ def build_gallery(
     lock: AbstractContextManager[object] | None = None,
     part_size: int = PART_SIZE,
 ) -> Gallery | None:
-    """Embed videos into a folder, or go on where this was stopped.
+    """Embed videos into a folder, or resume where this was stopped.
 
     Vectors are those of :func:`rspnet.retrieval.gallery.embed_videos` to the bit, wherever it was
     stopped. A folder that holds the gallery of something else, or a damaged one, is made anew:
@@ -120,9 +120,9 @@ def build_gallery(
         paths: Video files; their folders' names are the labels.
         folder: Where the gallery is written.
         protocol: How; nothing for :func:`rspnet.retrieval.gallery.protocol_for` the branch.
-        is_stopped: Asked before every video. What was done until then is kept.
+        is_stopped: Called before every video. What was done until then is kept.
         on_video: Called with how many videos are done, those of an earlier start included.
-        check: Called before a video is opened; its :class:`ValueError` is why it is left out.
+        check: Called before a video is opened; its :class:`ValueError` is why it is skipped.
         lock: Held while one video is embedded, for a branch that others use as well.
         part_size: Videos in a file of the folder.
 
@@ -182,12 +182,12 @@ def _hash_of(files: Iterable[Path]) -> str:
 
 
 def _begin(folder: Path, manifest: Manifest) -> None:
-    """Leave the parts that serve, and nothing else, in a folder that says what it will be."""
+    """Leave the valid parts, and nothing else, in a folder that says what it will be."""
     try:
-        serves = not read_manifest(folder).differences(manifest)
+        valid = not read_manifest(folder).differences(manifest)
     except ValueError:
-        serves = False
-    if not serves:
+        valid = False
+    if not valid:
         clear_folder(folder)
         (folder / BEGUN).unlink(missing_ok=True)
     clean_up(folder)

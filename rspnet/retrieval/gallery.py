@@ -1,4 +1,4 @@
-"""A gallery: one feature vector a video, and the nearest of them.
+"""A gallery: a feature vector for each video, and the nearest of them.
 
 A video is represented by clips at 1x, evenly spaced over its length. ``backbone`` is the mean
 over clips of the pooled features of the last convolutional layer (supplementary B), ``rsp`` and
@@ -8,7 +8,7 @@ end, so that a dot product is the cosine. :class:`Protocol` holds the choices.
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -65,11 +65,11 @@ class Neighbour:
 
 @dataclass(frozen=True)
 class Gallery:
-    """Feature vectors of videos.
+    """Feature vectors of videos. :func:`embed_videos` and ``python -m rspnet.extract`` make one.
 
     Attributes:
         paths: Files, in the order of the vectors.
-        labels: One a video.
+        labels: One for each video.
         vectors: ``backbone`` (N, C), ``rsp`` (N, 128) and ``avid`` (N, 128), L2-normalised.
         model_hash: SHA-256 of the model file.
         protocol: How a video became a vector.
@@ -94,6 +94,30 @@ class Gallery:
     def __len__(self) -> int:
         return len(self.paths)
 
+    def take(self, indices: Sequence[int]) -> "Gallery":
+        """Some of its videos as a gallery of their own.
+
+        Args:
+            indices: Places of the videos to keep, in the order they are to have.
+
+        Example:
+            >>> import numpy as np
+            >>> vectors = {"rsp": np.eye(3, dtype=np.float32)}
+            >>> paths = (Path("a.mp4"), Path("b.mp4"), Path("c.mp4"))
+            >>> gallery = Gallery(paths, ("walk", "jump", "walk"), vectors, "", Protocol())
+            >>> gallery.take([2, 0]).paths == (Path("c.mp4"), Path("a.mp4"))
+            True
+        """
+        starts = self.clip_starts
+        return replace(
+            self,
+            paths=tuple(self.paths[n] for n in indices),
+            labels=tuple(self.labels[n] for n in indices),
+            vectors={name: rows[list(indices)] for name, rows in self.vectors.items()},
+            splits=tuple(self.splits[n] for n in indices) if self.splits else (),
+            clip_starts=tuple(starts[n] for n in indices) if starts else (),
+        )
+
     def nearest(
         self,
         vector: Vectors,
@@ -111,6 +135,13 @@ class Gallery:
 
         Raises:
             ValueError: No such feature, or a vector that does not fit or has length 0.
+
+        Example:
+            >>> import numpy as np
+            >>> vectors = {"rsp": np.eye(2, dtype=np.float32)}
+            >>> gallery = Gallery((Path("a"), Path("b")), ("walk", "jump"), vectors, "", Protocol())
+            >>> [n.label for n in gallery.nearest(np.array([0.5, 1.0]), "rsp")]
+            ['jump', 'walk']
         """
         if feature not in self.vectors:
             raise ValueError(f"feature is one of {list(self.vectors)}, got {feature!r}")
@@ -217,6 +248,16 @@ def embed_video(
 
     Raises:
         ValueError: The video can't be read, or is too short and is to be refused then.
+
+    Example:
+        >>> import tempfile
+        >>> from rspnet import Branch
+        >>> from rspnet.data.synthetic.videos import generate
+        >>> folder = generate(tempfile.mkdtemp(), 1, num_workers=1, progress=False)
+        >>> branch = Branch("resnet18_fine", {"width": 2}, num_frames=8, size=32).eval()
+        >>> vectors = embed_video(branch, next(folder.rglob("*.mp4")))
+        >>> {name: vector.shape for name, vector in vectors.items()}
+        {'backbone': (16,), 'rsp': (128,), 'avid': (128,)}
     """
     return _embed(branch, path, protocol or protocol_for(branch))[0]
 
@@ -240,7 +281,7 @@ def embed_videos(
 ) -> Gallery:
     """Embed videos into a gallery in memory, their folders' names as labels.
 
-    Those that can't be used are listed in ``skipped``. To go on after a stop see
+    Those that can't be used are listed in ``skipped``. To resume after a stop see
     :func:`rspnet.retrieval.build.build_gallery`; for a data set :mod:`rspnet.extract`.
 
     Args:
@@ -253,6 +294,17 @@ def embed_videos(
 
     Raises:
         ValueError: None of the videos can be used.
+
+    Example:
+        >>> import tempfile
+        >>> from rspnet import Branch
+        >>> from rspnet.data.synthetic.videos import generate
+        >>> folder = generate(tempfile.mkdtemp(), 3, num_workers=1, progress=False)
+        >>> branch = Branch("resnet18_fine", {"width": 2}, num_frames=8, size=32).eval()
+        >>> gallery = embed_videos(branch, sorted(folder.rglob("*.mp4")), progress=False)
+        >>> nearest = gallery.nearest(gallery.vectors["avid"][0], "avid", num=2)
+        >>> nearest[0].index, round(nearest[0].similarity, 3)
+        (0, 1.0)
     """
     protocol = protocol or protocol_for(branch)
     kept: list[Path] = []

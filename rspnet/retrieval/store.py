@@ -126,7 +126,7 @@ class Manifest:
         return -(-self.num_videos // self.shard_size)
 
     def differences(self, other: "Manifest") -> list[str]:
-        """What keeps parts made for one from serving the other, in words."""
+        """Why parts made for one are invalid for the other, in words."""
         found = []
         for name in ("model_hash", "dataset", "shard_size", "num_videos", "videos_hash"):
             mine, theirs = getattr(self, name), getattr(other, name)
@@ -193,6 +193,8 @@ def read_manifest(folder: str | Path) -> Manifest:
         values["protocol"] = Protocol.from_plain(values["protocol"])
         for name in ("classes", "missing"):
             values[name] = tuple(values[name])
+        if values["dataset"].get("name") == "stage":  # what synthetic videos were called once
+            values["dataset"]["name"] = "synthetic"
         return Manifest(**values)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"{folder} holds no gallery of videos: {error}") from error

@@ -105,7 +105,7 @@ def embed_clips(branch: Branch, clips: Frames, pooling: Pooling) -> dict[str, Ve
     else:
         rows = _embed_batch(branch, batch, pooling)
     if not all(np.isfinite(values).all() for values in rows.values()):
-        raise ValueError("the model gives features that are not finite: its weights are no good")
+        raise ValueError("the model gives features that are not finite: its weights are invalid")
     return rows
 
 

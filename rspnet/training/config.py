@@ -1,32 +1,26 @@
-"""Configurations from YAML files and the command line.
+"""The configuration of a training run.
 
-Each part of the configuration stands beside the code that it is for; here they are put together,
-read by jsonargparse, and written with the run.
+Each part of it stands beside the code that it is for; here they are put together.
 """
 
-import difflib
-import sys
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
-from pathlib import Path
-from typing import Any, Literal, TypeVar
-
-import yaml
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from rspnet.data.pretrain import DataConfig
-from rspnet.files import atomic_path
-from rspnet.pretext.objective import LossConfig
+from rspnet.models.registry import ENCODERS
+from rspnet.pretext.method import METHODS, method_settings
+from rspnet.pretext.rspnet import LossConfig
+from rspnet.registry import documents
 from rspnet.training.optim import OptimConfig
 
-C = TypeVar("C")
 
-
+@documents(encoders=ENCODERS)
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
     """The network.
 
     Attributes:
-        arch: Encoder, see ``rspnet.list_encoders()``.
+        arch: Encoder, one of {encoders}.
         options: Options of the encoder, such as ``{width: 16}``.
         head: ``linear`` (paper) or ``mlp``.
         centre_heads: Set the bias of new heads from the first batch, so that embeddings start
@@ -42,6 +36,9 @@ class ModelConfig:
     centre_heads: bool = True
     batch_norm: Literal["local", "sync", "frozen"] = "local"
 
+    def __post_init__(self) -> None:
+        ENCODERS[self.arch]  # refuses an unknown name before anything is done
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
@@ -52,7 +49,7 @@ class RunConfig:
         seed: Fixes weights, order of samples, frames and augmentation.
         batch_size: Samples in a step, of all processes and micro-batches together.
         accumulate: Micro-batches that a step's samples are split into, to save memory.
-        resume: ``auto`` goes on from the newest checkpoint in ``out`` if there is one; ``never``
+        resume: ``auto`` resumes from the newest checkpoint in ``out`` if there is one; ``never``
             starts anew and refuses a folder that holds a run; else the path of a checkpoint.
         checkpoint_every_steps: Steps between checkpoints; 0 for none but by time and at the end.
         checkpoint_every_minutes: Minutes between checkpoints; 0 for none.
@@ -66,7 +63,7 @@ class RunConfig:
         channels_last: Keep channels last in memory, which convolutions run fastest with.
         compile: Compile the network with ``torch.compile``.
         wandb: Also log to Weights & Biases, to this project. It has to be installed.
-        observer: Something that looks on, as ``module:Class``; made from the run's folder and the
+        callback: A class, as ``module:Class``, that is made from the run's folder and the
             configuration, and called after every step with the step, the network and whether it
             is the last. ``analysis.report.map_tracker:MapTracker`` draws maps of fixed
             clips as they grow.
@@ -88,7 +85,7 @@ class RunConfig:
     channels_last: bool = True
     compile: bool = False
     wandb: str | None = None
-    observer: str | None = None
+    callback: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "accumulate", "log_every_steps", "keep_checkpoints"):
@@ -103,9 +100,10 @@ class RunConfig:
             )
 
 
+@documents(methods=METHODS)
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig(RunConfig):
-    """Pre-training with RSP and A-VID.
+    """Pre-training.
 
     Attributes:
         out: The run's folder.
@@ -114,9 +112,11 @@ class TrainConfig(RunConfig):
         init_from: Model file to start from (both branches), in place of random weights.
         recentre: Heads of that model, ``rsp`` or ``avid``, whose bias is set from the first batch
             as that of new heads is: those that it did not train.
+        method: Pretext method, one of {methods}.
+        method_options: Settings of a method other than RSPNet, such as ``{name: value}``.
         data: Videos and clips.
         model: The network.
-        loss: Losses, queue and momentum.
+        loss: Losses, queue and momentum of RSPNet.
         optim: Optimiser and schedule.
     """
 
@@ -125,6 +125,8 @@ class TrainConfig(RunConfig):
     epochs: float | None = None
     init_from: str | None = None
     recentre: list[Literal["rsp", "avid"]] = field(default_factory=list)
+    method: str = "rspnet"
+    method_options: dict[str, Any] = field(default_factory=dict)
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     loss: LossConfig = field(default_factory=LossConfig)
@@ -132,6 +134,7 @@ class TrainConfig(RunConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        method_settings(self.method, self.method_options, self.loss)  # refuses unknown names
         if self.max_steps < 1:
             raise ValueError(f"max_steps is at least 1, got {self.max_steps}")
         if self.epochs is not None and self.epochs <= 0:
@@ -141,132 +144,3 @@ class TrainConfig(RunConfig):
                 f"recentre is for heads of the model that init_from names, got {self.recentre} "
                 "without one: new heads are centred by model.centre_heads"
             )
-
-
-def known_keys(config: Any, prefix: str = "") -> list[str]:
-    """Dotted names of all settings of a configuration class."""
-    names = []
-    for entry in fields(config):
-        default = entry.default_factory() if callable(entry.default_factory) else entry.default
-        names.append(prefix + entry.name)
-        if is_dataclass(default):
-            names += known_keys(default, f"{prefix}{entry.name}.")
-    return names
-
-
-def _nearest(name: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    if not near:
-        # "batchsize" may be what is meant by "data.batch_sizes": compare last parts too.
-        tails = {key.rsplit(".", 1)[-1]: key for key in known}
-        tail = difflib.get_close_matches(name.rsplit(".", 1)[-1], tails, n=1, cutoff=0.5)
-        near = [tails[t] for t in tail]
-    return f" Did you mean {near[0]!r}?" if near else ""
-
-
-def _flatten(tree: Mapping[str, Any], known: Sequence[str], prefix: str = "") -> Iterable[str]:
-    for key, value in tree.items():
-        name = f"{prefix}{key}"
-        has_children = any(k.startswith(f"{name}.") for k in known)
-        if isinstance(value, Mapping) and (has_children or name not in known):
-            yield from _flatten(value, known, f"{name}.")
-        else:
-            yield name
-
-
-def check_keys(names: Iterable[str], known: Sequence[str], where: str) -> None:
-    """Refuse a setting that does not exist, naming the nearest one that does.
-
-    Raises:
-        ValueError: A name is unknown.
-    """
-    for name in names:
-        inside = any(name.startswith(f"{k}.") for k in known if k.endswith("options"))
-        if name not in known and not inside:
-            raise ValueError(f"{where}: unknown setting {name!r}.{_nearest(name, known)}")
-
-
-def _option_names(arguments: Sequence[str]) -> Iterable[str]:
-    for argument in arguments:
-        if argument.startswith("--"):
-            yield argument[2:].split("=", 1)[0].rstrip("+")
-
-
-def parse_config(
-    config_class: type[C],
-    arguments: Sequence[str] | None = None,
-    *,
-    prog: str | None = None,
-    description: str | None = None,
-) -> C:
-    """Read a configuration from ``--config FILE.yaml`` and dotted overrides.
-
-    Args:
-        config_class: A dataclass of settings.
-        arguments: The command line's words; nothing takes the process's own.
-        prog: The command's name in its help text.
-        description: First lines of the help text.
-
-    Raises:
-        ValueError: A setting is unknown (the nearest is named) or its value is refused.
-    """
-    from jsonargparse import ArgumentError, ArgumentParser
-
-    words = _spell_out(config_class, list(sys.argv[1:] if arguments is None else arguments))
-    known = known_keys(config_class)
-    reserved = {"config", "help", "print_config"}
-    check_keys((n for n in _option_names(words) if n not in reserved), known, "command line")
-    parser = ArgumentParser(exit_on_error=False, prog=prog, description=description)
-    parser.add_argument("--config", action="config", help="YAML file of settings")
-    parser.add_class_arguments(config_class, None)
-    for path in _config_files(words):
-        if not path.is_file():
-            raise ValueError(f"no configuration file {path}")
-        tree = yaml.safe_load(path.read_text()) or {}
-        if not isinstance(tree, Mapping):
-            raise ValueError(f"{path} holds no settings: expected 'name: value' lines")
-        check_keys(_flatten(tree, known), known, str(path))
-    try:
-        namespace = parser.parse_args(words)
-    except ArgumentError as error:
-        raise ValueError(str(error)) from error
-    made = parser.instantiate(namespace)
-    values = {entry.name: made[entry.name] for entry in fields(config_class)}  # type: ignore[arg-type]
-    return config_class(**values)
-
-
-def _spell_out(config_class: Any, words: Sequence[str]) -> list[str]:
-    """``--linear`` alone as ``--linear=true``, for settings that are true or false."""
-    flags = {f"--{e.name}" for e in fields(config_class) if e.type in (bool, "bool")}
-    out = []
-    for i, word in enumerate(words):
-        alone = i + 1 == len(words) or words[i + 1].startswith("-")
-        out.append(f"{word}=true" if word in flags and alone else word)
-    return out
-
-
-def _config_files(words: Sequence[str]) -> Iterable[Path]:
-    for i, word in enumerate(words):
-        if word == "--config" and i + 1 < len(words):
-            yield Path(words[i + 1])
-        elif word.startswith("--config="):
-            yield Path(word.split("=", 1)[1])
-
-
-def to_plain(config: Any) -> dict[str, Any]:
-    """A configuration as plain YAML values."""
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, Mapping):
-            return {key: plain(v) for key, v in value.items()}
-        if isinstance(value, list | tuple):
-            return [plain(v) for v in value]
-        return str(value) if isinstance(value, Path) else value
-
-    return dict(plain(asdict(config)))
-
-
-def save_config(config: Any, path: Path) -> None:
-    """Write a configuration so that ``--config`` reads it back."""
-    with atomic_path(path) as temporary:
-        temporary.write_text(yaml.safe_dump(to_plain(config), sort_keys=False))

@@ -2,7 +2,7 @@
 
 A run is an :class:`Engine` with a step of its own. Whatever a step draws at random follows from
 (seed, position) or from PyTorch's generators, whose state is kept for every process. So a run that
-was killed and goes on ends with the same weights, to the bit on a CPU, as one never stopped.
+was killed and resumed ends with the same weights, to the bit on a CPU, as one never stopped.
 """
 
 import inspect
@@ -24,9 +24,10 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
+from rspnet.commands import save_config, to_plain
 from rspnet.data.pretrain import SampleStream
 from rspnet.files import write_skipped
-from rspnet.training.config import RunConfig, save_config, to_plain
+from rspnet.training.config import RunConfig
 from rspnet.training.processes import join_processes, leave_processes, rng_state, set_rng_state
 from rspnet.training.run_folder import (
     Checkpoints,
@@ -47,11 +48,11 @@ DIVERGED = (
 
 
 class StoppedError(Exception):
-    """The run was asked to stop and has saved its state."""
+    """A signal stopped the run, which has saved its state."""
 
 
-class Observer(Protocol):
-    """Looks on while a run goes on, in rank 0."""
+class Callback(Protocol):
+    """Called during a run, in rank 0."""
 
     def __call__(self, step: int, network: nn.Module, *, last: bool) -> None:
         """Called after every step."""
@@ -68,7 +69,7 @@ class Engine(ABC, Generic[B]):
         title: What the progress bar says.
 
     Raises:
-        ValueError: The run's folder, the data or the settings do not serve.
+        ValueError: The run's folder, the data or the settings are invalid.
     """
 
     network: nn.Module
@@ -149,7 +150,7 @@ class Engine(ABC, Generic[B]):
             if self.processes.from_first(bool(self.checkpoints.paths())):
                 raise ValueError(
                     f"{self.folder} holds a run already: choose another --out, "
-                    "or --resume auto to go on with it"
+                    "or --resume auto to resume it"
                 )
             return None
         found = self.checkpoints.load_newest() if self.processes.first else None
@@ -180,13 +181,13 @@ class Engine(ABC, Generic[B]):
         elif self.processes.first:
             tqdm.write(
                 f"{path} was written by {len(generators)} processes, now there are "
-                f"{self.processes.size}: the run goes on, but not with the same bits"
+                f"{self.processes.size}: the run resumes, but not with the same bits"
             )
         if self.processes.first:
-            tqdm.write(f"Going on from {path} at step {self.step}")
+            tqdm.write(f"Resuming from {path} at step {self.step}")
 
     def save_checkpoint(self) -> Path:
-        """Write all that is needed to go on from here. All processes take part.
+        """Write all that is needed to resume from here. All processes take part.
 
         Raises:
             ValueError: A weight is not finite: nothing is written over the last good checkpoint.
@@ -243,7 +244,7 @@ class Engine(ABC, Generic[B]):
             worker_init_fn=start_worker,
             prefetch_factor=4 if c.num_workers else None,
             pin_memory=self.device.type == "cuda",
-            # Not the process's own generator: a run that goes on makes one loader more.
+            # Not the process's own generator: a resumed run makes one loader more.
             generator=torch.Generator().manual_seed(c.seed),
         )
         return iter(loader)
@@ -259,7 +260,7 @@ class Engine(ABC, Generic[B]):
         return torch.autocast(self.device.type, dtype)
 
     def distribute(self, module: nn.Module, *, some_unused: bool = False) -> nn.Module:
-        """The module as it is trained: compiled if asked for, its gradients averaged over ranks.
+        """The module as it is trained: compiled if configured, its gradients averaged over ranks.
 
         Args:
             module: Has the parameters.
@@ -312,22 +313,22 @@ class Engine(ABC, Generic[B]):
                 yield found
                 found = []
 
-    def _observer(self) -> Observer | None:
-        if self.run_config.observer is None or not self.processes.first:
+    def _callback(self) -> Callback | None:
+        if self.run_config.callback is None or not self.processes.first:
             return None
-        return load_observer(self.run_config.observer, self.folder, self.run_config)
+        return load_callback(self.run_config.callback, self.folder, self.run_config)
 
     def run(self) -> Path:
         """Train to ``max_steps`` and write the result.
 
         Raises:
-            StoppedError: A signal asked for it; the state is saved.
+            StoppedError: A signal stopped it; the state is saved.
             ValueError: Too many videos turned out unreadable, or the loss is not finite.
         """
         c, first = self.run_config, self.processes.first
         log = MetricsLog(self.folder, self.columns, self.step, c.wandb) if first else None
         due = Due(c.checkpoint_every_steps, c.checkpoint_every_minutes)
-        observer = self._observer()
+        callback = self._callback()
         bar = tqdm(
             total=self.max_steps,
             initial=self.step,
@@ -351,11 +352,11 @@ class Engine(ABC, Generic[B]):
                     self.note_failures([row for rows in everyone for row in rows])
                     self._log(window, log, bar)
                     window, failures = [], []
-                if observer is not None:
-                    looked = time.monotonic()
-                    observer(self.step, self.network, last=last)
-                    # Looking on is no part of the run's speed.
-                    self._started += time.monotonic() - looked
+                if callback is not None:
+                    begun = time.monotonic()
+                    callback(self.step, self.network, last=last)
+                    # The callback's time is no part of the run's speed.
+                    self._started += time.monotonic() - begun
                 stopping, saving = self.processes.any(
                     stop.signal is not None, due(self.step) and first
                 )
@@ -367,7 +368,7 @@ class Engine(ABC, Generic[B]):
                     if log is not None:
                         log.close()
                     raise StoppedError(
-                        f"stopped at step {self.step}; the same command goes on ({path})"
+                        f"stopped at step {self.step}; the same command resumes it ({path})"
                     )
         if log is not None:
             log.close()
@@ -396,17 +397,17 @@ class Engine(ABC, Generic[B]):
     clips_per_sample = 1
 
 
-def load_observer(name: str, folder: Path, config: RunConfig) -> Observer:
-    """Make the observer that is named ``module:Class``.
+def load_callback(name: str, folder: Path, config: RunConfig) -> Callback:
+    """Make the callback that is named ``module:Class``.
 
     Raises:
-        ValueError: There is no such thing.
+        ValueError: There is no such class.
     """
     module, _, attribute = name.partition(":")
     try:
-        factory: Callable[[Path, RunConfig], Observer] = getattr(import_module(module), attribute)
+        factory: Callable[[Path, RunConfig], Callback] = getattr(import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:
-        raise ValueError(f"observer is named module:Class, got {name!r}: {error}") from error
+        raise ValueError(f"callback is named module:Class, got {name!r}: {error}") from error
     return factory(folder, config)
 
 
@@ -447,7 +448,7 @@ def check_unreadable(
 
 
 def run_main(what: Callable[[], Path], result: str) -> int:
-    """Run a command, end its processes, and give its exit status: 0, 2 or :data:`EXIT_STOPPED`."""
+    """Run a training, end its processes, and give its exit status: 0 or :data:`EXIT_STOPPED`."""
     try:
         path = what()
         if os.environ.get("RANK", "0") == "0":
@@ -455,9 +456,6 @@ def run_main(what: Callable[[], Path], result: str) -> int:
     except StoppedError as note:
         print(note, file=sys.stderr)
         return EXIT_STOPPED
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
     finally:
         leave_processes()
     return 0

@@ -1,13 +1,13 @@
 """The network of a pre-training, as its configuration says."""
 
 from rspnet.models import Branch
-from rspnet.pretext.network import TwoBranch
+from rspnet.pretext.method import METHODS, PretextMethod, method_settings
 from rspnet.training.config import TrainConfig
 from rspnet.weights.checkpoint import load_model
 
 
-def create_network(config: TrainConfig) -> TwoBranch:
-    """The two-branch network, with random weights or those of ``init_from``.
+def create_network(config: TrainConfig) -> PretextMethod:
+    """The method's network, with random weights or those of ``init_from``.
 
     Raises:
         ValueError: ``init_from`` is of another architecture.
@@ -19,9 +19,13 @@ def create_network(config: TrainConfig) -> TwoBranch:
         num_frames=config.data.num_frames,
         size=config.data.size,
     )
-    network = TwoBranch(branch, config.loss.queue_length)
+    settings = method_settings(config.method, config.method_options, config.loss)
+    network = METHODS[config.method](branch, settings)
     if config.init_from is not None:
-        for name, target in (("query", network.query), ("key", network.key)):
+        query, key = network.branches()
+        for name, target in (("query", query), ("key", key)):
+            if name == "key" and key is query:
+                continue
             source = load_model(config.init_from, "key" if name == "key" else "query")
             for entry in ("arch", "encoder_options", "head_kind"):
                 got, expected = getattr(source, entry), getattr(target, entry)

@@ -6,7 +6,7 @@
     RUN/metrics.csv          one row every few steps
     RUN/tensorboard/         the same for TensorBoard
     RUN/checkpoints/         step_00001000.pt: all that is needed to go on
-    RUN/unreadable.csv       videos left out, with the reason
+    RUN/unreadable.csv       videos skipped, with the reason
     RUN/model.safetensors    the result
 """
 
@@ -37,7 +37,7 @@ class MetricsLog:
         wandb: Also log to this project of Weights & Biases.
 
     Raises:
-        ValueError: Weights & Biases is asked for and not installed.
+        ValueError: Weights & Biases is configured but not installed.
     """
 
     def __init__(

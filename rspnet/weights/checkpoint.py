@@ -44,6 +44,14 @@ def save_model(
 
     Raises:
         ValueError: The branches differ in their spec.
+
+    Example:
+        >>> import tempfile
+        >>> from rspnet import Branch, load_model, save_model
+        >>> branch = Branch("resnet18_fine", {"width": 4})
+        >>> path = save_model(f"{tempfile.mkdtemp()}/tiny.safetensors", branch, branch)
+        >>> load_model(path).num_features
+        32
     """
     if query.spec() != key.spec():
         raise ValueError(f"the branches differ: query {query.spec()}, key {key.spec()}")
@@ -68,7 +76,13 @@ def save_model(
 
 
 def list_models() -> list[str]:
-    """Names of the models that ship with the project, the default first."""
+    """Names of the models that ship with the project, the default first.
+
+    Example:
+        >>> import rspnet
+        >>> isinstance(rspnet.list_models(), list)
+        True
+    """
     return list(_read_index())
 
 
@@ -146,6 +160,14 @@ def load_model(
     Raises:
         ValueError: No such model or branch, not a model file, or its tensors do not fit the
             architecture that its header names (each missing or unexpected name is given).
+
+    Example:
+        >>> import torch, rspnet
+        >>> model = rspnet.load_model()  # the shipped model
+        >>> with torch.inference_mode():
+        ...     z = model(torch.zeros(1, 3, model.num_frames, model.size, model.size))
+        >>> z["rsp"].shape
+        torch.Size([1, 128])
     """
     if branch not in ("query", "key"):
         raise ValueError(f"branch is 'query' or 'key', got {branch!r}")

@@ -127,14 +127,14 @@ def test_kept_features_are_not_made_twice(tmp_path: Path) -> None:
 
 
 def test_generated_halves(tmp_path: Path) -> None:
-    videos = generated_videos(tmp_path / "stage", 3, 5)
+    videos = generated_videos(tmp_path / "synthetic", 3, 5)
     assert [path.stem for path in videos.paths] == [
-        "stage_5_000001",
-        "stage_5_000002",
-        "stage_5_000000",
+        "synthetic_5_000001",
+        "synthetic_5_000002",
+        "synthetic_5_000000",
     ]
     assert videos.num_train == 2
-    assert [path.stem for path in videos.test_paths] == ["stage_5_000000"]
+    assert [path.stem for path in videos.test_paths] == ["synthetic_5_000000"]
     assert [path.parent.name for path in videos.paths] == list(videos.labels["action"])
     assert set(videos.labels) == {"action", "actor", "set"}
     with pytest.raises(ValueError, match="at least 2 videos"):

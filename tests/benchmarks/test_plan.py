@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from _small_scale.plan import choose, read_plan
 
-from rspnet.training.config import TrainConfig, parse_config
+from rspnet.commands import parse_config
+from rspnet.training.config import TrainConfig
 
 PLANS = sorted((Path(__file__).resolve().parents[2] / "benchmarks" / "plans").glob("*.yaml"))
 FEW_VIDEOS = PLANS[0].parents[2] / "rspnet" / "configs" / "few_videos"
@@ -91,7 +92,7 @@ def test_the_recipes_for_few_videos_are_those_of_the_shipped_model(tmp_path: Pat
         assert command.startswith(
             f"# python -m rspnet.train --config {path.relative_to(FEW_VIDEOS.parents[2])}"
         )
-        assert (".cache/stage_0_400" in command) == (run.videos == "both")
+        assert (".cache/synthetic_0_400" in command) == (run.videos == "both")
         words = ["--config", str(path), "--data.root=[a, b]"]
         config = parse_config(TrainConfig, words)
         assert config.init_from == before

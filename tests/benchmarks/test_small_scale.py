@@ -92,7 +92,7 @@ def test_one_command_one_table(
     for name in ("clip_features", "histograms", "outcomes"):
         monkeypatch.setattr(module, name, never)
     monkeypatch.setattr("_small_scale.subjects.evaluate_pretext", never)
-    monkeypatch.setattr("_small_scale.looks.response_study", never)
+    monkeypatch.setattr("_small_scale.looks.ResponsesStudy", never)
     assert small_scale.main(words) == 0
     assert capsys.readouterr().out == text
 

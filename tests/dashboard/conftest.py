@@ -1,7 +1,7 @@
-"""A planted model whose answer is known, and videos to ask it about."""
+"""Planted models that see known colours alone, and videos of these colours."""
 
+import copy
 import csv
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,7 +16,9 @@ from rspnet.data.video.encode import write_video
 from rspnet.models import Branch
 from rspnet.recognition.classifier import Classifier, save_classifier
 from rspnet.weights.checkpoint import save_model
+from tests.dashboard.apps import open_page, texts
 
+__all__ = ["APP", "ROOT", "Open", "texts"]
 ROOT = Path(__file__).resolve().parents[2]
 APP = ROOT / "dashboard" / "app.py"
 Open = Callable[..., AppTest]
@@ -34,7 +36,7 @@ def _jobs_end() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def planted_model(planted_branch: Branch, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model file: RSP answers to red things, A-VID to blue ones."""
+    """A model file: RSP responds to red things, A-VID to blue ones."""
     path = tmp_path_factory.mktemp("model") / "planted.safetensors"
     return save_model(path, planted_branch, planted_branch)
 
@@ -65,23 +67,14 @@ def planted_videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def open_app(
     planted_model: Path, planted_videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Open:
-    """Open the app on the planted model and videos, or on what is given."""
+    """Open Compare on the planted model and videos, or on what is given."""
     monkeypatch.setenv("RSPNET_CACHE", str(tmp_path / "cache"))
 
     def open_(*argv: str, **link: str) -> AppTest:
         given = argv or ("--model", str(planted_model), "--videos", str(planted_videos))
-        monkeypatch.setattr(sys, "argv", ["app.py", *given])
-        app = AppTest.from_file(str(APP), default_timeout=60)
-        # Links of the time when Compare was the only page have no page in them.
-        app.query_params.update({"scale": "shared"} | link)
-        return app.run()
+        return open_page("compare", list(given), monkeypatch, **link)
 
     return open_
-
-
-def texts(app: AppTest) -> str:
-    """All HTML of the page."""
-    return " ".join(str(element.proto.body) for element in app.get("html"))
 
 
 def write_run(folder: Path, rows: int = 6) -> Path:
@@ -136,7 +129,61 @@ def write_classifier(folder: Path, branch: Branch, num_frames: int = 16) -> Path
 
 @pytest.fixture(scope="session")
 def planted_runs(planted_videos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with one run, whose observer kept maps."""
+    """A folder with one run, whose callback kept maps."""
     root = tmp_path_factory.mktemp("runs")
     write_maps(write_run(root / "first"), planted_videos / "left" / "clip_1.mp4")
+    return root
+
+
+# Of each video, how bright its red, green and blue block is.
+COLOURS = {
+    "walk/query": (235, 130, 235),
+    "walk/red": (235, 130, 20),
+    "run/blue": (20, 130, 235),
+    "run/green": (150, 235, 150),
+    "run/more_green": (130, 235, 150),
+    "walk/some_green": (150, 235, 130),
+}
+
+
+def draw_colours(bright: tuple[int, int, int]) -> np.ndarray:
+    """Three blocks side by side that move up and down a little."""
+    frames = np.full((40, 96, 128, 3), 20, np.uint8)
+    for t in range(40):
+        y = 34 + round(6 * np.sin(0.3 * t))
+        for channel, value in enumerate(bright):
+            x = 22 + 29 * channel
+            frames[t, y : y + 28, x : x + 28, channel] = value
+    return frames
+
+
+@pytest.fixture(scope="session")
+def coloured_model(planted_branch: Branch, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """RSP compares how red with how green a video is, A-VID how blue with how green it is.
+
+    ``walk/query`` is red and blue, so its nearest by RSP is the video that is red, by A-VID the
+    one that is blue.
+    """
+    branch = copy.deepcopy(planted_branch)
+    with torch.no_grad():
+        middle = tuple(size // 2 for size in branch.encoder.conv1.kernel_size)
+        branch.encoder.conv1.weight[(2, 1, *middle)] = 1.0  # green
+        for module in branch.encoder.modules():
+            shortcut = getattr(module, "downsample", None)
+            if shortcut is not None:
+                shortcut[0].weight[2, 2] = 1.0
+        branch.head("rsp").weight[1, 2] = 1.0
+        branch.head("avid").weight[0, 2] = 1.0
+    path = tmp_path_factory.mktemp("model") / "colours.safetensors"
+    return save_model(path, branch, branch)
+
+
+@pytest.fixture(scope="session")
+def coloured_videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six videos of three blocks each, and one that is too short for a clip."""
+    root = tmp_path_factory.mktemp("colours")
+    for name, bright in COLOURS.items():
+        write_video(root / f"{name}.mp4", draw_colours(bright), 25.0, preset="ultrafast")
+    short = draw_colours((200, 200, 200))[:9]
+    write_video(root / "short" / "nine.mp4", short, 25.0, preset="ultrafast")
     return root

@@ -15,8 +15,8 @@ from analysis.studies import faithfulness, localisation, optical_flow, sanity, s
 from analysis.studies.localisation import term
 from analysis.studies.selectivity import OTHER_VIDEOS, UNCHANGED
 from analysis.studies.table import Key, Row, StudyTable
+from rspnet.commands import to_plain
 from rspnet.names import HEADS
-from rspnet.training.config import to_plain
 
 NUM_VIDEOS = 6
 TARGETS = [(head, score) for head in HEADS for score in SCORES]

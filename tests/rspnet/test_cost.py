@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
+from rspnet.commands import parse_config
 from rspnet.cost import CostConfig, cost_of, main
 from rspnet.models import Branch
-from rspnet.training.config import parse_config
 
 CONFIGS = Path(__file__).resolve().parents[2] / "rspnet" / "configs" / "pretrain"
 SMALL = ["--model.options.width=4", "--data.num_frames=8", "--data.size=32"]
@@ -67,4 +67,4 @@ def test_what_can_not_be_trained_is_said(capsys: pytest.CaptureFixture[str]) -> 
     assert main(["--tflops=0"]) == 2
     assert "are positive" in capsys.readouterr().err
     assert main(["--init_from=x.safetensors"]) == 2
-    assert "no bearing on the cost" in capsys.readouterr().err
+    assert "does not change the cost" in capsys.readouterr().err

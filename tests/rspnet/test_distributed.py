@@ -119,7 +119,7 @@ def test_a_killed_run_ends_with_the_bits_of_one_never_stopped(
         kill_all(process)
     assert newest(out) < NUM_STEPS, "the run was over before it was killed"
     text = complete(start(out, video_folder, num_processes, f"--max_steps={NUM_STEPS}"))
-    assert "Going on from" in text
+    assert "Resuming from" in text
     whole, killed = state(never_stopped[num_processes]), state(out)
     assert all(torch.equal(tensor, killed[name]) for name, tensor in whole.items())
     for branch in ("query", "key"):
@@ -174,7 +174,7 @@ def test_a_worker_that_dies_is_started_again(tmp_path, video_folder, never_stopp
     ]
     os.kill(workers[0], signal.SIGKILL)
     text = complete(process)
-    assert "Going on from" in text
+    assert "Resuming from" in text
     whole, recovered = state(never_stopped[2]), state(out)
     assert all(torch.equal(tensor, recovered[name]) for name, tensor in whole.items())
 

@@ -94,12 +94,12 @@ def test_interval_by_hand():
 def test_command_line(tmp_path, video_folder, capsys):
     branch = Branch("resnet18_fine", {"width": 2}, num_frames=8, size=16)
     model = save_model(tmp_path / "m.safetensors", branch, branch)
-    arguments = [f"--model={model}", f"--root={video_folder}", "--num_triplets=1",
+    arguments = [f"--model={model}", f"--videos={video_folder}", "--num_triplets=1",
                  "--num_workers=0", f"--out={tmp_path / 'r.json'}"]  # fmt: skip
     assert main(arguments) == 0
     assert "RSP ordering accuracy" in capsys.readouterr().out
     report = json.loads((tmp_path / "r.json").read_text())
     assert report["result"]["num_videos"] == 4
     assert len(report["protocol"]["model_hash"]) == 64
-    assert main([f"--model={model}", "--root=nowhere"]) == 2
+    assert main([f"--model={model}", "--videos=nowhere"]) == 2
     assert "expected a folder" in capsys.readouterr().err

@@ -162,7 +162,7 @@ def test_a_stopped_extraction_goes_on_to_the_same_bytes(
     output, _ = process.communicate(timeout=60)
     assert process.returncode == status, output.decode()
     if number == signal.SIGINT:
-        assert b"the same command goes on" in output
+        assert b"the same command resumes" in output
         assert b"Traceback" not in output
     kept = part_path(tmp_path / "g", 0).stat().st_mtime_ns
     assert not part_path(tmp_path / "g", 4).exists()

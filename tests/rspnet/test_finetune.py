@@ -11,6 +11,7 @@ import torch
 from pyarrow import parquet
 from torch.nn import functional
 
+from rspnet.commands import parse_config
 from rspnet.data.manifest import write_manifest
 from rspnet.data.transforms import normalise
 from rspnet.data.video.encode import write_video
@@ -19,7 +20,6 @@ from rspnet.finetune import FinetuneConfig, FinetuneTrainer, compare, finetune, 
 from rspnet.models import Branch
 from rspnet.recognition.classifier import Classifier, load_classifier
 from rspnet.recognition.evaluation import load_splits
-from rspnet.training.config import parse_config
 from rspnet.weights.checkpoint import save_model
 
 CONFIGS = Path(__file__).resolve().parents[2] / "rspnet" / "configs" / "finetune"

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from rspnet.commands import parse_config
 from rspnet.models import list_encoders
 from rspnet.train import Trainer
-from rspnet.training.config import TrainConfig, parse_config
+from rspnet.training.config import TrainConfig
 from rspnet.training.optim import lr_factor
 
 CONFIGS = Path(__file__).resolve().parents[2] / "rspnet" / "configs" / "pretrain"

@@ -74,7 +74,7 @@ def test_a_gallery_that_queries_itself_leaves_one_out() -> None:
     assert places[:2] == [1, 1]
     assert places[2] in (2, 3)
     assert places[4:] == [2, 1]  # 130c: 90b, 180c. 180c: 130c
-    with pytest.raises(ValueError, match=r"the 5 videos of the gallery, a query's own file left"):
+    with pytest.raises(ValueError, match=r"5 videos of the gallery, without a query's own file"):
         retrieve(SIX, SIX, "backbone", [6])
     assert retrieve(SIX, SIX, "backbone", [5]).top_k == {5: 100.0}
 

@@ -12,8 +12,9 @@ import pytest
 import torch
 import yaml
 
+from rspnet.commands import parse_config
 from rspnet.train import Trainer, main, train
-from rspnet.training.config import TrainConfig, parse_config
+from rspnet.training.config import TrainConfig
 from rspnet.training.engine import EXIT_STOPPED
 from rspnet.training.optim import OptimConfig, lr_factor
 from rspnet.training.run_folder import Checkpoints, load_checkpoint
@@ -109,7 +110,7 @@ def test_sigterm_saves_and_the_same_command_goes_on(tmp_path, video_folder):
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == EXIT_STOPPED, errors.decode()
-    assert "the same command goes on" in errors.decode()
+    assert "the same command resumes" in errors.decode()
     (checkpoint,) = (out / "checkpoints").glob("*.pt")
     step = load_checkpoint(checkpoint)["step"]
     assert 2 < step < 400
@@ -217,6 +218,6 @@ def test_bf16_is_refused_where_it_computes_wrongly(tmp_path, video_folder, capsy
     assert "give wrong gradients, some of them NaN: take 'fp32'" in capsys.readouterr().err
 
 
-def test_an_observer_that_does_not_exist_is_named(tmp_path, video_folder, capsys):
-    assert main(words(tmp_path / "a", video_folder, "--observer=analysis.trak:X")) == 2
-    assert "observer is named module:Class, got 'analysis.trak:X'" in capsys.readouterr().err
+def test_a_callback_that_does_not_exist_is_named(tmp_path, video_folder, capsys):
+    assert main(words(tmp_path / "a", video_folder, "--callback=analysis.trak:X")) == 2
+    assert "callback is named module:Class, got 'analysis.trak:X'" in capsys.readouterr().err

@@ -1,1 +1,1 @@
-"""What stands behind :mod:`rspnet.data.datasets.labelled`: one reader a data set."""
+"""Labelled data sets, a file for each; :mod:`rspnet.data.datasets.labelled` loads them."""

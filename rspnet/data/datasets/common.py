@@ -1,6 +1,5 @@
 """What the readers of data sets share: the request, its answer, careful paths, files on disk."""
 
-import difflib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ SPLIT_NAMES = {
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked of a reader; both paths exist where they are given."""
+    """What a reader is to list; both paths exist where they are given."""
 
     name: str
     root: Path
@@ -45,7 +44,7 @@ class Listing:
 
 
 def split_names(split: str) -> tuple[str, ...]:
-    """All names of a split that mean the same, the one asked for first."""
+    """All names of a split that mean the same, the given one first."""
     for names in SPLIT_NAMES.values():
         if split in names:
             return (split, *(name for name in names if name != split))
@@ -53,7 +52,7 @@ def split_names(split: str) -> tuple[str, ...]:
 
 
 def require_split(request: Request, *known: str) -> str:
-    """The data set's own name of the split that is asked for."""
+    """The data set's own name of the requested split."""
     for name in split_names(request.split):
         if name in known:
             return name
@@ -62,16 +61,19 @@ def require_split(request: Request, *known: str) -> str:
     )
 
 
+def check_fold(name: str, split: str, fold: int) -> None:
+    """Refuse splits and folds other than those of UCF101 and HMDB51."""
+    if split not in ("train", "test") or fold not in (1, 2, 3):
+        raise ValueError(
+            f"{name} has the splits 'train' and 'test' in folds 1, 2 and 3, "
+            f"got {split!r} and {fold!r}"
+        )
+
+
 def require_one_fold(request: Request) -> None:
     """Refuse a fold where the data set knows none: it would be ignored in silence."""
     if request.fold != 1:
         raise ValueError(f"{request.name} has a single fold, got fold={request.fold}: leave it 1")
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """`` Did you mean 'x'?``, or nothing."""
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f" Did you mean {near[0]!r}?" if near else ""
 
 
 def plain(label: str) -> str:
@@ -159,7 +161,7 @@ class Disk:
 def walk_videos(root: Path, max_depth: int | None = None) -> Iterator[tuple[str, list[str]]]:
     """Folders below ``root`` as relative paths, with the names of the videos in them, sorted.
 
-    Hidden files are left out: an interrupted write and macOS leave some that are no videos. Linked
+    Hidden files are skipped: an interrupted write and macOS leave some that are no videos. Linked
     folders are followed (splits often lie on another disk), each only once.
     """
     seen: set[tuple[int, int]] = set()

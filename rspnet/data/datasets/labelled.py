@@ -1,66 +1,18 @@
 """Labelled video data sets with their official splits.
 
-======== ==================================== ===================================================
-name     videos                               annotations
-======== ==================================== ===================================================
-ucf101   ``root/Class/video.avi``             folder: classInd.txt, trainlist01.txt, testlist01.txt
-hmdb51   ``root/class/video.avi``             folder: ``<class>_test_split1.txt``
-kinetics ``root/<split>/<label>/``, ``root/   the official CSV (label, youtube_id, time_start,
-         <label>/``, ``root/<split>/``,       time_end, split), or none: class folders
-         ``root/``
-ssv2     ``root/<id>.webm``                   folder: labels.json, train.json, validation.json
-folder   ``root/<split>/<class>/**``          none. Without folders of splits ``root/<class>/**``
-                                              is what any split gives
-csv      relative to ``root``, or to the CSV  CSV: path or clip; label or class; split (train, val,
-                                              test) or a column ``*split<fold>`` (1, 2, 0)
-stage    ``python -m rspnet.data.synthetic``      none. Test videos show the last quarter of the
-                                              actors (18 to 23), train videos the others
-======== ==================================== ===================================================
-
-A listed file is found under any video suffix, so copies by ``python -m rspnet.data.transcode``
-serve as well. Kinetics files are named ``<id>_000010_000020.mp4`` or ``<id>.mp4``, and folders of
-its labels hold spaces or underscores.
+Each data set is a file in this folder, see :mod:`rspnet.data.datasets.registry`;
+:func:`~rspnet.data.datasets.registry.dataset_table` says what each needs. A listed file is found
+under any video suffix, so copies by ``python -m rspnet.data.transcode`` are found as well.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rspnet.data.datasets.common import Listing, Request, nearest, plain, read_lines
-from rspnet.data.datasets.large import list_kinetics, list_ssv2
-from rspnet.data.datasets.lists import list_hmdb51, list_ucf101, parse_hmdb51, parse_ucf101
-from rspnet.data.datasets.tables import list_csv, list_folder, list_synthetic
+from rspnet.data.datasets.common import Request, plain, read_lines
+from rspnet.data.datasets.registry import DATASETS, DatasetEntry
 from rspnet.data.manifest import known_invalid
-
-__all__ = [
-    "DATASETS",
-    "DatasetConfig",
-    "LabelledVideo",
-    "VideoSet",
-    "load_video_set",
-    "parse_hmdb51",
-    "parse_ucf101",
-]
-
-_READERS: dict[str, Callable[[Request], Listing]] = {
-    "csv": list_csv,
-    "folder": list_folder,
-    "hmdb51": list_hmdb51,
-    "kinetics": list_kinetics,
-    "ssv2": list_ssv2,
-    "stage": list_synthetic,
-    "ucf101": list_ucf101,
-}
-DATASETS: tuple[str, ...] = tuple(_READERS)
-
-_ROOTS = {
-    "folder": "a folder with a folder of videos for each class",
-    "hmdb51": "the folder of HMDB51's class folders",
-    "kinetics": "the folder of Kinetics' videos",
-    "ssv2": "the folder 20bn-something-something-v2 of .webm files",
-    "stage": "a folder made by `python -m rspnet.data.synthetic --out DIR`",
-    "ucf101": "the folder UCF-101 of class folders",
-}
+from rspnet.registry import did_you_mean, documents
 
 
 @dataclass(frozen=True)
@@ -70,7 +22,7 @@ class LabelledVideo:
     Attributes:
         path: The file.
         label: Name of its class.
-        split: The split as it was asked for.
+        split: The requested split.
     """
 
     path: Path
@@ -84,12 +36,13 @@ class VideoSet:
 
     Attributes:
         name: The data set.
-        split: The split as it was asked for.
+        split: The requested split.
         fold: Which of the official folds.
         classes: All classes in the data set's own order, not only those present.
         videos: The videos found, each file once, in the order of the lists.
         missing: Relative paths that the annotations list and the disk lacks.
-        known_bad: Videos that ``root/manifest.parquet`` found to be bad, unchanged since, and why.
+        known_invalid: Videos that ``root/manifest.parquet`` found to be invalid, unchanged
+            since, and why.
     """
 
     name: str
@@ -101,19 +54,20 @@ class VideoSet:
     known_invalid: Mapping[Path, str] = field(default_factory=dict)
 
 
+@documents(datasets=DATASETS)
 @dataclass(frozen=True, kw_only=True)
 class DatasetConfig:
     """A labelled data set and which part of it.
 
     Attributes:
-        name: One of csv, folder, hmdb51, kinetics, ssv2, stage, ucf101.
+        name: One of {datasets}.
         root: Folder of the videos. For csv nothing means the folder of the CSV.
         annotations: The official lists: a folder for ucf101, hmdb51 and ssv2, a CSV file for
-            kinetics and csv, nothing for folder and stage.
+            kinetics and csv, nothing for folder and synthetic.
         split: train, test or val, as far as the data set has them.
         fold: Which of the official splits of ucf101 and hmdb51 (1, 2 or 3), or of a csv.
-        classes: Text file with one class name a line: keep only these classes, such as the 100 of
-            Kinetics-100.
+        classes: Text file with one class name in each line: keep only these classes, such as the
+            100 of Kinetics-100.
     """
 
     name: str = "folder"
@@ -134,9 +88,18 @@ def load_video_set(config: DatasetConfig) -> VideoSet:
         ValueError: The data set, fold or split is unknown, a folder or list is missing or can't be
             understood, a path leads out of the root folder, no listed file is there, or the
             manifest is damaged.
+
+    Example:
+        >>> import tempfile
+        >>> from rspnet.data.synthetic.videos import generate
+        >>> folder = generate(tempfile.mkdtemp(), 1, num_workers=1, progress=False)
+        >>> videos = load_video_set(DatasetConfig(name="synthetic", root=str(folder)))
+        >>> len(videos.videos), len(videos.classes), videos.missing
+        (1, 14, ())
     """
-    request = _check(config)
-    listing = _READERS[config.name](request)
+    entry = DATASETS[config.name]
+    request = _check(config, entry)
+    listing = entry.read(request)
     classes, entries = listing.classes, listing.entries
     if config.classes is not None:
         kept = _read_classes(Path(config.classes), classes)
@@ -166,12 +129,7 @@ def load_video_set(config: DatasetConfig) -> VideoSet:
     return VideoSet(config.name, config.split, config.fold, classes, videos, tuple(missing), bad)
 
 
-def _check(config: DatasetConfig) -> Request:
-    if config.name not in _READERS:
-        raise ValueError(
-            f"no data set {config.name!r}: expected one of {', '.join(DATASETS)}."
-            f"{nearest(config.name, DATASETS)}"
-        )
+def _check(config: DatasetConfig, entry: DatasetEntry) -> Request:
     if config.fold not in (1, 2, 3):
         raise ValueError(f"fold is 1, 2 or 3, got {config.fold!r}")
     if config.split in ("", ".", "..") or "/" in config.split:
@@ -180,14 +138,12 @@ def _check(config: DatasetConfig) -> Request:
     if annotations is not None and not annotations.exists():
         raise ValueError(f"no {annotations}: `annotations` is a file or folder that is there")
     root = config.root
-    if root is None and config.name == "csv" and annotations is not None:
+    if root is None and entry.root_optional and annotations is not None:
         root = str(annotations.parent)
-    if root is None and config.name in _ROOTS:
-        raise ValueError(f"{config.name} needs `root`: {_ROOTS[config.name]}")
+    if root is None and not entry.root_optional:
+        raise ValueError(f"{config.name} needs `root`: {entry.root}")
     if root is not None and not Path(root).is_dir():
-        raise ValueError(
-            f"no folder {root}: `root` is {_ROOTS.get(config.name, 'a folder of videos')}"
-        )
+        raise ValueError(f"no folder {root}: `root` is {entry.root}")
     return Request(config.name, Path(root or "."), annotations, config.split, config.fold)
 
 
@@ -200,9 +156,9 @@ def _read_classes(path: Path, known: Iterable[str]) -> set[str]:
         if name is None:
             raise ValueError(
                 f"{path}, line {number}: the data set has no class {line!r}."
-                f"{nearest(line, by_plain)}"
+                f"{did_you_mean(line, by_plain)}"
             )
         kept.add(name)
     if not kept:
-        raise ValueError(f"{path} names no class: expected one a line")
+        raise ValueError(f"{path} names no class: expected one in each line")
     return kept

@@ -1,1 +1,1 @@
-"""Parts of the generated videos: actions, figure, looks, sets and props."""
+"""Parts of the generated videos: actions, figure, appearance, backgrounds and props."""

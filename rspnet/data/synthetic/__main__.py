@@ -1,43 +1,64 @@
 """The command ``python -m rspnet.data.synthetic``."""
 
-import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import dataclass
 
+from rspnet.commands import run_cli
 from rspnet.data.synthetic.videos import contact_sheet, generate
+from rspnet.files import atomic_path
+
+
+@dataclass(frozen=True, kw_only=True)
+class SyntheticConfig:
+    """Synthetic videos with ground truth.
+
+    Attributes:
+        out: Folder of the data set.
+        num_videos: Number of videos.
+        seed: Seed of the videos.
+        num_workers: Processes that render.
+        contact_sheet: PNG file for one picture of the first videos, which is made in place of the
+            data set.
+    """
+
+    out: str = "data/synthetic"
+    num_videos: int = 100
+    seed: int = 0
+    num_workers: int = 2
+    contact_sheet: str | None = None
+
+
+def _run(config: SyntheticConfig) -> None:
+    if config.contact_sheet is None:
+        folder = generate(
+            config.out, config.num_videos, config.seed, num_workers=config.num_workers
+        )
+        print(f"{config.num_videos} videos in {folder}")
+        return
+    from PIL import Image
+
+    picture = contact_sheet(config.seed, range(min(config.num_videos, 14)))
+    with atomic_path(config.contact_sheet) as temporary:
+        Image.fromarray(picture).save(temporary)
+    print(config.contact_sheet)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line. Returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m rspnet.data.synthetic", description="Generate videos with ground truth."
+    return run_cli(
+        SyntheticConfig,
+        _run,
+        arguments,
+        prog="python -m rspnet.data.synthetic",
+        description="Generate synthetic videos with ground truth of what moves, and how fast.",
+        examples=(
+            "python -m rspnet.data.synthetic --out data/synthetic --num_videos 32",
+            "python -m rspnet.data.synthetic --contact_sheet videos.png",
+        ),
+        out="folder",
+        resumes=True,
     )
-    parser.add_argument("--out", type=Path, help="folder of the data set")
-    parser.add_argument("--num_videos", "--num-videos", type=int, default=100)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--num_workers", "--num-workers", type=int, help="processes")
-    parser.add_argument(
-        "--contact_sheet", "--contact-sheet", type=Path, help="write a picture of videos instead"
-    )
-    args = parser.parse_args(arguments)
-    try:
-        if args.contact_sheet is not None:
-            from PIL import Image
-
-            Image.fromarray(contact_sheet(args.seed, range(min(args.num_videos, 14)))).save(
-                args.contact_sheet
-            )
-            print(args.contact_sheet)
-        elif args.out is None:
-            parser.error("give --out DIR or --contact_sheet FILE.png")
-        else:
-            folder = generate(args.out, args.num_videos, args.seed, num_workers=args.num_workers)
-            print(f"{args.num_videos} videos in {folder}")
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
 
 
 if __name__ == "__main__":

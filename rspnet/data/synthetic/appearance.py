@@ -78,7 +78,7 @@ class ActorAppearance:
 
 
 def actor_appearance(actor: int) -> ActorAppearance:
-    """The look of actor 0..NUM_ACTORS - 1; the same number is always the same person."""
+    """The appearance of actor 0..NUM_ACTORS - 1; the same number is always the same person."""
     rng = np.random.default_rng([7, 1, actor])
     legs = rng.uniform(0.93, 1.05)
     outfit = _OUTFITS[actor % len(_OUTFITS)]

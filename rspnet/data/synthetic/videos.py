@@ -1,17 +1,18 @@
 """Generated videos with labels and ground truth: ``python -m rspnet.data.synthetic``.
 
 Each video is an actor on a set. What moves is one of 14 actions of an articulated figure, with
-its own phase and a small jitter of tempo; how it looks is an actor, a set and a static prop, drawn
-independently of the action and of each other. Nothing else changes over time: no camera motion,
-no flicker, no noise, and the encoding leaves no rhythm of its own (one key frame, no B-frames).
-So playback speed can be told from the motion and from nothing else.
+its own phase and a small jitter of tempo; its appearance is an actor, a set and a static prop,
+drawn independently of the action and of each other. Nothing else changes over time: no camera
+motion, no flicker, no noise, and the encoding leaves no rhythm of its own (one key frame, no
+B-frames). So playback speed can be told from the motion and from nothing else.
 
 A folder holds ``<action>/<name>.mp4`` (256 x 192 pixels, 25 frames per second, 3 to 5 seconds),
-beside each a ``.npz`` with its masks (:func:`load_masks`), ``labels.csv`` and ``stage.json``.
+beside each a ``.npz`` with its masks (:func:`load_masks`), ``labels.csv`` and ``synthetic.json``.
 """
 
 import csv
 import json
+import re
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
@@ -59,8 +60,10 @@ __all__ = [
     "draw_factors",
     "generate",
     "load_masks",
+    "parse_video_name",
     "read_labels",
     "render_video",
+    "video_name",
 ]
 
 ACTIONS: tuple[str, ...] = tuple(_ACTIONS)
@@ -118,6 +121,27 @@ def render_video(
     return render(replace(draw_factors(seed, index), **changes))  # type: ignore[arg-type]
 
 
+def video_name(seed: int, index: int) -> str:
+    """Name of a generated video, without a suffix.
+
+    Example:
+        >>> video_name(0, 12)
+        'synthetic_0_000012'
+    """
+    return f"synthetic_{seed}_{index:06d}"
+
+
+def parse_video_name(name: str) -> tuple[int, int] | None:
+    """Seed and index from :func:`video_name`, None for other names.
+
+    Example:
+        >>> parse_video_name("synthetic_0_000012")
+        (0, 12)
+    """
+    found = re.fullmatch(r"synthetic_(\d+)_(\d+)", name)
+    return (int(found[1]), int(found[2])) if found else None
+
+
 @dataclass(frozen=True)
 class _Job:
     folder: Path
@@ -127,7 +151,7 @@ class _Job:
     @property
     def video(self) -> Path:
         factors = draw_factors(self.seed, self.index)
-        return self.folder / factors.action / f"stage_{self.seed}_{self.index:06d}.mp4"
+        return self.folder / factors.action / f"{video_name(self.seed, self.index)}.mp4"
 
 
 def _is_done(job: _Job) -> bool:
@@ -161,7 +185,7 @@ def generate(
         out: Folder of the data set.
         num_videos: How many videos.
         seed: Fixes all of them.
-        num_workers: Processes; nothing takes one a core.
+        num_workers: Processes; nothing takes one for each core.
         progress: Show a progress bar.
 
     Returns:
@@ -169,6 +193,12 @@ def generate(
 
     Raises:
         ValueError: ``num_videos`` is not positive, or the folder holds other generated videos.
+
+    Example:
+        >>> import tempfile
+        >>> folder = generate(tempfile.mkdtemp(), 2, seed=3, num_workers=1, progress=False)
+        >>> sorted(path.name for path in folder.rglob("*.mp4"))
+        ['synthetic_3_000000.mp4', 'synthetic_3_000001.mp4']
     """
     from rspnet.files import default_threads
 
@@ -176,14 +206,14 @@ def generate(
         raise ValueError(f"num_videos is positive, got {num_videos}")
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    card = folder / "stage.json"
+    card = folder / "synthetic.json"
     mine = {"version": VERSION, "seed": seed, "num_videos": num_videos}
     if card.is_file():
         theirs = json.loads(card.read_text())
         if any(theirs.get(key) != mine[key] for key in ("version", "seed")):
             raise ValueError(
                 f"{folder} holds generated videos of version {theirs.get('version')} and seed "
-                f"{theirs.get('seed')}, asked for are version {VERSION} and seed {seed}: "
+                f"{theirs.get('seed')}, requested are version {VERSION} and seed {seed}: "
                 "choose another folder or remove this one"
             )
     jobs = [_Job(folder, seed, index) for index in range(num_videos)]
@@ -258,7 +288,7 @@ def load_masks(video: str | Path) -> dict[str, NDArray[np.bool_]]:
 def contact_sheet(
     seed: int, indices: Sequence[int], num_columns: int = 6, step: int = 4, masks: bool = False
 ) -> NDArray[np.uint8]:
-    """A picture to look at: a row a video, every ``step``-th frame from the first.
+    """A picture of several videos: a row for each, every ``step``-th frame from the first.
 
     Args:
         seed: Seed of the videos.

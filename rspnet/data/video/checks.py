@@ -1,4 +1,4 @@
-"""Is the file whole? Looks at a container's own book-keeping, without decoding anything."""
+"""Is the file whole? Reads a container's own book-keeping, without decoding anything."""
 
 import struct
 from pathlib import Path
@@ -11,7 +11,20 @@ _BOXES = frozenset(
 
 
 class VideoError(ValueError):
-    """A video can't be read. The message names the file and the reason."""
+    """A video can't be read. The message names the file and the reason.
+
+    Attributes:
+        path: The file.
+        reason: What is wrong with it.
+
+    Example:
+        >>> from rspnet import VideoError, VideoReader
+        >>> try:
+        ...     VideoReader("nowhere.mp4")
+        ... except VideoError as error:
+        ...     print(error.path)
+        nowhere.mp4
+    """
 
     def __init__(self, path: str | Path, reason: str) -> None:
         super().__init__(f"{path}: {reason}")
@@ -59,7 +72,7 @@ def check_file(path: Path) -> None:
 
 def _cut_off(path: Path, what: str, promised: int, size: int) -> VideoError:
     return VideoError(
-        path, f"cut off: {what} asks for {promised} bytes, the file has {size}; copy it again"
+        path, f"cut off: {what} promises {promised} bytes, the file has {size}; copy it again"
     )
 
 

@@ -66,9 +66,9 @@ class DecordDecoder:
 
 
 class PyAVDecoder:
-    """PyAV: seeks to an entry before, decodes forward, converts only what is asked for.
+    """PyAV: seeks to an entry before, decodes forward, converts only what is requested.
 
-    It goes on from where it stands if the frames asked for lie close enough ahead.
+    It continues from where it stands if the requested frames lie close enough ahead.
     """
 
     def __init__(
@@ -138,7 +138,7 @@ class PyAVDecoder:
             raise VideoError(self._path, f"corrupt: frames {sorted(wanted)} can't be decoded")
 
     def _reaches(self, entry: int, number: int) -> bool:
-        """Whether going on is right for a frame, and no longer than a seek."""
+        """Whether continuing reaches a frame, and sooner than a seek."""
         if self._shown is None or number <= self._shown or entry < self._entry:
             return False
         return entry < 0 or int(self._index.entries[entry, 0]) <= self._fed + _NEAR
@@ -150,7 +150,7 @@ class PyAVDecoder:
             # Frames before an entry that was jumped to lack their references; nobody wants them.
             if frame.is_corrupt and number >= entry_frame:
                 raise VideoError(
-                    self._path, f"corrupt: frame {number} is damaged, {min(wanted)} is asked for"
+                    self._path, f"corrupt: frame {number} is damaged, {min(wanted)} is requested"
                 )
             slot = wanted.pop(number, None)
             if slot is not None:

@@ -59,7 +59,7 @@ def encode_video(
     threads: int = 1,
 ) -> bytes:
     """The bytes of what :func:`write_video` writes."""
-    # Moving the index to the front reads the file again, so memory alone does not serve.
+    # Moving the index to the front reads the file again, so memory alone is not enough.
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "clip.mp4"
         _encode(str(path), frames, fps, _options(crf, preset, gop, num_b_frames), threads)

@@ -131,7 +131,7 @@ def list_packets(path: Path, container: "InputContainer", stream: "VideoStream")
 def order_by_times(packets: Packets) -> Integers | None:
     """The number of the packet of each frame, from what the packets say; None if in doubt.
 
-    A decoder does not look at times: it reorders by what the coded frames say. So the times count
+    A decoder ignores times: it reorders by what the coded frames say. So the times count
     only if the decoder's delay fits to the reordering that they ask for.
     """
     if (

@@ -35,7 +35,7 @@ class VideoReader:
     file reads its packets once, without decoding them; a process remembers this for its last
     1,024 files, so opening them again is cheap. Decoding uses one thread.
 
-    Which decoder: PyAV, unless decord is asked for. PyAV was right for every file tried, and clips
+    Which decoder: PyAV, unless decord is requested. PyAV was right for every file tried, and clips
     come from it faster (``benchmarks/decode.py``). decord 0.6 bundles an older FFmpeg and is
     served only where its frames are the same to the byte: H.264 and VP9 of 4:2:0 in MP4, MOV,
     Matroska or WebM. It is refused, with the reason, for
@@ -65,6 +65,16 @@ class VideoReader:
         VideoError: The file is missing, empty, holds no video (text, audio only), is cut off or
             corrupt. Damage inside a frame shows only when that frame is decoded.
         ValueError: The backend is unknown, not installed, or not exact for this file.
+
+    Example:
+        >>> import tempfile
+        >>> from rspnet import VideoReader
+        >>> from rspnet.data.synthetic.videos import generate
+        >>> folder = generate(tempfile.mkdtemp(), 1, num_workers=1, progress=False)
+        >>> with VideoReader(next(folder.rglob("*.mp4"))) as reader:
+        ...     frames = reader.get_frames([0, 10, 20])
+        >>> frames.shape, reader.fps
+        ((3, 192, 256, 3), 25.0)
     """
 
     def __init__(self, path: str | Path, *, backend: Backend = "auto") -> None:
@@ -73,7 +83,7 @@ class VideoReader:
         if backend not in ("auto", "decord", "pyav"):
             raise ValueError(f"backend is 'auto', 'decord' or 'pyav', got {backend!r}")
         self.path = Path(path)
-        self._asked: Backend = backend
+        self._requested: Backend = backend
         self._index: VideoIndex
         self._index, container = open_index(self.path)
         self.backend = self._choose(backend)
@@ -112,7 +122,7 @@ class VideoReader:
         )
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _reopen, (self.path, self._asked)
+        return _reopen, (self.path, self._requested)
 
     def get_frames(self, indices: Sequence[int] | NDArray[np.integer]) -> NDArray[np.uint8]:
         """Decode frames.
@@ -128,22 +138,22 @@ class VideoReader:
             VideoError: A frame can't be decoded.
             ValueError: An index is out of range.
         """
-        asked = np.asarray(indices)
-        if asked.size == 0:
+        wanted = np.asarray(indices)
+        if wanted.size == 0:
             return np.empty((0, self.height, self.width, 3), np.uint8)
-        if asked.ndim != 1 or not np.issubdtype(asked.dtype, np.integer):
+        if wanted.ndim != 1 or not np.issubdtype(wanted.dtype, np.integer):
             raise ValueError(
                 "indices are a list of whole numbers, "
-                f"got an array of {asked.dtype} with shape {asked.shape}"
+                f"got an array of {wanted.dtype} with shape {wanted.shape}"
             )
-        wrong = asked[(asked < 0) | (asked >= len(self))]
+        wrong = wanted[(wanted < 0) | (wanted >= len(self))]
         if wrong.size:
             raise ValueError(
                 f"{self.path}: frames are numbered 0 to {len(self) - 1}, got {wrong[0]}"
             )
-        unique, inverse = np.unique(asked, return_inverse=True)
+        unique, inverse = np.unique(wanted, return_inverse=True)
         frames = self._read([int(i) for i in unique])
-        if len(unique) == len(asked) and bool((inverse == np.arange(len(asked))).all()):
+        if len(unique) == len(wanted) and bool((inverse == np.arange(len(wanted))).all()):
             return frames
         return frames[inverse]
 

@@ -78,13 +78,13 @@ def test_command_line(
     write_video(tmp_path / "v.mp4", rng.integers(0, 256, (12, 72, 72, 3), np.uint8), 25)
     words = ["--classifier", str(file), "--video", str(tmp_path / "v.mp4")]
     out = ["--out", str(tmp_path / "cam.png")]
-    assert main([*words, *out, "--maps", str(tmp_path / "maps"), "--num", "2"]) == 0
+    assert main([*words, *out, "--maps_folder", str(tmp_path / "maps"), "--num_classes", "2"]) == 0
     assert "probability" in capsys.readouterr().out
     (first, second) = sorted((tmp_path / "maps").iterdir())
     assert ClipMap.load(first).clip.frame_indices == tuple(range(2, 10))
     assert ClipMap.load(second).kind == "logit"
     assert (tmp_path / "cam.png").stat().st_size > 1000
-    fast = ["--speed", "1.5", "--classes", "sit", "--maps", str(tmp_path / "fast")]
+    fast = ["--speed", "1.5", "--classes", "sit", "--maps_folder", str(tmp_path / "fast")]
     assert main([*words, *out, *fast]) == 0
     assert ClipMap.load(tmp_path / "fast" / "sit.npz").clip.speed == 1.5
     for bad, message in (

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from analysis.attribution.retrieval import explain_retrieval
-from analysis.attribution.retrieval_hit import explain_rank, join_ranks, pick_videos
+from analysis.attribution.retrieval_hit import explain_rank, join_ranks
 from rspnet.models import Branch
 from rspnet.retrieval.gallery import FEATURES, Gallery, embed_videos, protocol_for
 
@@ -54,7 +54,7 @@ def test_of_two_equally_near_videos_each_is_explained(branch: Branch, gallery: G
 
 
 def test_picked_videos_keep_what_belongs_to_them(gallery: Gallery) -> None:
-    picked = pick_videos(gallery, [3, 1])
+    picked = gallery.take([3, 1])
     assert picked.paths == (gallery.paths[3], gallery.paths[1])
     assert picked.labels == (gallery.labels[3], gallery.labels[1])
     assert picked.clip_starts == (gallery.clip_starts[3], gallery.clip_starts[1])

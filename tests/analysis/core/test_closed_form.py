@@ -1,5 +1,7 @@
 """Maps against hand-computed values, naive loops, sums that must come out, and Captum."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from analysis.core.closed_form import (
     class_activation_map,
     contribution_map,
     pairwise_map,
+    pooled_map,
     similarity_map,
 )
 from rspnet.models.heads import create_head
@@ -176,3 +179,20 @@ def test_mistakes_are_named() -> None:
     nn.init.zeros_(dead.bias)
     with pytest.raises(ValueError, match=r"clip \[0, 1\] has length 0"):
         contribution_map(F, F, dead, dead)
+
+
+def test_pooled_map_by_hand() -> None:
+    # Two channels of 1 x 2 x 2 cells: means 2.5 and 1, largest values 4 and 4.
+    F = torch.tensor([[[[[1.0, 2.0], [3.0, 4.0]]], [[[4.0, 0.0], [0.0, 0.0]]]]])
+    target = torch.tensor([[1.0, 2.0]])
+    average = pooled_map(F, target, "avg")
+    expected = torch.tensor([[[[9.0, 2.0], [3.0, 4.0]]]]) / (4 * math.sqrt(2.5**2 + 1))
+    torch.testing.assert_close(average, expected)
+    largest = pooled_map(F, target, "max")
+    expected = torch.tensor([[[[8.0, 0.0], [0.0, 4.0]]]]) / math.sqrt(32)
+    torch.testing.assert_close(largest, expected)
+    for wrong in (torch.ones(1, 3), torch.ones(2, 2), torch.ones(2)):
+        with pytest.raises(ValueError, match=r"the target is one vector a clip, \(1, 2\)"):
+            pooled_map(F, wrong, "avg")
+    with pytest.raises(ValueError, match="pooling is 'max' or 'avg', got 'mean'"):
+        pooled_map(F, target, "mean")

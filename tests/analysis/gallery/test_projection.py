@@ -278,13 +278,16 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     )
     out = tmp_path / "map.png"
     arguments = ["--gallery", folders[0], "--out", str(out)]
-    assert main([*arguments, "--labels", str(table), "--label", "actor"]) == 0
+    assert main([*arguments, "--label_file", str(table), "--label", "actor"]) == 0
     assert "coloured by actor" in capsys.readouterr().out
     with out.with_suffix(".csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["label"] for row in rows[:4]] == ["0", "1", "2", "3"]
     assert out.is_file()
-    assert main([*arguments, "--gallery", folders[1], "--label", "cluster", "--clusters", "3"]) == 0
+    assert (
+        main([*arguments, "--gallery", folders[1], "--label", "cluster", "--num_clusters", "3"])
+        == 0
+    )
     with out.with_suffix(".csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert {row["gallery"] for row in rows} == {"one", "two"}

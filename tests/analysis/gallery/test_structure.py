@@ -243,7 +243,7 @@ def test_the_command_line_gives_the_api_s_numbers(
 ) -> None:
     folder = str(gallery().save(tmp_path / "gallery"))
     out = tmp_path / "views.json"
-    assert main(["--gallery", folder, "--k", "5", "--num", "3", "--out", str(out)]) == 0
+    assert main(["--gallery", folder, "--k", "5", "--num_pairs", "3", "--out", str(out)]) == 0
     spaces = [Space.of(gallery(), name) for name in ("rsp", "avid")]
     expected = gallery_statistics(spaces, k=5, num=3)
     assert json.loads(out.read_text()) == json.loads(json.dumps(expected.to_json()))

@@ -10,10 +10,11 @@ import torch
 
 from analysis.core.statistics import rank_correlation
 from analysis.report.map_tracker import MapTracker, read_correlations, round_interval
+from rspnet.commands import parse_config
 from rspnet.models import Branch
 from rspnet.pretext.network import TwoBranch
 from rspnet.train import train
-from rspnet.training.config import RunConfig, TrainConfig, parse_config
+from rspnet.training.config import RunConfig, TrainConfig
 from rspnet.weights.checkpoint import load_model
 
 TINY = [
@@ -25,7 +26,7 @@ TINY = [
 
 def test_a_run_with_the_tracker_ends_with_the_same_bits(tmp_path, video_folder):
     models = []
-    for name, more in (("a", []), ("b", ["--observer=analysis.report.map_tracker:MapTracker"])):
+    for name, more in (("a", []), ("b", ["--callback=analysis.report.map_tracker:MapTracker"])):
         words = [*TINY, f"--out={tmp_path / name}", f"--data.root={video_folder}", *more]
         models.append(load_model(train(parse_config(TrainConfig, words))))
     second = models[1].state_dict()

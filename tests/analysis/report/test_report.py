@@ -154,7 +154,7 @@ def test_mistakes_end_in_a_sentence(
     assert compare([str(models[0])] * 2 + out) == 2
     assert "same file" in capsys.readouterr().err
     assert compare([]) == 2
-    assert "usage" in capsys.readouterr().out
+    assert "missing: MODEL" in capsys.readouterr().err
     assert not (tmp_path / "r.html").exists()
 
 

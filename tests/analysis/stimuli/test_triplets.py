@@ -33,7 +33,7 @@ def test_speeds_alternate_and_c_k_has_the_other_one(triplets: Triplets) -> None:
     views = triplets.views
     speeds = [tuple(view.info.speed for view in triplet) for triplet in views]
     assert speeds == [(1, 1, 2), (2, 2, 1)] * 2
-    assert {view.info.video for view in views[3]} == {"stage_2_000003"}
+    assert {view.info.video for view in views[3]} == {"synthetic_2_000003"}
 
 
 def test_clips_are_fixed_by_the_seed_and_not_by_how_many_there_are(

@@ -239,7 +239,6 @@ def test_command_line_writes_what_it_prints(folder: Path, tmp_path: Path, capsys
 def test_mistakes_are_named(folder: Path, tmp_path: Path, capsys) -> None:
     out = f"--out={tmp_path / 'f.json'}"
     for words, message in (
-        (["--videos=x"], "give --out FILE.json"),
         ([out, "--figure=f.txt"], "written as .png, .svg, .pdf"),
         ([out], "or a data set such as"),
         ([out, f"--videos={folder}", f"--data.root={folder}"], "got both"),

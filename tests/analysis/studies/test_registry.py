@@ -142,7 +142,7 @@ def test_studies_have_names_and_an_order() -> None:
 
 def test_unknown_commands_are_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["localization"]) == 2
-    assert "no command 'localization', there are maps, " in capsys.readouterr().err
+    assert "no command 'localization'. Did you mean 'localisation'?" in capsys.readouterr().err
 
 
 def test_inputs_name_the_videos(models: list[Path], video_folder: Path, tmp_path: Path) -> None:

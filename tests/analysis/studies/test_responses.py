@@ -45,7 +45,7 @@ def studied() -> Responses:
 
 
 def test_unchanged_is_one_within_a_branch_and_in_every_curve(studied: Responses) -> None:
-    assert studied.videos == ("stage_9_000000", "stage_9_000001", "stage_9_000002")
+    assert studied.videos == ("synthetic_9_000000", "synthetic_9_000001", "synthetic_9_000002")
     for head in HEADS:
         own = studied.samples["trained"][UNCHANGED, 0.0, head]
         np.testing.assert_allclose(own, 1, atol=1e-12)
@@ -204,6 +204,6 @@ def test_command_line(folder: Path, tmp_path: Path, capsys) -> None:
     picture = tmp_path / "r.png"
     assert main("responses", [*words, "--figure", str(picture)]) == 0
     assert picture.read_bytes().startswith(b"\x89PNG")
-    assert StudyTable.load(out).settings["names"] == ["stage_9_000000", "stage_9_000001"]
+    assert StudyTable.load(out).settings["names"] == ["synthetic_9_000000", "synthetic_9_000001"]
     assert main("responses", [*words, "--num_videos", "0"]) == 2
     assert "at least 2 videos" in capsys.readouterr().err

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from dashboard.base.arguments import Arguments, cache_folder, parse_arguments
 from dashboard.base.state import (
@@ -11,6 +12,7 @@ from dashboard.base.state import (
     choose_number,
     default_starts,
     last_start,
+    plain,
     quote,
     speeds_that_fit,
 )
@@ -76,7 +78,7 @@ def test_arguments() -> None:
 
 @pytest.mark.parametrize("argv", [["--video", "x"], ["--videos"], ["x"], ["--num_videos", "one"]])
 def test_wrong_arguments_are_said(argv: list[str]) -> None:
-    with pytest.raises(ValueError, match=r"Expected .*--videos DIR"):
+    with pytest.raises(ValueError, match=r"arguments are invalid: .*--help. lists them"):
         parse_arguments(argv)
 
 
@@ -144,3 +146,72 @@ def test_a_page_begins_with_the_first_video_that_holds_a_clip(planted_videos: Pa
     assert first_usable(Source("", planted_videos, videos), 16) == "right/clip_0.mp4"
     assert first_usable(Source("", planted_videos, videos), 9) == "short/nine_frames.mp4"
     assert first_usable(Source("", planted_videos, videos[:2]), 16) == "short/text.mp4"
+
+
+@pytest.mark.parametrize(
+    ("text", "markdown"),
+    [
+        ("_name_ and *x*", r"\_name\_ and \*x\*"),
+        ("a_b/c [1] <i> $x$ ~~ `y`", r"a\_b/c \[1\] \<i\> \$x\$ \~\~ \`y\`"),
+        ("1. first", r"1\. first"),
+        ("- no list", r"\- no list"),
+        ("# no title", r"\# no title"),
+        ("walk/clip-1 (yours).mp4", "walk/clip-1 (yours).mp4"),
+    ],
+)
+def test_names_are_no_markdown(text: str, markdown: str) -> None:
+    assert plain(text) == markdown
+
+
+def test_commands_in_messages_stay_code() -> None:
+    message = "my_run is damaged: see `python -m rspnet.train --max_steps 2`, not *this*"
+    assert plain(message, keep_code=True) == (
+        r"my\_run is damaged: see `python -m rspnet.train --max_steps 2`, not \*this\*"
+    )
+
+
+def shown_errors() -> None:
+    from dashboard.widgets import shell
+
+    shell.show_error(ValueError("the gallery has changed"), "Open the page again.")
+    shell.show_error("walk/_a_.mp4: no such file")
+    shell.show_error("it failed: use `ffmpeg -i _x_`. Is the disk full?")
+
+
+def test_an_error_is_a_sentence_with_what_to_do() -> None:
+    app = AppTest.from_function(shown_errors).run()
+    assert [error.value for error in app.error] == [
+        "The gallery has changed. Open the page again.",
+        r"walk/\_a\_.mp4: no such file.",
+        "It failed: use `ffmpeg -i _x_`. Is the disk full?",
+    ]
+
+
+def two_menus() -> None:
+    import streamlit as st
+
+    from dashboard.base import links
+
+    link = dict(st.query_params)
+    links.take_option("colour", "the colour", link.get("colour"), ["red", "blue"])
+    links.take_number("number", "the number", link.get("number"), (1, 5, 10), 5)
+    st.text(f"{st.session_state['colour']} {st.session_state['number']}")
+    links.show_notes(st.container())
+
+
+@pytest.mark.parametrize(
+    ("link", "shown", "num_notes"),
+    [
+        ({}, "red 5", 0),
+        ({"colour": "blue", "number": "10"}, "blue 10", 0),
+        ({"colour": "_green_", "number": "7"}, "red 5", 2),
+    ],
+)
+def test_menus_take_what_the_link_says(link: dict[str, str], shown: str, num_notes: int) -> None:
+    app = AppTest.from_function(two_menus)
+    app.query_params.update(link)
+    app.run()
+    assert app.text[0].value == shown
+    assert len(app.warning) == num_notes
+    if num_notes:
+        assert "`_green_`" in app.warning[0].value

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
+from dashboard.app_pages.evidence import reports
 from dashboard.base.style import signed
-from dashboard.pages.evidence import reports
-from tests.dashboard.browser.test_browser import ARGUMENTS, SHOTS, Visitor, find_chromium, served
+from tests.dashboard.browser.visitor import Visitor, check_page, served
 from tests.dashboard.made_report import make_report
 from tests.dashboard.tiny import save_tiny_model, similarities, write_tiny_videos
 
@@ -35,18 +35,6 @@ def report(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """A headless Chromium."""
-    path = find_chromium()
-    if path is None:
-        pytest.skip("no Chromium: put one on the PATH or name it in $CHROMIUM")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
 def address(
     model: Path, videos: Path, report: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
@@ -54,14 +42,6 @@ def address(
     words = ["--model", str(model), "--videos", str(videos), "--report", str(report)]
     with served(tmp_path_factory.mktemp("server"), words) as found:
         yield found
-
-
-@pytest.fixture
-def visitor(browser: Any) -> Iterator[Visitor]:
-    """Somebody with a wide light window."""
-    visitor = Visitor(browser)
-    yield visitor
-    visitor.close()
 
 
 def marked(visitor: Visitor) -> list[list[float]]:
@@ -139,45 +119,9 @@ def test_parts_of_the_evidence(visitor: Visitor, address: str, report: Path) -> 
     assert Path(download.value.path()).read_bytes() == report.read_bytes()
 
 
-# What has come when a page is whole.
-WHOLE = {
-    "speed_lab": ".st-key-lab_others .js-plotly-plot .main-svg",
-    "evidence": ".st-key-evidence_narrow_2 .js-plotly-plot .main-svg",
-}
-
-
+@pytest.mark.parametrize("page", ["speed_lab", "evidence"])
 @pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (800, "dark")])
-def test_pictures_of_the_pages(browser: Any, address: str, width: int, scheme: str) -> None:
-    visitor = Visitor(browser, width, scheme)
-    page = visitor.page
-    SHOTS.mkdir(parents=True, exist_ok=True)
-    for name, whole in WHOLE.items():
-        page.set_viewport_size({"width": width, "height": 900})
-        visitor.open(address, name)
-        page.wait_for_selector(whole)
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-        height = page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
-        page.set_viewport_size({"width": width, "height": int(height)})
-        page.wait_for_timeout(300)  # the charts take the window's new size
-        page.screenshot(path=str(SHOTS / f"{name}-{width}-{scheme}.png"))
-        assert page.locator("img:not([alt])").count() == 0
-        assert page.locator('[role="img"]:not([aria-label])').count() == 0
-    visitor.close()
-
-
-def test_all_pages_are_in_sight_where_it_is_narrow(browser: Any, address: str) -> None:
-    visitor = Visitor(browser, width=800)
-    visitor.open(address, "training")
-    page = visitor.page
-    links = page.locator('[data-testid="stTopNavLink"]')
-    expect(links.last).to_be_visible()
-    names = ["Home", "Compare", "Speed lab", "Retrieval", "Embedding", "Evidence", "Training"]
-    for name in names:
-        link = page.get_by_role("link", name=name, exact=True).first
-        expect(link).to_be_in_viewport(ratio=1)
-    left = [
-        page.get_by_role("link", name=name, exact=True).first.bounding_box()["x"] for name in names
-    ]
-    assert left == sorted(left)  # side by side: none waits behind a menu
-    assert len(set(left)) == len(names)
-    visitor.close()
+def test_a_page_with_numbers_is_whole(
+    browser: Any, address: str, page: str, width: int, scheme: str
+) -> None:
+    check_page(browser, address, page, width, scheme, name=f"{page}-numbers")

@@ -12,12 +12,12 @@ import pytest
 import analysis
 from analysis.attribution.class_map import explain_classes
 from analysis.cli.classes import main as cam
+from dashboard.app_pages.compare import export
 from dashboard.base.arguments import Arguments
 from dashboard.base.style import signed
 from dashboard.overlays import maps, pair_maps
 from dashboard.overlays.options import Look
 from dashboard.overlays.selection import Selection
-from dashboard.pages.compare import export
 from dashboard.services import classifiers, galleries, models
 from dashboard.services.models import Loaded
 from dashboard.widgets.controls import first_pair

@@ -13,7 +13,6 @@ from threading import Lock
 
 import numpy as np
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from analysis.attribution.retrieval_hit import explain_rank
@@ -28,19 +27,18 @@ from dashboard.services.uploads import MOST_FILES, UploadStore, title_of
 from rspnet import VideoReader, load_model
 from rspnet.data.video.encode import encode_video
 from rspnet.retrieval.gallery import embed_video, embed_videos
-from tests.dashboard.conftest import Open, draw, texts
-from tests.dashboard.pages.test_pages import open_page
-from tests.dashboard.pages.test_retrieval_embedding import settle
+from tests.dashboard.apps import open_page, press, settle, texts
+from tests.dashboard.conftest import Open, draw
 from tests.dashboard.tiny import save_tiny_model, similarities
 
 LIMITS = Limits(least_frames=16)
 
 
 @pytest.fixture
-def shelf() -> Iterator[UploadStore]:
-    shelf = UploadStore()
-    yield shelf
-    shelf.close()
+def store() -> Iterator[UploadStore]:
+    store = UploadStore()
+    yield store
+    store.close()
 
 
 def grey(num_frames: int, height: int, width: int, fps: float = 25.0) -> bytes:
@@ -59,23 +57,23 @@ def damaged() -> bytes:
     return bytes(data)
 
 
-def test_a_video_becomes_a_small_copy(shelf: UploadStore) -> None:
+def test_a_video_becomes_a_small_copy(store: UploadStore) -> None:
     data = grey(20, 300, 400, 24.0)
-    video = shelf.add("../../etc/my <i>walk.mov", io.BytesIO(data), LIMITS)
+    video = store.add("../../etc/my <i>walk.mov", io.BytesIO(data), LIMITS)
     assert video.title == "my i walk (yours)"
-    assert video.path.parent == shelf.folder()
+    assert video.path.parent == store.folder()
     # What was sent is gone; nobody else of this system enters.
-    assert [path.name for path in shelf.folder().iterdir()] == [video.path.name]
-    assert shelf.folder().stat().st_mode & 0o077 == 0
+    assert [path.name for path in store.folder().iterdir()] == [video.path.name]
+    assert store.folder().stat().st_mode & 0o077 == 0
     with VideoReader(video.path) as reader:
         assert (len(reader), reader.height, reader.width) == (20, 256, 342)
         assert reader.fps == pytest.approx(24.0)
-    assert shelf.find(video.name) == video
+    assert store.find(video.name) == video
     assert uploads.is_upload(video)
     assert not uploads.is_upload(replace(video, name=f"{video.name}.mp4"))
-    shelf.remove(video.name)
+    store.remove(video.name)
     assert not video.path.exists()
-    assert shelf.find(video.name) is None
+    assert store.find(video.name) is None
 
 
 @pytest.mark.parametrize(
@@ -111,31 +109,31 @@ def test_what_is_not_taken(tmp_path: Path, make: Callable[[], bytes], said: str)
     ],
     ids=["time", "memory"],
 )
-def test_a_decoder_that_runs_on_is_ended(shelf: UploadStore, limits: Limits, said: str) -> None:
+def test_a_decoder_that_runs_on_is_ended(store: UploadStore, limits: Limits, said: str) -> None:
     begun = time.monotonic()
     with pytest.raises(ValueError, match=rf'^"big" is not taken: .*{said}'):
-        shelf.add("big.mp4", io.BytesIO(grey(20, 1080, 1920)), limits)
+        store.add("big.mp4", io.BytesIO(grey(20, 1080, 1920)), limits)
     assert time.monotonic() - begun < 30
-    assert list(shelf.folder().iterdir()) == []
-    assert shelf.videos == []
+    assert list(store.folder().iterdir()) == []
+    assert store.videos == []
 
 
 def test_a_decoder_that_crashes_is_said(
-    shelf: UploadStore, monkeypatch: pytest.MonkeyPatch
+    store: UploadStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(ValueError, match="the decoder gave up on it"):
-        shelf.add("a.mp4", io.BytesIO(b"x"), LIMITS)
+        store.add("a.mp4", io.BytesIO(b"x"), LIMITS)
 
 
 @pytest.mark.parametrize(
     ("data", "said"),
     [(b"", r"it is empty \(0 bytes\)"), (bytes(2**20 + 1), "it has more than 1 MB")],
 )
-def test_sizes(shelf: UploadStore, data: bytes, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sizes(store: UploadStore, data: bytes, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subprocess, "Popen", None)  # no process is started for these
     with pytest.raises(ValueError, match=rf'^"a" is not taken: {said}'):
-        shelf.add("a.mp4", io.BytesIO(data), replace(LIMITS, megabytes=1))
+        store.add("a.mp4", io.BytesIO(data), replace(LIMITS, megabytes=1))
 
 
 def test_sessions_have_folders_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,20 +187,16 @@ def test_compare_shows_an_upload(open_app: Open) -> None:
         # It is gone with the session: a command that names it would not work.
         assert not any("analysis.figures.figure1" in code.value for code in app.code)
     finally:
-        next(button for button in app.button if button.label == "Remove").click().run()
+        press(app, "Remove")
     assert not app.exception
     assert not str(app.selectbox("video_i").value).startswith("Your uploads/")
 
 
-def press(app: AppTest, label: str) -> AppTest:
-    return next(button for button in app.button if button.label == label).click().run()
-
-
 def test_speed_lab_changes_an_upload(
-    shelf: UploadStore, planted_videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: UploadStore, planted_videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = save_tiny_model(tmp_path)
-    monkeypatch.setattr(uploads, "store_of_session", lambda: shelf)
+    monkeypatch.setattr(uploads, "store_of_session", lambda: store)
     argv = ["--model", str(model), "--videos", str(planted_videos)]
     app = open_page("speed_lab", argv, monkeypatch)
     before = app.selectbox("lab_video").value
@@ -214,7 +208,7 @@ def test_speed_lab_changes_an_upload(
     assert name.startswith("Your uploads/")
     assert app.query_params["video"] in (name, [name])
     assert texts(app).count('data-testid="lab-') >= 2
-    copy, start = shelf.find(name), int(str(app.slider("lab_start").value))
+    copy, start = store.find(name), int(str(app.slider("lab_start").value))
     assert copy is not None
     assert shown_in_lab(app) == similarities(model, copy.path, start, "speed", 2)
     press(app, "Remove")
@@ -228,11 +222,11 @@ def shown_in_lab(app: AppTest) -> dict[str, str]:
 
 
 def test_embedding_marks_an_upload(
-    shelf: UploadStore, planted_videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: UploadStore, planted_videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RSPNET_CACHE", str(tmp_path / "cache"))
     model = save_tiny_model(tmp_path)
-    monkeypatch.setattr(uploads, "store_of_session", lambda: shelf)
+    monkeypatch.setattr(uploads, "store_of_session", lambda: store)
     argv = ["--model", str(model), "--videos", str(planted_videos)]
     app = settle(open_page("embedding", argv, monkeypatch))
     # A file of the gallery itself stays a video of its own.
@@ -241,7 +235,7 @@ def test_embedding_marks_an_upload(
     press(app, "Use them")
     assert not app.exception
     assert not app.error
-    name = shelf.videos[0].name
+    name = store.videos[0].name
     data = json.loads(app.get("plotly_chart")[0].proto.spec)["data"]
     stars = [trace for trace in data if trace["name"] == "yours (1)"]
     assert [trace["customdata"] for trace in stars] == [[name], [name]]
@@ -255,18 +249,17 @@ def test_embedding_marks_an_upload(
     assert "yours (1)" not in app.get("plotly_chart")[0].proto.spec
 
 
-def test_an_upload_asks_a_gallery(
-    shelf: UploadStore, planted_model: Path, planted_videos: Path, monkeypatch: pytest.MonkeyPatch
+def test_an_upload_is_the_query_of_a_gallery(
+    store: UploadStore, planted_model: Path, planted_videos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(uploads, "store_of_session", lambda: shelf)
-    monkeypatch.setattr(st, "session_state", {})
+    monkeypatch.setattr(uploads, "store_of_session", lambda: store)
     loaded = Loaded(load_model(planted_model, "query"), load_model(planted_model, "key"), Lock())
     paths = [planted_videos / "right" / f"clip_{n}.mp4" for n in (0, 2, 4)]
     videos = tuple(Video(path, path.name, "right", path.stem) for path in paths)
     gallery = embed_videos(loaded.query, paths, protocol(loaded.query), progress=False)
     places = {video.name: n for n, video in enumerate(videos)}
     pool = Pool(key="k", gallery=gallery, videos=videos, places=places, skipped={})
-    video = shelf.add("a.mp4", io.BytesIO(paths[1].read_bytes()), LIMITS)
+    video = store.add("a.mp4", io.BytesIO(paths[1].read_bytes()), LIMITS)
     joined = uploads.with_query(pool, loaded, video.name)
     assert uploads.with_query(pool, loaded, video.name) is joined
     assert joined.places[video.name] == 3
@@ -277,6 +270,6 @@ def test_an_upload_asks_a_gallery(
     found = explain_rank(loaded.query, joined.gallery, video.path, "rsp", 1)
     assert Path(found.hits[0].path) in paths
     assert found.num_videos == 3
-    shelf.remove(video.name)
+    store.remove(video.name)
     with pytest.raises(ValueError, match="no longer there"):
         uploads.with_query(pool, loaded, video.name)

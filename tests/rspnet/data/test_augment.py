@@ -1,4 +1,4 @@
-"""Augmentation: torchvision as witness, one mapping a clip, different mappings between clips."""
+"""Augmentation: torchvision as reference, one mapping a clip, different mappings between clips."""
 
 import numpy as np
 import pytest
@@ -12,6 +12,7 @@ from rspnet.data.augment import (
     adjust_hue,
     adjust_saturation,
     augment_clip,
+    jitter_colours,
     random_crop_box,
     resized_crop,
 )
@@ -83,6 +84,22 @@ def test_crops_have_the_area_and_ratio_that_was_asked_for():
     assert area.max() <= 1.0
     assert (width / height > 0.73).all()
     assert (width / height < 1.36).all()
+
+
+def test_where_no_crop_fits_the_largest_centred_one_is_taken():
+    config = AugmentConfig(min_area=1)
+    assert random_crop_box(10, 400, config, np.random.default_rng(0)) == (0, 193, 10, 13)
+    assert random_crop_box(400, 9, config, np.random.default_rng(0)) == (194, 0, 12, 9)
+
+
+def test_brightness_changes_as_far_up_as_down():
+    config = AugmentConfig(gray=0, brightness=0.4, contrast=0, saturation=0, hue=0)
+    frames = np.full((1, 2, 2, 3), 100, np.uint8)
+    rng = np.random.default_rng(0)
+    values = [int(jitter_colours(frames, config, rng).max()) for _ in range(300)]
+    assert 60 <= min(values) < 65
+    assert 135 < max(values) <= 140
+    assert 95 < np.mean(values) < 105
 
 
 def test_crops_of_one_zoom_have_one_size_at_places_of_their_own():

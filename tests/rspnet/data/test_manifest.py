@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 from pyarrow import parquet
 
+from rspnet.commands import parse_config
 from rspnet.data import manifest, sources
 from rspnet.data.manifest import known_files, main, manifests_in, read_manifest, write_manifest
 from rspnet.data.video.reader import VideoReader
 from rspnet.train import find_videos
-from rspnet.training.config import TrainConfig, parse_config
+from rspnet.training.config import TrainConfig
 
 
 @pytest.fixture
@@ -44,10 +45,8 @@ def test_the_table_says_what_the_files_are(videos):
 def test_files_that_have_not_changed_are_not_opened_again(videos, monkeypatch):
     write_manifest(videos, num_workers=1, progress=False)
     looked = []
-    look = manifest.extract_features
-    monkeypatch.setattr(
-        manifest, "extract_features", lambda path: looked.append(path) or look(path)
-    )
+    look = manifest.describe_video
+    monkeypatch.setattr(manifest, "describe_video", lambda path: looked.append(path) or look(path))
     assert write_manifest(videos, num_workers=1, progress=False).kept == 5
     assert looked == []
     changed = videos / "class1" / "v1.mp4"
@@ -59,7 +58,7 @@ def test_files_that_have_not_changed_are_not_opened_again(videos, monkeypatch):
 
 
 def test_one_that_is_stopped_keeps_what_it_has_found(videos, monkeypatch):
-    look, looked = manifest.extract_features, []
+    look, looked = manifest.describe_video, []
 
     def interrupted(path: Path):
         if len(looked) == 2:
@@ -67,9 +66,9 @@ def test_one_that_is_stopped_keeps_what_it_has_found(videos, monkeypatch):
         looked.append(path)
         return look(path)
 
-    monkeypatch.setattr(manifest, "extract_features", interrupted)
+    monkeypatch.setattr(manifest, "describe_video", interrupted)
     assert main([str(videos), "--num_workers=1"]) == 130
-    monkeypatch.setattr(manifest, "extract_features", look)
+    monkeypatch.setattr(manifest, "describe_video", look)
     result = write_manifest(videos, num_workers=1, progress=False)
     assert (result.kept, result.good) == (2, 4)
 

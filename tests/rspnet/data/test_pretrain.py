@@ -11,7 +11,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from rspnet.data.augment import AugmentConfig
-from rspnet.data.pretrain import DataConfig, PretrainDataset, SampleStream, collate
+from rspnet.data.pretrain import DataConfig, PretrainDataset, SampleStream, collate, training_videos
 from rspnet.data.sources import (
     FileSource,
     FrameCache,
@@ -261,3 +261,24 @@ def test_bad_settings_are_named():
         DataConfig(max_unreadable=5)
     assert DataConfig(num_frames=16, speeds=(1, 2)).frames_needed(25.0) == 31
     assert DataConfig(num_frames=16, speeds=(1, 4, 2)).frames_needed(25.0) == 61
+
+
+def test_a_labelled_set_gives_the_videos_of_its_split(tmp_path: Path) -> None:
+    for name in ("train/walk/b.mp4", "train/jump/a.mp4", "test/walk/c.mp4"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    root = str(tmp_path)
+
+    def names(**settings: str) -> list[str]:
+        found = training_videos(DataConfig(root=root, **settings))  # type: ignore[arg-type]
+        return [path.relative_to(tmp_path).as_posix() for path in found]
+
+    assert names(name="folder") == ["train/jump/a.mp4", "train/walk/b.mp4"]
+    assert names(name="folder", split="test") == ["test/walk/c.mp4"]
+    assert names() == ["test/walk/c.mp4", "train/jump/a.mp4", "train/walk/b.mp4"]
+    with pytest.raises(ValueError, match="Did you mean 'ucf101'"):
+        DataConfig(name="ucf11")
+    with pytest.raises(ValueError, match="has a single root"):
+        DataConfig(name="ucf101", root=[root, root])
+    with pytest.raises(ValueError, match="give its name"):
+        DataConfig(root=root, annotations="lists")

@@ -19,6 +19,7 @@ def test_indices_by_hand():
     assert clip_span(16, 2) == 31
     # A video of 5 frames is played in a loop.
     assert clip_indices(3, 4, 2, video_length=5) == [3, 0, 2, 4]
+    assert clip_indices(0, 3, 2, video_length=1) == [0, 0, 0]
 
 
 def test_frames_at_another_rate_by_hand():
@@ -84,5 +85,7 @@ def test_errors():
         sample_triplet(90, 16, 2, 2, rng)
     with pytest.raises(ValueError, match="speed >= 1"):
         clip_indices(0, 16, 0)
+    with pytest.raises(ValueError, match="at least one frame, got video_length=0"):
+        clip_indices(0, 16, video_length=0)
     with pytest.raises(ValueError, match="num_clips is positive"):
         even_starts(30, 0, 16)

@@ -123,7 +123,7 @@ def test_a_stop_keeps_what_is_whole(
     monkeypatch.setattr(module, "write_video", interrupted)
     arguments = [str(source), str(out), "--short_side", "32", "--num_workers", "1"]
     assert main(arguments) == 130
-    assert "go on" in capsys.readouterr().err
+    assert "resumes" in capsys.readouterr().err
     monkeypatch.undo()
     assert main(arguments) == 0
     assert "1 written, 1 there already, 1 unreadable" in capsys.readouterr().out
@@ -137,7 +137,7 @@ def test_a_full_disk_is_not_the_videos_fault(
 
     monkeypatch.setattr(module, "write_video", full)
     assert main([str(source), str(tmp_path / "out"), "--num_workers", "1"]) == 2
-    assert "No space left" in capsys.readouterr().err
+    assert "error: the disk is full" in capsys.readouterr().err
 
 
 def test_nothing_readable_is_a_failure(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
@@ -182,7 +182,7 @@ def test_another_folders_videos_are_left_alone(source: Path, tmp_path: Path) -> 
         run(source, out)
     (out / "a" / "wide.mp4").unlink()
     run(source, out)
-    with pytest.raises(ValueError, match=r"made with \{'crf': 18\}, asked for is \{'crf': 30\}"):
+    with pytest.raises(ValueError, match=r"made with \{'crf': 18\}, requested is \{'crf': 30\}"):
         run(source, out, crf=30)
     source.rename(tmp_path / "moved")
     with pytest.raises(ValueError, match="if the folder was moved"):

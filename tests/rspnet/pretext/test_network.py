@@ -7,7 +7,7 @@ from torchvision.ops import StochasticDepth
 
 from rspnet.models import Branch
 from rspnet.pretext import TwoBranch, avid_loss
-from rspnet.pretext.objective import LossConfig, avid_weight_at, embedding_spread, pretext_losses
+from rspnet.pretext.rspnet import LossConfig, avid_weight_at, embedding_spread, pretext_losses
 
 TINY = {"width": 2, "stem_kernel": (1, 3, 3)}
 
@@ -85,6 +85,18 @@ def test_batch_longer_than_the_queue_leaves_its_last_keys(network):
     network.enqueue(keys, torch.arange(10))
     assert sorted(network.queue_video.tolist()) == [3, 4, 5, 6, 7, 8, 9]
     torch.testing.assert_close(network.queue.T, keys[network.queue_video])
+
+
+def test_a_queue_has_at_least_one_place(network):
+    assert TwoBranch(network.query, queue_length=1).queue.shape == (128, 1)
+    with pytest.raises(ValueError, match="queue_length is positive, got 0"):
+        TwoBranch(network.query, queue_length=0)
+
+
+def test_the_first_video_is_no_empty_slot(network):
+    assert network.empty_slots().all()
+    network.enqueue(functional.normalize(torch.randn(2, 128), dim=1), torch.tensor([0, 5]))
+    assert network.empty_slots().tolist() == [False, False, True, True, True, True, True]
 
 
 def test_same_video_mask(network):

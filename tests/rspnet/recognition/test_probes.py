@@ -57,5 +57,5 @@ def test_of_equally_near_videos_the_earlier_votes():
     assert votes.tolist() == [[0.0, 0.0, 1.0]]
     with pytest.raises(ValueError, match="between 1 and the 3 training videos, got 4"):
         knn_votes(train, np.array([2, 0, 1]), train, 3, k=4)
-    with pytest.raises(ValueError, match="a label a row, got 2 rows, 3 labels"):
+    with pytest.raises(ValueError, match="a label for each row, got 2 rows, 3 labels"):
         fit_linear(torch.zeros(2, 1), torch.zeros(3, dtype=torch.long), 2, 0.1)

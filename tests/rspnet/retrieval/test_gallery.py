@@ -1,4 +1,4 @@
-"""Galleries: vectors by hand, neighbours by hand, files that are no good."""
+"""Galleries: vectors by hand, neighbours by hand, invalid files."""
 
 import json
 from dataclasses import fields, replace

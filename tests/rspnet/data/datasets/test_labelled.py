@@ -6,14 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from rspnet.data.datasets.labelled import (
-    DATASETS,
-    DatasetConfig,
-    VideoSet,
-    load_video_set,
-    parse_hmdb51,
-    parse_ucf101,
-)
+from rspnet.data.datasets.hmdb51 import parse_hmdb51
+from rspnet.data.datasets.labelled import DatasetConfig, VideoSet, load_video_set
+from rspnet.data.datasets.registry import DATASETS, dataset_table
+from rspnet.data.datasets.ucf101 import parse_ucf101
 
 
 def touch(root: Path, *names: str) -> Path:
@@ -214,21 +210,21 @@ def test_csv(tmp_path: Path) -> None:
         assert [v.path.name for v in videos.videos] == [name]
 
 
-def test_stage_keeps_the_last_actors_for_testing(tmp_path: Path) -> None:
+def test_synthetic_keeps_the_last_actors_for_testing(tmp_path: Path) -> None:
     with (tmp_path / "labels.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["path", "action", "actor"])
         writer.writerows([f"wave/{actor}.mp4", "wave", actor] for actor in range(24))
     touch(tmp_path, *(f"wave/{actor}.mp4" for actor in range(24)))
-    splits = {split: load("stage", tmp_path, split=split) for split in ("train", "test")}
+    splits = {split: load("synthetic", tmp_path, split=split) for split in ("train", "test")}
     actors = {split: [int(v.path.stem) for v in s.videos] for split, s in splits.items()}
     assert actors == {"train": list(range(18)), "test": list(range(18, 24))}
     assert len(splits["train"].classes) == 14
 
 
-def test_stage_reads_what_is_generated(synthetic_folder: Path) -> None:
+def test_synthetic_reads_what_is_generated(synthetic_folder: Path) -> None:
     num = sum(
-        len(load("stage", synthetic_folder, split=split).videos) for split in ("train", "test")
+        len(load("synthetic", synthetic_folder, split=split).videos) for split in ("train", "test")
     )
     assert num == 6
 
@@ -302,7 +298,7 @@ def test_mistakes_in_the_request(tmp_path: Path) -> None:
         ({"name": "hmdb51"}, "hmdb51 needs `annotations`"),
         ({"name": "ssv2"}, "ssv2 needs `annotations`"),
         ({"name": "csv"}, "csv needs `annotations`"),
-        ({"name": "stage"}, "no labels.csv"),
+        ({"name": "synthetic"}, "no labels.csv"),
         ({"name": "ucf101", "annotations": lists, "split": "val"}, "splits 'train' and 'test'"),
         ({"name": "ucf101", "annotations": lists, "fold": 2}, "no .*trainlist02.txt"),
         ({"name": "ucf101", "annotations": str(root)}, "no .*classInd.txt"),
@@ -317,7 +313,9 @@ def test_mistakes_in_the_request(tmp_path: Path) -> None:
     ):
         with pytest.raises(ValueError, match=message):
             load_video_set(DatasetConfig(**{"root": str(root)} | config))  # type: ignore[arg-type]
-    for name in set(DATASETS) - {"csv"}:
+    required = [name for name in DATASETS if not DATASETS[name].root_optional]
+    assert required == ["folder", "hmdb51", "kinetics", "ssv2", "synthetic", "ucf101"]
+    for name in required:
         with pytest.raises(ValueError, match=f"{name} needs `root`"):
             load(name, None)
     names = write(tmp_path, {"names.txt": "\nab\n"}) + "/names.txt"
@@ -330,3 +328,9 @@ def test_parsers_refuse_other_splits(tmp_path: Path, split: str) -> None:
     for parse in (parse_ucf101, parse_hmdb51):
         with pytest.raises(ValueError, match="'train' and 'test' in folds 1, 2 and 3"):
             parse(tmp_path, split, 1)
+
+
+def test_the_table_lists_every_data_set() -> None:
+    rows = dataset_table().splitlines()[2:]
+    assert [row.split("`")[1] for row in rows] == list(DATASETS)
+    assert "one of csv, folder, hmdb51," in (DatasetConfig.__doc__ or "").lower()

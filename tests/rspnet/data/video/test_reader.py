@@ -163,7 +163,7 @@ def test_rotation_is_applied(tmp_path: Path) -> None:
 def test_only_the_frames_asked_for_are_decoded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from rspnet.data.video.reader import decoders
+    from rspnet.data.video import decoders
 
     path = write(tmp_path / "long.mp4", painted(300), gop=30)
     decoded = []
@@ -244,7 +244,7 @@ def bad_file(what: str, folder: Path) -> Path:
         ("empty", r"the file is empty \(0 bytes\)"),
         ("text", "not a video"),
         ("audio", "no video stream: it holds audio"),
-        ("cut-off AVI", "cut off: its RIFF header asks for"),
+        ("cut-off AVI", "cut off: its RIFF header promises"),
         ("cut-off MP4", "cut off"),
     ],
 )

@@ -1,0 +1,389 @@
+"""The four panels, the contribution over time and the numbers beside them."""
+
+import hashlib
+import html
+from collections.abc import Callable
+from typing import Any
+
+import streamlit as st
+
+from dashboard.base import links
+from dashboard.base.pictures import SHEET_COLUMNS, jpeg
+from dashboard.base.state import quote
+from dashboard.base.style import COLOURS, DASHES, NOTES, PLAY_FPS, SYMBOLS, WAITING, signed, small
+from dashboard.base.viewer import viewer
+from dashboard.overlays import maps, view_model
+from dashboard.overlays.maps import Place
+from dashboard.overlays.options import C_I, C_J, CAM, KINDS, Kind, Look
+from dashboard.overlays.selection import Clip, Selection
+from dashboard.overlays.view_model import HeadView, PairView, Panel, Partners
+from dashboard.services import galleries
+from dashboard.services.models import Loaded
+from rspnet.names import HEAD_TITLES, HEADS
+
+VIEWER = "viewer"
+CHART_PIXELS = 230
+
+
+def draw_waiting(selection: Selection, beside: Callable[[], None] | None = None) -> None:
+    """The panels with their first frames, while model and maps are on their way.
+
+    Args:
+        selection: What is looked at.
+        beside: Draws what stands beside the panels; without it they say that they are on the way.
+    """
+    clips = (selection.clip_i, selection.clip_j)
+    stills = [jpeg(galleries.decode(c.video.identity(), c.indices[:1])[0]) for c in clips]
+    titles = WAITING if selection.look.kind == CAM else HEAD_TITLES
+    rows = [
+        _row(name, title, "", [_panel(c, stills[n], title, None) for n, c in enumerate(clips)])
+        for name, title in titles.items()
+    ]
+    # A first visit that ends in a question has both in one run.
+    name = "waiting" if beside is None else "asking"
+    token = hashlib.sha256(repr((name, clips)).encode()).hexdigest()[:16]
+    data = _data(selection, rows, token, 0) | {"idle": beside is not None}
+    left, right = _columns(name)
+    with left:
+        viewer(data, f"{VIEWER}_{name}", lambda _frame: None)
+    with right:
+        if beside is not None:
+            beside()
+        else:
+            st.html('<div class="facts"><p class="dim">Computing the maps&hellip;</p></div>')
+
+
+def _columns(name: str) -> tuple[Any, Any]:
+    row = st.container(key=f"{name}_row", horizontal=True, gap="large", vertical_alignment="top")
+    return row.container(key=f"{name}_left"), row.container(key=f"{name}_right", gap="small")
+
+
+@st.fragment
+def draw(selection: Selection, view: PairView, loaded: Loaded) -> None:
+    """Panels, scrubber and what goes with the frame. A move of the scrubber runs this alone."""
+    frame = min(int(st.session_state.get("frame", 0)), view.grid.clip[0] - 1)
+    place = _place(selection, view)
+    partners = view_model.partners_of(selection, *place, loaded) if place else None
+    left, right = _columns("stage")
+    with left:
+        if st.session_state.get("loop"):
+            _draw_loop(selection, loaded)
+        else:
+            data = _shown(selection, view, frame, place, partners)
+            shown = viewer(data, VIEWER, _moved, _placed)
+            # The charts' library keeps the browser busy for a second: pictures first.
+            if shown:
+                st.session_state["charts"] = True
+        st.toggle(
+            "Loop as one film",
+            key="loop",
+            help="The four panels as one H.264 clip. Right-click it to save it.",
+        )
+    with right:
+        if place and partners:
+            _draw_partners(place, partners, view)
+        _draw_profiles(selection, view, frame)
+        st.html(_facts(selection, view))
+    place_named = str(st.session_state.get("place") or "")
+    links.rewrite(frame=str(frame + 1), place=place_named)
+
+
+def _has_places(look: Look) -> bool:
+    """Whether a place of c_i can be chosen: what it contributes together with c_j is known."""
+    return look.kind == "contribution" and look.cells != "fine"
+
+
+def _place(selection: Selection, view: PairView) -> tuple[str, Place] | None:
+    """The place in c_i that was chosen, if these maps have it."""
+    parts = str(st.session_state.get("place") or "").split(".")
+    if _has_places(selection.look) and len(parts) == 4 and parts[0] in HEADS:
+        time, row, column = (int(part) if part.isdecimal() else -1 for part in parts[1:])
+        place = (time, row, column)
+        if all(0 <= n < cells for n, cells in zip(place, view.grid.cells, strict=True)):
+            return parts[0], place
+    st.session_state["place"] = ""
+    return None
+
+
+def refused_place(selection: Selection, view: PairView) -> str:
+    """Why the place that a link names can't be shown, as a sentence; empty if it can."""
+    named = str(st.session_state.get("place") or "")
+    if not named or _place(selection, view):
+        return ""
+    if not _has_places(selection.look):
+        kind = "the fine grid" if selection.look.cells == "fine" else "this kind of map"
+        return (
+            f"The link names the place {quote(named)}, and {kind} has no places to choose: they "
+            "are of contributions in the cells of the network; no place is chosen."
+        )
+    return (
+        f"The link names the place {quote(named)}, which is not here: the maps have {view.grid}, "
+        "counted from 0; no place is chosen."
+    )
+
+
+def _placed(place: str) -> None:
+    st.session_state["place"] = place
+
+
+def _moved(frame: int) -> None:
+    st.session_state["frame"] = frame
+
+
+def _draw_loop(selection: Selection, loaded: Loaded) -> None:
+    try:
+        with st.spinner("Encoding the loop"):
+            film = view_model.loop_of(selection, loaded)
+    except ValueError as error:
+        st.error(f"The loop can't be made: {error}.", icon=":material/error:")
+        return
+    what = KINDS[selection.look.kind].title
+    alt = f"{what} of {selection.clip_i.title} and {selection.clip_j.title}, RSP above A-VID."
+    st.video(film, loop=True, autoplay=True, muted=True, alt=alt)
+
+
+def _shown(
+    selection: Selection,
+    view: PairView,
+    frame: int,
+    place: tuple[str, Place] | None,
+    partners: Partners | None,
+) -> dict[str, Any]:
+    """The viewer's data. It is the same for every frame, so that it is not sent again."""
+    kind, clips = KINDS[selection.look.kind], (selection.clip_i, selection.clip_j)
+    rows = []
+    for name, head in view.heads.items():
+        own = partners if place and place[0] == name else None
+        shown = (head.panels[0], own.panel if own else head.panels[1])
+        boxes = (own.box if own else shown[0].box, shown[1].box)
+        panels = [
+            _panel(c, shown[n].sheet, head.title, [boxes[n]] * view.grid.clip[0], kind.title)
+            for n, c in enumerate(clips)
+        ]
+        if own:
+            panels[1]["alt"] = f"Partners of the chosen place, {head.title}, in {panels[1]['alt']}"
+        if selection.look.scale == "map" or own:
+            for n, panel in enumerate(panels):
+                panel["limit"] = f"\N{PLUS-MINUS SIGN}{shown[n].limit:.2g}"
+        rows.append(_row(name, head.title, signed(head.score, 2), panels, kind.letter))
+        rows[-1]["bar"] = _bar(head, view.ramp, selection.look.scale)
+    token, token_frame, keep = _token(selection, frame, place)
+    data = _data(selection, rows, token, token_frame)
+    if _has_places(selection.look):
+        grid = view.grid
+        data["cells"] = {
+            "time": grid.cell_of(0).tolist(),
+            "y": (grid.edges(1) / grid.clip[1]).tolist(),
+            "x": (grid.edges(2) / grid.clip[2]).tolist(),
+        }
+    return data | {
+        "sheet": {"columns": SHEET_COLUMNS, "rows": -(-view.grid.clip[0] // SHEET_COLUMNS)},
+        "unit": kind.unit,
+        "place": st.session_state.get("place", ""),
+        "keep_frame": keep,
+    }
+
+
+def _token(
+    selection: Selection, frame: int, place: tuple[str, Place] | None
+) -> tuple[str, int, bool]:
+    """Names what is shown; the frame it began with; whether only the way of showing changed."""
+    state = st.session_state
+    serial = links.visit().serial
+    # Not the gallery, which may list many thousand videos.
+    pair = (selection.clip_i, selection.clip_j, selection.model, selection.classifier, serial)
+    token = hashlib.sha256(repr((pair, selection.look, place)).encode()).hexdigest()[:16]
+    if state.get("token") != token:
+        state["token"], state["token_frame"] = token, frame
+        state["token_keeps"] = state.get("token_pair") == pair
+        state["token_pair"] = pair
+    return token, int(state["token_frame"]), bool(state["token_keeps"])
+
+
+def _data(
+    selection: Selection, rows: list[dict[str, Any]], token: str, frame: int
+) -> dict[str, Any]:
+    return {
+        "token": token,
+        "frame": frame,
+        "fps": PLAY_FPS,
+        "num_frames": selection.model.num_frames,
+        "columns": [
+            {"index": clip.side, "detail": clip.title}
+            for clip in (selection.clip_i, selection.clip_j)
+        ],
+        "rows": rows,
+    }
+
+
+def _row(
+    name: str, title: str, score: str, panels: list[dict[str, Any]], letter: str = "s"
+) -> dict[str, Any]:
+    return {
+        "head": name,
+        "title": title,
+        "note": NOTES[name],
+        "letter": letter,
+        "index": SYMBOLS[name],
+        "line": f"3px {DASHES[name]} {COLOURS[name]}",
+        "score": score,
+        "panels": panels,
+    }
+
+
+def _bar(head: HeadView, ramp: list[str], scale: str) -> dict[str, Any]:
+    end = "max" if scale == "map" else f"{head.panels[0].limit:.2g}"
+    return {
+        "colors": ramp,
+        "ticks": [f"+{end}", "0", f"\N{MINUS SIGN}{end}"],
+        "alt": f"Colour scale of {head.title}: orange raises the score, blue lowers it, "
+        f"up to {end} a cell.",
+    }
+
+
+def _panel(
+    clip: Clip, image: str, title: str, boxes: list[Any] | None, what: str = ""
+) -> dict[str, Any]:
+    alt = f"c_{clip.side}: {clip.title}"
+    if boxes is not None:
+        alt = f"{what}, {title}, on {alt}"
+    return {"column": clip.side, "image": image, "alt": alt, "boxes": boxes}
+
+
+def _draw_partners(place: tuple[str, Place], partners: Partners, view: PairView) -> None:
+    """What the chosen place is, in words, and the way back."""
+    head, (_, row, column) = place
+    first, last = partners.frames
+    total = view.heads[head].score
+    with st.container(key="partners", horizontal=True, vertical_alignment="center"):
+        st.html(
+            '<div class="facts" data-testid="partners"><p><b>Place in '
+            f"{C_I}</b>, {HEAD_TITLES[head]}: row {row + 1}, column {column + 1} of the cells, "
+            f"frames {first} to {last}. It adds {signed(partners.total, 4)} to s = "
+            f"{signed(total, 4)}; shown on {C_J} is "
+            "where its partners are, and together they are that sum.</p></div>",
+            width="stretch",
+        )
+        st.button("Show the whole map", key="place_clear", on_click=_placed, args=("",))
+
+
+def _draw_profiles(selection: Selection, view: PairView, frame: int) -> None:
+    kind = KINDS[selection.look.kind]
+    st.html(_legend(kind, view))
+    box = st.container(height=CHART_PIXELS, border=False, key="profiles_box", gap=None)
+    if not st.session_state.get("charts"):
+        return
+    from dashboard.base.charts import profiles
+
+    heads = {
+        name: (head.panels[0].profile, head.panels[1].profile) for name, head in view.heads.items()
+    }
+    titles = {name: head.title for name, head in view.heads.items()}
+    figure = profiles(heads, frame, titles, COLOURS, DASHES, CHART_PIXELS)
+    box.plotly_chart(
+        figure,
+        key="profiles",
+        config={"displayModeBar": False, "scrollZoom": False, "doubleClick": False},
+        alt=f"{kind.title} over the frames of c_i and of c_j, one line a head.",
+    )
+
+
+def _swatch(name: str) -> str:
+    """A piece of the head's line. (The page strips SVG from HTML, borders it leaves.)"""
+    return f'<span class="swatch" style="border-top: 3px {DASHES[name]} {COLOURS[name]}"></span>'
+
+
+def _legend(kind: Kind, view: PairView) -> str:
+    keys = "".join(
+        f'<span class="key">{_swatch(name)}{html.escape(head.title)}</span>'
+        for name, head in view.heads.items()
+    )
+    adds_up = kind.exact and kind.total.startswith("Sum")
+    what = "together the score" if adds_up else "a step a time cell"
+    return (
+        f'<div class="row-title">{kind.title} over time <span class="dim">{what}; click a frame'
+        f'</span><span class="legend">{keys}</span></div>'
+    )
+
+
+def _facts(selection: Selection, view: PairView) -> str:
+    """Numbers of both rows, as a table, and the maps in words."""
+    kind, (frames, height, width) = KINDS[selection.look.kind], view.grid.clip
+    table = _class_table(view) if selection.look.kind == CAM else _head_table(kind, view)
+    fine = ", from clips shifted by parts of a cell" if selection.look.cells == "fine" else ""
+    positive = "the positive contribution" if kind.exact else "what is positive in the map"
+    number = max(head.against for head in view.heads.values())
+    nearest = f" ({number} of up to {maps.NUM_CANDIDATES} others)" if number else ""
+    return (
+        f'<div class="facts">{table}'
+        f'<p class="dim">On moving pixels: share of {positive}, and the share of '
+        "all pixels that move, which is what a map that knows nothing would give.</p>"
+        f'<p data-testid="kind">{kind.text}{nearest}</p>'
+        f'<p data-testid="grid">The maps have {view.grid}{fine} (time x height x width), '
+        f"drawn over {frames} frames of {height} x {width} pixels. "
+        "Orange raises the score, blue lowers it, and the frame shows "
+        "through where a cell adds nothing. Box: the largest connected part of the cells that "
+        f"hold half of {positive}."
+        f"{_hint(selection)}</p></div>"
+    )
+
+
+def _head_table(kind: Kind, view: PairView) -> str:
+    # Where the map does not add up to s, s has a column of its own.
+    beside = kind.letter != "s" or not kind.exact
+    rows = []
+    for name, head in view.heads.items():
+        off = max((p.off for p in head.panels if p.off is not None), default=head.delta)
+        total = signed(head.panels[0].total, 4)
+        if kind.exact:
+            total += f" = {_symbol(kind.letter, name)}"
+        own = f'<td class="number">{signed(head.similarity or 0.0)}</td>' if beside else ""
+        rows.append(
+            f'<tr data-testid="facts-{name}"><td>{_swatch(name)}{head.title}</td>'
+            f'<td class="number">{total}{_off(off)}</td>'
+            f"{own}{''.join(_moving(panel) for panel in head.panels)}</tr>"
+        )
+    head_s = '<th>Similarity <span class="symbol">s</span></th>' if beside else ""
+    return (
+        f"<table><thead><tr><th></th><th>{kind.total}</th>{head_s}"
+        f"<th>On moving pixels, {C_I}</th><th>{C_J}</th></tr></thead>"
+        f"<tbody>{''.join(rows)}</tbody></table>"
+    )
+
+
+def _class_table(view: PairView) -> str:
+    """Logit and probability of each class in each clip, a line each."""
+    rows = []
+    for name, head in view.heads.items():
+        for side, panel, probability in zip(
+            (C_I, C_J), head.panels, head.probability or (0.0, 0.0), strict=True
+        ):
+            rows.append(
+                f'<tr data-testid="facts-{name}"><td>{_swatch(name)}{html.escape(head.title)}</td>'
+                f'<td>{side}</td><td class="number">{signed(panel.total, 3)} = '
+                f"{_symbol('v', name)}{_off(panel.off)}</td>"
+                f'<td class="number">{probability:.1%}</td>{_moving(panel)}</tr>'
+            )
+    return (
+        "<table><thead><tr><th>Class</th><th>in</th><th>Sum</th><th>Probability</th>"
+        f"<th>On moving pixels</th></tr></thead><tbody>{''.join(rows)}</tbody></table>"
+    )
+
+
+def _symbol(letter: str, name: str) -> str:
+    return f'<span class="symbol">{letter}<sub>{SYMBOLS[name]}</sub></span>'
+
+
+def _off(off: float | None) -> str:
+    return "" if off is None else f' <span class="dim">off {small(off)}</span>'
+
+
+def _moving(panel: Panel) -> str:
+    share = panel.moving
+    return f'<td class="number">{share.share:.0%} <span class="dim">of {share.area:.0%}</span></td>'
+
+
+def _hint(selection: Selection) -> str:
+    if not _has_places(selection.look):
+        return ""
+    return f" Click a place of {C_I} to see its partners in {C_J}."

@@ -1,0 +1,195 @@
+"""Reports of models: where they lie, what they say, and whether they are of the model shown.
+
+A report is the JSON that ``python -m analysis report`` writes beside its page.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from dashboard.base.arguments import Arguments, shown_path
+from dashboard.services import models
+from dashboard.services.galleries import Identity, identity
+from dashboard.services.models import ModelChoice
+from dashboard.widgets.export import Command
+
+if TYPE_CHECKING:
+    from analysis.report.results import ReportResults
+
+ENDING = ".report.json"
+# What is wrong in a file that is no report shows as one of these.
+_DAMAGED = (KeyError, TypeError, AttributeError, IndexError, RecursionError)
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """A report that was read.
+
+    Attributes:
+        path: The file.
+        identity: Key for caches.
+        results: What it says.
+    """
+
+    path: Path
+    identity: Identity
+    results: "ReportResults"
+
+    @property
+    def name(self) -> str:
+        """What menu and links show."""
+        return shown_path(self.path)
+
+    @property
+    def about(self) -> str:
+        """What it is over, in a few words."""
+        config = self.results.config
+        words = [f"{config.get('num_synthetic', 'no')} synthetic videos"]
+        data = config.get("data") or {}
+        if data.get("root") or data.get("annotations"):
+            words.append(
+                f"up to {config.get('num_videos', '?')} videos of {data.get('name', 'a data set')} "
+                f"({config.get('query_split', '?')})"
+            )
+        draws = config.get("num_random", "?")
+        words.append(f"{draws} draw{'' if draws == 1 else 's'} of random weights")
+        return ", ".join(words)
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """The reports that there are for a model.
+
+    Attributes:
+        own: Those of this model, that of ``--report`` first.
+        faults: Sentences about files that can't be used.
+    """
+
+    own: tuple[Report, ...]
+    faults: tuple[str, ...]
+
+
+def _paths(arguments: Arguments, model: ModelChoice) -> Iterator[Path]:
+    if arguments.report is not None:
+        yield arguments.report
+    beside = model.path.with_suffix(ENDING)
+    if beside.is_file():
+        yield beside
+    yield from sorted(models.CHECKPOINTS.glob(f"*{ENDING}"))
+
+
+def shelf(arguments: Arguments, model: ModelChoice) -> Shelf:
+    """Find a model's reports: that of ``--report``, one beside the model, those that ship.
+
+    Raises:
+        ValueError: The model's file is gone or no model.
+    """
+    sha256 = models.about(model).sha256
+    own: dict[Path, Report] = {}
+    faults = []
+    for path in dict.fromkeys(path.resolve() for path in _paths(arguments, model)):
+        try:
+            report = read(path)
+        except ValueError as error:
+            faults.append(str(error))
+            continue
+        if report.results.model_hash == sha256:
+            own[path] = report
+        elif arguments.report is not None and path == arguments.report.resolve():
+            faults.append(
+                f"{report.name} is of another model: of {report.results.model}, SHA-256 "
+                f"{report.results.model_hash[:16]}, and {model.name} has {sha256[:16]}. Choose its "
+                "model in the menu, or start the app with `--model FILE`"
+            )
+    return Shelf(tuple(own.values()), tuple(faults))
+
+
+def models_of_report(arguments: Arguments, choices: list[ModelChoice]) -> list[ModelChoice]:
+    """The models in the menu, that of ``--report`` first."""
+    if arguments.report is None:
+        return choices
+    try:
+        wanted = read(arguments.report).results.model_hash
+    except ValueError:  # said by :func:`shelf`
+        return choices
+
+    def differs(choice: ModelChoice) -> bool:
+        try:
+            return models.about(choice).sha256 != wanted
+        except ValueError:
+            return True
+
+    return sorted(choices, key=differs)
+
+
+def read(path: Path) -> Report:
+    """Read a report.
+
+    Raises:
+        ValueError: The file is gone, damaged, or something else.
+    """
+    shown = shown_path(path)
+    if not path.is_file():
+        raise ValueError(
+            f"there is no report {shown}: expected the JSON that `python -m analysis report "
+            "--out report.html` writes beside its page"
+        )
+    return _read(identity(path.resolve()))
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _read(file: Identity) -> Report:
+    from analysis.report.results import ReportResults
+
+    path = Path(file[0])
+    shown = shown_path(path)
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ValueError(
+            f"{shown} can't be read as JSON; it may be torn. Make it again with "
+            "`python -m analysis report`"
+        ) from error
+    try:
+        return Report(path=path, identity=file, results=ReportResults.from_json(value))
+    except ValueError as error:
+        raise ValueError(f"{shown} can't be shown: {error}") from error
+    except _DAMAGED as error:
+        raise ValueError(
+            f"{shown} is damaged: {type(error).__name__} {str(error)[:80]}. Make it again with "
+            "`python -m analysis report`"
+        ) from error
+
+
+def command_for(model: ModelChoice) -> Command:
+    """The command line that makes the report which this page then finds."""
+    out = model.path.with_suffix(".report.html")
+    words = ["python", "-m", "analysis", "report", "--model", shown_path(model.path)]
+    return Command("A report of this model", (*words, "--out", shown_path(out)))
+
+
+def command_of(report: Report, model: ModelChoice) -> Command:
+    """The command line that made a report."""
+    from analysis.report.results import ReportConfig
+    from rspnet.commands import to_plain
+
+    words = ["python", "-m", "analysis", "report", "--model", shown_path(model.path)]
+    plain = to_plain(ReportConfig())
+    for name, value in _flat(report.results.config):
+        if name not in ("model", "out") and value != dict(_flat(plain)).get(name):
+            written = value if isinstance(value, str) else json.dumps(value)
+            words += [f"--{name}", written]
+    out = report.path.with_suffix(".html")
+    return Command("This report", (*words, "--out", shown_path(out)))
+
+
+def _flat(values: Mapping[str, Any], start: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{start}{name}.")
+        else:
+            yield start + name, value

@@ -1,0 +1,51 @@
+"""What Retrieval hands out: the lists as a table, and the commands for lists, maps and top-k."""
+
+import csv
+import io
+from collections.abc import Sequence
+
+from dashboard.app_pages.retrieval import explain
+from dashboard.app_pages.retrieval.explain import ExplainRequest
+from dashboard.base.arguments import shown_path
+from dashboard.widgets import export
+from dashboard.widgets.export import Command, File
+
+COLUMNS = ("query", "query_label", "feature", "rank", "similarity", "path", "label", "correct")
+
+
+def draw(requests: Sequence[ExplainRequest], k: int) -> None:
+    """Draw the panel below the lists.
+
+    Args:
+        requests: One a list.
+        k: Their length.
+    """
+    first = requests[0]
+    name = f"retrieval-{first.pool.videos[first.query].path.stem}"
+    folder = shown_path(first.pool.folder)
+    ks = [str(n) for n in (1, 5, 10, 20, 50) if n < len(first.pool.videos)]
+    words = ("python", "-m", "rspnet.retrieve", "--gallery", folder, "--queries", folder)
+    commands = [
+        c for one in requests for c in explain.commands_of(one, min(k, explain.MOST_EXPLAINED))
+    ]
+    if all(video.label for video in first.pool.videos):
+        commands.append(Command("Top-k of the gallery", (*words, "--k", *ks)))
+    files = [File("Data", f"{name}.csv", lambda: table_of(requests, k))]
+    export.panel("retrieval", files, commands)
+
+
+def table_of(requests: Sequence[ExplainRequest], k: int) -> bytes:
+    """All lists as a table (CSV): a row a hit."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(COLUMNS)
+    for one in requests:
+        query = one.pool.videos[one.query]
+        for rank, hit in enumerate(explain.hits_of(one, k)[0], start=1):
+            video = one.pool.videos[hit.index]
+            correct = str(video.label == query.label).lower() if query.label else ""
+            writer.writerow(
+                (query.name, query.label, one.feature, rank, repr(hit.similarity), video.name,
+                 video.label, correct)
+            )  # fmt: skip
+    return text.getvalue().encode()

@@ -1,0 +1,53 @@
+"""Where labels come from, and what makes a hit correct by them: said wherever they are shown."""
+
+from typing import TYPE_CHECKING
+
+from dashboard.services import galleries, uploads
+from dashboard.services.embeddings import Pool
+from dashboard.services.galleries import Video
+
+if TYPE_CHECKING:
+    from rspnet.retrieval.gallery import Gallery
+
+NO_FOLDERS = (
+    "Labels are the names of the folders that videos lie in. These lie in none, so they have no "
+    "labels, and no hit is counted as correct or incorrect. Put the videos of each class into a "
+    "folder of its own to have that counted."
+)
+NO_TABLE = "These videos have no labels, so there are no correct hits to count."
+
+
+def sentence(pool: Pool, title: str, query: Video) -> str:
+    """What makes a hit of a query correct, and where its label comes from.
+
+    Args:
+        pool: What is searched.
+        title: Of the gallery.
+        query: The query.
+    """
+    if title == galleries.GENERATED and query.label:
+        return (
+            "Correct: a hit shows the query's action. Both are known, for the videos are generated."
+        )
+    if not any(video.label for video in pool.videos):
+        return NO_FOLDERS
+    if uploads.is_upload(query):
+        return (
+            "Your upload has no label, so no hit counts as correct or incorrect. Labels of the "
+            "others are the names of the folders that they lie in."
+        )
+    if not query.label:
+        return (
+            "The query lies in no folder of a class, so it has no label, and no hit counts as "
+            "correct or incorrect."
+        )
+    return (
+        "Correct: a hit lies in a folder of the same name as the query, for labels are the names "
+        "of folders. Nothing else is known of what the videos show."
+    )
+
+
+def labelled(gallery: "Gallery") -> "Gallery":
+    """The videos of a gallery that have a label; the gallery itself if all do."""
+    rows = [n for n, label in enumerate(gallery.labels) if label]
+    return gallery if len(rows) == len(gallery) else gallery.take(rows)

@@ -1,0 +1,105 @@
+"""What the speed lab hands out: figure, film, maps, curves, and the commands for them."""
+
+import csv
+import hashlib
+import io
+import json
+from typing import TYPE_CHECKING
+
+from dashboard.app_pages.speed_lab import responses
+from dashboard.app_pages.speed_lab.responses import Subject
+from dashboard.base.arguments import Arguments, shown_path
+from dashboard.services.galleries import Source
+from dashboard.services.models import Loaded, ModelChoice
+from dashboard.widgets import export
+from dashboard.widgets.export import Command, File
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from analysis.figures.figure_inputs import ShownPair
+    from analysis.stimuli.perturbed_clips import Curve
+
+
+def draw(
+    subject: Subject,
+    name: str,
+    level: float,
+    source: Source,
+    model: ModelChoice,
+    loaded: Loaded,
+    arguments: Arguments,
+) -> None:
+    """Draw the panel below the maps."""
+    commands = [many_videos(source, model), export.app_command(arguments, model.path)]
+    export.panel("lab", files_of(subject, name, level, loaded), commands)
+
+
+def files_of(subject: Subject, name: str, level: float, loaded: Loaded) -> list[File]:
+    """Files of a change, made when asked for."""
+    asked = (loaded.query.hash, subject, name, level)
+    stem = f"rspnet-{name}-{hashlib.sha256(repr(asked).encode()).hexdigest()[:8]}"
+
+    def shown() -> "ShownPair":
+        from analysis.figures.figure_inputs import ShownPair
+
+        pair = responses.pair_of(subject, name, level, loaded)
+        return ShownPair(query=loaded.query, view_i=pair.view_i, view_j=pair.view_j, maps=pair.maps)
+
+    def strip() -> "Figure":
+        from analysis.figures.strips import draw_strip, pair_rows
+
+        limit = responses.limit_of(subject, loaded)
+        return draw_strip(pair_rows(shown()), limit=limit, opacity=responses.OPACITY)
+
+    def film() -> bytes:
+        from analysis.figures.strips import pair_film
+
+        return pair_film(shown())
+
+    def curves() -> "dict[str, Curve]":
+        return responses.strongest_of(subject, loaded) | {
+            name: responses.curve_of(subject, name, loaded)
+        }
+
+    def plain() -> bytes:
+        about = {
+            "format": "rspnet-probe",
+            "version": 1,
+            "model_hash": loaded.query.hash,
+            "video": subject.video[0],
+            "start": subject.start,
+            "num_frames": subject.num_frames,
+            "branch": "key",
+            "curves": [curve.to_json() for curve in curves().values()],
+        }
+        return (json.dumps(about, indent=1) + "\n").encode()
+
+    return [
+        *export.figure_files(stem, strip),
+        File("Clip", f"{stem}.mp4", film),
+        File("Data", f"{stem}.npz", lambda: export.written(".npz", shown().maps.save)),
+        File("Data", f"{stem}.csv", lambda: table_of(curves())),
+        File("Data", f"{stem}.json", plain),
+    ]
+
+
+def table_of(curves: "dict[str, Curve]") -> bytes:
+    """Curves of one clip as a table (CSV): a row a change, level and head."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(("change", "level", "head", "similarity"))
+    for name, curve in curves.items():
+        for head in curve.similarity:
+            for level in curve.levels:
+                value = float(curve.at(head, level)[0])
+                writer.writerow((name, f"{level:g}", head, repr(value)))
+    return text.getvalue().encode()
+
+
+def many_videos(source: Source, model: ModelChoice) -> Command:
+    """The command line that measures the same on a gallery's videos, with intervals."""
+    words = ["python", "-m", "analysis", "responses", "--model", shown_path(model.path)]
+    words += ["--videos", shown_path(source.root), "--branch", "key"]
+    words += ["--out", "responses.json", "--figure", "responses.pdf"]
+    return Command("Curves over this gallery's videos, with intervals", tuple(words))

@@ -1,1 +1,0 @@
-"""Compare: where both heads look, on a pair of clips."""

@@ -1,1 +1,0 @@
-"""Embedding: a gallery in two dimensions, by both heads."""

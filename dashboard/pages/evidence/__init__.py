@@ -1,1 +1,0 @@
-"""Evidence: what a report found about a model's two heads."""

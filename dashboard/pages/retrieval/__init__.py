@@ -1,1 +1,0 @@
-"""Retrieval: what is nearest to a video by each head, and why."""

@@ -1,1 +1,0 @@
-"""Training: a run while it goes on, and its maps as they grew."""

@@ -1,0 +1,492 @@
+"""The page's logic, as far as Streamlit's AppTest sees it (neither charts nor pictures)."""
+
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import save_file
+from streamlit.testing.v1 import AppTest
+
+import analysis
+from analysis.attribution.captum_pair import witness_pair
+from dashboard.base.arguments import Arguments
+from dashboard.base.style import signed
+from dashboard.overlays import captum_job
+from dashboard.services import galleries, models
+from dashboard.services.embeddings import protocol
+from dashboard.widgets import controls
+from rspnet import VideoReader, load_model
+from rspnet.data.synthetic.videos import draw_factors
+from rspnet.data.transforms import load_clip
+from rspnet.retrieval.gallery import embed_videos
+from tests.dashboard.apps import SCRIPT, texts
+from tests.dashboard.conftest import ROOT, Open
+from tests.dashboard.tiny import save_tiny_model, write_tiny_videos
+
+
+def test_first_view_is_a_positive_pair(open_app: Open) -> None:
+    app = open_app()
+    assert not app.exception
+    assert not app.error
+    assert not app.warning
+    assert app.selectbox("video_i").value == app.selectbox("video_j").value == "left/clip_1.mp4"
+    assert (app.slider("start_i").value, app.slider("start_j").value) == (6, 48)
+    assert app.slider("start_i").max == 70 - 16
+    assert app.query_params["j_start"] == "48"
+
+
+def test_numbers_of_the_planted_model(open_app: Open) -> None:
+    page = texts(open_app())
+    assert "The maps have 4 x 7 x 7 cells" in page
+    assert "drawn over 16 frames of 112 x 112 pixels" in page
+    # One feature a head, the same in both clips: each cosine is 1.
+    assert page.count("+1.0000 = ") == 2
+
+
+def numbers(app: AppTest, head: str) -> str:
+    """A head's row of the table of numbers, as text."""
+    row = re.search(rf'facts-{head}".*?</tr>', texts(app), re.DOTALL)
+    assert row
+    return re.sub(r"<[^>]+>", " ", row[0])
+
+
+def test_numbers_of_every_kind_are_those_of_analysis(open_app: Open, planted_videos: Path) -> None:
+    link = {"i": "left/clip_1.mp4", "i_start": "2", "j": "left/clip_3.mp4", "j_start": "5"}
+    app = open_app(**link, map="margin")
+    model = sys.argv[sys.argv.index("--model") + 1]
+    query, key = load_model(model, "query"), load_model(model, "key")
+
+    def view(name: str, start: int, speed: int = 1) -> analysis.View:
+        return analysis.load_view(planted_videos / name, 16, 112, start=start, speed=speed)
+
+    c_i, c_j = view("left/clip_1.mp4", 2), view("left/clip_3.mp4", 5)
+    found = analysis.explain_margin(query, key, "rsp", c_i, c_j, [view("left/clip_3.mp4", 5, 2)])
+    assert signed(found.margin, 4) in numbers(app, "rsp")
+    app.button_group("map").set_value("still").run()
+    assert signed(found.still.score, 4) in numbers(app, "rsp")
+    app.button_group("map").set_value("eq2").run()
+    pair = analysis.explain_pair(query, key, c_i.clip, c_j.clip)
+    for head in ("rsp", "avid"):
+        eq2 = pair.heads[head].eq2_i
+        assert eq2 is not None
+        assert signed(float(eq2.mean()), 4) in numbers(app, head)
+    assert "Mean of the map" in texts(app)
+    assert not app.exception
+
+
+def test_fine_grid_and_what_has_none(open_app: Open) -> None:
+    app = open_app(cells="fine", scale="map")
+    assert not app.warning
+    assert "The maps have 4 x 14 x 14 cells, from clips shifted" in texts(app)
+    app.button_group("map").set_value("eq2").run()
+    assert "4 x 7 x 7 cells" in texts(app)
+    assert app.query_params["cells"] == "smooth"
+    assert not app.exception
+
+
+def test_place_and_its_partners(open_app: Open) -> None:
+    app = open_app(place="rsp.1.2.1")
+    page = texts(app)
+    assert "row 3, column 2 of the cells, frames" in page
+    assert app.query_params["place"] == "rsp.1.2.1"
+    app.button("place_clear").click().run()
+    assert 'data-testid="partners"' not in texts(app)
+    assert "place" not in app.query_params
+    app = open_app(place="rsp.999.1.1")
+    (warning,) = app.warning
+    assert "the place `rsp.999.1.1`, which is not here: the maps have 4 x 7 x 7" in warning.value
+    assert "place" not in app.query_params
+    app = open_app(place="rsp.1.2.1", map="margin")
+    (warning,) = app.warning
+    assert "`rsp.1.2.1`, and this kind of map has no places" in warning.value
+    app = open_app(place="<b>")
+    assert any("names the place `<b>`" in warning.value for warning in app.warning)
+    assert not app.exception
+
+
+def test_witnesses_are_asked_when_the_visitor_wants_it(open_app: Open, tmp_path: Path) -> None:
+    model = save_tiny_model(tmp_path)
+    (tmp_path / "videos").mkdir()
+    videos = write_tiny_videos(tmp_path / "videos")
+    given = ("--model", str(model), "--videos", str(videos))
+    # Two passes a map: asked at once. Its map comes to s, but nothing promises that.
+    app = open_app(*given, map="layer_gradcam")
+    assert not app.exception
+    assert app.button_group("map").value == "captum"
+    assert app.query_params["map"] == "layer_gradcam"
+    assert "Sum of the map" in texts(app)
+    assert "off" not in numbers(app, "rsp")
+    app.selectbox("method").set_value("feature_ablation").run()
+    assert not app.exception
+    said = texts(app)
+    cells = 2 * 2 * 2
+    assert f"takes {4 * (cells + 2)} forward passes" in said
+    assert "facts-rsp" not in said
+    app.button("ask_captum").click().run()
+    for _ in range(100):
+        if "facts-rsp" in texts(app):
+            break
+        time.sleep(0.1)
+        app.run()
+    assert not app.exception
+    query, key = load_model(model, "query"), load_model(model, "key")
+    views = [
+        analysis.load_view(videos / "a_long.mp4", 8, 32, start=app.slider(f"start_{side}").value)
+        for side in "ij"
+    ]
+    found = witness_pair(query, key, *views, "feature_ablation")
+    for head, (of_i, _) in found.items():
+        row = numbers(app, head)
+        assert signed(float(of_i.map.values.sum()), 4) in row
+        assert signed(of_i.map.score) in row
+    # It is kept: the way back and forth asks nothing.
+    app.button_group("map").set_value("contribution").run()
+    app.button_group("map").set_value("captum").run()
+    assert "facts-rsp" in texts(app)
+    app = open_app(*given, map="feature_ablation")
+    assert "facts-rsp" in texts(app)
+    assert not app.exception
+
+
+def first_number(app: AppTest, head: str) -> str:
+    """What a head's map of c_i comes to."""
+    found = re.search(r"[+\N{MINUS SIGN}]\d[\d.]+", numbers(app, head))
+    assert found
+    return found[0]
+
+
+def test_captum_is_asked_about_the_margin(
+    open_app: Open, planted_videos: Path, tmp_path: Path
+) -> None:
+    # The margins of the planted model are 0 everywhere.
+    given = ("--model", str(save_tiny_model(tmp_path)), "--videos", str(planted_videos))
+    app = open_app(*given, map="margin")
+    margins = {head: first_number(app, head) for head in ("rsp", "avid")}
+    assert not any(float(margin[1:]) == 0 for margin in margins.values())
+    app = open_app(*given, map="layer_gradcam_margin")
+    assert not app.exception
+    assert app.button_group("map").value == "captum"
+    assert app.button_group("captum_of").value == "margin"
+    assert app.selectbox("method").value == "layer_gradcam"
+    said = texts(app)
+    assert "sets " in said
+    assert "others)" in said
+    # LayerGradCAM's map of c_i comes to the margin.
+    assert {head: first_number(app, head) for head in margins} == margins
+    # The same method of s, and back.
+    app.button_group("captum_of").set_value("s").run()
+    assert app.query_params["map"] == "layer_gradcam"
+    app.button_group("captum_of").set_value("margin").run()
+    app.selectbox("method").set_value("feature_ablation").run()
+    assert app.query_params["map"] == "feature_ablation_margin"
+    assert "forward passes" in texts(app)
+    app.button("ask_captum").click().run()
+    for _ in range(100):
+        if "facts-rsp" in texts(app):
+            break
+        time.sleep(0.1)
+        app.run()
+    assert not app.exception
+    assert "Feature ablation of the margin" in texts(app)
+    assert "facts-rsp" in texts(app)
+
+
+def test_a_question_to_captum_is_stopped(
+    open_app: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = save_tiny_model(tmp_path)
+    (tmp_path / "videos").mkdir()
+    videos = write_tiny_videos(tmp_path / "videos")
+    app = open_app("--model", str(model), "--videos", str(videos), map="occlusion", i_start="3")
+    held = captum_job._shelf().at_work
+    with held:  # as if another's question were under way
+        app.button("ask_captum").click().run()
+        assert any("Waiting for an earlier" in str(bar.proto.text) for bar in app.get("progress"))
+        app.button("stop_witness").click().run()
+        for _ in range(50):
+            if app.info:
+                break
+            time.sleep(0.1)
+            app.run()
+    assert "Stopped" in app.info[0].value
+    app.button("ask_captum_again").click().run()
+    for _ in range(100):
+        if "facts-rsp" in texts(app):
+            break
+        time.sleep(0.1)
+        app.run()
+    assert "facts-rsp" in texts(app)
+    assert not app.exception
+
+
+def test_margin_without_anything_to_be_against(
+    open_app: Open, planted_model: Path, planted_videos: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "only.mp4").write_bytes((planted_videos / "left" / "clip_1.mp4").read_bytes())
+    app = open_app("--model", str(planted_model), "--videos", str(tmp_path), map="margin")
+    assert not app.exception
+    assert "this gallery has none that can be read" in app.error[0].value
+
+
+def test_link_restores_the_view(open_app: Open) -> None:
+    link = {
+        "i": "right/clip_2.mp4", "i_start": "3", "i_speed": "2", "j": "left/clip_5.mp4",
+        "j_start": "9", "j_speed": "4", "frame": "7", "scale": "head",
+    }  # fmt: skip
+    app = open_app(**link)
+    assert not app.warning
+    assert app.selectbox("video_i").value == "right/clip_2.mp4"
+    assert app.slider("start_i").value == 3
+    assert app.session_state["speed_i"] == 2
+    assert app.selectbox("video_j").value == "left/clip_5.mp4"
+    assert app.slider("start_j").value == app.slider("start_j").max == 9
+    assert app.session_state["speed_j"] == 4
+    assert app.session_state["frame"] == 6
+    assert app.session_state["scale"] == "head"
+    assert {name: app.query_params[name] for name in link} == link
+
+
+def test_tampered_link_is_said_once_and_left(open_app: Open) -> None:
+    app = open_app(i="../../etc/passwd", j_start="1e9", i_speed="3", frame="0", model="<script>")
+    assert not app.exception
+    said = [warning.value for warning in app.warning]
+    assert len(said) == 5
+    assert any("`../../etc/passwd`, which is not here" in text for text in said)
+    assert any("`3`, it can be 1, 2 or 4" in text for text in said)
+    assert app.query_params["i"] == "left/clip_1.mp4"
+    app.slider("start_i").set_value(1).run()
+    assert not app.warning
+    assert "4 x 7 x 7" in texts(app)
+
+
+def test_back_button_brings_the_view_back(open_app: Open) -> None:
+    app = open_app()
+    before = dict(app.query_params)
+    app.slider("start_i").set_value(20).run()
+    assert app.query_params["i_start"] == "20"
+    app.query_params.clear()
+    app.query_params.update(before)
+    app.run()
+    assert app.slider("start_i").value == 6
+
+
+def test_start_follows_a_faster_speed(open_app: Open) -> None:
+    app = open_app(j_start="54")
+    app.button_group("speed_j").set_value(4).run()
+    assert not app.exception
+    assert app.slider("start_j").max == 70 - 61
+    assert app.slider("start_j").value == 9
+
+
+@pytest.mark.parametrize(
+    ("video", "reason"),
+    [("short/nine_frames.mp4", "has 9 frames, and a clip of this model takes 16"),
+     ("short/text.mp4", "short/text.mp4")],
+)  # fmt: skip
+def test_bad_video_is_said_and_left(open_app: Open, video: str, reason: str) -> None:
+    app = open_app()
+    app.selectbox("video_j").set_value(video).run()
+    assert not app.exception
+    assert len(app.error) == 1
+    assert reason in app.error[0].value
+    assert "Choose another video" in app.error[0].value
+    app.selectbox("video_j").set_value("left/clip_3.mp4").run()
+    assert not app.error
+    assert "4 x 7 x 7" in texts(app)
+
+
+def test_video_that_vanishes(
+    open_app: Open, planted_model: Path, planted_videos: Path, tmp_path: Path
+) -> None:
+    for name in ("a.mp4", "b.mp4"):
+        (tmp_path / name).write_bytes((planted_videos / "left" / "clip_1.mp4").read_bytes())
+    app = open_app("--model", str(planted_model), "--videos", str(tmp_path))
+    assert not app.error
+    (tmp_path / "a.mp4").unlink()
+    app.slider("start_i").set_value(2).run()
+    assert not app.exception
+
+
+def test_wrong_model_files(open_app: Open, planted_videos: Path, tmp_path: Path) -> None:
+    text, other = tmp_path / "text.safetensors", tmp_path / "other.safetensors"
+    text.write_text("no weights")
+    save_file({"x": np.zeros(3, np.float32)}, other)
+    for path, reason in (
+        (text, "is not a safetensors file"),
+        (other, "not an RSPNet model"),
+        (tmp_path / "none.safetensors", "expected a .safetensors file written by"),
+    ):
+        app = open_app("--model", str(path), "--videos", str(planted_videos))
+        assert not app.exception
+        assert len(app.error) == 1
+        assert reason in app.error[0].value
+        assert app.selectbox("video_i").value == "left/clip_1.mp4"
+
+
+def test_no_model_at_all(open_app: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(models, "CHECKPOINTS", tmp_path)
+    app = open_app("--num_videos", "4")
+    assert not app.exception
+    assert "python -m rspnet.train" in app.error[0].value
+
+
+@pytest.mark.parametrize("kind", ["missing", "empty"])
+def test_folder_without_videos(
+    open_app: Open, planted_model: Path, tmp_path: Path, kind: str
+) -> None:
+    folder = tmp_path if kind == "empty" else tmp_path / "nowhere"
+    app = open_app("--model", str(planted_model), "--videos", str(folder))
+    assert not app.exception
+    assert "Your videos can't be shown" in app.error[0].value
+    assert str(folder) in app.error[0].value.replace("\\", "")
+
+
+def test_unknown_argument(
+    open_app: Open, planted_model: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(models, "CHECKPOINTS", tmp_path)
+    app = open_app("--model", str(planted_model), "--speed", "9")
+    assert not app.exception
+    assert "unrecognized arguments: --speed 9" in app.error[0].value
+
+
+def test_maps_are_computed_once(open_app: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    explain = analysis.explain_pair
+
+    def counted(*args: object, **options: object) -> object:
+        calls.append(args)
+        return explain(*args, **options)
+
+    monkeypatch.setattr(analysis, "explain_pair", counted)
+    app = open_app(i_start="11", j_start="31")
+    assert len(calls) == 1
+    app.session_state["frame"] = 9
+    app.run()
+    app.button_group("scale").set_value("head").run()
+    app.slider("opacity").set_value(50).run()
+    app.button_group("cells").set_value("raw").run()
+    app.button_group("map").set_value("eq2").run()
+    assert len(calls) == 1
+    app.slider("start_j").set_value(32).run()
+    assert len(calls) == 2
+    assert not app.exception
+
+
+def wait_for_neighbours(app: AppTest) -> str:
+    for _ in range(100):
+        page = texts(app)
+        if "Nearest to" in page:
+            return page
+        assert not app.exception
+        time.sleep(0.1)
+        app.run()
+    raise AssertionError("the gallery was not embedded within 10 s")
+
+
+def test_neighbours_are_those_of_the_gallery(
+    open_app: Open, planted_model: Path, planted_videos: Path
+) -> None:
+    app = open_app(i="left/clip_3.mp4", i_start="10")
+    page = wait_for_neighbours(app)
+    query = load_model(planted_model, "query")
+    paths = sorted(planted_videos.rglob("*.mp4"))
+    gallery = embed_videos(query, paths, protocol(query), progress=False)
+    with VideoReader(planted_videos / "left" / "clip_3.mp4") as reader, torch.inference_mode():
+        z = query(load_clip(reader, 10, 16)[0][None])
+    for head in ("rsp", "avid"):
+        own = planted_videos / "left" / "clip_3.mp4"
+        found = gallery.nearest(z[head][0].numpy(), head, 5, exclude=own)
+        names = [n.path.relative_to(planted_videos).with_suffix("").as_posix() for n in found]
+        shown = re.findall(rf'near-{head}".*?class="what" title="([^"]+)"', page, re.DOTALL)
+        assert shown == names
+        assert "left/clip_3" not in shown
+    assert page.count("same label") == sum("left" in name for name in shown) * 2
+    (skipped,) = (c.value for c in app.caption if "Skipped" in c.value)
+    assert "nine_frames.mp4" in skipped
+    assert "text.mp4" in skipped
+    app.button(f"near_rsp_{names[0]}.mp4").click().run()
+    assert app.selectbox("video_j").value == f"{names[0]}.mp4"
+    assert app.session_state["speed_j"] == 1
+    assert not app.exception
+
+
+def test_note_about_the_link_outlives_the_gallery(open_app: Open) -> None:
+    app = open_app(i="gone.mp4")
+    assert len(app.warning) == 1
+    app.session_state[
+        "dashboard.base.links.Visit"
+    ].draws_again = True  # as when the gallery is done
+    app.run()
+    assert len(app.warning) == 1
+    app.run()
+    assert not app.warning
+
+
+def test_two_sessions_do_not_mix(open_app: Open) -> None:
+    one, two = open_app(i="left/clip_1.mp4"), open_app(i="right/clip_2.mp4", frame="5")
+    one.slider("start_i").set_value(30).run()
+    two.slider("start_i").set_value(2).run()
+    one.run()
+    assert one.slider("start_i").value == 30
+    assert (one.query_params["i"], one.query_params["frame"]) == ("left/clip_1.mp4", "1")
+    assert (two.query_params["i"], two.query_params["frame"]) == ("right/clip_2.mp4", "5")
+
+
+def test_controls_and_first_frames_come_before_torch(
+    planted_model: Path, planted_videos: Path, tmp_path: Path
+) -> None:
+    rows = ["path,action,actor,set,prop,index"]
+    for index in range(2):
+        name = f"clip_{index}.mp4"
+        source = next(planted_videos.glob(f"*/{name}"))
+        (tmp_path / name).write_bytes(source.read_bytes())
+        rows.append(f"{name},walk,{index},0,ball,{index}")
+    (tmp_path / "labels.csv").write_text("\n".join(rows))
+    script = f"""
+import sys
+sys.argv = ["app.py", "--model", {str(planted_model)!r}, "--videos", {str(tmp_path)!r}]
+from streamlit.testing.v1 import AppTest
+from dashboard.services import models
+from dashboard.app_pages.compare import panels
+seen = []
+draw = panels.draw_waiting
+def waiting(selection):
+    draw(selection)
+    seen.append("torch" in sys.modules)
+def load(choice):
+    raise ValueError("no further")
+panels.draw_waiting, models.load = waiting, load
+app = AppTest.from_string({SCRIPT.format(name="compare")!r}, default_timeout=30).run()
+assert not app.exception, app.exception
+assert app.selectbox("video_i").options[0] == "walk 0 (actor 0, set 0)"
+assert seen == [False], seen
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_a_gallery_may_begin_with_another_video(planted_videos: Path) -> None:
+    source = galleries.open_source(galleries.OWN, Arguments(videos=planted_videos))
+    first, other = "left/clip_1.mp4", "right/clip_6.mp4"
+    # One that is not there, or can't be read, leaves the first.
+    for rather in ("", other, "nowhere.mp4", "short/text.mp4"):
+        expected = other if rather == other else first
+        pair = controls.first_pair(source, 16, rather=rather)
+        assert pair is not None
+        assert [clip.video.name for clip in pair] == [expected] * 2
+
+
+def test_home_begins_with_a_video_of_the_generated_gallery() -> None:
+    folder, file = galleries.SYNTHETIC_EXAMPLE.split("/")
+    seed, index = (int(word) for word in file.removesuffix(".mp4").split("_")[1:])
+    assert seed == galleries.SYNTHETIC_SEED
+    assert index < Arguments().num_videos
+    assert draw_factors(seed, index).action == folder

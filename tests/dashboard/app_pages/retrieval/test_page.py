@@ -1,0 +1,158 @@
+"""Retrieval, as far as Streamlit's AppTest sees it, on a model that ranks by colours."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import streamlit as st
+
+from analysis.gallery.neighbours import Space
+from analysis.gallery.structure import gallery_statistics
+from dashboard.app_pages.retrieval import labels
+from dashboard.base.style import signed
+from dashboard.services.embeddings import protocol
+from rspnet.data.video.encode import write_video
+from rspnet.retrieval.gallery import embed_videos
+from rspnet.retrieve import retrieve
+from rspnet.weights.checkpoint import load_model
+from tests.dashboard.apps import open_page, settle, texts
+from tests.dashboard.conftest import draw_colours
+
+QUERY = "walk/query.mp4"
+
+
+@pytest.fixture
+def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RSPNET_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.mark.usefixtures("_cache")
+@pytest.mark.parametrize("name", ["retrieval", "embedding"])
+def test_too_few_videos_are_said(
+    name: str, coloured_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "few"
+    write_video(root / "a" / "one.mp4", draw_colours((200, 150, 150)), 25.0, preset="ultrafast")
+    argv = ["--model", str(coloured_model), "--videos", str(root)]
+    app = open_page(name, argv, monkeypatch)
+    assert not app.exception
+    assert "holds 1 video: at least 2 are needed" in app.info[0].value
+    write_video(root / "a" / "two.mp4", draw_colours((200, 150, 150))[:9], 25.0, preset="ultrafast")
+    st.cache_resource.clear()  # the folder is listed anew only now and then
+    app = settle(open_page(name, argv, monkeypatch))
+    assert not app.exception
+    assert "Only 1 of the 2 videos can be used" in app.info[0].value
+    assert "a/two.mp4" in app.info[0].value
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    app = open_page(name, ["--model", str(coloured_model), "--videos", str(empty)], monkeypatch)
+    assert not app.exception
+    assert "Your videos can't be shown" in app.error[0].value
+
+
+@pytest.mark.usefixtures("_cache")
+def test_lists_and_numbers_are_those_of_the_command_line(
+    coloured_model: Path, coloured_videos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    argv = ["--model", str(coloured_model), "--videos", str(coloured_videos)]
+    app = settle(open_page("retrieval", argv, monkeypatch, query=QUERY, by="backbone", k="5"))
+    assert not app.exception
+    assert not app.warning
+    branch = load_model(coloured_model)
+    paths = sorted(coloured_videos.rglob("*.mp4"))
+    gallery = embed_videos(branch, paths, protocol(branch), progress=False)
+    own = gallery.paths.index(coloured_videos / QUERY)
+    vector = gallery.vectors["backbone"][own]
+    shown = re.findall(r'class="what" title="\d\. ([^"]+)".*?class="number">([^<]+)<', texts(app))
+    near = gallery.nearest(vector, "backbone", 5, exclude=gallery.paths[own])
+    assert shown[:5] == [
+        (
+            hit.path.relative_to(coloured_videos).with_suffix("").as_posix(),
+            signed(hit.similarity, 2),
+        )
+        for hit in near
+    ]
+    result = retrieve(gallery, gallery, "rsp", [1, 5])
+    assert f"{result.top_k[1]:.1f} <span" in texts(app)
+    assert "Top-k accuracy in %, with 95% intervals over 6 queries" in texts(app)
+    views = gallery_statistics([Space.of(gallery, head) for head in ("rsp", "avid")], k=5, num=1)
+    for hubs in views.hubs:
+        assert f"{signed(hubs.skewness.value, 2)} <span" in texts(app)
+    assert f"share {100 * views.overlaps[0].mean.value:.0f}%" in texts(app)
+
+
+@pytest.mark.usefixtures("_cache")
+def test_what_makes_a_hit_correct_is_said(
+    coloured_model: Path, coloured_videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "own"
+    argv = ["--model", str(coloured_model), "--videos", str(root)]
+    for name in ("query", "red", "blue"):
+        folder = next(p.parent for p in coloured_videos.rglob(f"{name}.mp4"))
+        root.mkdir(exist_ok=True)
+        shutil.copy(folder / f"{name}.mp4", root)
+    app = settle(open_page("retrieval", argv, monkeypatch))
+    assert not app.exception
+    assert labels.NO_FOLDERS in [caption.value for caption in app.caption]
+    assert [info.value for info in app.info] == [labels.NO_TABLE]  # not top-k of 100%
+    assert 'class="verdict' not in texts(app)
+    assert "of 2 correct" not in texts(app)
+    assert not any("rspnet.retrieve" in code.value for code in app.code)
+    # Two of the same folder, and three that lie in none.
+    shutil.copytree(coloured_videos / "walk", root / "walk")
+    st.cache_resource.clear()  # the folder is listed anew only now and then
+    app = settle(open_page("retrieval", argv, monkeypatch, query="walk/red.mp4"))
+    captions = [caption.value for caption in app.caption]
+    assert any(
+        text.startswith("Correct: a hit lies in a folder of the same name") for text in captions
+    )
+    assert "over 3 queries" in texts(app)
+    assert "3 of the videos have no label and are no queries." in texts(app)
+    app = open_page("retrieval", argv, monkeypatch, query="red.mp4")
+    captions = [caption.value for caption in app.caption]
+    assert any("The query lies in no folder of a class" in text for text in captions)
+    assert 'class="verdict' not in texts(app)
+
+
+@pytest.mark.usefixtures("_cache")
+def test_videos_that_changed_are_not_explained(
+    coloured_model: Path, coloured_videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "own"
+    shutil.copytree(coloured_videos, root)
+    argv = ["--model", str(coloured_model), "--videos", str(root)]
+    app = settle(open_page("retrieval", argv, monkeypatch, query=QUERY, why="rsp.1"))
+    assert not app.exception
+    assert not app.error
+    assert "walk/red</b> is no. 1 of 5" in texts(app)
+    assert app.query_params["why"] == "rsp.1"
+    write_video(root / "run" / "blue.mp4", draw_colours((235, 235, 20)), 25.0, preset="ultrafast")
+    (root / "run" / "green.mp4").write_text("This is no video.")
+    link = {"query": QUERY, "k": "5"}
+    app = open_page("retrieval", argv, monkeypatch, why="avid.1", **link)
+    assert not app.exception
+    assert "the file has changed" in app.error[0].value
+    app = open_page("retrieval", argv, monkeypatch, why="avid.2", **link)
+    assert not app.exception
+    assert "green.mp4" in app.error[0].value
+
+
+@pytest.mark.usefixtures("_cache")
+def test_equal_videos_have_neighbours_but_no_map(
+    coloured_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "same"
+    for name in ("a/one", "b/two", "c/three"):
+        write_video(root / f"{name}.mp4", draw_colours((200, 150, 150)), 25.0, preset="ultrafast")
+    argv = ["--model", str(coloured_model), "--videos", str(root)]
+    app = settle(open_page("retrieval", argv, monkeypatch))
+    assert not app.exception
+    assert texts(app).count('data-testid="hit-rsp"') == 2
+    assert "No two videos of this gallery have a label in common" in app.info[0].value
+    commands = [code.value for code in app.code]
+    assert any("analysis retrieval" in c and "--feature avid --k 2" in c for c in commands)
+    assert any("rspnet.retrieve" in c and c.endswith("--k 1") for c in commands)
+    app = open_page("embedding", argv, monkeypatch)
+    assert not app.exception
+    assert "all videos have the same vector" in app.error[0].value

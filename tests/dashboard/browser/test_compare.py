@@ -1,0 +1,206 @@
+"""Compare in a real browser, on a planted model whose answer is known."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from playwright.sync_api import expect
+
+from tests.dashboard.browser.visitor import BLUE, RED, Visitor, block
+
+pytestmark = pytest.mark.browser
+
+
+def test_each_head_is_in_its_row(visitor: Visitor, address: str) -> None:
+    link = {"i": "right/clip_0.mp4", "i_start": "0", "j": "right/clip_2.mp4", "j_start": "3"}
+    visitor.open(address, **link)
+    visitor.wait_ready()
+    for side in "ij":
+        rsp, avid = visitor.panel("rsp", side), visitor.panel("avid", side)
+        # RSP sees red alone: orange over it in RSP's row, the bare frame in A-VID's.
+        assert block(rsp, *RED)[1] > block(avid, *RED)[1] + 15
+        # A-VID sees blue alone.
+        assert block(avid, *BLUE)[0] > block(rsp, *BLUE)[0] + 60
+        bare = block(rsp, *BLUE)
+        assert bare[2] > 180
+        assert bare[0] < 60
+        for head, half in (("rsp", "left"), ("avid", "right")):
+            row = visitor.page.locator(f'.row:has([data-testid="panel-{head}-i"])')
+            boxes = row.locator("path.box")
+            assert boxes.count() == 2
+            path = str(boxes.nth("ij".index(side)).get_attribute("d"))
+            x0, x1 = (
+                float(v) - 110 * "ij".index(side) for v in re.findall(r"[MH]([\d.]+)", path)[:2]
+            )
+            assert (x0 < x1 < 50) if half == "left" else (50 < x0 < x1)
+            assert row.locator("path.link").count() == 1
+    for head in ("rsp", "avid"):
+        assert visitor.page.inner_text(f'[data-testid="score-{head}"]') == "+1.00"
+        assert "= s" in visitor.page.inner_text(f'[data-testid="facts-{head}"]').replace("\n", " ")
+
+
+def test_scrubber_drives_all_panels_chart_and_link(visitor: Visitor, address: str) -> None:
+    visitor.open(address)
+    token = visitor.wait_ready()
+    visitor.wait_chart()
+    assert visitor.cursor() == 1
+    first = {(h, s): visitor.panel(h, s) for h in ("rsp", "avid") for s in "ij"}
+    visitor.page.click(".forward")
+    visitor.page.wait_for_function(
+        "document.querySelector('.js-plotly-plot')?.layout?.shapes.at(-1).x0 === 2"
+    )
+    slider = visitor.page.locator(".scrubber input")
+    slider.focus()
+    for _ in range(6):
+        slider.press("ArrowRight")
+    visitor.page.wait_for_url(re.compile(r"frame=8\b"))
+    visitor.page.wait_for_function(
+        "document.querySelector('.js-plotly-plot')?.layout?.shapes.at(-1).x0 === 8"
+    )
+    assert visitor.page.inner_text(".position") == "frame 8 / 16"
+    for (head, side), before in first.items():
+        # The red block has moved by more than its own brightness away from where it was.
+        assert np.abs(visitor.panel(head, side) - before).max() > 100
+    assert visitor.wait_ready() == token
+    visitor.page.click(".play")
+    expect(visitor.page.locator(".position")).not_to_have_text("frame 8 / 16")
+    visitor.page.click(".play")
+
+
+def test_change_of_the_pair_and_the_scale(visitor: Visitor, address: str) -> None:
+    visitor.open(address)
+    token = visitor.wait_ready()
+    visitor.page.locator(".st-key-video_j input").fill("clip_4")
+    visitor.page.keyboard.press("Enter")
+    token = visitor.wait_other(token)
+    assert "clip_4, frames" in visitor.page.inner_text(".heads")
+    visitor.page.wait_for_url(re.compile(r"j=right%2Fclip_4.mp4"))
+    visitor.page.get_by_text("Per head", exact=True).click()
+    token = visitor.wait_other(token)
+    visitor.page.wait_for_url(re.compile(r"scale=head"))
+    visitor.page.get_by_text("Margin", exact=True).click()
+    visitor.wait_other(token)
+    visitor.page.wait_for_url(re.compile(r"map=margin"))
+
+
+def test_place_in_c_i_shows_its_partners_in_c_j(visitor: Visitor, address: str) -> None:
+    visitor.open(address, i="right/clip_0.mp4", i_start="0", j="right/clip_2.mp4", j_start="3")
+    token = visitor.wait_ready()
+    whole = visitor.panel("avid", "j")
+    panel = visitor.page.locator('[data-testid="panel-avid-i"]')
+    size = panel.bounding_box()["width"]
+    panel.click(position={"x": 0.78 * size, "y": 0.5 * size})  # on the blue block
+    token = visitor.wait_other(token)
+    visitor.page.wait_for_url(re.compile(r"place=avid\.0\."))
+    said = visitor.page.inner_text('[data-testid="partners"]')
+    assert "A-VID" in said
+    assert "frames 1 to" in said
+    # Its partners are where c_j is blue, and drawn on a scale of their own.
+    partners = visitor.panel("avid", "j")
+    assert block(partners, *BLUE)[0] > block(partners, *RED)[0] - 200
+    assert np.abs(partners - whole).max() > 20
+    assert panel.locator(".limit").inner_text().startswith("\N{PLUS-MINUS SIGN}")
+    # The same by keys.
+    panel.press("Escape")
+    token = visitor.wait_other(token)
+    expect(visitor.page.locator('[data-testid="partners"]')).to_have_count(0)
+    visitor.page.locator('[data-testid="panel-rsp-i"]').focus()
+    for key in ("ArrowLeft", "ArrowUp", "Enter"):
+        visitor.page.keyboard.press(key)
+    visitor.wait_other(token)
+    visitor.page.wait_for_url(re.compile(r"place=rsp\.0\.2\.3"))
+
+
+def test_click_in_the_chart_goes_to_the_frame(visitor: Visitor, address: str) -> None:
+    visitor.open(address)
+    visitor.wait_ready()
+    visitor.wait_chart()
+    plot = visitor.page.locator(".st-key-profiles_box .js-plotly-plot .nsewdrag").first
+    box = plot.bounding_box()
+    visitor.point_at(box["x"] + 0.59 * box["width"], box["y"] + 40)
+    visitor.page.mouse.click(box["x"] + 0.59 * box["width"], box["y"] + 40)
+    expect(visitor.page.locator(".position")).to_have_text("frame 10 / 16")
+    visitor.page.wait_for_url(re.compile(r"frame=10\b"))
+
+
+def test_neighbours_stand_below_and_become_c_j(visitor: Visitor, address: str) -> None:
+    visitor.open(address)
+    token = visitor.wait_ready()
+    page = visitor.page
+    page.wait_for_selector('[data-testid="near-avid"]')
+    for head in ("rsp", "avid"):
+        thumbs = page.locator(f'[data-testid="near-{head}"]')
+        assert thumbs.count() == 5
+        film = thumbs.first.locator(".film")
+        assert film.bounding_box()["width"] > 60
+        assert "data:image/jpeg" in film.evaluate("e => getComputedStyle(e).backgroundImage")
+    name = page.locator('[data-testid="near-rsp"] .what').first.get_attribute("title")
+    page.get_by_role("button", name="Use as c_j").first.click()
+    visitor.wait_other(token)
+    assert f"{name}, frames" in page.inner_text(".heads")
+
+
+def test_loop_is_a_film_that_plays(visitor: Visitor, address: str) -> None:
+    visitor.open(address)
+    visitor.wait_ready()
+    visitor.page.get_by_text("Loop as one film").click()
+    visitor.page.wait_for_selector("video")
+    visitor.page.wait_for_function(
+        "(v => v.readyState >= 2 && v.videoWidth > 500 && v.muted && v.currentTime > 1.2)"
+        "(document.querySelector('video'))"
+    )
+    # It lasts two seconds and begins anew.
+    visitor.page.wait_for_function(
+        "(v => v.currentTime < 1 && !v.paused)(document.querySelector('video'))"
+    )
+    visitor.page.get_by_text("Loop as one film").click()
+    visitor.wait_ready()
+
+
+def test_bad_choices_are_said_and_left(visitor: Visitor, address: str) -> None:
+    visitor.open(address, i="short/text.mp4", j_start="zero", frame="17")
+    page = visitor.page
+    page.wait_for_selector('[data-testid="stAlert"]:has-text("Choose another video")')
+    # The video, the start and the frame.
+    expect(page.locator('[data-testid="stAlert"]')).to_have_count(3)
+    page.locator(".st-key-video_i input").fill("clip_1")
+    page.keyboard.press("Enter")
+    visitor.wait_ready()
+    expect(page.locator('[data-testid="stAlert"]')).to_have_count(0)
+
+
+def test_two_sessions_do_not_mix(browser: Any, address: str) -> None:
+    one, two = Visitor(browser), Visitor(browser, width=800, scheme="dark")
+    one.open(address, i="left/clip_1.mp4", j="left/clip_3.mp4")
+    two.open(address, i="right/clip_2.mp4", j="right/clip_4.mp4", frame="5")
+    one.wait_ready()
+    two.wait_ready()
+    one.wait_chart()
+    two.wait_chart()
+    one.page.click(".forward")
+    one.page.wait_for_url(re.compile(r"frame=2\b"))
+    assert two.page.inner_text(".position") == "frame 5 / 16"
+    assert "clip_1, frames" in one.page.inner_text(".heads")
+    assert "clip_2, frames" in two.page.inner_text(".heads")
+    two.page.click(".back")
+    two.page.wait_for_url(re.compile(r"frame=4\b"))
+    assert one.page.inner_text(".position") == "frame 2 / 16"
+    one.close()
+    two.close()
+
+
+def test_export_gives_files(visitor: Visitor, address: str, tmp_path: Path) -> None:
+    visitor.open(address)
+    visitor.wait_ready()
+    page = visitor.page
+    page.get_by_text("Export", exact=True).click()
+    for kind, start in (("PNG", b"\x89PNG"), ("NPZ", b"PK"), ("JSON", b"{")):
+        with page.expect_download() as download:
+            page.get_by_role("button", name=kind, exact=True).click()
+        path = tmp_path / kind
+        download.value.save_as(path)
+        assert path.read_bytes().startswith(start)
+        assert download.value.suggested_filename.startswith("rspnet-contribution-")
+    assert "python -m analysis figure1" in page.locator("code").first.inner_text()

@@ -1,0 +1,74 @@
+"""Embedding in a real browser, on a model that was planted to rank by colours."""
+
+import re
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.dashboard.browser.visitor import Visitor
+
+pytestmark = pytest.mark.browser
+
+
+# Where the first point of the last trace lies in the window, and the video's name.
+POINT = """() => {
+    const plot = document.querySelector('.js-plotly-plot'), trace = plot.data.at(-1);
+    const {xaxis2: x, yaxis2: y} = plot._fullLayout, box = plot.getBoundingClientRect();
+    const one = plot.calcdata.at(-1)[0];
+    return {x: box.x + x._offset + x.l2p(one.x), y: box.y + y._offset + y.l2p(one.y),
+            name: trace.text[0]};
+}"""
+
+
+def lasso(page: Any, left: float, right: float) -> None:
+    """Draw around a part of the first map, from top to bottom."""
+    box = page.locator(".js-plotly-plot .nsewdrag").first.bounding_box()
+    path = [(left, 0.02), (right, 0.02), (right, 0.98), (left, 0.98), (left, 0.05)]
+    places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in path]
+    page.mouse.move(*places[0])
+    page.mouse.down()
+    for place in places[1:]:
+        page.mouse.move(*place, steps=6)
+    page.mouse.up()
+
+
+def test_lasso_selects_in_both_maps_and_leads_to_retrieval(
+    visitor: Visitor, coloured_address: str
+) -> None:
+    visitor.open(coloured_address, "embedding", video="nowhere.mp4")
+    page = visitor.page
+    page.wait_for_selector(".js-plotly-plot .scatterlayer .trace")
+    assert "is not in the gallery; none is selected" in page.inner_text('[data-testid="stAlert"]')
+    lasso(page, 0.01, 0.99)
+    summary = page.locator('[data-testid="summary"]')
+    expect(summary).to_contain_text("6 videos selected")
+    expect(summary).to_contain_text("3 run, 3 walk")
+    page.get_by_role("button", name="Clear the selection").click()
+    expect(summary).to_contain_text("No video is selected")
+    # With the tool Pan a click selects the one video under it, in the second map as well.
+    visitor.wait_at_rest()
+    page.locator('.modebar-btn[data-title="Pan"]').click()
+    place = page.evaluate(POINT)
+    visitor.point_at(place["x"], place["y"])
+    page.mouse.click(place["x"], place["y"])
+    expect(summary).to_contain_text("1 video selected")
+    card = page.locator('.thumb:has([data-testid="chosen"])')
+    expect(card).to_contain_text(place["name"])
+    # One video, by its name; the link holds it, and it stands out in both maps.
+    page.get_by_role("button", name="Find a video").click()
+    page.get_by_label("Search names and labels").fill("blue")
+    page.get_by_label("Search names and labels").press("Enter")
+    expect(page.get_by_role("button", name="Use this video")).to_have_count(1)
+    page.get_by_role("button", name="Use this video run/blue").click()
+    expect(summary).to_contain_text("1 video selected")
+    page.wait_for_url(re.compile(r"video=run%2Fblue"))
+    page.wait_for_function(
+        "document.querySelector('.js-plotly-plot')?.data.filter("
+        "t => t.selectedpoints?.length === 1).length === 2"
+    )
+    expect(card).to_contain_text("run/blue")
+    page.get_by_role("link", name="Nearest run/blue").click()
+    page.wait_for_url(re.compile(r"/retrieval\?.*query=run%2Fblue"))
+    page.wait_for_selector('[data-testid="hit-rsp"]')
+    expect(page.locator('[data-testid="query"]')).to_contain_text("run/blue")

@@ -1,0 +1,39 @@
+"""Every page that registers itself, in a real browser: whole, narrow or wide, light or dark."""
+
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+
+from dashboard.app_pages import find_pages
+from tests.dashboard.browser.visitor import Visitor, check_page
+
+pytestmark = pytest.mark.browser
+PAGES = find_pages()
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (800, "dark")])
+def test_a_page_is_whole(browser: Any, address: str, page: str, width: int, scheme: str) -> None:
+    check_page(browser, address, page, width, scheme)
+
+
+def test_all_pages_are_in_sight_where_it_is_narrow(browser: Any, address: str) -> None:
+    visitor = Visitor(browser, width=800)
+    visitor.open(address, "training")
+    links = [
+        visitor.page.get_by_role("link", name=page.title, exact=True).first
+        for page in PAGES.values()
+    ]
+    for link in links:
+        expect(link).to_be_in_viewport(ratio=1)
+    left = [link.bounding_box()["x"] for link in links]
+    assert left == sorted(set(left))  # side by side: none waits behind a menu
+    visitor.close()
+
+
+def test_the_address_without_a_page_opens_the_first(visitor: Visitor, address: str) -> None:
+    visitor.open(address, page="")
+    visitor.wait_at_rest()
+    first = next(iter(PAGES.values()))
+    expect(visitor.page).to_have_title(first.title)

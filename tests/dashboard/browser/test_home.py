@@ -1,0 +1,32 @@
+"""Home in a real browser."""
+
+import re
+
+import pytest
+
+from tests.dashboard.browser.visitor import Visitor
+
+pytestmark = pytest.mark.browser
+
+
+def test_home_leads_to_the_example_in_compare(visitor: Visitor, address: str) -> None:
+    visitor.open(address, page="")
+    page = visitor.page
+    page.wait_for_selector('[data-testid="example"]')
+    tiles = page.locator('[data-testid="example"] .tile')
+    assert tiles.count() == 3
+    # The blue block of the clip in A-VID's tile, where it raises that head's margin or nothing.
+    assert tiles.nth(0).bounding_box()["width"] > 200
+    assert len(page.inner_text('[data-testid="hash"]')) == 16
+    page.get_by_text("Open this pair in Compare").click()
+    visitor.wait_ready()
+    page.wait_for_url(re.compile(r"/compare\?.*map=margin"))
+    assert "left/clip_1, frames 4 to 34, 2x" in page.inner_text(".heads")
+    visitor.page.get_by_text("Per map", exact=True).click()
+    page.wait_for_url(re.compile(r"scale=map"))
+    # Away and back by the menu: the page is as it was left.
+    page.get_by_role("link", name="Training").first.click()
+    page.wait_for_selector('[data-testid="newest"]')
+    page.get_by_role("link", name="Compare").first.click()
+    page.wait_for_url(re.compile(r"/compare\?.*map=margin.*scale=map"))
+    visitor.wait_ready()

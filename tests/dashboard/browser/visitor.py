@@ -1,0 +1,193 @@
+"""A real Chromium, the app served to it, and somebody who looks at it."""
+
+import contextlib
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[3]
+SHOTS = ROOT / "artifacts" / "dashboard"
+ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+READY = '[data-testid="viewer"][data-ready]'
+PATIENCE = 60_000
+# Where the blocks of the planted videos are, in parts of a panel. Frames are 128 x 96, the view is
+# the middle 96 x 96. The blue block at rest covers x 62..88 and y 34..64 of it; the red one covers
+# x 8..34 and, in frame 0 of clip 0, y 30..60.
+RED, BLUE = (0.13, 0.42, 0.31, 0.56), (0.70, 0.42, 0.87, 0.60)
+# The script has run to its end, and nothing on the page stands for something that is to come.
+AT_REST = """() =>
+    document.querySelector('[data-testid="stApp"][data-test-script-state="notRunning"]')
+    && !document.querySelector(
+        '[data-stale="true"], [data-testid="stSkeleton"], [data-testid="stSpinner"], '
+        + '[data-testid="stProgress"], .js-plotly-plot:not(:has(.main-svg))')
+    && document.querySelector('[role="heading"][aria-level="1"]')"""
+# Every chart is as wide as its place.
+CHARTS_FIT = """() => [...document.querySelectorAll('.js-plotly-plot')].every(plot =>
+    Math.abs(plot.querySelector('.main-svg').getBoundingClientRect().width
+             - plot.getBoundingClientRect().width) < 2)"""
+
+
+def find_chromium() -> str | None:
+    """Path of a Chromium: $CHROMIUM, or one of the usual places."""
+    found = [os.environ.get("CHROMIUM"), shutil.which("chromium"), shutil.which("google-chrome")]
+    found.append("/usr/bin/chromium")
+    return next((path for path in found if path and Path(path).is_file()), None)
+
+
+@contextlib.contextmanager
+def served(folder: Path, words: list[str]) -> Iterator[str]:
+    """The app's address, started with these arguments; no traceback may be in its log."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "dashboard" / "app.py")]
+    command += ["--server.headless", "true", "--server.port", str(port), "--", *words]
+    environment = os.environ | {"RSPNET_CACHE": str(folder), "OMP_NUM_THREADS": "1"}
+    with (folder / "log.txt").open("w+") as log:
+        server = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, env=environment)
+        try:
+            _wait_healthy(server, port, folder / "log.txt")
+            yield f"http://localhost:{port}"
+        finally:
+            server.terminate()
+            server.wait(10)
+        log.seek(0)
+        assert "Traceback" not in log.read(), (folder / "log.txt").read_text()
+
+
+def _wait_healthy(server: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        with contextlib.suppress(OSError):
+            urllib.request.urlopen(f"http://localhost:{port}/_stcore/health", timeout=2)
+            return
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            raise AssertionError(f"the server ended with {server.wait(0.2)}: {log.read_text()}")
+        assert time.monotonic() < deadline, "the server did not come up within 60 s"
+
+
+class Visitor:
+    """A browser window of its own that keeps a list of what went wrong in it."""
+
+    def __init__(self, browser: Any, width: int = 1440, scheme: str = "light") -> None:
+        self.context = browser.new_context(
+            viewport={"width": width, "height": 900}, color_scheme=scheme
+        )
+        self.page = self.context.new_page()
+        self.page.set_default_timeout(PATIENCE)
+        self.faults: list[str] = []
+        self.page.on("console", self._hear)
+        self.page.on("pageerror", lambda error: self.faults.append(f"page: {error}"))
+        self.page.on("request", self._watch)
+
+    def _hear(self, message: Any) -> None:
+        # Streamlit asks for the server first below the page's own path, then at the root.
+        if message.type == "error" and not re.search(
+            r"/\w+/_stcore/(health|host-config)$", message.location["url"]
+        ):
+            self.faults.append(f"console: {message.text}")
+
+    def _watch(self, request: Any) -> None:
+        if not re.match(r"(https?|wss?)://localhost|data:|blob:", request.url):
+            self.faults.append(f"asked the network for {request.url}")
+
+    def open(self, address: str, page: str = "compare", **link: str) -> None:
+        query = "&".join(f"{name}={value}" for name, value in link.items())
+        self.page.goto(f"{address}/{page}?{query}")
+
+    def wait_ready(self) -> str:
+        """Wait for the four overlays; gives the token of what is shown."""
+        self.page.wait_for_selector(READY)
+        return str(self.page.get_attribute(READY, "data-ready"))
+
+    def wait_other(self, token: str) -> str:
+        """Wait for overlays other than these."""
+        self.page.wait_for_selector(f'{READY}:not([data-ready="{token}"])')
+        return self.wait_ready()
+
+    def wait_chart(self) -> None:
+        self.page.wait_for_selector(".js-plotly-plot .main-svg")
+
+    def wait_at_rest(self) -> None:
+        """Wait until all that the page has is there."""
+        self.page.wait_for_function(AT_REST)
+        self.page.wait_for_function(CHARTS_FIT)
+
+    def point_at(self, x: float, y: float) -> None:
+        """Move to a place of a chart, and wait until Plotly has found what lies there."""
+        self.page.mouse.move(x - 3, y)
+        self.page.mouse.move(x, y, steps=3)
+        self.page.wait_for_selector(".js-plotly-plot .hoverlayer > *", state="attached")
+
+    def cursor(self) -> float:
+        """Frame that the chart's cursor stands at."""
+        return float(
+            self.page.evaluate("document.querySelector('.js-plotly-plot').layout.shapes.at(-1).x0")
+        )
+
+    def panel(self, head: str, side: str) -> np.ndarray:
+        """What a panel shows, RGB."""
+        return self.picture(self.page.locator(f'[data-testid="panel-{head}-{side}"]'))
+
+    def picture(self, locator: Any) -> np.ndarray:
+        """What a part of the page shows, RGB."""
+        image = cv2.imdecode(np.frombuffer(locator.screenshot(), np.uint8), cv2.IMREAD_COLOR)
+        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB).astype(float)
+
+    def keep(self, name: str) -> Path:
+        """A picture of the whole page as it is, for people to look at."""
+        SHOTS.mkdir(parents=True, exist_ok=True)
+        size = self.page.viewport_size
+        height = self.page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
+        self.page.set_viewport_size({"width": size["width"], "height": max(900, int(height))})
+        self.page.wait_for_function(CHARTS_FIT)
+        path = SHOTS / f"{name}.png"
+        self.page.screenshot(path=str(path))
+        self.page.set_viewport_size(size)
+        return path
+
+    def close(self) -> None:
+        """Leave, and complain about what went wrong."""
+        exceptions = self.page.locator('[data-testid="stException"]').count()
+        self.context.close()
+        assert exceptions == 0
+        assert self.faults == []
+
+
+def block(image: np.ndarray, left: float, top: float, right: float, bottom: float) -> np.ndarray:
+    """Mean colour of a part of a picture, given in parts of its sides."""
+    height, width = image.shape[:2]
+    rows = slice(round(top * height), round(bottom * height))
+    return image[rows, round(left * width) : round(right * width)].mean(axis=(0, 1))
+
+
+def check_page(
+    browser: Any, address: str, page: str, width: int, scheme: str, *, name: str = "", **link: str
+) -> None:
+    """Open a page, wait until all of it is there, and keep a picture of it.
+
+    Nothing may be wider than the window, every picture says what it shows, the page has one title,
+    and its ground is light or dark as the visitor wants it.
+    """
+    visitor = Visitor(browser, width, scheme)
+    visitor.open(address, page, **link)
+    visitor.wait_at_rest()
+    assert visitor.page.evaluate("document.documentElement.scrollWidth") <= width
+    assert visitor.page.locator("img:not([alt])").count() == 0
+    assert visitor.page.locator('[role="img"]:not([aria-label])').count() == 0
+    assert visitor.page.locator('[role="heading"][aria-level="1"]').count() == 1
+    picture = visitor.keep(f"{name or page}-{width}-{scheme}")
+    ground = cv2.imread(str(picture))[4, 4].mean()
+    assert (ground > 200) if scheme == "light" else (ground < 60)
+    visitor.close()

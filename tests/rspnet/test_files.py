@@ -1,0 +1,104 @@
+"""Files written whole or not at all, and what is said where they can't be."""
+
+import errno
+import os
+import resource
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from rspnet.commands.run import describe_os_error
+from rspnet.files import atomic_path
+
+
+def test_a_file_is_whole_or_not_there(tmp_path):
+    path = tmp_path / "new" / "a.txt"
+    with atomic_path(path) as temporary:
+        temporary.write_text("first")
+        assert not path.exists()
+    with pytest.raises(TypeError), atomic_path(path) as temporary:
+        temporary.write_text(b"second")
+    assert path.read_text() == "first"
+    assert [p.name for p in path.parent.iterdir()] == ["a.txt"]
+    assert path.stat().st_mode & 0o777 == 0o666 & ~_umask()
+
+
+def _umask():
+    value = os.umask(0)
+    os.umask(value)
+    return value
+
+
+def test_errors_name_the_file_and_not_the_temporary_one(tmp_path, monkeypatch):
+    def full(_handle):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space") as caught, atomic_path(tmp_path / "a") as temp:
+        temp.write_text("x")
+    assert caught.value.filename == str(tmp_path / "a")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="exists") as caught, atomic_path(tmp_path / "file" / "a"):
+        pass
+    said = f"{tmp_path / 'file'} is a file, but a folder is expected there: choose another place"
+    assert describe_os_error(caught.value) == said
+
+
+def test_errors_about_other_files_keep_their_names(tmp_path):
+    with pytest.raises(FileNotFoundError) as caught, atomic_path(tmp_path / "a"):
+        (tmp_path / "nowhere").read_text()
+    assert caught.value.filename == str(tmp_path / "nowhere")
+
+
+def _torch(path):
+    torch.save({"a": torch.zeros(100_000)}, path)
+
+
+def _safetensors(path):
+    save_file({"a": torch.zeros(100_000)}, path)
+
+
+def _numpy(path):
+    np.savez(path, a=np.zeros(100_000))
+
+
+def _picture(path):
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (300, 300, 3), np.uint8)).save(path)
+
+
+def _bytes(path):
+    path.write_bytes(b"0" * 400_000)
+
+
+@pytest.fixture
+def small_files() -> Iterator[None]:
+    """No file may grow beyond 64 KiB, which fails like a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (65_536, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize(
+    ("write", "name"),
+    [
+        (_torch, "a.pt"),
+        (_safetensors, "a.safetensors"),
+        (_numpy, "a.npz"),
+        (_picture, "a.png"),
+        (_bytes, "a.bin"),
+    ],
+)
+def test_a_full_disk_is_said_whatever_library_writes(write, name, tmp_path, small_files):
+    with (
+        pytest.raises(OSError, match="large|space") as caught,
+        atomic_path(tmp_path / name) as temporary,
+    ):
+        write(temporary)
+    assert describe_os_error(caught.value).startswith(f"the disk is full: {tmp_path / name} could")
+    assert list(tmp_path.iterdir()) == []
