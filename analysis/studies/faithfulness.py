@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from analysis.attribution.captum_methods import Method, witness
+from analysis.attribution.captum_methods import Method, attribute
 from analysis.core.cells import FILLS, CellSwap, Fill
 from analysis.core.clip import View
 from analysis.core.clip_map import Map
@@ -177,7 +177,7 @@ def method_maps(
     """The exact map of each score, and those of Captum's methods."""
     return [
         {"contribution": score.contributions(c_i).values}
-        | {name: witness(score, view, name).map.values for name in methods}
+        | {name: attribute(score, view, name).values for name in methods}
         for score in scores
     ]
 

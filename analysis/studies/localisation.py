@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from analysis.attribution.registry import map_kind
 from analysis.core.clip import Masks, StoredFrames
 from analysis.core.figure_spec import Dot, DotFigure, DotPanel, FigureSpec
 from analysis.core.statistics import Estimate, estimate, mean, ratio
@@ -68,13 +69,13 @@ Floats = NDArray[np.float64]
 
 SPEEDS = (1, 2)
 SHOWN_REGIONS = ("limbs", "body", "prop", "background_cues")
-KIND_TITLES = {
+_KIND_TITLES = {
     "eq2": "Eq. 2",
     "contribution": "contribution",
     "margin": "margin",
     "margin_faster": "margin to faster",
     "margin_deviation": "|margin \N{MINUS SIGN} median|",
-    "margin_static": "margin \N{MINUS SIGN} static",
+    "margin_static": "margin \N{MINUS SIGN} static clip",
 }
 # The margin map signed towards the faster clip: that of a slow query shows what stands still.
 HEADLINE_KIND = "margin_faster"
@@ -93,22 +94,22 @@ EXPECTED = {
     "static": AVID_MINUS_RSP,
 }
 _MEASURES = ("share", "area", "ratio", "uniform", "ceiling", "pointing", "signed_share")
-_TERMS = {"margin_still": "margin_static", "crossed questions": "swapped objectives"}
 
 
-def term(name: str) -> str:
-    """The name of a kind of map or of weights in tables."""
-    return _TERMS.get(name, name)
+def kind_title(kind: str) -> str:
+    """The name of a kind of map in tables and figures."""
+    return _KIND_TITLES.get(kind) or map_kind(kind).title
 
 
 def kind_rows(table: StudyTable) -> dict[str, dict[str, Key]]:
     """Rows of a figure of all kinds of maps that were measured, by their titles."""
-    kinds = table.keys("kind")
+    kinds = dict.fromkeys(str(row.keys["kind"]) for row in table.select(weights="trained"))
+    known = {kind for kind, _ in KIND_ROWS}
     return {
-        KIND_TITLES[kind] + ("" if speed == "both" else f", {speed}"): {
+        kind_title(kind) + ("" if speed == "both" else f", {speed}"): {
             "kind": kind, "speed": speed,
         }
-        for kind, speed in KIND_ROWS
+        for kind, speed in (*KIND_ROWS, *((kind, "both") for kind in kinds if kind not in known))
         if kind in kinds
     }  # fmt: skip
 
@@ -230,7 +231,7 @@ def measure(model: EvaluatedModel, scenes: Sequence[Scene]) -> Measured:
     numbers = (
         by_speed(values) for values in (share, pointing, signed_share, area, uniform, ceiling)
     )
-    return Measured(tuple(map(term, kinds)), *numbers)
+    return Measured(kinds, *numbers)
 
 
 def summarise(measured: Measured, weights: str) -> list[Row]:
@@ -343,7 +344,7 @@ class Localisation(Study[LocalisationConfig]):
             for model in with_controls(
                 query, inputs.key, clips, num_random=config.num_random, done=bar.update
             ):
-                found.setdefault(term(model.weights), []).append(measure(model, scenes))
+                found.setdefault(model.weights, []).append(measure(model, scenes))
                 grid = model.questions[0][0].c_i.grid
         rows = [
             row for name, draws in found.items() for row in summarise(Measured.average(draws), name)
@@ -391,7 +392,7 @@ class Localisation(Study[LocalisationConfig]):
         found = []
         for weights in table.keys("weights"):
             rows: dict[str, dict[str, Key]] = {
-                f"{KIND_TITLES[kind]}, {HEAD_TITLES[head]}": {
+                f"{kind_title(kind)}, {HEAD_TITLES[head]}": {
                     "weights": weights, "kind": kind, "head": head, "speed": "both",
                 }
                 for kind in table.keys("kind")
@@ -407,7 +408,7 @@ class Localisation(Study[LocalisationConfig]):
                 table,
                 first="kind of map",
                 caption=caption,
-                strong=lambda title: title.startswith(KIND_TITLES[HEADLINE_KIND]),
+                strong=lambda title: title.startswith(kind_title(HEADLINE_KIND)),
                 folded=weights != "trained",
             )
             found.append(shown)

@@ -33,7 +33,7 @@ from analysis.stimuli.kinds import (
     triplet_views,
     with_controls,
 )
-from analysis.studies.localisation import HEADLINE_KIND, KIND_TITLES, kind_rows, term
+from analysis.studies.localisation import HEADLINE_KIND, kind_rows, kind_title
 from analysis.studies.registry import (
     KeyNumber,
     Study,
@@ -67,6 +67,7 @@ TARGETS = {
     "saliency": "spectral residual",
     "contrast": "local contrast",
 }
+ITSELF = "optical flow itself"  # in the place of a kind of map
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -239,16 +240,16 @@ class OpticalFlow(Study[OpticalFlowConfig]):
             for model in with_controls(
                 query, inputs.key, clips, num_random=num_random, done=bar.update
             ):
-                found.setdefault(term(model.weights), []).append(correlations(model, footage))
+                found.setdefault(model.weights, []).append(correlations(model, footage))
                 grid = model.questions[0][0].c_i.grid
-        kinds = [term(kind) for kind in kinds_of(query, inputs.key)]
+        kinds = kinds_of(query, inputs.key)
         rows = [
             row
             for weights, draws in found.items()
             for row in summarise(np.mean(draws, axis=0), kinds, weights)
         ]
         for target in ("saliency", "contrast"):
-            keys: dict[str, Key] = {"kind": "optical flow itself", "target": target}
+            keys: dict[str, Key] = {"kind": ITSELF, "target": target}
             rows.append(Row(keys=keys, values={"rho": _among_pixels(footage, target)}))
         return StudyTable(
             study=self.name,
@@ -277,7 +278,7 @@ class OpticalFlow(Study[OpticalFlowConfig]):
         """What the pixels alone have in common."""
         shared = [
             f"{TARGETS[str(row.keys['target'])]} at {number(row['rho'].value)}"
-            for row in table.select(kind="optical flow itself")
+            for row in table.select(kind=ITSELF)
         ]
         return (
             f"{self.reading} The flow itself correlates with {' and '.join(shared)}: a map of "
@@ -291,12 +292,12 @@ class OpticalFlow(Study[OpticalFlowConfig]):
             "A-VID": ("rho", {"head": "avid"}),
             "RSP minus A-VID": ("rho", {"head": RSP_MINUS_AVID}),
         }
-        kinds = [kind for kind in table.keys("kind") if kind in KIND_TITLES]
-        headline = f"{KIND_TITLES[HEADLINE_KIND]} with optical"
+        kinds = [kind for kind in table.keys("kind") if kind != ITSELF]
+        headline = f"{kind_title(HEADLINE_KIND)} with optical"
         return [
             pivot(
                 {
-                    f"{KIND_TITLES[kind]} with {TARGETS[target]}": {
+                    f"{kind_title(kind)} with {TARGETS[target]}": {
                         "weights": weights, "kind": kind, "target": target, "speed": "both",
                     }
                     for target in TARGETS

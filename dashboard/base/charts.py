@@ -22,6 +22,8 @@ def profiles(
     colours: Mapping[str, str],
     dashes: Mapping[str, str],
     height: int,
+    *,
+    is_shared: bool = True,
 ) -> Any:
     """Contribution over time in c_i (left) and c_j (right), one line a head.
 
@@ -32,6 +34,7 @@ def profiles(
         colours: Its colour.
         dashes: Its kind of line, ``solid`` or ``dashed``.
         height: Of the figure, pixels.
+        is_shared: Whether both clips have one scale, as their values are of one score.
 
     Returns:
         A plotly figure.
@@ -42,8 +45,8 @@ def profiles(
     figure = make_subplots(
         rows=1,
         cols=2,
-        shared_yaxes=True,
-        horizontal_spacing=0.05,
+        shared_yaxes=is_shared,
+        horizontal_spacing=0.05 if is_shared else 0.12,
     )
     num_frames = len(next(iter(heads.values()))[0])
     edges = [0.5 + x for x in range(num_frames + 1)]

@@ -12,7 +12,6 @@ from analysis.stimuli.kinds import KINDS, WEIGHTS
 from analysis.stimuli.perturbations import CHANGES
 from analysis.stimuli.triplets import SCORES
 from analysis.studies import faithfulness, localisation, optical_flow, sanity, selectivity
-from analysis.studies.localisation import term
 from analysis.studies.selectivity import OTHER_VIDEOS, UNCHANGED
 from analysis.studies.table import Key, Row, StudyTable
 from rspnet.commands import to_plain
@@ -21,8 +20,6 @@ from rspnet.names import HEADS
 NUM_VIDEOS = 6
 TARGETS = [(head, score) for head in HEADS for score in SCORES]
 GRID = Grid.even((4, 7, 7), (16, 112, 112))
-MADE_KINDS = tuple(term(kind) for kind in KINDS)
-MADE_WEIGHTS = tuple(term(weights) for weights in WEIGHTS)
 
 
 class Maker:
@@ -45,13 +42,13 @@ class Maker:
         )
 
     def localisation(self) -> StudyTable:
-        shape = (NUM_VIDEOS, 2, 2, len(MADE_KINDS), len(REGIONS))
+        shape = (NUM_VIDEOS, 2, 2, len(KINDS), len(REGIONS))
         rows: list[Row] = []
-        for weights in MADE_WEIGHTS:
+        for weights in WEIGHTS:
             share, pointing, signed = self.rng.random((3, *shape))
             area, uniform = self.rng.uniform(0.4, 0.6, (2, *shape[:2], len(REGIONS)))
             measured = localisation.Measured(
-                MADE_KINDS, share, pointing, signed, area, uniform, 9 * area
+                KINDS, share, pointing, signed, area, uniform, 9 * area
             )
             rows += localisation.summarise(measured, weights)
         return self.table("localisation", rows, "synthetic", num_triplets=2)
@@ -77,11 +74,11 @@ class Maker:
         return self.table("responses", rows, kind, names=names, window=61)
 
     def optical_flow(self) -> StudyTable:
-        shape = (NUM_VIDEOS, 2, 2, len(MADE_KINDS), len(optical_flow.TARGETS))
+        shape = (NUM_VIDEOS, 2, 2, len(KINDS), len(optical_flow.TARGETS))
         rows: list[Row] = []
-        for weights in MADE_WEIGHTS:
+        for weights in WEIGHTS:
             rho = self.rng.uniform(-0.5, 0.9, shape)
-            rows += optical_flow.summarise(rho, MADE_KINDS, weights)
+            rows += optical_flow.summarise(rho, KINDS, weights)
         for target in ("saliency", "contrast"):
             keys: dict[str, Key] = {"kind": "optical flow itself", "target": target}
             rows.append(Row(keys=keys, values=dict(rows[0].values)))

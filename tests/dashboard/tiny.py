@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+from analysis import explain_kind
 from analysis.stimuli.perturbed_clips import probe_pair, video_probe
 from dashboard.base.style import signed
 from rspnet import VideoReader, load_model
@@ -40,4 +41,5 @@ def similarities(model: Path, video: Path, start: int, name: str, level: float) 
     with VideoReader(video) as reader:
         probe = video_probe(query, reader, start=start)
         pair = probe_pair(query, key, probe, name, level)
-    return {head: signed(s, 4) for head, s in pair.similarity.items()}
+    found = explain_kind("contribution", pair)
+    return {head: signed(s, 4) for head, s in found.similarity.items()}

@@ -17,9 +17,10 @@ from dashboard.services.models import Loaded
 from dashboard.widgets import cards, controls, progress
 from rspnet.names import HEAD_TITLES, HEADS
 
-QUESTIONS = {"rsp": "the same motion in other looks?", "avid": "the same looks in other motion?"}
-
-
+EXPECTED = {
+    "rsp": "expected: the same motion, another appearance",
+    "avid": "expected: the same appearance, another motion",
+}
 NUM_NEAREST = 5
 
 
@@ -72,7 +73,7 @@ def _draw_rows(key: str, job: jobs.Job, selection: Selection, loaded: Loaded) ->
 def _draw_row(head: str, found: list[Near], selection: Selection) -> None:
     st.html(
         f'<div class="row-title">Nearest to <span class="symbol">c<sub>i</sub></span> by '
-        f'{HEAD_TITLES[head]} <span class="dim">{QUESTIONS[head]}</span></div>'
+        f'{HEAD_TITLES[head]} <span class="dim">{EXPECTED[head]}</span></div>'
     )
     columns = st.columns(NUM_NEAREST, gap="small")
     for column, near in zip(columns, found, strict=False):
@@ -111,14 +112,13 @@ def _draw_thumb(head: str, near: Near, selection: Selection) -> None:
 
 
 def nearest(key: str, head: str, selection: Selection, loaded: Loaded) -> list[Near]:
-    """The videos of an embedded gallery that are nearest to c_i by one head, its own left out.
+    """The videos of an embedded gallery that are nearest to c_i by one head, without its own.
 
     Raises:
         ValueError: c_i can't be decoded, or the gallery is not there.
     """
     gallery = embedded(key)
-    clip = maps.clip_key(selection.clip_i, selection.model.size)
-    vector = maps.embedding(loaded.query.hash, clip, loaded)[head]
+    vector = maps.embedding(selection.clip_i.ref(selection.model.size), loaded)[head]
     found = gallery.nearest(vector, head, NUM_NEAREST, exclude=selection.clip_i.video.path)
     videos = {video.path: video for video in selection.source.videos}
     return [Near(videos[n.path], n.similarity) for n in found if n.path in videos]
