@@ -70,20 +70,20 @@ class Example:
         return self.margin_map.score
 
 
-def margins_of(questions: Sequence[TripletFeatures], head: str) -> list[ClipMap]:
+def margins_of(features: Sequence[TripletFeatures], head: str) -> list[ClipMap]:
     """The margin map of each video's c_i by a head.
 
     Raises:
         ValueError: No such head, or there are fewer than two videos.
     """
     return [
-        scores_of(questions, place)[head, "margin"].contributions(question.c_i)
-        for place, question in enumerate(questions)
+        scores_of(features, place)[head, "margin"].contributions(own.c_i)
+        for place, own in enumerate(features)
     ]
 
 
 def make_example(
-    questions: Sequence[TripletFeatures],
+    features: Sequence[TripletFeatures],
     triplets: Triplets,
     place: int,
     margin_map: ClipMap,
@@ -93,7 +93,7 @@ def make_example(
     if margin_map.head == "rsp":
         away = own[2]
     else:
-        away = triplets.views[nearest_videos(questions, place, 1)[0]][1]
+        away = triplets.views[nearest_videos(features, place, 1)[0]][1]
     return Example(
         frames=own[0].frames,
         margin_map=margin_map,

@@ -7,7 +7,7 @@ models and the dashboard's page Evidence then show it by themselves.
 
 import pkgutil
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
@@ -309,20 +309,8 @@ def inputs_of(study: Study[Any], config: StudyConfig, *, progress: bool = True) 
     )
 
 
-def is_clear(found: Estimate) -> bool:
-    """Whether the interval of a difference leaves out 0."""
-    return found.low > 0 or found.high < 0
-
-
 def verdict(found: Estimate, more: str, fewer: str) -> str:
     """Which of two heads has more of something, as far as the interval says."""
-    if not is_clear(found):
-        return "no difference that these videos can show"
-    return more if found.low > 0 else fewer
-
-
-def head_words(heads: Sequence[str]) -> list[str]:
-    """Titles of heads and features, for tables."""
-    from rspnet.names import HEAD_TITLES
-
-    return [HEAD_TITLES.get(head, head) for head in heads]
+    if found.low > 0:
+        return more
+    return fewer if found.high < 0 else "no difference that these videos can show"
