@@ -1,4 +1,4 @@
-"""The page's plotly figures."""
+"""Figures of pages as plotly draws them."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -171,7 +171,12 @@ def curves(
 
 
 def _log_ticks(values: Sequence[NDArray[np.floating]]) -> list[float]:
-    """1, 2 and 5 times the powers of ten around positive values, each written in full."""
+    """1, 2 and 5 times the powers of ten around positive values; the powers alone if they are many.
+
+    Example:
+        >>> _log_ticks([np.array([0.0, 3.0, 40.0])])
+        [1.0, 2.0, 5.0, 10.0, 20.0, 50.0]
+    """
     positive = np.concatenate([np.ravel(own) for own in values])
     positive = positive[np.isfinite(positive) & (positive > 0)]
     if positive.size == 0:

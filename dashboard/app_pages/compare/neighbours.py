@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from dashboard.base import video_limits
-from dashboard.base.state import last_start
+from dashboard.base.state import last_start, plain
 from dashboard.base.style import signed
 from dashboard.overlays import maps
 from dashboard.overlays.selection import Selection
@@ -14,7 +14,7 @@ from dashboard.services import embeddings, galleries, jobs
 from dashboard.services.embeddings import embedded
 from dashboard.services.galleries import Video
 from dashboard.services.models import Loaded
-from dashboard.widgets import cards, controls, progress
+from dashboard.widgets import cards, controls, progress, shell
 from rspnet.names import HEAD_TITLES, HEADS
 
 EXPECTED = {
@@ -54,7 +54,7 @@ def _draw_rows(key: str, job: jobs.Job, selection: Selection, loaded: Loaded) ->
             st.rerun()
         return
     if job.error:
-        st.error(f"The gallery can't be embedded: {job.error}", icon=":material/error:")
+        shell.show_error(f"The gallery can't be embedded: {job.error}")
         if st.button("Try again", key="neighbours_again"):
             jobs.forget(("gallery", key))
             st.rerun()
@@ -63,11 +63,11 @@ def _draw_rows(key: str, job: jobs.Job, selection: Selection, loaded: Loaded) ->
         for head in HEADS:
             _draw_row(head, nearest(key, head, selection, loaded), selection)
     except ValueError as error:
-        st.error(f"The neighbours can't be shown: {error}.", icon=":material/error:")
+        shell.show_error(f"The neighbours can't be shown: {error}")
         return
     skipped = [(p.name, why.removeprefix(f"{p}: ")) for p, why in embeddings.skipped(key)]
     if skipped:
-        st.caption(video_limits.sentence_of_skipped(skipped))
+        st.caption(plain(video_limits.sentence_of_skipped(skipped)))
 
 
 def _draw_row(head: str, found: list[Near], selection: Selection) -> None:
@@ -86,7 +86,7 @@ def _draw_thumb(head: str, near: Near, selection: Selection) -> None:
         picture = embeddings.film(near.video)
         info = galleries.probe(near.video)
     except ValueError as error:  # gone since it was embedded
-        st.caption(str(error))
+        st.caption(plain(str(error)))
         return
     name = html.escape(near.video.title)
     same = near.video.label and near.video.label == selection.clip_i.video.label
@@ -103,7 +103,7 @@ def _draw_thumb(head: str, near: Near, selection: Selection) -> None:
     )
     last = last_start(info.num_frames, selection.model.num_frames, 1)
     st.button(
-        "Use as c_j",
+        cards.labelled("Use as c_j", near.video),
         key=f"near_{head}_{near.video.name}",
         type="tertiary",
         on_click=controls.use_as_c_j,

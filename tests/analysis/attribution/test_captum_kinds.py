@@ -17,12 +17,11 @@ from analysis.attribution.pair_clips import Negatives
 from analysis.core.score import Score
 from rspnet.models import Branch
 from rspnet.models.geometry import CellGeometry
+from tests.factories import tiny_branch
 
 
 def make_branch(seed: int) -> Branch:
-    torch.manual_seed(seed)
-    options = {"width": 2, "stem_kernel": (1, 3, 3)}
-    return Branch("resnet18_fine", options, num_frames=8, size=32).eval()
+    return tiny_branch(seed)
 
 
 def view(seed: int) -> View:

@@ -7,6 +7,7 @@ import torch
 from analysis import ClipInfo, Score, extract_features, fine_map
 from analysis.attribution.fine import _shift, fine_map_of, shifted_features
 from rspnet.models import Branch
+from tests.factories import tiny_branch
 
 
 def test_shift_moves_and_repeats_the_border() -> None:
@@ -62,8 +63,7 @@ def test_a_finer_map_tells_places_within_a_cell(planted_branch: Branch) -> None:
 
 def test_many_scores_take_the_passes_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
-    options = {"width": 2, "stem_kernel": (1, 3, 3)}
-    branch = Branch("resnet18_fine", options, num_frames=8, size=64).eval()
+    branch = tiny_branch(size=64)
     clip, *rest = (torch.randn(3, 8, 64, 64) for _ in range(4))
     c_j, *c_k = (extract_features(branch, one) for one in rest)
     scores = [Score.similarity(branch, head, c_j) for head in ("rsp", "avid")]

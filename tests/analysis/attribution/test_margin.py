@@ -5,18 +5,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from analysis import ClipInfo, Score, View, explain_margin, extract_features
 from analysis.attribution.margin import deviation, reference_map, static_clip
 from rspnet.models import Branch
-
-TINY = {"width": 2, "stem_kernel": (1, 3, 3)}
+from tests.factories import tiny_branch
 
 
 def make_branch(seed: int) -> Branch:
-    torch.manual_seed(seed)
-    return Branch("resnet18_fine", TINY, num_frames=8, size=64).eval()
+    return tiny_branch(seed, size=64)
 
 
 def view(seed: int, size: int = 64) -> View:

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 
 from analysis.figures.examples import (
     best_and_worst,
@@ -15,15 +14,13 @@ from analysis.figures.examples import (
 from analysis.stimuli.kinds import with_controls
 from analysis.stimuli.triplets import encode_triplets, generated_triplets, nearest_videos
 from analysis.studies.localisation import make_scene
-from rspnet.models import Branch
 from rspnet.names import HEADS
+from tests.factories import tiny_branch
 
 
 @pytest.fixture(scope="module")
 def triplet_features():
-    torch.manual_seed(0)
-    options = {"width": 2, "stem_kernel": (1, 3, 3)}
-    branch = Branch("resnet18_fine", options, num_frames=8, size=48).eval()
+    branch = tiny_branch(0, size=48)
     triplets = generated_triplets(branch, 3, seed=5)
     return triplets, encode_triplets(branch, branch, triplets)
 
@@ -69,9 +66,7 @@ def test_drawn_a_row_an_example(triplet_features) -> None:
 
 
 def test_region_examples_are_the_videos_with_the_largest_limbs() -> None:
-    torch.manual_seed(0)
-    options = {"width": 2, "stem_kernel": (1, 3, 3)}
-    branch = Branch("resnet18_fine", options, num_frames=8, size=32).eval()
+    branch = tiny_branch(0)
     (example,) = make_region_examples(branch, branch, 9, num=1, num_videos=3)
     scenes = [make_scene(9, n, num_frames=8, size=32, num_triplets=1) for n in range(3)]
     largest = int(np.argmax([one.regions[0]["limbs"].mean() for one in scenes]))

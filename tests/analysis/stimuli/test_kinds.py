@@ -24,12 +24,11 @@ from analysis.stimuli.kinds import (
 from rspnet.data.sampling import ClipSpec, Triplet
 from rspnet.models import Branch
 from rspnet.names import HEADS
+from tests.factories import tiny_branch
 
 
 def branch(seed: int, head: str = "linear") -> Branch:
-    torch.manual_seed(seed)
-    options = {"width": 2, "stem_kernel": (1, 3, 3)}
-    return Branch("resnet18_fine", options, head=head, num_frames=8, size=32).eval()
+    return tiny_branch(seed, head=head)
 
 
 def view(seed: int, speed: int = 1) -> View:

@@ -20,14 +20,13 @@ from analysis.stimuli.perturbed_clips import (
 from rspnet.data.synthetic.videos import render_video
 from rspnet.models import Branch
 from rspnet.names import HEADS
+from tests.factories import tiny_branch
 
 WINDOW = 29  # 8 frames at 4x
 
 
 def make_branch(seed: int) -> Branch:
-    torch.manual_seed(seed)
-    options = {"width": 2, "stem_kernel": (1, 3, 3)}
-    return Branch("resnet18_fine", options, num_frames=8, size=64).eval()
+    return tiny_branch(seed, size=64)
 
 
 def noise(num: int = 40, seed: int = 0) -> StoredFrames:

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from analysis.cli.study import main
 from analysis.core.clip import ClipInfo, View
@@ -28,12 +27,11 @@ from rspnet.data.synthetic.videos import render_video
 from rspnet.models import Branch
 from rspnet.names import HEADS
 from rspnet.weights.checkpoint import save_model
+from tests.factories import tiny_branch
 
 
 def tiny() -> Branch:
-    torch.manual_seed(0)
-    options = {"width": 2, "stem_kernel": (1, 3, 3)}
-    return Branch("resnet18_fine", options, num_frames=8, size=32).eval()
+    return tiny_branch(0)
 
 
 def evaluated(model: Branch, scenes: list[Scene]) -> EvaluatedModel:

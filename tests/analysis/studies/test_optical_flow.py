@@ -5,7 +5,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import torch
 
 from analysis.cli.study import main
 from analysis.core.grid import Grid
@@ -27,14 +26,13 @@ from rspnet.data.datasets.labelled import DatasetConfig
 from rspnet.data.video.encode import write_video
 from rspnet.models import Branch
 from rspnet.weights.checkpoint import save_model
+from tests.factories import tiny_branch
 
 GRID = Grid((4, 7, 7), (16, 112, 112), (4.0, 16.0, 16.0), (0.0, 0.0, 0.0))
 
 
 def tiny() -> Branch:
-    torch.manual_seed(0)
-    options = {"width": 2, "stem_kernel": (1, 3, 3)}
-    return Branch("resnet18_fine", options, num_frames=8, size=48).eval()
+    return tiny_branch(0, size=48)
 
 
 def texture(height: int, width: int, seed: int) -> np.ndarray:
