@@ -1,139 +1,76 @@
-"""Maps of what a model's two heads look at, and numbers that say whether to believe them.
+"""Maps of what a model's two heads attend to, and numbers that say whether to believe them.
 
 The names below are the public ones; each module is imported when its name is first used.
 """
 
+import ast
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+# The one list of public names: type checkers read it as imports, the package reads it as a table.
 if TYPE_CHECKING:
-    from analysis.attribution.captum_methods import witness
-    from analysis.attribution.class_map import classes_of_pair, explain_classes
-    from analysis.attribution.fine import fine_map
-    from analysis.attribution.margin import MarginExplanation, explain_margin
-    from analysis.attribution.pair import HeadMaps, PairExplanation, explain_pair
-    from analysis.attribution.pairwise import PairwiseMap, explain_pairwise
-    from analysis.attribution.retrieval import explain_retrieval
-    from analysis.attribution.retrieval_hit import explain_rank
-    from analysis.cli.maps import PairMaps, all_maps
-    from analysis.core.clip import ClipInfo, View, load_view
-    from analysis.core.clip_map import ClipMap
-    from analysis.core.closed_form import (
-        class_activation_map,
-        contribution_map,
-        margin_map,
-        pairwise_map,
-        pooled_map,
-        similarity_map,
-    )
-    from analysis.core.grid import Grid
-    from analysis.core.score import Score, extract_features
-    from analysis.figures.figure1 import draw_figure1
-    from analysis.figures.strips import draw_strip
-    from analysis.gallery.structure import gallery_statistics
-    from analysis.regions.tracks import save_tracks, tracks_of, tracks_of_pair
-    from analysis.stimuli.perturbed_clips import probe_pair, responses_of_video
-    from analysis.studies.faithfulness import faithfulness_study
-    from analysis.studies.localisation import localisation_study
-    from analysis.studies.optical_flow import flow_study
-    from analysis.studies.responses import response_study
-    from analysis.studies.sanity import sanity_study
-    from analysis.studies.selectivity import appearance_selectivity, motion_selectivity
+    from analysis.attribution.captum_methods import attribute as attribute
+    from analysis.attribution.class_map import classes_of_pair as classes_of_pair
+    from analysis.attribution.class_map import explain_classes as explain_classes
+    from analysis.attribution.fine import fine_map as fine_map
+    from analysis.attribution.margin import MarginExplanation as MarginExplanation
+    from analysis.attribution.margin import explain_margin as explain_margin
+    from analysis.attribution.pair import HeadMaps as HeadMaps
+    from analysis.attribution.pair import PairExplanation as PairExplanation
+    from analysis.attribution.pair import explain_pair as explain_pair
+    from analysis.attribution.pair_clips import PairClips as PairClips
+    from analysis.attribution.pair_maps import KindMaps as KindMaps
+    from analysis.attribution.pair_maps import PairMaps as PairMaps
+    from analysis.attribution.pair_maps import all_maps as all_maps
+    from analysis.attribution.pair_maps import explain_kind as explain_kind
+    from analysis.attribution.pairwise import PairwiseMap as PairwiseMap
+    from analysis.attribution.pairwise import explain_pairwise as explain_pairwise
+    from analysis.attribution.registry import map_kinds as map_kinds
+    from analysis.attribution.registry import register_map as register_map
+    from analysis.attribution.retrieval import explain_retrieval as explain_retrieval
+    from analysis.attribution.retrieval_hit import explain_rank as explain_rank
+    from analysis.core.clip import ClipInfo as ClipInfo
+    from analysis.core.clip import View as View
+    from analysis.core.clip import load_view as load_view
+    from analysis.core.clip_map import ClipMap as ClipMap
+    from analysis.core.closed_form import class_activation_map as class_activation_map
+    from analysis.core.closed_form import contribution_map as contribution_map
+    from analysis.core.closed_form import pairwise_map as pairwise_map
+    from analysis.core.closed_form import pooled_map as pooled_map
+    from analysis.core.closed_form import similarity_map as similarity_map
+    from analysis.core.grid import Grid as Grid
+    from analysis.core.score import Score as Score
+    from analysis.core.score import extract_features as extract_features
+    from analysis.figures.figure1 import draw_figure1 as draw_figure1
+    from analysis.figures.strips import draw_strip as draw_strip
+    from analysis.gallery.structure import gallery_statistics as gallery_statistics
+    from analysis.regions.tracks import save_tracks as save_tracks
+    from analysis.regions.tracks import tracks_of as tracks_of
+    from analysis.regions.tracks import tracks_of_pair as tracks_of_pair
+    from analysis.stimuli.perturbed_clips import probe_pair as probe_pair
+    from analysis.stimuli.perturbed_clips import responses_of_video as responses_of_video
+    from analysis.studies.faithfulness import faithfulness_study as faithfulness_study
+    from analysis.studies.localisation import localisation_study as localisation_study
+    from analysis.studies.optical_flow import flow_study as flow_study
+    from analysis.studies.responses import response_study as response_study
+    from analysis.studies.sanity import sanity_study as sanity_study
+    from analysis.studies.selectivity import appearance_selectivity as appearance_selectivity
+    from analysis.studies.selectivity import motion_selectivity as motion_selectivity
 
-_HOME = {
-    "ClipInfo": "analysis.core.clip",
-    "ClipMap": "analysis.core.clip_map",
-    "Grid": "analysis.core.grid",
-    "HeadMaps": "analysis.attribution.pair",
-    "MarginExplanation": "analysis.attribution.margin",
-    "PairExplanation": "analysis.attribution.pair",
-    "PairMaps": "analysis.cli.maps",
-    "PairwiseMap": "analysis.attribution.pairwise",
-    "Score": "analysis.core.score",
-    "View": "analysis.core.clip",
-    "all_maps": "analysis.cli.maps",
-    "appearance_selectivity": "analysis.studies.selectivity",
-    "class_activation_map": "analysis.core.closed_form",
-    "classes_of_pair": "analysis.attribution.class_map",
-    "contribution_map": "analysis.core.closed_form",
-    "draw_figure1": "analysis.figures.figure1",
-    "draw_strip": "analysis.figures.strips",
-    "explain_classes": "analysis.attribution.class_map",
-    "explain_margin": "analysis.attribution.margin",
-    "explain_pair": "analysis.attribution.pair",
-    "explain_pairwise": "analysis.attribution.pairwise",
-    "explain_rank": "analysis.attribution.retrieval_hit",
-    "explain_retrieval": "analysis.attribution.retrieval",
-    "faithfulness_study": "analysis.studies.faithfulness",
-    "fine_map": "analysis.attribution.fine",
-    "flow_study": "analysis.studies.optical_flow",
-    "load_view": "analysis.core.clip",
-    "extract_features": "analysis.core.score",
-    "gallery_statistics": "analysis.gallery.structure",
-    "margin_map": "analysis.core.closed_form",
-    "motion_selectivity": "analysis.studies.selectivity",
-    "pairwise_map": "analysis.core.closed_form",
-    "localisation_study": "analysis.studies.localisation",
-    "pooled_map": "analysis.core.closed_form",
-    "probe_pair": "analysis.stimuli.perturbed_clips",
-    "response_study": "analysis.studies.responses",
-    "responses_of_video": "analysis.stimuli.perturbed_clips",
-    "sanity_study": "analysis.studies.sanity",
-    "save_tracks": "analysis.regions.tracks",
-    "similarity_map": "analysis.core.closed_form",
-    "tracks_of": "analysis.regions.tracks",
-    "tracks_of_pair": "analysis.regions.tracks",
-    "witness": "analysis.attribution.captum_methods",
-}
 
-__all__ = [
-    "ClipInfo",
-    "ClipMap",
-    "Grid",
-    "HeadMaps",
-    "MarginExplanation",
-    "PairExplanation",
-    "PairMaps",
-    "PairwiseMap",
-    "Score",
-    "View",
-    "all_maps",
-    "appearance_selectivity",
-    "class_activation_map",
-    "classes_of_pair",
-    "contribution_map",
-    "draw_figure1",
-    "draw_strip",
-    "explain_classes",
-    "explain_margin",
-    "explain_pair",
-    "explain_pairwise",
-    "explain_rank",
-    "explain_retrieval",
-    "extract_features",
-    "faithfulness_study",
-    "fine_map",
-    "flow_study",
-    "gallery_statistics",
-    "load_view",
-    "localisation_study",
-    "margin_map",
-    "motion_selectivity",
-    "pairwise_map",
-    "pooled_map",
-    "probe_pair",
-    "response_study",
-    "responses_of_video",
-    "sanity_study",
-    "save_tracks",
-    "similarity_map",
-    "tracks_of",
-    "tracks_of_pair",
-    "witness",
-]
+def _modules_of_names() -> dict[str, str]:
+    tree = ast.parse(Path(__file__).read_text(encoding="utf-8"))
+    (block,) = (node for node in tree.body if isinstance(node, ast.If))
+    imports = (node for node in block.body if isinstance(node, ast.ImportFrom))
+    return {name.name: str(node.module) for node in imports for name in node.names}
+
+
+_MODULES = _modules_of_names()
+__all__ = sorted(_MODULES)
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME:
+    if name not in _MODULES:
         raise AttributeError(f"module 'analysis' has no attribute {name!r}")
-    return getattr(import_module(_HOME[name]), name)
+    return getattr(import_module(_MODULES[name]), name)

@@ -1,7 +1,7 @@
 """Contributions of random pairs of clips: how far their sums are from the similarity.
 
-python benchmarks/completeness.py [--root DIR] [--model default] [--num_pairs 100]
-python benchmarks/completeness.py --encoders all
+python -m benchmarks.completeness [--root DIR] [--model default] [--num_pairs 100]
+python -m benchmarks.completeness --encoders all
 
 The second form takes every encoder with new weights, with linear and with MLP heads, and also
 compares the closed form with Captum's LayerGradCam (linear heads, no ReLU).
@@ -18,8 +18,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from tqdm import tqdm
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from analysis import Score, explain_pair, extract_features
 from rspnet import VideoReader, load_model

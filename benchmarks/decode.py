@@ -1,8 +1,8 @@
 """Decoding: speed beside PyAV and decord, and exactness against a sequential decode.
 
-    python benchmarks/decode.py                         clips a second, on generated H.264 files
-    python benchmarks/decode.py --root DIR              the same on the videos of a folder
-    python benchmarks/decode.py --verify --root DIR     compare every video of a folder
+    python -m benchmarks.decode                         clips a second, on generated H.264 files
+    python -m benchmarks.decode --root DIR              the same on the videos of a folder
+    python -m benchmarks.decode --verify --root DIR     compare every video of a folder
 
 Speed is that of a training sample: open a file, decode a clip of 16 frames from a random place,
 close it, all in one thread. ``VideoReader`` is timed without what it remembers of a file (the
@@ -25,8 +25,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from rspnet.data.sources import list_videos
 from rspnet.data.synthetic.videos import render_video

@@ -1,6 +1,6 @@
 """Maps of a pair of clips: their time against the forward passes alone, and against other tools.
 
-    python benchmarks/maps.py [--encoders r3d_18 resnet18] [--sizes 112 224] [--no-peers]
+    python -m benchmarks.maps [--encoders r3d_18 resnet18] [--sizes 112 224] [--no-peers]
 
 A pair has four maps: two heads, two clips. The peers are Captum's LayerGradCam and, where it is
 installed, pytorch-grad-cam (``pip install grad-cam``), each on the same scores; they too are given
@@ -19,13 +19,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from analysis import explain_pair, extract_features
 from analysis.attribution.captum_methods import with_detached_norm

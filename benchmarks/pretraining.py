@@ -1,7 +1,7 @@
 """Runs a plan of pre-trainings on a few real videos, and says what each was good for.
 
-    python benchmarks/pretraining.py PLAN.yaml --jhmdb DIR --real DIR ... --dry_run
-    python benchmarks/pretraining.py PLAN.yaml --jhmdb DIR --real DIR ...
+    python -m benchmarks.pretraining PLAN.yaml --jhmdb DIR --real DIR ... --dry_run
+    python -m benchmarks.pretraining PLAN.yaml --jhmdb DIR --real DIR ...
 
 Real videos are the training clips of JHMDB under HMDB51's split 1 and all of ``--real``; no test
 clip of JHMDB is seen or looked at. The table gives, for each run, both tasks in its last steps,
@@ -15,7 +15,7 @@ folder of its own. ``--references`` adds the rows of what needs no learning unde
 histograms of colour, flow and gradients, and random weights of the last run's encoder.
 
 ``--dry_run`` reads every configuration and says what would be seen, and computes nothing. Runs that
-are done are not done again; stop it when you like, the same command goes on. Two shells may share a
+are done are not done again; stop it when you like, the same command resumes. Two shells may share a
 plan with ``--only``.
 """
 
@@ -32,17 +32,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from _small_scale.features import Embed, clip_features, find_splits, jhmdb_videos
-from _small_scale.histograms import NAMES as HISTOGRAM_NAMES
-from _small_scale.histograms import histograms
-from _small_scale.plan import Run, choose, read_plan
-from _small_scale.tables import markdown
-from _small_scale.validation import KS, held_out_tasks, read_sources, without_own_source
 from tqdm import tqdm
 
+from benchmarks.small_scale.features import Embed, clip_features, find_splits, jhmdb_videos
+from benchmarks.small_scale.histograms import NAMES as HISTOGRAM_NAMES
+from benchmarks.small_scale.histograms import histograms
+from benchmarks.small_scale.plan import Run, choose, read_plan
+from benchmarks.small_scale.tables import markdown
+from benchmarks.small_scale.validation import KS, held_out_tasks, read_sources, without_own_source
 from rspnet.data.sources import list_videos
 from rspnet.data.synthetic.videos import generate
 from rspnet.files import atomic_path, default_cache_folder
@@ -73,7 +70,7 @@ def parser() -> argparse.ArgumentParser:
     add("--jhmdb_splits", type=Path, help="CSV of its splits; nothing: found as in small_scale.py")
     add("--real", type=Path, nargs="*", default=[], help="more folders of videos")
     add("--num_generated", type=int, default=1200, help="generated videos")
-    add("--num_held_out", type=int, default=64, help="videos that both tasks are asked of again")
+    add("--num_held_out", type=int, default=64, help="videos that both tasks are evaluated on")
     add("--only", nargs="+", metavar="NAME", help="these runs, and what they come after")
     add("--seed", type=int, default=0, help="of weights, clips and views; the videos stay the same")
     add("--references", action="store_true", help="rows of histograms and of random weights too")
@@ -131,7 +128,7 @@ class Search:
             rows = list(csv.DictReader(file))
         row: Row = {
             "name": run.name,
-            "asks": run.asks,
+            "purpose": run.purpose,
             "samples": config.max_steps * config.batch_size,
             "minutes": seconds / 60,
         }
@@ -182,19 +179,19 @@ class Search:
             drawn = partial(histograms, size=HISTOGRAM_SIZE)
             self.keep(HISTOGRAMS, self.retrieval(HISTOGRAMS, drawn))
         data, model = config.data, config.model
-        name = f"{RANDOM}, {data.num_frames} x {data.size}"  # one row for each size asked for
+        name = f"{RANDOM}, {data.num_frames} x {data.size}"  # one row for each size
         if self.result(name) is None:
             torch.manual_seed(self.options.seed)
             branch = Branch(model.arch, model.options, num_frames=data.num_frames, size=data.size)
             embed = model_features(branch.eval())
-            self.keep(name, {"name": name, "asks": "-", **self.retrieval(name, embed)})
+            self.keep(name, {"name": name, "purpose": "-", **self.retrieval(name, embed)})
 
     def run(self) -> None:
         """Train and measure what is not done yet.
 
         Raises:
-            ValueError: A configuration or the data does not serve.
-            StoppedError: A signal asked for it; the run's state is saved.
+            ValueError: A configuration or the data is invalid.
+            StoppedError: A signal stopped it; the run's state is saved.
         """
         roots = self.roots()
         configs = {run.name: self.config(run, roots) for run in self.runs}
@@ -223,9 +220,11 @@ class Search:
             samples = config.max_steps * config.batch_size
             pixels = f"{config.data.num_frames} x {config.data.size}"
             total += samples
-            cells.append([run.name, run.asks, run.videos, run.after or "-", pixels, f"{samples:,}"])
+            cells.append(
+                [run.name, run.purpose, run.videos, run.after or "-", pixels, f"{samples:,}"]
+            )
         cells.append(["all", "", "", "", "", f"{total:,}"])
-        header = ["run", "asks", "videos", "after", "frames x pixels", "samples"]
+        header = ["run", "purpose", "videos", "after", "frames x pixels", "samples"]
         return markdown(header, cells, num_text=5)
 
     def table(self) -> str:
@@ -234,12 +233,12 @@ class Search:
         found = [self.result(name) for name in (*(run.name for run in self.runs), *drawn)]
         rows = [row for row in found if row is not None]
         names = {"max": "backbone, max", "avg": "backbone, avg", "rsp": "RSP", "avid": "A-VID"}
-        header = ["run", "asks", "samples", "minutes", "RSP order", f"{LEARNED:.0%} after"]
+        header = ["run", "purpose", "samples", "minutes", "RSP order", f"{LEARNED:.0%} after"]
         header += ["generated", "JHMDB", "A-VID top-1", "generated"]
         header += [f"{title}, top-{'/'.join(map(str, KS))}" for title in names.values()]
         cells = []
         for row in rows:
-            line = [str(row["name"]), str(row["asks"])]
+            line = [str(row["name"]), str(row["purpose"])]
             if "samples" in row:
                 line += [f"{row['samples']:,}", f"{float(row['minutes']):.0f}"]
                 line += [f"{float(row['rsp_accuracy']):.2f}", thousands(row.get("found_after"))]
@@ -289,7 +288,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except (KeyboardInterrupt, StoppedError):
-        print("stopped; the same command goes on", file=sys.stderr)
+        print("stopped; the same command resumes", file=sys.stderr)
         return EXIT_STOPPED
     text = search.table()
     with atomic_path(search.folder / "table.md") as temporary:

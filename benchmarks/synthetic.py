@@ -1,6 +1,6 @@
 """Generated videos: how many a minute, masks and files included.
 
-python benchmarks/stage.py [--num_videos 40] [--num_workers 2]
+python -m benchmarks.synthetic [--num_videos 40] [--num_workers 2]
 """
 
 import argparse
@@ -10,9 +10,6 @@ import sys
 import tempfile
 import time
 from importlib.metadata import version
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from rspnet.data.synthetic.videos import generate, read_labels, render_video
 from rspnet.files import default_threads

@@ -1,6 +1,6 @@
 """Pre-training: clips a second of a step on this machine, and of its parts.
 
-    python benchmarks/train.py [--steps 6] [--size 112] [--batch_size 16]
+    python -m benchmarks.train [--steps 6] [--size 112] [--batch_size 16]
 
 The peer of the encoder is torchvision's ``r3d_18``, forward and backward on the same clips; the
 peer of the augmentation is torchvision's ``ColorJitter`` on the same frames.
@@ -14,12 +14,9 @@ import sys
 import time
 from collections.abc import Callable
 from importlib.metadata import version
-from pathlib import Path
 
 import numpy as np
 import torch
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from rspnet.data.augment import AugmentConfig, jitter_colours
 from rspnet.data.transforms import normalise

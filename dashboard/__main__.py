@@ -35,9 +35,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command line. Returns the exit status."""
     own, theirs = _split(sys.argv[1:] if arguments is None else arguments)
 
-    def run(_config: Arguments) -> None:
+    def run(config: Arguments) -> None:
         from streamlit.web import cli
 
+        for name in ("videos", "model", "report"):
+            path = getattr(config, name)
+            if path is not None and not path.exists():
+                raise ValueError(f"--{name}: there is no {path}")
         app = Path(__file__).with_name("app.py")
         cli.main(["run", str(app), *theirs, "--", *own], standalone_mode=False)
 

@@ -21,7 +21,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
@@ -29,16 +28,13 @@ from tqdm import tqdm
 from rspnet.commands import run_cli
 from rspnet.data.datasets.labelled import DatasetConfig, LabelledVideo, VideoSet, load_video_set
 from rspnet.models import Branch
-from rspnet.models.heads import EMBEDDING_DIM
 from rspnet.retrieval.store import (
-    FEATURES,
     MANIFEST,
     UNREADABLE,
     Manifest,
     Part,
     Pooling,
     Protocol,
-    Vectors,
     clean_up,
     part_path,
     read_manifest,
@@ -47,7 +43,7 @@ from rspnet.retrieval.store import (
     write_part,
     write_unreadable,
 )
-from rspnet.retrieval.vectors import Views, embed_views, load_views, protocol_for
+from rspnet.retrieval.vectors import Views, embed_views, load_views, protocol_for, stack_vectors
 from rspnet.training.engine import prepare_workers, start_worker
 from rspnet.training.processes import Processes, join_processes, leave_processes
 from rspnet.training.run_folder import refuse_unreadable
@@ -293,17 +289,12 @@ def _embed_part(
     # Forward passes end with the part, so that what is in one never depends on where a run was
     # stopped or on the number of processes.
     rows = list(embed_views(branch, readable(), config.pooling, config.batch_size))
-    sizes = dict.fromkeys(FEATURES, EMBEDDING_DIM) | {"backbone": branch.num_features}
-    vectors: dict[str, Vectors] = {
-        name: np.stack([row[name] for row in rows]) if rows else np.empty((0, size), np.float32)
-        for name, size in sizes.items()
-    }
     return Part(
         paths=tuple(str(video.path) for video, _ in kept),
         labels=tuple(video.label for video, _ in kept),
         splits=tuple(video.split for video, _ in kept),
         clip_starts=tuple(starts for _, starts in kept),
-        vectors=vectors,
+        vectors=stack_vectors(rows, branch.num_features),
         unreadable=tuple(unreadable),
     )
 

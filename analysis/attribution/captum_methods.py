@@ -1,20 +1,20 @@
-"""Captum's methods as independent witnesses of the closed-form maps, on the same question.
+"""Captum's methods as independent attribution methods, of the scores of the closed-form maps.
 
 Each takes a :class:`~analysis.core.score.Score` and a clip and gives a map on the model's own grid.
-They know nothing of this package's algebra: Captum works on the network as it runs.
+They do not use this package's algebra: Captum works on the network as it runs.
 
 What Captum's LayerGradCam gives. Let z = W x + b with x the mean of the features F over P cells,
 and the score (z . t) / |z|. LayerGradCam averages the score's gradient over the cells and takes its
 product with the features of each cell, summed over channels.
 
 - *Length held*: |z| is a constant at its value for this clip. The gradient at every cell is
-  W^T t / (P |z|), so LayerGradCam is (W F[p]) . t / (P |z|). That is the contribution map less the
+  W^T t / (P |z|), so LayerGradCam is (W F[p]) . t / (P |z|). That is the contribution map minus the
   heads' bias, b . t / (P |z|), one constant for all cells. The sum lacks just P times it. So
   the constant is what the score has and the sum has not, shared out evenly, and with it the map
   *is* the contribution map. The same holds for a ReLU MLP head: its gradient takes the gate as it
   is.
 - *Length free*: the gradient is W^T (t - s u) / (P |z|), with u = z / |z| and s the score. It
-  is the map of another target, t less its part along z, and without bias it sums to 0: it shows
+  is the map of another target, t minus its part along z, and without bias it sums to 0: it shows
   what would turn the embedding, not what the score is made of. It is given as it is.
 """
 
@@ -36,29 +36,6 @@ from rspnet.models.heads import global_average_pool
 
 Length = Literal["held", "free"]
 BATCH_SIZE = 16
-
-
-@dataclass(frozen=True, kw_only=True)
-class Witness:
-    """What a method said.
-
-    Attributes:
-        map: On the model's grid; its kind is the method's name.
-        fill: What stood in for pixels, empty for a method that replaces none.
-        convergence_delta: Sum of the attributions less the difference of scores that they are to
-            make up; only of integrated gradients.
-    """
-
-    map: ClipMap
-    fill: str = ""
-    convergence_delta: float | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """All but the map's values, as plain values."""
-        return self.map.manifest() | {
-            "fill": self.fill,
-            "convergence_delta": self.convergence_delta,
-        }
 
 
 @contextmanager
@@ -93,41 +70,41 @@ def preserve_model_state(model: nn.Module) -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _Target:
+    """A score with the clip that it is attributed to."""
+
     score: Score
     clip: Tensor
     seen: ClipFeatures
 
-    def witness(
+    def map_of(
         self, values: Map, method: str, units: str, fill: str = "", delta: float | None = None
-    ) -> Witness:
+    ) -> ClipMap:
         own = self.seen.embeddings[self.score.head].double() @ self.score.target
-        return Witness(
-            map=ClipMap(
-                values=np.asarray(values, np.float64),
-                score=float(own),
-                head=self.score.head,
-                kind=method,
-                grid=self.seen.grid,
-                clip=self.seen.info,
-                others=self.score.others,
-                model_hash=self.score.branch.hash,
-                units=units,
-            ),
+        return ClipMap(
+            values=np.asarray(values, np.float64),
+            score=float(own),
+            head=self.score.head,
+            kind=method,
+            grid=self.seen.grid,
+            clip=self.seen.info,
+            others=self.score.others,
+            model_hash=self.score.branch.hash,
+            units=units,
             fill=fill,
             convergence_delta=delta,
         )
 
 
 @contextmanager
-def _asked(score: Score, clip: Tensor | View, info: ClipInfo | None) -> Iterator[_Asked]:
+def _prepared(score: Score, clip: Tensor | View, info: ClipInfo | None) -> Iterator[_Target]:
     if isinstance(clip, View):
         info, clip = info or clip.info, clip.clip
     device = next(score.branch.parameters()).device
-    # A copy: Captum asks for the gradient of what it is given.
+    # A copy: Captum takes the gradient of what it is given.
     clip = check_clip(score.branch, clip).detach().to(device).clone()
     with preserve_model_state(score.branch), torch.enable_grad():
-        yield _Asked(score, clip, extract_features(score.branch, clip, info))
+        yield _Target(score, clip, extract_features(score.branch, clip, info))
 
 
 def with_detached_norm(score: Score) -> Callable[[Tensor], Tensor]:
@@ -138,13 +115,13 @@ def with_detached_norm(score: Score) -> Callable[[Tensor], Tensor]:
     """
     head = score.branch.head(score.head)
 
-    def ask(clips_BCTHW: Tensor) -> Tensor:
+    def evaluate(clips_BCTHW: Tensor) -> Tensor:
         z: Tensor = head(global_average_pool(score.branch.features(clips_BCTHW)))
         held = torch.linalg.vector_norm(z.detach(), dim=1)
         scores: Tensor = z @ score.target.to(z) / held
         return scores
 
-    return ask
+    return evaluate
 
 
 def layer_gradcam(
@@ -154,11 +131,11 @@ def layer_gradcam(
     length: Length = "held",
     with_bias: bool = True,
     info: ClipInfo | None = None,
-) -> Witness:
+) -> ClipMap:
     """Captum's LayerGradCam on the features of the last convolutional layer, without its ReLU.
 
     Args:
-        score: What is asked.
+        score: The target score.
         clip: Normalised, (3, T, H, W), or a view.
         length: ``held`` gives the contribution map, ``free`` the gradient of the cosine itself;
             see the text at the top of this module.
@@ -171,14 +148,14 @@ def layer_gradcam(
     """
     if length not in ("held", "free"):
         raise ValueError(f"length is 'held' or 'free', got {length!r}")
-    with _asked(score, clip, info) as asked:
+    with _prepared(score, clip, info) as target:
         forward = with_detached_norm(score) if length == "held" else score
-        found = LayerGradCam(forward, score.branch.encoder).attribute(asked.clip)
+        found = LayerGradCam(forward, score.branch.encoder).attribute(target.clip)
         values = found[0, 0].detach().double().cpu().numpy()
-        result = asked.witness(values, "layer_gradcam", "share of the score, per cell")
+        result = target.map_of(values, "layer_gradcam", "share of the score, per cell")
         if length == "held" and with_bias:
-            values = values + (result.map.score - values.sum()) / values.size
-            return asked.witness(values, "layer_gradcam", result.map.units)
+            values = values + (result.score - values.sum()) / values.size
+            return target.map_of(values, "layer_gradcam", result.units)
         return result
 
 
@@ -190,14 +167,14 @@ def integrated_gradients(
     num_steps: int = 50,
     batch_size: int = BATCH_SIZE,
     info: ClipInfo | None = None,
-) -> Witness:
+) -> ClipMap:
     """Captum's integrated gradients of the pixels, summed into the cells' territories.
 
-    They sum to the score of the clip less that of its baseline, but for the convergence delta.
+    They sum to the score of the clip minus that of its baseline, but for the convergence delta.
     Source: Sundararajan et al. 2017, "Axiomatic Attribution for Deep Networks".
 
     Args:
-        score: What is asked.
+        score: The target score.
         clip: Normalised, (3, T, H, W), or a view.
         fill: The baseline, a :data:`analysis.core.cells.Fill`.
         num_steps: Points of the path (Gauss-Legendre).
@@ -209,18 +186,18 @@ def integrated_gradients(
     """
     if num_steps < 1 or batch_size < 1:
         raise ValueError(f"num_steps and batch_size are positive, got {num_steps} and {batch_size}")
-    with _asked(score, clip, info) as asked:
-        baseline = filling(asked.clip, fill, asked.seen.grid).contiguous()
+    with _prepared(score, clip, info) as target:
+        baseline = filling(target.clip, fill, target.seen.grid).contiguous()
         pixels, delta = IntegratedGradients(score).attribute(
-            asked.clip,
+            target.clip,
             baselines=baseline,
             n_steps=num_steps,
             internal_batch_size=batch_size,
             return_convergence_delta=True,
         )
-        values = sum_into_cells(pixels[0].detach().sum(dim=0).cpu().numpy(), asked.seen.grid)
-        units = f"share of the score less that of the baseline ({fill}), per cell"
-        return asked.witness(values, "integrated_gradients", units, fill, float(delta))
+        values = sum_into_cells(pixels[0].detach().sum(dim=0).cpu().numpy(), target.seen.grid)
+        units = f"share of the score minus that of the baseline ({fill}), per cell"
+        return target.map_of(values, "integrated_gradients", units, fill, float(delta))
 
 
 def occlusion(
@@ -230,7 +207,7 @@ def occlusion(
     fill: Fill = "mean",
     batch_size: int = BATCH_SIZE,
     info: ClipInfo | None = None,
-) -> Witness:
+) -> ClipMap:
     """Captum's occlusion by a box of a cell's stride, in pixels and frames.
 
     The box moves by its own size from the first pixel on. Its places are not the cells'
@@ -238,7 +215,7 @@ def occlusion(
     drop that the boxes over them caused. Source: Zeiler and Fergus 2014.
 
     Args:
-        score: What is asked.
+        score: The target score.
         clip: Normalised, (3, T, H, W), or a view.
         fill: What the box shows.
         batch_size: Boxes in one pass.
@@ -247,20 +224,20 @@ def occlusion(
     Raises:
         ValueError: The clip or the fill does not fit.
     """
-    with _asked(score, clip, info) as asked, torch.no_grad():
-        grid = asked.seen.grid
+    with _prepared(score, clip, info) as target, torch.no_grad():
+        grid = target.seen.grid
         sizes = zip(grid.stride, grid.clip, strict=True)
         box = (3, *(min(n, max(1, round(stride))) for stride, n in sizes))
         pixels = Occlusion(score).attribute(
-            asked.clip,
+            target.clip,
             sliding_window_shapes=box,
             strides=box,
-            baselines=filling(asked.clip, fill, grid),
+            baselines=filling(target.clip, fill, grid),
             perturbations_per_eval=batch_size,
         )
         # All channels of a pixel carry the drop.
         values = sum_into_cells(pixels[0].mean(dim=0).cpu().numpy(), grid) / num_pixels(grid)
-        return asked.witness(values, "occlusion", "mean drop of the score", fill)
+        return target.map_of(values, "occlusion", "mean drop of the score", fill)
 
 
 def feature_ablation(
@@ -270,11 +247,11 @@ def feature_ablation(
     fill: Fill = "mean",
     batch_size: int = BATCH_SIZE,
     info: ClipInfo | None = None,
-) -> Witness:
+) -> ClipMap:
     """Captum's feature ablation with one feature a cell: the drop when its territory is replaced.
 
     Args:
-        score: What is asked.
+        score: The target score.
         clip: Normalised, (3, T, H, W), or a view.
         fill: What a replaced cell shows.
         batch_size: Cells in one pass.
@@ -283,18 +260,18 @@ def feature_ablation(
     Raises:
         ValueError: The clip or the fill does not fit.
     """
-    with _asked(score, clip, info) as asked, torch.no_grad():
-        swap = CellSwap.of(asked.clip, fill, asked.seen.grid)
-        everything = torch.ones(1, *asked.seen.grid.cells, device=asked.clip.device)
+    with _prepared(score, clip, info) as target, torch.no_grad():
+        swap = CellSwap.of(target.clip, fill, target.seen.grid)
+        everything = torch.ones(1, *target.seen.grid.cells, device=target.clip.device)
         found = FeatureAblation(lambda kept: score(swap(kept))).attribute(
             everything, baselines=0, perturbations_per_eval=batch_size
         )
         values = found[0].double().cpu().numpy()
-        return asked.witness(values, "feature_ablation", "drop of the score", fill)
+        return target.map_of(values, "feature_ablation", "drop of the score", fill)
 
 
 Method = Literal["layer_gradcam", "integrated_gradients", "occlusion", "feature_ablation"]
-METHODS: dict[Method, Callable[..., Witness]] = {
+METHODS: dict[Method, Callable[..., ClipMap]] = {
     "layer_gradcam": layer_gradcam,
     "integrated_gradients": integrated_gradients,
     "occlusion": occlusion,
@@ -302,17 +279,28 @@ METHODS: dict[Method, Callable[..., Witness]] = {
 }
 
 
-def witness(score: Score, clip: Tensor | View, method: Method, **options: Any) -> Witness:
-    """Ask one of :data:`METHODS`.
+def attribute(score: Score, clip: Tensor | View, method: Method, **options: Any) -> ClipMap:
+    """The map of a score by one of :data:`METHODS`.
 
     Args:
-        score: What is asked.
+        score: The target score.
         clip: Normalised, (3, T, H, W), or a view.
         method: Its name.
-        **options: Its own.
+        **options: Of the method's own function.
+
+    Example:
+        >>> import torch
+        >>> from analysis import Score, attribute, extract_features
+        >>> from rspnet.models import Branch
+        >>> branch = Branch("resnet18", {"width": 4}, num_frames=8, size=32).eval()
+        >>> clip, other = torch.randn(2, 3, 8, 32, 32)
+        >>> score = Score.similarity(branch, "rsp", extract_features(branch, other))
+        >>> found = attribute(score, clip, "layer_gradcam")
+        >>> bool(abs(found.values.sum() - found.score) < 1e-4)
+        True
 
     Raises:
-        ValueError: There is no such method, or as it says.
+        ValueError: There is no such method, or the method refuses the clip or an option.
     """
     if method not in METHODS:
         raise ValueError(f"methods are {list(METHODS)}, got {method!r}")

@@ -2,11 +2,13 @@
 
 A cell of a network with stride 16 sees pixels 0, 16, 32, ... at its centre. Shifted by 4 pixels
 the same cells see 4, 20, 36, ...: together they are a map with a cell every 4 pixels. Each cell
-still looks at its whole receptive field; what gets finer is where that field stands.
+still covers its whole receptive field; what gets finer is where that field stands.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -14,7 +16,8 @@ from torch.nn import functional
 from analysis.core.clip import ClipInfo
 from analysis.core.clip_map import ClipMap
 from analysis.core.grid import Grid
-from analysis.core.score import Score, check_clip, extract_features
+from analysis.core.score import ClipFeatures, Score, check_clip, extract_features
+from rspnet.models import Branch
 
 
 def _shift(clip: Tensor, down: int, right: int) -> Tensor:
@@ -29,10 +32,11 @@ def fine_map(score: Score, clip: Tensor, steps: int = 4, info: ClipInfo | None =
 
     The clip is shifted by all combinations of 0, 1/steps, 2/steps, ... of a cell; the maps are
     interleaved, and divided by their number. So the values sum to the mean score of the shifted
-    clips, which is what ``ClipMap.score`` is.
+    clips, which is what ``ClipMap.score`` is. For several scores of one clip, take
+    :func:`shifted_features` once and :func:`fine_map_of` for each.
 
     Args:
-        score: What is asked.
+        score: The target score.
         clip: Normalised, (3, T, H, W).
         steps: Divides the grid's stride in pixels.
         info: Where the clip is from.
@@ -40,35 +44,34 @@ def fine_map(score: Score, clip: Tensor, steps: int = 4, info: ClipInfo | None =
     Returns:
         A map of (T', steps * H', steps * W') cells.
 
+    Example:
+        >>> import torch
+        >>> from analysis import Score, extract_features
+        >>> from rspnet.models import Branch
+        >>> branch = Branch("resnet18", {"width": 4}, num_frames=8, size=32).eval()
+        >>> clip, other = torch.randn(2, 3, 8, 32, 32)
+        >>> score = Score.similarity(branch, "rsp", extract_features(branch, other))
+        >>> fine_map(score, clip, steps=2).grid.cells
+        (1, 2, 2)
+
     Raises:
         ValueError: ``steps`` does not divide the stride, or the clip does not fit.
     """
-    return fine_maps([score], clip, steps, info)[0]
+    return fine_map_of(score, shifted_features(score.branch, clip, steps, info))
 
 
 @torch.no_grad()
-def fine_maps(
-    scores: Sequence[Score], clip: Tensor, steps: int = 4, info: ClipInfo | None = None
-) -> list[ClipMap]:
-    """:func:`fine_map` of several scores: each shifted clip goes through the network once.
-
-    Args:
-        scores: What is asked, all of one branch.
-        clip: Normalised, (3, T, H, W).
-        steps: Divides the grid's stride in pixels.
-        info: Where the clip is from.
+def shifted_features(
+    branch: Branch, clip: Tensor, steps: int, info: ClipInfo | None = None
+) -> list[list[ClipFeatures]]:
+    """The features of a clip shifted by parts of a cell, one forward pass each.
 
     Returns:
-        A map of (T', steps * H', steps * W') cells for each score.
+        ``steps`` rows (shifts along height) of ``steps`` items (along width).
 
     Raises:
-        ValueError: As :func:`fine_map`, or there is no score, or they are of several branches.
+        ValueError: ``steps`` does not divide the stride, or the clip does not fit.
     """
-    if not scores:
-        raise ValueError("a fine map is of at least one score, got none")
-    branch = scores[0].branch
-    if any(score.branch is not branch for score in scores):
-        raise ValueError("scores that share their shifted clips are of one branch: ask twice")
     clip = check_clip(branch, clip)
     strides = branch.cell_geometry.stride[1:]
     if steps < 1 or any(stride % steps for stride in strides):
@@ -77,39 +80,40 @@ def fine_maps(
             f"pixels, got {steps}"
         )
     down, right = (int(stride) // steps for stride in strides)
-    parts: list[dict[tuple[int, int], ClipMap]] = [{} for _ in scores]
-    for a in range(steps):
-        for b in range(steps):
-            shifted = extract_features(branch, _shift(clip, a * down, b * right), info)
-            for score, own in zip(scores, parts, strict=True):
-                own[a, b] = score.contributions(shifted)
-    return [_interleaved(own, steps, float(down), float(right)) for own in parts]
+    return [
+        [extract_features(branch, _shift(clip, a * down, b * right), info) for b in range(steps)]
+        for a in range(steps)
+    ]
 
 
-def _interleaved(
-    parts: dict[tuple[int, int], ClipMap], steps: int, down: float, right: float
-) -> ClipMap:
-    """One map of those of the shifted clips, by their shift along height and width."""
-    first = parts[0, 0]
+def fine_map_of(score: Score, shifted: Sequence[Sequence[ClipFeatures]], kind: str = "") -> ClipMap:
+    """The fine map of a score from the features of the shifted clips.
+
+    Args:
+        score: Of the branch that the clips went through.
+        shifted: From :func:`shifted_features`.
+        kind: Key of the map, if not ``contribution`` or ``margin``.
+    """
+    steps = len(shifted)
+    parts = [[score.contributions(clip, kind) for clip in row] for row in shifted]
+    first = parts[0][0]
     t, h, w = first.grid.cells
-    values = torch.zeros(t, steps * h, steps * w, dtype=torch.float64).numpy()
-    for (a, b), part in parts.items():
-        values[:, a::steps, b::steps] = part.values / steps**2
+    values = np.zeros((t, steps * h, steps * w))
+    for a, row in enumerate(parts):
+        for b, part in enumerate(row):
+            values[:, a::steps, b::steps] = part.values / steps**2
+    stride = first.grid.stride
     grid = Grid(
         cells=(t, steps * h, steps * w),
         clip=first.grid.clip,
-        stride=(first.grid.stride[0], down, right),
+        stride=(stride[0], float(int(stride[1]) // steps), float(int(stride[2]) // steps)),
         first=first.grid.first,
     )
-    return ClipMap(
+    return replace(
+        first,
         values=values,
-        score=sum(part.score for part in parts.values()) / steps**2,
-        head=first.head,
+        score=sum(part.score for row in parts for part in row) / steps**2,
         kind=f"{first.kind}, {steps} x {steps} shifts",
         grid=grid,
-        clip=first.clip,
-        others=first.others,
-        model_hash=first.model_hash,
-        exact=True,
         units="share of the mean score of the shifted clips, per cell",
     )

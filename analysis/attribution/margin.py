@@ -2,8 +2,8 @@
 
 RSP is trained on d(c_i, c_j) - d(c_i, c_k), so that difference is what its map should be of:
 appearance that all three clips share cancels. For A-VID the other clips are of other videos. The
-*reference* map takes one more step: it is the margin map of c_i less that of a still clip, c_i
-frozen at its middle frame, and says what the movement adds to the margin, and where.
+*reference* map takes one more step: it is the margin map of c_i minus that of the static clip, c_i
+stopped at its middle frame, and says what the movement adds to the margin, and where.
 """
 
 from collections.abc import Sequence
@@ -24,34 +24,34 @@ from rspnet.models import Branch
 
 @dataclass(frozen=True)
 class MarginExplanation:
-    """One head's view of c_i, c_j and the clips that they are set against.
+    """One head's maps of c_i, c_j and the clips that they are contrasted with.
 
     Attributes:
         map_i: Map of c_i: sums to the margin.
         map_j: Map of c_j: sums to s_ij.
         maps_k: Maps of the other clips: each sums to - s_ik / their number.
-        still: Map of c_i less that of c_i frozen: sums to the difference of their margins.
+        static: Map of c_i minus that of the static clip: sums to the difference of their margins.
     """
 
     map_i: ClipMap
     map_j: ClipMap
     maps_k: tuple[ClipMap, ...]
-    still: ClipMap
+    static: ClipMap
 
     @property
     def margin(self) -> float:
-        """s_ij less the mean of s_ik."""
+        """s_ij minus the mean of s_ik."""
         return self.map_i.score
 
     @property
     def completeness_error(self) -> float:
         """The largest |sum - score| of all maps."""
-        maps = (self.map_i, self.map_j, *self.maps_k, self.still)
+        maps = (self.map_i, self.map_j, *self.maps_k, self.static)
         return max(float(m.completeness_error or 0) for m in maps)
 
     def save(self, path: str | Path) -> Path:
-        """Write ``path`` (.npz: ``i``, ``j``, ``k0``, ..., ``still``, ``manifest``), atomically."""
-        named = {"i": self.map_i, "j": self.map_j, "still": self.still}
+        """Write a .npz with ``i``, ``j``, ``k0``, ..., ``static`` and ``manifest``, atomically."""
+        named = {"i": self.map_i, "j": self.map_j, "static": self.static}
         named |= {f"k{n}": m for n, m in enumerate(self.maps_k)}
         manifest = {"format": "rspnet-margin", "version": 1, "margin": self.margin}
         arrays: dict[str, Any] = {name: m.values for name, m in named.items()}
@@ -60,7 +60,7 @@ class MarginExplanation:
 
 
 def static_clip(view: View) -> View:
-    """The clip stopped at its middle frame: same looks, no movement."""
+    """The clip stopped at its middle frame: the same appearance, no movement."""
     middle = view.frames[len(view.frames) // 2]
     return view.with_frames(np.broadcast_to(middle, view.frames.shape).copy())
 
@@ -74,23 +74,31 @@ def deviation(values: Map) -> Map:
     return np.asarray(np.abs(values - np.median(values)), float)
 
 
-def reference_map(score: Score, clip: ClipFeatures, still: ClipFeatures) -> ClipMap:
-    """The map of a score less the map of a reference, cell by cell.
+def reference_map(
+    score: Score, clip: ClipFeatures, static: ClipFeatures, kind: str = ""
+) -> ClipMap:
+    """The map of a score minus the map of a reference, cell by cell.
 
     Exact: it sums to score(clip) - score(reference). What both have in common, such as a cell's
-    unmoved looks, cancels.
+    unmoved appearance, cancels.
+
+    Args:
+        score: The target score.
+        clip: The clip.
+        static: The reference, such as the static clip.
+        kind: Key of the map, if not that of the score with ``_static``.
 
     Raises:
         ValueError: The two have different grids.
     """
-    if clip.grid != still.grid:
-        raise ValueError(f"clip and reference have one grid, got {clip.grid} and {still.grid}")
-    a, b = score.contributions(clip), score.contributions(still)
+    if clip.grid != static.grid:
+        raise ValueError(f"clip and reference have one grid, got {clip.grid} and {static.grid}")
+    a, b = score.contributions(clip), score.contributions(static)
     return ClipMap(
         values=a.values - b.values,
         score=a.score - b.score,
         head=a.head,
-        kind=f"{a.kind} less still",
+        kind=kind or f"{a.kind}_static",
         grid=a.grid,
         clip=a.clip,
         others=a.others,
@@ -110,7 +118,7 @@ def explain_margin(
 ) -> MarginExplanation:
     """Maps of the margin s_ij - mean of s_ik by one head.
 
-    c_i and its frozen self go through the query branch, the others through the key branch; one
+    c_i and its static clip go through the query branch, the others through the key branch; one
     forward pass each.
 
     Args:
@@ -120,7 +128,18 @@ def explain_margin(
             of other videos.
         view_i: c_i.
         view_j: c_j.
-        views_k: What it is set against, at least one.
+        views_k: What c_j is contrasted with, at least one.
+
+    Example:
+        >>> import numpy as np
+        >>> from analysis import ClipInfo, View, explain_margin
+        >>> from rspnet.models import Branch
+        >>> branch = Branch("resnet18", {"width": 4}, num_frames=8, size=32).eval()
+        >>> frames = np.random.default_rng(0).integers(0, 256, (3, 8, 32, 32, 3), np.uint8)
+        >>> c_i, c_j, c_k = (View(own, ClipInfo("v", tuple(range(8)), 1)) for own in frames)
+        >>> found = explain_margin(branch, branch, "rsp", c_i, c_j, [c_k])
+        >>> bool(abs(found.map_i.values.sum() - found.margin) < 1e-6)
+        True
 
     Raises:
         ValueError: A clip or the head does not fit, the sizes differ, or there is no c_k.
@@ -128,10 +147,10 @@ def explain_margin(
     shapes = {view.frames.shape for view in (view_i, view_j, *views_k)}
     if len(shapes) > 1:
         raise ValueError(f"all clips have one size, got {sorted(shapes)}: load them alike")
-    c_i, still = extract_features(query, view_i), extract_features(query, static_clip(view_i))
+    c_i, static = extract_features(query, view_i), extract_features(query, static_clip(view_i))
     c_j = extract_features(key, view_j)
     c_k = [extract_features(key, view) for view in views_k]
-    return margin_of_features(query, head, c_i, still, c_j, c_k)
+    return margin_of_features(query, head, c_i, static, c_j, c_k)
 
 
 @torch.no_grad()
@@ -139,14 +158,14 @@ def margin_of_features(
     query: Branch,
     head: str,
     c_i: ClipFeatures,
-    still: ClipFeatures,
+    static: ClipFeatures,
     c_j: ClipFeatures,
     c_k: Sequence[ClipFeatures],
 ) -> MarginExplanation:
     """:func:`explain_margin` of clips that went through their branches already.
 
     Raises:
-        ValueError: As there.
+        ValueError: As :func:`explain_margin`.
     """
     score = Score.margin(query, head, c_j, c_k)
     unit_i = c_i.unit(head)
@@ -170,5 +189,5 @@ def margin_of_features(
         map_i=score.contributions(c_i),
         map_j=back(c_j, 1.0),
         maps_k=tuple(back(clip, -1 / len(c_k)) for clip in c_k),
-        still=reference_map(score, c_i, still),
+        static=reference_map(score, c_i, static),
     )

@@ -1,70 +1,104 @@
 """The command ``python -m analysis figure1``."""
 
-import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 
-from analysis.figures.figure1 import SHARE, _retrieval, draw_figure1
-from analysis.figures.figure_inputs import add_pair_arguments, pair_of
+from analysis.attribution.pair_clips import PairClips
+from analysis.attribution.registry import DEFAULT_MAP, map_kinds
+from analysis.cli.pair import PairConfig
+from analysis.figures.figure1 import SHARE, draw_figure1
+from analysis.figures.figure_inputs import Retrieval, retrieve_generated, retrieve_in_gallery
 from analysis.figures.style import DPI, check_out, save
 from analysis.regions.tracks import save_tracks
-from rspnet.retrieval.gallery import FEATURES
+from rspnet.commands import one_of, run_cli
+from rspnet.names import HEADS
+from rspnet.retrieval.gallery import FEATURES, Gallery
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure1Config(PairConfig):
+    """Figure 1 of the supplementary.
+
+    Attributes:
+        out: The figure: ``*.png``, ``*.svg`` or ``*.pdf``.
+        map: Kind of map in (b).
+        gallery: Folder of python -m rspnet.extract: (a) is drawn from it.
+        num_videos: Synthetic videos that (a) searches if no video is given; 0 draws (b) alone.
+        features: Rows of (a).
+        frames: Frames of each clip in (b).
+        scale: One colour scale for both heads, or one each.
+        share: Share of the positive contribution that the boxes hold.
+        dpi: Pixels per inch of the pictures.
+        caption: Write the caption below the figure.
+        tracks: JSON file for the boxes of every frame. Nothing: none is written.
+    """
+
+    out: str
+    map: str = one_of(map_kinds, DEFAULT_MAP)
+    gallery: str | None = None
+    num_videos: int = 40
+    features: list[str] = one_of(FEATURES, list(HEADS))
+    frames: int = 3
+    scale: Literal["shared", "head"] = "shared"
+    share: float = SHARE
+    dpi: int = DPI
+    caption: bool = True
+    tracks: str | None = None
+
+
+def run(config: Figure1Config) -> None:
+    """Draw the figure.
+
+    Raises:
+        ValueError: The pair or the gallery can't be loaded, or a number is out of range.
+    """
+    check_out(config.out)
+    pair = config.load([config.map])
+    drawn = draw_figure1(
+        pair,
+        _retrieval(config, pair),
+        num_frames=config.frames,
+        kind=config.map,
+        scale=config.scale,
+        share=config.share,
+        with_caption=config.caption,
+    )
+    save(drawn.figure, config.out, dpi=config.dpi)
+    if config.tracks:
+        save_tracks(config.tracks, drawn.tracks)
+    print(drawn.caption)
+    print(config.out)
+
+
+def _retrieval(config: Figure1Config, pair: PairClips) -> Retrieval | None:
+    num = 2 * config.frames - 1
+    if config.gallery:
+        if config.video_i is None:
+            raise ValueError("a gallery needs a query: give --video_i")
+        gallery = Gallery.load(config.gallery)
+        return retrieve_in_gallery(pair.query, gallery, config.video_i, num, config.features)
+    if config.video_i is not None or config.num_videos == 0:
+        return None
+    return retrieve_generated(pair.query, config.seed, config.num_videos, num, config.features)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line. Returns the exit status."""
-    parser = argparse.ArgumentParser(
+    return run_cli(
+        Figure1Config,
+        run,
+        arguments,
         prog="python -m analysis figure1",
         description="Rebuild Figure 1 of the supplementary for any model and any videos.",
+        examples=(
+            "python -m analysis figure1 --out figure1.png",
+            "python -m analysis figure1 --video_i walk.mp4 --speed_i 2 --speed_j 2 "
+            "--others run.mp4 jump.mp4 --out figure1.pdf",
+        ),
+        out="file",
     )
-    add_pair_arguments(parser)
-    parser.add_argument("--gallery", help="folder of python -m rspnet.extract: draws (a) from it")
-    parser.add_argument(
-        "--num-videos",
-        type=int,
-        default=40,
-        help="generated videos for (a) if no video is given; 0 leaves (a) out",
-    )
-    parser.add_argument(
-        "--features", nargs="+", choices=FEATURES, default=["rsp", "avid"], help="rows of (a)"
-    )
-    parser.add_argument("--frames", type=int, default=3, help="frames of each clip in (b)")
-    parser.add_argument(
-        "--map", choices=("contribution", "eq2"), default="contribution", help="which map in (b)"
-    )
-    parser.add_argument(
-        "--scale", choices=("shared", "head"), default="shared", help="one colour scale or two"
-    )
-    parser.add_argument(
-        "--share", type=float, default=SHARE, help="of the contribution that the boxes hold"
-    )
-    parser.add_argument("--dpi", type=int, default=DPI, help="pixels an inch of the pictures")
-    parser.add_argument("--no-caption", action="store_true", help="no text below the figure")
-    parser.add_argument("--tracks", help="JSON file for the boxes of every frame")
-    parser.add_argument("--out", required=True, help="the figure: .png, .svg or .pdf")
-    options = parser.parse_args(arguments)
-    try:
-        check_out(options.out)
-        pair = pair_of(options)
-        retrieval = _retrieval(options, pair)
-        drawn = draw_figure1(
-            pair,
-            retrieval,
-            num_frames=options.frames,
-            kind=options.map,
-            scale=options.scale,
-            share=options.share,
-            with_caption=not options.no_caption,
-        )
-        save(drawn.figure, options.out, dpi=options.dpi)
-        if options.tracks:
-            save_tracks(options.tracks, drawn.tracks)
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(drawn.caption)
-    print(options.out)
-    return 0
 
 
 if __name__ == "__main__":

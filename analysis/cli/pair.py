@@ -1,8 +1,11 @@
-"""The settings by which a command names a model and a pair of clips."""
+"""The settings by which a command names a model, a pair of clips and its negatives."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
-from analysis.figures.figure_inputs import ShownPair, load_pair
+from analysis.attribution.pair_clips import PairClips
+from analysis.attribution.registry import map_kinds
+from analysis.figures.figure_inputs import load_pair
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,6 +20,11 @@ class PairConfig:
         start_j: First frame of c_j. Nothing: the last clip of one video, the middle one of two.
         speed_i: Playback speed of c_i.
         speed_j: Playback speed of c_j.
+        speed_k: Playback speed of c_k, the negative of RSP's margin, a clip of c_j's video.
+            Nothing: twice that of c_j up to 1x, half of it above.
+        others: Videos whose middle clips are candidates for the negatives of A-VID's margin.
+            Nothing: other synthetic videos beside a synthetic pair.
+        classifier: Classifier of python -m rspnet.finetune, for class maps.
         size: Height and width of the clips in pixels; larger clips give a finer grid. Nothing: the
             model's.
         seed: Seed of the synthetic videos.
@@ -29,15 +37,24 @@ class PairConfig:
     start_j: int | None = None
     speed_i: float = 1.0
     speed_j: float = 1.0
+    speed_k: float | None = None
+    others: list[str] = field(default_factory=list)
+    classifier: str | None = None
     size: int | None = None
     seed: int = 0
 
-    def load(self) -> ShownPair:
-        """Load the model and the clips, and explain the similarity of the pair.
+    def load(self, kinds: Iterable[str] = ()) -> PairClips:
+        """Load the model and the clips, each sent through its branch once.
+
+        Args:
+            kinds: Keys of the kinds of maps to come; none for any. Negatives are loaded where one
+                of these needs them.
 
         Raises:
             ValueError: The model or a video can't be read, or a clip is not inside its video.
         """
+        known = map_kinds()
+        needed = [known[key] for key in kinds if key in known]
         return load_pair(
             self.model,
             self.video_i,
@@ -46,4 +63,8 @@ class PairConfig:
             speed=(self.speed_i, self.speed_j),
             size=self.size,
             seed=self.seed,
+            speed_k=self.speed_k,
+            others=self.others,
+            classifier=self.classifier,
+            with_negatives=not needed or any(kind.needs == "triplet" for kind in needed),
         )

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from analysis.attribution.registry import DEFAULT_MAP, map_kinds
 from analysis.cli.pair import PairConfig
 from analysis.figures.strips import draw_strip, pair_film, pair_rows
 from analysis.figures.style import DPI, check_out, save
@@ -19,13 +20,15 @@ class StripsConfig(PairConfig):
 
     Attributes:
         out: The figure, ``*.png``, ``*.svg`` or ``*.pdf``; or ``*.mp4`` for a film.
-        heads: Heads whose maps are drawn.
+        map: Kind of map.
+        heads: Heads whose maps are drawn; class maps are drawn of both classes.
         cells: Draw the cells of the maps as they are, without interpolation between them.
         fps: Frames per second of a film.
         dpi: Pixels per inch of a figure.
     """
 
     out: str
+    map: str = one_of(map_kinds, DEFAULT_MAP)
     heads: list[str] = one_of(HEADS, list(HEADS))
     cells: bool = False
     fps: float = 8.0
@@ -40,12 +43,13 @@ def run(config: StripsConfig) -> None:
     """
     out = Path(config.out)
     if out.suffix.lower() == ".mp4":
-        film = pair_film(config.load(), fps=config.fps)
+        film = pair_film(config.load([config.map]), config.map, fps=config.fps)
         with atomic_path(out) as temporary:
             temporary.write_bytes(film)
     else:
         check_out(out)
-        rows = [row for row in pair_rows(config.load()) if row.clip_map.head in config.heads]
+        rows = pair_rows(config.load([config.map]), config.map)
+        rows = [row for row in rows if row.clip_map.head in (*config.heads, "classifier")]
         save(draw_strip(rows, smooth=not config.cells), out, dpi=config.dpi)
     print(out)
 

@@ -21,15 +21,18 @@ class ClipMap:
 
     Attributes:
         values: (T', H', W'), signed.
-        score: What was asked: the similarity or margin by the network itself.
+        score: The target score: the similarity or margin by the network itself.
         head: ``rsp``, ``avid`` or ``backbone``.
-        kind: ``contribution``, ``margin``, ``eq2``, or the method's name.
+        kind: Key of a kind of map (:mod:`analysis.attribution.registry`), or a method's name.
         grid: Where the cells lie in the clip.
         clip: Where the clip is from.
         others: The clips that it was compared with.
         model_hash: SHA-256 of the model file.
         exact: Whether the values are to sum to the score.
         units: What the values are measured in.
+        fill: What stood in for pixels, for a method that replaces some.
+        convergence_delta: Of integrated gradients: sum of the attributions minus the difference of
+            scores that they are to make up.
     """
 
     values: Map
@@ -42,6 +45,8 @@ class ClipMap:
     model_hash: str = ""
     exact: bool = False
     units: str = "share of the score, per cell"
+    fill: str = ""
+    convergence_delta: float | None = None
 
     def __post_init__(self) -> None:
         self.grid.check(self.values)
@@ -53,20 +58,28 @@ class ClipMap:
 
     def manifest(self) -> dict[str, Any]:
         """All but the values, as plain JSON values."""
-        return {
-            "format": FORMAT,
-            "version": 1,
-            "score": self.score,
-            "head": self.head,
-            "kind": self.kind,
-            "grid": self.grid.to_json(),
-            "clip": asdict(self.clip),
-            "others": [asdict(info) for info in self.others],
-            "model_hash": self.model_hash,
-            "exact": self.exact,
-            "completeness_error": self.completeness_error,
-            "units": self.units,
-        }
+        return (
+            {
+                "format": FORMAT,
+                "version": 1,
+                "score": self.score,
+                "head": self.head,
+                "kind": self.kind,
+                "grid": self.grid.to_json(),
+                "clip": asdict(self.clip),
+                "others": [asdict(info) for info in self.others],
+                "model_hash": self.model_hash,
+                "exact": self.exact,
+                "completeness_error": self.completeness_error,
+                "units": self.units,
+            }
+            | ({"fill": self.fill} if self.fill else {})
+            | (
+                {}
+                if self.convergence_delta is None
+                else {"convergence_delta": self.convergence_delta}
+            )
+        )
 
     def save(self, path: str | Path) -> Path:
         """Write ``path`` (.npz with ``values`` and a JSON ``manifest``), atomically."""
@@ -92,6 +105,8 @@ class ClipMap:
                 model_hash=manifest["model_hash"],
                 exact=manifest["exact"],
                 units=manifest["units"],
+                fill=manifest.get("fill", ""),
+                convergence_delta=manifest.get("convergence_delta"),
             )
 
         return load_arrays(path, FORMAT, make, "map of a clip")

@@ -165,7 +165,7 @@ def directed_map(F: Tensor, head: nn.Module, target_BD: Tensor) -> Tensor:
 
     c[p] = (W F[p] + b) . t / (P |z|), signed, and exact: it sums over (T', H', W') to the score.
     With t = z_j / |z_j| the score is the cosine of :func:`contribution_map`, with the difference
-    of two such vectors the margin of :func:`margin_map`.
+    of two such vectors the margin of :meth:`analysis.core.score.Score.margin`.
 
     Computed in double precision.
 
@@ -216,31 +216,6 @@ def contribution_map(F_i: Tensor, F_j: Tensor, head_i: nn.Module, head_j: nn.Mod
             length 0.
     """
     return directed_map(F_i, head_i, unit_embedding(F_j, head_j))
-
-
-def margin_map(
-    F_i: Tensor, F_j: Tensor, F_k: Tensor, head_i: nn.Module, head_j: nn.Module
-) -> Tensor:
-    """What each place of c_i contributes to the margin cos(z_i, z_j) - cos(z_i, z_k), exactly.
-
-    The difference that RSP is trained on (L_m): what in c_i makes it nearer to c_j, of its
-    own speed, than to c_k. What c_j and c_k share cancels. It is the contribution map to c_j less
-    that to c_k, and sums to the margin.
-
-    Args:
-        F_i: Features of c_i, (B, C, T', H', W').
-        F_j: Features of c_j.
-        F_k: Features of c_k.
-        head_i: Projection head of c_i's branch.
-        head_j: Projection head of the branch of c_j and c_k.
-
-    Shape:
-        -> (B, T', H', W') in the features' dtype, in units of the cosine.
-
-    Raises:
-        ValueError: As :func:`contribution_map`.
-    """
-    return directed_map(F_i, head_i, unit_embedding(F_j, head_j) - unit_embedding(F_k, head_j))
 
 
 def pairwise_map(F_i: Tensor, F_j: Tensor, head_i: nn.Module, head_j: nn.Module) -> Tensor:

@@ -1,13 +1,13 @@
-"""What is asked of a clip: a score that its pixels answer, exactly resolved over its places.
+"""The target score of a clip, exactly resolved over its places.
 
-Every question of this package has one form. A clip's embedding by one head, at unit length, is
+Every target of this package has one form. A clip's embedding by one head, at unit length, is
 compared with a fixed vector t::
 
     score(c) = (z(c) / |z(c)|) . t
 
 With t the unit embedding of c_j it is the similarity s (the cosine). With t the difference of two
-unit embeddings it is the margin s_ij - s_ik. Maps, witnesses, insertion and deletion all ask a
-:class:`Score`, so that all of them answer one question.
+unit embeddings it is the margin s_ij - s_ik. Maps, independent attribution methods, insertion and
+deletion all evaluate a :class:`Score`, so that all of them are of one target.
 """
 
 from collections.abc import Sequence
@@ -107,14 +107,14 @@ def extract_features(
 
 @dataclass(frozen=True)
 class Score:
-    """One question: (z / |z|) . t by one head of one branch.
+    """One target: (z / |z|) . t by one head of one branch.
 
     Attributes:
-        branch: Branch of the clip that is asked.
+        branch: Branch of the clip.
         head: ``rsp`` or ``avid``.
         target: t, (D,) in double precision.
         kind: ``similarity`` or ``margin``.
-        others: The clips that t was made of: c_j, then those that it is set against.
+        others: The clips that t was made of: c_j, then its negatives.
     """
 
     branch: Branch
@@ -136,7 +136,7 @@ class Score:
     def margin(
         cls, branch: Branch, head: str, c_j: ClipFeatures, against: Sequence[ClipFeatures]
     ) -> "Score":
-        """The cosine to c_j less the mean cosine to other clips.
+        """The cosine to c_j minus the mean cosine to other clips.
 
         For RSP: one clip c_k of the other speed. For A-VID: clips of other videos, best the
         nearest ones (:func:`hard_negatives`).
@@ -149,26 +149,6 @@ class Score:
         away = torch.stack([c.unit(head) for c in against]).mean(dim=0)
         others = (c_j.info, *(c.info for c in against))
         return cls(branch, head, c_j.unit(head) - away, "margin", others)
-
-    @classmethod
-    def margin_to_vectors(
-        cls, branch: Branch, head: str, c_j: ClipFeatures, vectors_ND: Tensor
-    ) -> "Score":
-        """The cosine to c_j less the mean cosine to embeddings, such as those of a gallery.
-
-        Raises:
-            ValueError: The vectors are not (N, D), or one has length 0.
-        """
-        t = c_j.unit(head)
-        if vectors_ND.ndim != 2 or len(vectors_ND) == 0 or vectors_ND.shape[1:] != t.shape:
-            raise ValueError(
-                f"vectors are (N, {len(t)}) with N at least 1, got {tuple(vectors_ND.shape)}"
-            )
-        length_N = torch.linalg.vector_norm(vectors_ND.to(t), dim=1)
-        if not (length_N > 0).all():
-            raise ValueError("a vector has length 0 or is not a number: it has no cosine")
-        away = (vectors_ND.to(t) / length_N[:, None]).mean(dim=0)
-        return cls(branch, head, t - away, "margin", (c_j.info,))
 
     def __call__(self, clips_BCTHW: Tensor) -> Tensor:
         """The score of clips by the network itself, (B,) float32; gradients flow.

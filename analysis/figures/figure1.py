@@ -1,34 +1,30 @@
 """Figure 1 of the supplementary, rebuilt for any model and any videos::
 
     python -m analysis figure1 --out figure1.png
-    python -m analysis figure1 --model M --video-i A.mp4 --video-j B.mp4 --gallery G --out FIG.pdf
+    python -m analysis figure1 --model M --video_i A.mp4 --video_j B.mp4 --gallery G --out FIG.pdf
 
-(a) a query and the videos nearest to it by each head; (b) for each head the similarity activation
-maps of two clips, with the region of interest of each and an arrow between the two. All maps of
-(b) are on one colour scale unless asked otherwise, and are drawn on the frames that they were
-computed from.
+(a) a query and the videos nearest to it by each head; (b) for each head the maps of two clips, of
+any registered kind (:mod:`analysis.attribution.registry`), with the region of interest of each and
+an arrow between the two. Maps of one score share one colour scale unless chosen otherwise; beside a
+margin in c_i the map of c_j is of s, on a scale of its own. All maps are drawn on the frames that
+they were computed from.
 """
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import ConnectionPatch
 from matplotlib.patheffects import Stroke, withStroke
-from numpy.typing import NDArray
 
-from analysis.figures.figure_inputs import (
-    Found,
-    Retrieval,
-    ShownPair,
-    retrieve_generated,
-    retrieve_in_gallery,
-)
-from analysis.figures.overlay import common_limit
+from analysis.attribution.pair_clips import PairClips
+from analysis.attribution.pair_maps import KindMaps, explain_kind
+from analysis.attribution.registry import DEFAULT_MAP, MapKind, map_kind, map_kinds
+from analysis.core.clip_map import ClipMap
+from analysis.figures.figure_inputs import Hit, Retrieval
+from analysis.figures.overlay import map_limits
 from analysis.figures.style import (
     CATEGORIES,
     COLOURS,
@@ -43,16 +39,15 @@ from analysis.figures.style import (
     values_at,
     wrapped,
 )
-from analysis.regions.tracks import PairTracks, tracks_of_pair
-from rspnet.retrieval.gallery import Gallery
+from analysis.regions.tracks import PairTracks, tracks_of
 
 SHARE = 0.25
-RIGHT = CATEGORIES[0]
-UNITS = "contribution to s, per cell"
+CORRECT = CATEGORIES[0]
 # Inches.
 _SIDE, _GAP, _WIDE, _EDGE = 0.68, 0.05, 0.26, 0.04
 _HEAD, _LABEL = 0.2, 0.16
 _SMALL = 6.5  # points
+_BAR = 0.26  # from a colour bar to the next
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,22 +106,22 @@ def _columns(num: int, first: int) -> tuple[list[float], float]:
     return lefts, size
 
 
-def _draw_found(page: _Page, found: Found, left: float, top: float, size: float) -> None:
+def _draw_hit(page: _Page, hit: Hit, left: float, top: float, size: float) -> None:
     axis = page.axes(left, top, size, size)
-    axis.imshow(found.frame)
+    axis.imshow(hit.frame)
     axis.set_xticks([])
     axis.set_yticks([])
-    colour = RIGHT if found.right else GREY
-    frame_border(axis, colour, width=2.2 if found.right else 0.6)
-    mark = " \N{CHECK MARK}" if found.right else ""
+    colour = CORRECT if hit.correct else GREY
+    frame_border(axis, colour, width=2.2 if hit.correct else 0.6)
+    mark = " \N{CHECK MARK}" if hit.correct else ""
     page.text(
         left + size / 2,
         top + size + 0.04,
-        f"{_short(found.label)}  {found.similarity:.2f}{mark}",
+        f"{_short(hit.label)}  {hit.similarity:.2f}{mark}",
         ha="center",
         fontsize=_SMALL,
-        color=colour if found.right else INK,
-        fontweight="bold" if found.right else "normal",
+        color=colour if hit.correct else INK,
+        fontweight="bold" if hit.correct else "normal",
     )
 
 
@@ -148,7 +143,7 @@ def _draw_retrieval(page: _Page, retrieval: Retrieval, top: float, num: int) -> 
               "nearest first: class, cosine", ha="center")  # fmt: skip
     top += _HEAD
     # The query stands between its rows, as it is one for all of them.
-    middle = top + (len(retrieval.found) - 1) * (size + _LABEL + _GAP) / 2
+    middle = top + (len(retrieval.hits) - 1) * (size + _LABEL + _GAP) / 2
     axis = page.axes(lefts[0], middle, size, size)
     axis.imshow(retrieval.frame)
     axis.set_xticks([])
@@ -156,13 +151,13 @@ def _draw_retrieval(page: _Page, retrieval: Retrieval, top: float, num: int) -> 
     frame_border(axis, INK, width=0.6)
     label = _short(retrieval.label) or "class not known"
     page.text(lefts[0] + size / 2, middle + size + 0.04, label, ha="center", fontsize=_SMALL)
-    for feature, found in retrieval.found.items():
+    for feature, found in retrieval.hits.items():
         page.text(
             0.04, top + 0.02, TITLES[feature], fontweight="bold", color=COLOURS[feature],
             fontsize=8.5,
         )  # fmt: skip
         for left, one in zip(lefts[1:], found, strict=False):
-            _draw_found(page, one, left, top, size)
+            _draw_hit(page, one, left, top, size)
         top += size + _LABEL + _GAP
     return top
 
@@ -178,31 +173,39 @@ def _arrow(page: _Page, start: tuple[Axes, float, float], end: tuple[Axes, float
     page.figure.add_artist(arrow)
 
 
-def _draw_head(
+def _draw_row(
     page: _Page,
-    pair: ShownPair,
-    head: str,
-    maps: tuple[NDArray[np.float64], NDArray[np.float64]],
+    pair: PairClips,
+    row: str,
+    found: KindMaps,
     tracks: PairTracks,
     frames: Sequence[int],
-    limit: float,
+    limits: tuple[float, float],
     top: float,
 ) -> list[Axes]:
     """One row of panel (b)."""
     lefts, size = _columns(len(frames), len(frames))
-    page.text(0.04, top + 0.02, TITLES[head], fontweight="bold", color=COLOURS[head], fontsize=8.5)
-    similarity = pair.maps.heads[head].similarity
-    page.text(0.04, top + 0.19, f"s = {_cosine(similarity)}", fontsize=_SMALL)
+    page.text(
+        0.04,
+        top + 0.02,
+        _title(found, row),
+        fontweight="bold",
+        color=COLOURS.get(row, INK),
+        fontsize=8.5,
+    )
+    for n, words in enumerate(_scores(found, row)):
+        page.text(0.04, top + 0.19 + 0.12 * n, words, fontsize=_SMALL)
     axes = []
     ends: list[list[tuple[Axes, float, float]]] = [[], []]
-    clips = ((pair.view_i, pair.maps.grid_i), (pair.view_j, pair.maps.grid_j))
-    sides = (tracks.tracks_i, tracks.tracks_j)
-    for n, ((view, grid), values, own) in enumerate(zip(clips, maps, sides, strict=True)):
+    views, sides = (pair.view_i, pair.view_j), (tracks.tracks_i, tracks.tracks_j)
+    for n, (view, clip_map, own) in enumerate(zip(views, found.rows[row], sides, strict=True)):
+        grid = clip_map.grid
         for k, frame in enumerate(frames):
             axis = page.axes(lefts[n * len(frames) + k], top, size, size)
             box = own.main.boxes[frame] if own.main else None
             picture = view.frames[frame]
-            show_map(axis, picture, values_at(values, grid, frame), grid, limit, box=box)
+            values = values_at(clip_map.values, grid, frame)
+            show_map(axis, picture, values, grid, limits[n], box=box)
             axes.append(axis)
             if box is not None:
                 x = box.left if n else box.right
@@ -213,30 +216,32 @@ def _draw_head(
     return axes
 
 
-def _maps_of(
-    pair: ShownPair, head: str, kind: str
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    maps = pair.maps.heads[head]
-    if kind == "contribution":
-        return maps.contribution_i, maps.contribution_j
-    if kind != "eq2":
-        raise ValueError(f"kind is 'contribution' or 'eq2', got {kind!r}")
-    if maps.eq2_i is None or maps.eq2_j is None:
-        raise ValueError(
-            f"Eq. 2 is of linear heads, the head {head!r} of this model is not linear: "
-            "take the exact contributions"
-        )
-    return maps.eq2_i, maps.eq2_j
+def _title(found: KindMaps, row: str) -> str:
+    return _short(found.titles.get(row) or TITLES[row], 9)
+
+
+def _scores(found: KindMaps, row: str) -> list[str]:
+    """The scores of a row's two maps; one where both clips have the same."""
+    kind, (i, j) = map_kind(found.kind), found.rows[row]
+    if not found.has_one_target:
+        return [f"{kind.symbol} = {_cosine(i.score)}", f"s = {_cosine(found.similarity[row])}"]
+    if row in found.similarity:
+        return [f"s = {_cosine(found.similarity[row])}"]
+    return [
+        f"$c_{side}$: {kind.symbol} = {_cosine(m.score)}"
+        for side, m in zip("ij", (i, j), strict=True)
+    ]
 
 
 def _caption(
-    pair: ShownPair,
+    found: KindMaps,
     retrieval: Retrieval | None,
     tracks: dict[str, PairTracks],
-    kind: str,
     scale: str,
 ) -> str:
-    maps = pair.maps
+    kind = map_kind(found.kind)
+    first_i, first_j = next(iter(found.rows.values()))
+    clip_i, clip_j, grid = first_i.clip, first_j.clip, first_i.grid
     parts = []
     if retrieval is not None:
         p = retrieval.protocol
@@ -245,112 +250,134 @@ def _caption(
             f"cosine of the mean embedding of {p.num_clips} clips; \N{CHECK MARK} and a blue "
             "border: the query's class."
         )
-    speeds = [f"{info.speed:g}x" for info in (maps.clip_i, maps.clip_j)]
+    speeds = [f"{info.speed:g}x" for info in (clip_i, clip_j)]
     played = f"at {speeds[0]}" if speeds[0] == speeds[1] else f"at {speeds[0]} and {speeds[1]}"
-    same = maps.clip_i.video == maps.clip_j.video
-    whose = "Two clips of one video" if same else "Clips of two videos"
-    what = (
-        "the signed contribution of every cell to the cosine similarity s"
-        if kind == "contribution"
-        else "Eq. 2 of the supplementary, whose mean is s without norms and bias"
+    whose = "Two clips of one video" if clip_i.video == clip_j.video else "Clips of two videos"
+    space = "\N{NO-BREAK SPACE}"
+    scores = ", ".join(
+        f"{_title(found, row)} {words}".replace(" ", space)
+        for row in found.rows
+        for words in _scores(found, row)
     )
-    similar = ", ".join(
-        f"{TITLES[head]}\N{NO-BREAK SPACE}s\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}"
-        f"{_cosine(m.similarity)}"
-        for head, m in maps.heads.items()
-    )
-    error = max(m.completeness_error for m in maps.heads.values())
+    error = found.completeness_error
+    sums = f"; the maps sum to their scores within {error:.0e}" if error is not None else ""
+    shared = "one scale for all" if scale == "shared" else "one scale a row"
+    if not found.has_one_target:
+        shared += " maps of one clip"
     first = next(iter(tracks.values())).tracks_i
     parts.append(
-        f"(b) {whose} {played}; {what}, on {maps.grid_i} over {maps.grid_i.clip[0]} frames, "
-        f"{'one scale for all' if scale == 'shared' else 'one scale a head'}. {similar}; "
-        f"contributions sum to s within {error:.0e}. Boxes: the largest region, followed through "
-        f"time, of the fewest cells that hold {100 * first.share:g}% of the positive contribution; "
-        "an arrow joins those of both clips."
+        f"(b) {whose} {played}, {kind.title}. {kind.text.replace('`', '')} {grid} over "
+        f"{grid.clip[0]} frames, {shared}. {scores}{sums}. Boxes: the largest "
+        "region, followed through time, of the fewest cells that hold "
+        f"{100 * first.share:g}% of the positive contribution; an arrow joins those of both clips."
     )
-    parts.append(f"Model {maps.model_hash[:12] or 'unnamed'}.")
+    parts.append(f"Model {first_i.model_hash[:12] or 'unnamed'}.")
     return " ".join(parts)
 
 
+def _bars(
+    found: KindMaps, kind: MapKind, limits: dict[str, tuple[float, float]], scale: str
+) -> list[tuple[str, float]]:
+    """Label and end of every colour bar below the panels."""
+    rows = list(found.rows) if scale == "head" else [next(iter(found.rows))]
+    bars = []
+    for row in rows:
+        name = f"{_title(found, row)}: " if scale == "head" else ""
+        if found.has_one_target:
+            bars.append((name + kind.units, limits[row][0]))
+        else:
+            other = f"{name}$c_j$: {map_units(found.rows[row][1])}"
+            bars += [(f"{name}$c_i$: {kind.units}", limits[row][0]), (other, limits[row][1])]
+    return bars
+
+
+def map_units(clip_map: ClipMap) -> str:
+    """Units of a map by its kind."""
+    return map_kind(clip_map.kind).units if clip_map.kind in map_kinds() else clip_map.units
+
+
+def pair_tracks(found: KindMaps, share: float = SHARE) -> dict[str, PairTracks]:
+    """The regions of every row's maps, followed through both clips.
+
+    Raises:
+        ValueError: ``share`` is out of range.
+    """
+    tracks = {}
+    for row, both in found.rows.items():
+        c_i, c_j = (tracks_of(clip_map, share=share) for clip_map in both)
+        tracks[row] = PairTracks(c_i.score, c_i, c_j)
+    return tracks
+
+
 def draw_figure1(
-    pair: ShownPair,
+    pair: PairClips,
     retrieval: Retrieval | None = None,
     *,
     num_frames: int = 3,
-    kind: str = "contribution",
+    kind: str = DEFAULT_MAP,
     scale: str = "shared",
     share: float = SHARE,
     with_caption: bool = True,
+    found: KindMaps | None = None,
 ) -> Figure1:
     """Draw the figure.
 
     Args:
         pair: For (b).
-        retrieval: For (a); nothing leaves it out.
+        retrieval: For (a); nothing draws (b) alone.
         num_frames: Frames of each clip that are shown, spread evenly over it.
-        kind: ``contribution``, the exact map that sums to s, or ``eq2``, Eq. 2 verbatim.
+        kind: Key of a registered kind of map.
         scale: ``shared`` by both heads, or ``head``: one each.
         share: Of the positive contribution that the regions are to hold.
         with_caption: Write the caption below the figure.
+        found: The maps of this kind, where they are known already.
 
     Raises:
-        ValueError: A number or choice is out of range, or the heads are not linear for ``eq2``.
+        ValueError: A number or choice is out of range, or the pair has no such maps.
     """
     if scale not in ("shared", "head"):
         raise ValueError(f"scale is 'shared' or 'head', got {scale!r}")
-    heads = list(pair.maps.heads)
     frames = shown_frames(len(pair.view_i.frames), num_frames)
-    tracks = {head: tracks_of_pair(pair.maps, head, share=share) for head in heads}
-    maps = {head: _maps_of(pair, head, kind) for head in heads}
-    limits = {head: common_limit(maps[head]) for head in heads}
-    if scale == "shared":
-        limits = dict.fromkeys(heads, max(limits.values()))
-    caption = _caption(pair, retrieval, tracks, kind, scale)
+    found = found or explain_kind(kind, pair)
+    rows = list(found.rows)
+    tracks = pair_tracks(found, share)
+    limits = map_limits(found, scale)
+    bars = _bars(found, map_kind(found.kind), limits, scale)
+    caption = _caption(found, retrieval, tracks, scale)
     lines = wrapped(caption, PAGE_INCHES - 0.2, _SMALL) if with_caption else []
 
     _, size = _columns(num_frames, num_frames)
-    rows_a = len(retrieval.found) if retrieval else 0
+    rows_a = len(retrieval.hits) if retrieval else 0
     top_b = (_HEAD + rows_a * (size + _LABEL + _GAP) + 0.06 if retrieval else 0.0) + 0.04
-    bars = top_b + _HEAD + 0.16 + len(heads) * (size + 0.08) + 0.04
-    height = bars + 0.42 + (0.06 + 0.125 * len(lines) if lines else 0)
+    top_bars = top_b + _HEAD + 0.16 + len(rows) * (size + 0.08) + 0.04
+    bottom = top_bars + _BAR * (len(bars) - 1) + 0.42
+    height = bottom + (0.06 + 0.125 * len(lines) if lines else 0)
     with style():
         page = _Page(height)
         if retrieval is not None:
             _draw_retrieval(page, retrieval, 0.04, num_frames)
         page.text(0.04, top_b, "(b)", fontweight="bold", fontsize=9)
         lefts, size = _columns(num_frames, num_frames)
-        for n, (name, info) in enumerate((("i", pair.maps.clip_i), ("j", pair.maps.clip_j))):
+        for n, view in enumerate((pair.view_i, pair.view_j)):
+            indices = view.info.frame_indices
             first, last = lefts[n * num_frames], lefts[(n + 1) * num_frames - 1] + size
-            page.text((first + last) / 2, top_b + 0.01, f"$c_{name}$", ha="center", fontsize=9)
+            middle = (first + last) / 2
+            page.text(middle, top_b + 0.01, f"$c_{'ij'[n]}$", ha="center", fontsize=9)
             for k, frame in enumerate(frames):
                 left = lefts[n * num_frames + k]
-                words = f"frame {info.frame_indices[frame]}" if info.frame_indices else ""
+                words = f"frame {indices[frame]}" if indices else ""
                 page.text(left + size / 2, top_b + _HEAD, words, ha="center", fontsize=_SMALL)
         top = top_b + _HEAD + 0.16
-        for head in heads:
-            axes = _draw_head(page, pair, head, maps[head], tracks[head], frames, limits[head], top)
+        axes: list[Axes] = []
+        for row in rows:
+            axes += _draw_row(page, pair, row, found, tracks[row], frames, limits[row], top)
             top += size + 0.08
-        shown = [("", heads[0])] if scale == "shared" else [(f"{TITLES[h]}: ", h) for h in heads]
-        unit = UNITS if kind == "contribution" else "Eq. 2, per cell"
-        for n, (prefix, head) in enumerate(shown):
-            place = page.axes(lefts[0] + n * 3.2, bars, 2.2, 0.09)
-            bar = colour_bar(
-                page.figure, axes, limits[head], "", place=place, orientation="horizontal"
-            )
+        for n, (words, limit) in enumerate(bars):
+            at = top_bars + _BAR * n
+            place = page.axes(lefts[0], at, 2.2, 0.09)
+            bar = colour_bar(page.figure, axes, limit, "", place=place, orientation="horizontal")
             bar.ax.tick_params(length=2, pad=1.5, labelsize=_SMALL)
-            page.text(lefts[0] + n * 3.2 + 2.34, bars - 0.015, prefix + unit, fontsize=_SMALL)
+            page.text(lefts[0] + 2.34, at - 0.015, words, fontsize=_SMALL)
         for n, line in enumerate(lines):
-            page.text(0.04, bars + 0.42 + 0.125 * n, line, fontsize=_SMALL, color=GREY)
+            page.text(0.04, bottom + 0.125 * n, line, fontsize=_SMALL, color=GREY)
     return Figure1(figure=page.figure, caption=caption, tracks=tracks)
-
-
-def _retrieval(options: argparse.Namespace, pair: ShownPair) -> Retrieval | None:
-    num = 2 * options.frames - 1
-    if options.gallery:
-        if options.video_i is None:
-            raise ValueError("a gallery needs a query: give --video-i")
-        gallery = Gallery.load(options.gallery)
-        return retrieve_in_gallery(pair.query, gallery, options.video_i, num, options.features)
-    if options.video_i is not None or options.num_videos == 0:
-        return None
-    return retrieve_generated(pair.query, options.seed, options.num_videos, num, options.features)

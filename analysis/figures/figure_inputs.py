@@ -1,25 +1,25 @@
-"""What figures are made of: a pair of clips with its maps, and the videos nearest to one.
+"""What figures are made of: a pair of clips with its negatives, and the videos nearest to one.
 
 Both come from files of one's own or, without any, from generated videos
 (:mod:`rspnet.data.synthetic.videos`).
 """
 
-from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from analysis.attribution.pair import PairExplanation, explain_pair
+from analysis.attribution.pair_clips import NUM_HARD_NEGATIVES, PairClips
 from analysis.core.clip import StoredFrames, View, load_view
-from rspnet.data.sampling import clip_indices, even_starts
+from rspnet.data.sampling import clip_indices, clip_span, even_starts
 from rspnet.data.synthetic.videos import render_video, video_name
-from rspnet.data.transforms import eval_clips, eval_frames
+from rspnet.data.transforms import FrameReader, eval_clips, eval_frames
 from rspnet.data.video.reader import VideoReader
 from rspnet.models import Branch
+from rspnet.recognition.classifier import load_classifier
 from rspnet.retrieval.gallery import FEATURES, Gallery, Protocol, Vectors, embed_video, protocol_for
 from rspnet.retrieval.vectors import Views, embed_views
 from rspnet.weights.checkpoint import load_model
@@ -29,37 +29,20 @@ Frames = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ShownPair:
-    """A pair of clips with the maps of both heads and the frames to draw them on.
-
-    Attributes:
-        query: The branch of c_i.
-        view_i: c_i.
-        view_j: c_j.
-        maps: Both heads' maps of both clips.
-    """
-
-    query: Branch
-    view_i: View
-    view_j: View
-    maps: PairExplanation
-
-
-@dataclass(frozen=True, kw_only=True)
-class Found:
-    """A video that was found.
+class Hit:
+    """A video that was retrieved.
 
     Attributes:
         frame: Its middle frame, (size, size, 3).
         label: Its class.
         similarity: Cosine to the query.
-        right: Whether it is of the query's class; None if that class is not known.
+        correct: Whether it is of the query's class; None if that class is not known.
     """
 
     frame: Frame
     label: str
     similarity: float
-    right: bool | None
+    correct: bool | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +52,7 @@ class Retrieval:
     Attributes:
         frame: The query's middle frame.
         label: The query's class, empty if not known.
-        found: By feature, the nearest first.
+        hits: By feature, the nearest first.
         num_videos: How many videos were searched.
         what: What videos these are.
         protocol: How a video became a vector.
@@ -77,7 +60,7 @@ class Retrieval:
 
     frame: Frame
     label: str
-    found: dict[str, tuple[Found, ...]]
+    hits: dict[str, tuple[Hit, ...]]
     num_videos: int
     what: str
     protocol: Protocol
@@ -133,7 +116,7 @@ def load_views(
     start_i, start_j = _both(start, "start")
     speed_i, speed_j = (value if value is not None else 1.0 for value in _both(speed, "speed"))
     if video_i is None and video_j is not None:
-        raise ValueError("a video for c_j was given and none for c_i: give --video-i as well")
+        raise ValueError("a video for c_j was given and none for c_i: give --video_i as well")
     if size is not None and size < 1:
         raise ValueError(f"size is a positive number of pixels, got {size}")
     query, key = load_model(model, "query"), load_model(model, "key")
@@ -141,8 +124,8 @@ def load_views(
     sources = [Generated.make(seed, 0)] * 2 if video_i is None else [video_i, video_j or video_i]
     num_clips = 2 if video_j is None or str(video_j) == str(video_i) else 1
     num_frames, views = query.num_frames, []
-    asked = ((start_i, speed_i), (start_j, speed_j))
-    for place, (source, (first, rate)) in enumerate(zip(sources, asked, strict=True)):
+    chosen = ((start_i, speed_i), (start_j, speed_j))
+    for place, (source, (first, rate)) in enumerate(zip(sources, chosen, strict=True)):
         if not rate > 0:
             raise ValueError(f"speed is positive, got {rate:g}")
         if first is None:
@@ -157,6 +140,38 @@ def load_views(
     return query, key, views[0], views[1]
 
 
+def other_speed(reader: FrameReader, view_j: View, speed: float | None = None) -> View:
+    """c_k: a clip of c_j's video at another playback speed, starting as near to c_j as it fits.
+
+    Args:
+        reader: c_j's video.
+        view_j: c_j.
+        speed: Of c_k. Nothing: twice that of c_j up to 1x, half of it above.
+
+    Raises:
+        ValueError: The video is too short for it, or the speed is that of c_j.
+    """
+    own, num_frames = view_j.info.speed, len(view_j.frames)
+    speed = speed or (2 * own if own <= 1 else own / 2)
+    if speed == own:
+        raise ValueError(f"c_j is at {own:g}x already: c_k has another speed")
+    last = len(reader) - clip_span(num_frames, 1, speed)
+    if last < 0:
+        raise ValueError(
+            f"{num_frames} frames at {speed:g}x need a video of {len(reader) - last} frames, "
+            f"that of c_j has {len(reader)}: take a lower other speed or a longer video"
+        )
+    start = min(view_j.info.frame_indices[0], last)
+    return load_view(
+        reader,
+        num_frames,
+        view_j.frames.shape[1],
+        start=start,
+        speed=speed,
+        name=view_j.info.video,
+    )
+
+
 def load_pair(
     model: str | Path = "default",
     video_i: str | Path | None = None,
@@ -166,16 +181,69 @@ def load_pair(
     speed: Sequence[float] | None = None,
     size: int | None = None,
     seed: int = 0,
-) -> ShownPair:
-    """Load a model and two clips, and explain their similarity.
+    speed_k: float | None = None,
+    others: Sequence[str | Path] = (),
+    classifier: str | Path | None = None,
+    with_negatives: bool = True,
+) -> PairClips:
+    """Load a model and a pair of clips, with the negatives that margins need, and encode them.
 
-    Arguments and errors are those of :func:`load_views`.
+    Without negatives for a head, ``PairClips.missing`` says why. The other arguments and errors are
+    those of :func:`load_views`.
+
+    Args:
+        speed_k: Playback speed of c_k, the negative of RSP: see :func:`other_speed`.
+        others: Videos whose middle clips are the candidates for A-VID's negatives. Nothing: other
+            synthetic videos beside a synthetic pair, none beside files.
+        classifier: A classifier's file, for class maps.
+        with_negatives: Whether negatives are loaded at all.
+
+    Raises:
+        ValueError: As :func:`load_views`; or the video of c_j is too short for a named ``speed_k``.
     """
     query, key, c_i, c_j = load_views(
         model, video_i, video_j, start=start, speed=speed, size=size, seed=seed
     )
-    maps = explain_pair(query, key, c_i.clip, c_j.clip, info_i=c_i.info, info_j=c_j.info)
-    return ShownPair(query=query, view_i=c_i, view_j=c_j, maps=maps)
+    view_k, views, missing = None, [], {}
+    if with_negatives:
+        try:
+            if video_i is None:
+                view_k = other_speed(Generated.make(seed, 0), c_j, speed_k)
+            else:
+                with VideoReader(video_j or video_i) as reader:
+                    view_k = other_speed(reader, c_j, speed_k)
+        except ValueError as error:
+            if speed_k:  # it was named
+                raise
+            missing["rsp"] = str(error)
+        views = _middle_clips(others, query.num_frames, c_j.frames.shape[1])
+        if video_i is None and not views:
+            for index in range(1, 1 + NUM_HARD_NEGATIVES):
+                video = Generated.make(seed, index)
+                views.append(
+                    load_view(video, query.num_frames, c_j.frames.shape[1], name=video.name)
+                )
+        if not views:
+            missing["avid"] = "no clips of other videos: give --others VIDEO [VIDEO ...]"
+    clips = PairClips.of(
+        query,
+        key,
+        c_i,
+        c_j,
+        view_k=view_k,
+        others=views,
+        classifier=None if classifier is None else load_classifier(classifier),
+    )
+    return replace(clips, missing=missing)
+
+
+def _middle_clips(videos: Sequence[str | Path], num_frames: int, size: int) -> list[View]:
+    views = []
+    for path in videos:
+        with VideoReader(path) as reader:
+            start = max(0, (len(reader) - num_frames) // 2)
+            views.append(load_view(reader, num_frames, size, start=start, name=str(path)))
+    return views
 
 
 def _length(video: str | Path) -> int:
@@ -200,18 +268,18 @@ def _retrieve(
         for one in near:
             pictures.setdefault(one.index, frame_of(one.index))
         found[feature] = tuple(
-            Found(
+            Hit(
                 frame=pictures[one.index],
                 label=one.label,
                 similarity=one.similarity,
-                right=one.label == label if label else None,
+                correct=one.label == label if label else None,
             )
             for one in near
         )
     return Retrieval(
         frame=frame,
         label=label,
-        found=found,
+        hits=found,
         num_videos=len(gallery) - (path in gallery.paths),
         what=what,
         protocol=gallery.protocol,
@@ -230,7 +298,7 @@ def retrieve_in_gallery(
     num: int,
     features: Sequence[str] = ("rsp", "avid"),
 ) -> Retrieval:
-    """The videos of a gallery that are nearest to a video, which itself is passed over.
+    """The videos of a gallery that are nearest to a video, which itself is not listed.
 
     Args:
         query: The model that made the gallery.
@@ -281,7 +349,7 @@ def retrieve_generated(
     num_clips: int = 4,
     progress: bool = True,
 ) -> Retrieval:
-    """As :func:`retrieve_in_gallery` with generated videos: video 0 of a seed asks the others.
+    """As :func:`retrieve_in_gallery` with synthetic videos: video 0 of a seed is the query.
 
     Raises:
         ValueError: There are fewer than two videos, or no such feature.
@@ -312,41 +380,7 @@ def retrieve_generated(
         protocol=protocol,
     )
     vectors = {name: gallery.vectors[name][0] for name in FEATURES}
-    asked = (middles[0], labels[0], names[0])
+    first = (middles[0], labels[0], names[0])
     return _retrieve(
-        gallery, vectors, asked, num, features, lambda index: middles[index], "generated videos"
-    )
-
-
-def add_pair_arguments(parser: ArgumentParser) -> None:
-    """The options of :func:`load_pair` on a command line."""
-    parser.add_argument("--model", default="default", help="a model's file or a shipped name")
-    parser.add_argument("--video-i", help="video of c_i; nothing: a generated one")
-    parser.add_argument("--video-j", help="video of c_j; nothing: that of c_i")
-    parser.add_argument(
-        "--start", type=int, nargs="+", help="first frame, one for both clips or one each"
-    )
-    parser.add_argument(
-        "--speed", type=float, nargs="+", help="playback speed, one for both or one each"
-    )
-    parser.add_argument(
-        "--size", type=int, help="of the clips in pixels; larger gives a finer grid"
-    )
-    parser.add_argument("--seed", type=int, default=0, help="of the generated videos")
-
-
-def pair_of(options: Namespace) -> ShownPair:
-    """The pair that :func:`add_pair_arguments` names.
-
-    Raises:
-        ValueError: As :func:`load_pair`.
-    """
-    return load_pair(
-        options.model,
-        options.video_i,
-        options.video_j,
-        start=options.start,
-        speed=options.speed,
-        size=options.size,
-        seed=options.seed,
+        gallery, vectors, first, num, features, lambda index: middles[index], "generated videos"
     )

@@ -47,7 +47,7 @@ OUTLINES = {"limbs": CATEGORIES[5], "prop": CATEGORIES[4], "set_cues": "#ffffff"
 ROWS = (
     ("eq2", "both"), ("contribution", "both"), ("margin", "1x"), ("margin", "2x"),
     ("margin_faster", "both"), ("margin_deviation", "both"),
-    ("margin_still", "1x"), ("margin_still", "2x"),
+    ("margin_static", "1x"), ("margin_static", "2x"),
 )  # fmt: skip
 SHAPES = {"rsp": "o", "avid": "s"}
 LEAST, MOST = 0.08, 70.0  # of the axis of ratios

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from analysis.attribution.pair_maps import KindMaps
 from analysis.core.grid import Box, Grid, upsample
 
 Map = NDArray[np.floating]
@@ -56,6 +57,27 @@ def common_limit(maps: Sequence[Map]) -> float:
     """One limit for several maps, so that they can be compared: the largest absolute value."""
     limit = max(float(np.abs(m).max()) for m in maps)
     return limit if limit > 0 else 1.0
+
+
+def map_limits(found: KindMaps, scale: str = "shared") -> dict[str, tuple[float, float]]:
+    """Ends of the colour scale of each row's two maps; maps of two scores never share one.
+
+    Args:
+        found: The maps of a pair.
+        scale: ``shared`` by all rows, one for each ``head`` (or class), or one for each ``map``.
+
+    Raises:
+        ValueError: ``scale`` is something else.
+    """
+    if scale not in ("shared", "head", "map"):
+        raise ValueError(f"scale is 'shared', 'head' or 'map', got {scale!r}")
+
+    def end(row: str, side: int) -> float:
+        rows = list(found.rows) if scale == "shared" else [row]
+        sides = (0, 1) if scale != "map" and found.has_one_target else (side,)
+        return common_limit([found.rows[name][n].values for name in rows for n in sides])
+
+    return {row: (end(row, 0), end(row, 1)) for row in found.rows}
 
 
 def draw_overlay(
@@ -191,6 +213,8 @@ class Row:
         box_i: Box of the clip's region of interest in c_i, in pixels, or None.
         box_j: The same in c_j.
         letter: Of the score that stands below the title.
+        limits: Ends of the colour scale of the two maps. Nothing: the largest absolute value of
+            all rows, of each clip alone where the two clips have different scores.
     """
 
     title: str
@@ -200,6 +224,7 @@ class Row:
     box_i: Box | None = None
     box_j: Box | None = None
     letter: str = "s"
+    limits: tuple[float, float] | None = None
 
 
 def _arrow(image: Image.Image, start: tuple[float, float], end: tuple[float, float]) -> None:
@@ -218,6 +243,26 @@ def _arrow(image: Image.Image, start: tuple[float, float], end: tuple[float, flo
         brush.polygon([tuple(point) for point in head], fill=colour)
 
 
+def _bars(
+    titles: Sequence[str], limits: Sequence[tuple[float, float]], units: tuple[str, str]
+) -> list[tuple[str, float]]:
+    """Labels and ends of the fewest colour bars that say the scale of every map."""
+    if units[0] == units[1]:
+        if len({end for both in limits for end in both}) == 1:
+            return [(units[0], limits[0][0])]
+        if all(i == j for i, j in limits):
+            named = zip(titles, limits, strict=True)
+            return [(f"{title}: per cell", ends[0]) for title, ends in named]
+    if len(set(limits)) == 1:
+        named_clips = zip("ij", units, limits[0], strict=True)
+        return [(f"c_{side}: {unit}", end) for side, unit, end in named_clips]
+    return [
+        (f"{title}, c_{side}", end)
+        for title, both in zip(titles, limits, strict=True)
+        for side, end in zip("ij", both, strict=True)
+    ]
+
+
 def compose_pair(
     frames_i: Frames,
     frames_j: Frames,
@@ -225,7 +270,7 @@ def compose_pair(
     grid_i: Grid,
     grid_j: Grid,
     *,
-    limit: float | Sequence[float] | None = None,
+    units: str | tuple[str, str] = "contribution to s, per cell",
     opacity: float = 0.75,
     smooth: bool = True,
     scale: int = 2,
@@ -233,7 +278,7 @@ def compose_pair(
 ) -> Frames:
     """A figure for every frame: a row a head, c_i and c_j side by side, boxes and an arrow.
 
-    After Figure 1 (b) of the supplementary, with s, the grid and one colour bar a limit.
+    After Figure 1 (b) of the supplementary, with the score, the grid and one colour bar a scale.
 
     Args:
         frames_i: Frames of c_i, (T, H, W, 3).
@@ -241,8 +286,8 @@ def compose_pair(
         rows: Heads.
         grid_i: Where the cells of the maps of c_i lie.
         grid_j: The same for c_j.
-        limit: End of the colour scale: one for all rows, or one a row. Nothing: one for all, the
-            largest absolute contribution.
+        units: Of the maps; two where those of c_j are of another score than those of c_i, so that
+            the two have scales of their own.
         opacity: See :func:`draw_overlay`.
         smooth: See :func:`draw_overlay`.
         scale: Enlarge the frames so many times.
@@ -252,15 +297,15 @@ def compose_pair(
         -> (T, height, width, 3) uint8, with even height and width.
 
     Raises:
-        ValueError: The clips differ in shape, or there are not as many limits as rows.
+        ValueError: The clips differ in shape.
     """
     if frames_i.shape != frames_j.shape:
         raise ValueError(f"the clips have one shape, got {frames_i.shape} and {frames_j.shape}")
-    if limit is None:
-        limit = common_limit([m for row in rows for m in (row.map_i, row.map_j)])
-    limits = [limit] * len(rows) if isinstance(limit, float | int) else list(limit)
-    if len(limits) != len(rows):
-        raise ValueError(f"there is one limit a row, got {len(limits)} for {len(rows)} rows")
+    units_i, units_j = (units, units) if isinstance(units, str) else units
+    most = [common_limit([row.map_i for row in rows]), common_limit([row.map_j for row in rows])]
+    if units_i == units_j:
+        most = [max(most)] * 2
+    limits = [row.limits or (most[0], most[1]) for row in rows]
     num, height, width = frames_i.shape[0], frames_i.shape[1] * scale, frames_i.shape[2] * scale
     side, gap, head, foot = 86, 22, 26, 54 + (16 if caption else 0)
     size = (side + 2 * width + gap + 10, head + len(rows) * (height + 10) + foot)
@@ -281,26 +326,25 @@ def compose_pair(
                 frames,
                 values,
                 grid,
-                limit=limits[number],
+                limit=limit,
                 opacity=opacity,
                 smooth=smooth,
                 scale=scale,
                 boxes=[box] * num,
             )
-            for frames, values, grid, box in (
-                (frames_i, row.map_i, grid_i, row.box_i),
-                (frames_j, row.map_j, grid_j, row.box_j),
+            for frames, values, grid, box, limit in (
+                (frames_i, row.map_i, grid_i, row.box_i, limits[number][0]),
+                (frames_j, row.map_j, grid_j, row.box_j, limits[number][1]),
             )
         ]
         overlays.append((top, *clips))
     bottom = head + len(rows) * (height + 10)
     words = f"{grid_i}, drawn over {num} frames"
-    if len(set(limits)) == 1:
-        bars = [(side, limits[0], "contribution to s, per cell")]
-    else:
-        bars = [(side + n * 250, v, f"{rows[n].title}: per cell") for n, v in enumerate(limits)]
-    for x, value, label in bars:
-        page.paste(Image.fromarray(colour_bar(value, 240, label=label)), (x, bottom))
+    bars = _bars([row.title for row in rows], limits, (units_i, units_j))
+    room = max(120, min(250, (size[0] - side) // len(bars)))
+    for n, (label, value) in enumerate(bars):
+        picture = colour_bar(value, room - 10, label=label)
+        page.paste(Image.fromarray(picture), (side + n * room, bottom))
     if len(bars) == 1:
         brush.text((left_j, bottom + 8), words, fill=(90, 90, 98), font=font(11))
     if caption:
@@ -328,7 +372,7 @@ def pair_video(
     grid_j: Grid,
     *,
     fps: float = 8.0,
-    limit: float | Sequence[float] | None = None,
+    units: str | tuple[str, str] = "contribution to s, per cell",
     opacity: float = 0.75,
     smooth: bool = True,
     scale: int = 2,
@@ -349,7 +393,7 @@ def pair_video(
         rows,
         grid_i,
         grid_j,
-        limit=limit,
+        units=units,
         opacity=opacity,
         smooth=smooth,
         scale=scale,

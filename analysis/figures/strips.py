@@ -9,16 +9,18 @@ the frame's number in its video and what the step contributes. A film (.mp4) is 
 """
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from analysis.core.clip import View
+from analysis.attribution.pair_clips import PairClips
+from analysis.attribution.pair_maps import KindMaps, explain_kind
+from analysis.attribution.registry import DEFAULT_MAP, map_kind, map_kinds
+from analysis.core.clip import Frames, View
 from analysis.core.clip_map import ClipMap
 from analysis.core.grid import TIME, Grid
-from analysis.figures.figure_inputs import ShownPair
 from analysis.figures.overlay import Row, common_limit, pair_video
 from analysis.figures.style import (
     COLOURS,
@@ -29,7 +31,6 @@ from analysis.figures.style import (
     style,
 )
 from analysis.regions.boxes import region_of_interest
-from analysis.regions.tracks import maps_of_pair
 
 _SIDE, _EDGE, _GAP, _LABEL, _FOOT = 0.75, 0.05, 0.05, 0.2, 0.42  # inches
 _WIDEST = 10  # letters beside a picture
@@ -62,13 +63,30 @@ def step_frames(grid: Grid) -> list[int]:
     return [int(np.clip(np.ceil(centre - 0.5), 0, last)) for centre in grid.centres(TIME)]
 
 
-def pair_rows(pair: ShownPair) -> list[StripRow]:
-    """Rows of a pair: c_i by each head, then c_j by each head."""
-    maps = {head: maps_of_pair(pair.maps, head) for head in pair.maps.heads}
+def pair_rows(pair: PairClips, kind: str = DEFAULT_MAP) -> list[StripRow]:
+    """Rows of a pair: c_i by each head, then c_j by each head.
+
+    Args:
+        pair: The clips.
+        kind: Key of a registered kind of map.
+
+    Raises:
+        ValueError: The pair has no such maps.
+    """
+    return rows_of(explain_kind(kind, pair), pair.view_i, pair.view_j)
+
+
+def rows_of(found: KindMaps, view_i: View, view_j: View) -> list[StripRow]:
+    """Rows of maps that are known already: all of c_i, then all of c_j."""
     return [
-        StripRow(name=name, view=view, clip_map=maps[head][side])
-        for side, (name, view) in enumerate((("$c_i$", pair.view_i), ("$c_j$", pair.view_j)))
-        for head in maps
+        # A class stands above its clip; a head is known by its map.
+        StripRow(
+            name=f"{found.titles.get(row, '')}\n$c_{'ij'[side]}$".strip(),
+            view=view,
+            clip_map=both[side],
+        )
+        for side, view in enumerate((view_i, view_j))
+        for row, both in found.rows.items()
     ]
 
 
@@ -130,13 +148,16 @@ def draw_strip(
 
 def _score_of(found: ClipMap) -> str:
     value = _fixed(found.score, 3)
-    if not found.exact and found.kind != "eq2":
-        # What a method was asked about, which its map need not sum to.
-        method = found.kind.replace("_", "\n")
-        return f"{method}\nof {value}"
-    parts = found.kind.replace(", ", ",\n").splitlines()
-    kind = "\n".join(line for part in parts for line in textwrap.wrap(part, _WIDEST_KIND))
-    name = "s" if found.kind == "contribution" else kind
+    base, _, shifts = found.kind.partition(", ")
+    kind = map_kinds().get(base)
+    if kind is None:
+        name = found.kind.replace("_", " ")
+    elif not kind.sums_to:
+        name = f"{kind.title} of {kind.symbol}"  # which its map need not sum to
+    else:
+        name = kind.symbol if kind.symbol == "s" else kind.title
+    lines = [name, *([shifts] if shifts else [])]
+    name = "\n".join(part for line in lines for part in textwrap.wrap(line, _WIDEST_KIND))
     score = f"{name} = {value}"
     return score if len(score) <= 11 else f"{name}\n{value}"
 
@@ -177,32 +198,80 @@ def _draw_row(
         )
 
 
-def pair_film(pair: ShownPair, *, fps: float = 8.0, share: float = 0.25) -> bytes:
+def pair_film(
+    pair: PairClips, kind: str = DEFAULT_MAP, *, fps: float = 8.0, share: float = 0.25
+) -> bytes:
     """Both clips side by side, a head a row, as an H.264 film that browsers play.
 
     Args:
-        pair: The clips with their maps.
+        pair: The clips.
+        kind: Key of a registered kind of map.
         fps: Frames per second of the film.
         share: Of the positive contribution that the regions are to hold, whose boxes are drawn.
 
     Raises:
+        ValueError: A number is out of range, or the pair has no such maps.
+    """
+    return film_of(
+        explain_kind(kind, pair), pair.view_i.frames, pair.view_j.frames, fps=fps, share=share
+    )
+
+
+def film_of(
+    found: KindMaps,
+    frames_i: Frames,
+    frames_j: Frames,
+    *,
+    limits: Mapping[str, tuple[float, float]] | None = None,
+    fps: float = 8.0,
+    share: float = 0.25,
+    opacity: float = 0.75,
+    smooth: bool = True,
+    scale: int = 2,
+    caption: str = "",
+) -> bytes:
+    """The film of maps that are known already.
+
+    Args:
+        found: The maps.
+        frames_i: Frames of c_i, of any size, (T, H, W, 3).
+        frames_j: Frames of c_j, of the same shape.
+        limits: Ends of the colour scale of each row's two maps; nothing: one for all maps of a
+            score.
+        fps: Frames per second of the film.
+        share: Of the positive contribution that the regions are to hold, whose boxes are drawn.
+        opacity: See :func:`~analysis.figures.overlay.draw_overlay`.
+        smooth: The same.
+        scale: Enlarge the frames so many times.
+        caption: Before the words on the boxes.
+
+    Raises:
         ValueError: A number is out of range.
     """
+    kind = map_kind(found.kind)
     rows = []
-    for head in pair.maps.heads:
-        maps = maps_of_pair(pair.maps, head)
-        regions = [region_of_interest(m.values, share).box for m in maps]
-        box_i, box_j = (
-            None if box is None else m.grid.in_pixels(box)
-            for box, m in zip(regions, maps, strict=True)
-        )
-        rows.append(Row(TITLES[head], maps[0].score, maps[0].values, maps[1].values, box_i, box_j))
+    for row, both in found.rows.items():
+        boxes = []
+        for clip_map in both:
+            box = region_of_interest(clip_map.values, share).box
+            size = frames_i.shape[1], frames_i.shape[2]
+            boxes.append(None if box is None else clip_map.grid.in_pixels(box, size))
+        title = found.titles.get(row) or TITLES[row]
+        title = title if len(title) <= 9 else f"{title[:8]}\N{HORIZONTAL ELLIPSIS}"
+        i, j = both
+        own = limits[row] if limits is not None else None
+        rows.append(Row(title, i.score, i.values, j.values, boxes[0], boxes[1], kind.symbol, own))
+    words = f"boxes: region of interest, {100 * share:g}% of the positive contribution"
     return pair_video(
-        pair.view_i.frames,
-        pair.view_j.frames,
+        frames_i,
+        frames_j,
         rows,
-        pair.maps.grid_i,
-        pair.maps.grid_j,
+        next(iter(found.rows.values()))[0].grid,
+        next(iter(found.rows.values()))[1].grid,
         fps=fps,
-        caption=f"boxes: region of interest, {100 * share:g}% of the positive contribution",
+        opacity=opacity,
+        smooth=smooth,
+        scale=scale,
+        units=(kind.units, kind.units if found.has_one_target else "contribution to s, per cell"),
+        caption=f"{kind.title}   {caption or words}",
     )

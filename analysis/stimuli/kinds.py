@@ -1,74 +1,67 @@
-"""The kinds of maps that are measured against a ground truth, all from one forward pass a clip.
+"""Triplets of clips, the maps of c_i that are measured on them, and their controls.
 
-A *question* is a triplet as in training: c_i and c_j of one speed, c_k of the other, all of one
-video. Each head then gives of c_i
-
-- ``eq2``: Eq. 2 of supplementary C, of the pair c_i, c_j (linear heads only);
-- ``contribution``: the exact contributions to the cosine of that pair;
-- ``margin``: the exact contributions to the margin that the head is trained on
-  (:data:`OBJECTIVES`): c_j is set against c_k, of the other *speed*, or against clips of other
-  *videos*, those nearest to c_i;
-- ``margin_faster``: the margin map with the sign with which it points from the slow to the fast
-  clip. For fast c_i it is the margin map, for slow c_i its negative: where c_i looks fast. A head
-  that reads how much moves has no sign of slowness but stillness, so what moves in a slow c_i
-  lowers its margin, and the positive part of its margin map is all that stands still. About
-  videos, where there is no faster one, it is the margin map;
-- ``margin_deviation``: |margin - its median|, where a cell stands out, whatever the sign;
-- ``margin_still``: the margin map less that of c_i frozen at its middle frame.
+A *triplet* is as in training: c_i and c_j of one speed, c_k of the other, all of one video. Each
+head then gives of c_i every kind of map that is made by default
+(:mod:`analysis.attribution.registry`), from one forward pass a clip. Its margin is the one that
+the head is trained on (:data:`OBJECTIVES`): c_j is contrasted with c_k, of the other *speed*, or
+with clips of other *videos*, those nearest to c_i.
 
 Three controls go with whatever is measured on these maps (:func:`with_controls`):
 
-- *swapped heads*: the model's heads exchanged, each asked what it was trained on under its other
+- *swapped heads*: the model's heads exchanged, each evaluated on its own objective under its other
   name. Differences must be exactly reversed, else names and not weights make them;
-- *crossed questions*: each head is asked the other's margin. Maps of similarities do not change;
-  what is left of a difference between margins is the head's, what goes is the question's;
-- *random weights*: an untrained network is asked the same. What is not near zero here comes of the
-  question and the architecture, and only the rest of training.
+- *swapped objectives*: each head is evaluated on the other's margin. Maps of similarities do not
+  change; what is left of a difference between margins is the head's, what goes is the objective's;
+- *random weights*: an untrained network is evaluated on the same clips. What is not near zero here
+  comes of the target score and the architecture, and only the rest of training.
 """
 
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import nn
 
-from analysis.attribution.margin import deviation, reference_map, static_clip
+from analysis.attribution.margin import static_clip
+from analysis.attribution.pair_clips import (
+    NUM_HARD_NEGATIVES,
+    Negatives,
+    PairClips,
+    nearest_negatives,
+)
+from analysis.attribution.pair_clips import OBJECTIVES as OBJECTIVES
+from analysis.attribution.pair_clips import Objective as Objective
+from analysis.attribution.registry import default_maps, map_kind
 from analysis.core.clip import ClipInfo, Frames, View
 from analysis.core.clip_map import Map
-from analysis.core.closed_form import similarity_map
-from analysis.core.score import ClipFeatures, Score, extract_features, hard_negatives
+from analysis.core.score import ClipFeatures, extract_features
 from rspnet.data.sampling import ClipSpec, Triplet
 from rspnet.data.transforms import FrameReader, eval_clips
 from rspnet.models import Branch
 from rspnet.names import HEADS
 
-KINDS = (
-    "eq2", "contribution", "margin", "margin_faster", "margin_deviation", "margin_still",
-)  # fmt: skip
-Objective = Literal["speed", "video"]
-OBJECTIVES: Mapping[str, Objective] = {"rsp": "speed", "avid": "video"}
+KINDS = default_maps()
 SWAPPED_OBJECTIVES: Mapping[str, Objective] = {"rsp": "video", "avid": "speed"}
-WEIGHTS = ("trained", "swapped heads", "crossed questions", "random weights")
+WEIGHTS = ("trained", "swapped heads", "swapped objectives", "random weights")
 Views = tuple[View, View, View]
 
 
 @dataclass(frozen=True)
 class TripletFeatures:
-    """A triplet after its four forward passes, and c_i's frozen self.
+    """A triplet after its four forward passes, one of them of c_i's static clip.
 
     Attributes:
         view: c_i's frames.
         c_i: By the query branch.
-        still: c_i frozen at its middle frame, by the query branch.
+        static: c_i stopped at its middle frame, by the query branch.
         c_j: Same speed, by the key branch.
         c_k: Other speed, by the key branch.
     """
 
     view: View
     c_i: ClipFeatures
-    still: ClipFeatures
+    static: ClipFeatures
     c_j: ClipFeatures
     c_k: ClipFeatures
 
@@ -104,66 +97,62 @@ def encode_triplet(query: Branch, key: Branch, views: Views) -> TripletFeatures:
         ValueError: A clip does not fit the model.
     """
     i, j, k = views
-    still = extract_features(query, static_clip(i))
+    static = extract_features(query, static_clip(i))
     return TripletFeatures(
-        i, extract_features(query, i), still, extract_features(key, j), extract_features(key, k)
+        i, extract_features(query, i), static, extract_features(key, j), extract_features(key, k)
     )
 
 
 def kinds_of(query: Branch, key: Branch) -> tuple[str, ...]:
-    """The kinds of maps that these branches have: all, or all but Eq. 2 if a head is no matrix."""
+    """The default kinds of maps of these branches: all, or all but Eq. 2 for non-linear heads."""
     heads = [branch.head(head) for branch in (query, key) for head in HEADS]
-    return KINDS if all(isinstance(head, nn.Linear) for head in heads) else KINDS[1:]
+    is_linear = all(isinstance(head, nn.Linear) for head in heads)
+    return tuple(key for key in default_maps() if is_linear or key != "eq2")
 
 
 @torch.no_grad()
 def maps_of(
-    question: TripletFeatures,
+    triplet: TripletFeatures,
     head: str,
     others: Sequence[ClipFeatures],
     *,
     objective: Objective | None = None,
-    num_hard_negatives: int = 5,
+    num_hard_negatives: int = NUM_HARD_NEGATIVES,
 ) -> dict[str, Map]:
-    """Every kind of map of c_i by one head, (T', H', W') each.
+    """Every default kind of map of c_i by one head, (T', H', W') each.
 
     Args:
-        question: The triplet.
+        triplet: The triplet.
         head: ``rsp`` or ``avid``.
         others: Clips of other videos by the key branch; of these the ``num_hard_negatives``
             nearest to c_i count.
-        asked: What the margin is about, ``speed`` or ``video``; nothing for what the head is
-            trained on.
-        num_hardest: At most so many.
+        objective: What the margin tells apart, ``speed`` or ``video``; nothing for what the head
+            is trained on.
+        num_hard_negatives: At most so many.
 
     Raises:
         ValueError: No such head, or a margin against other videos without any.
     """
     if head not in OBJECTIVES:
         raise ValueError(f"heads are {list(HEADS)}, got {head!r}")
-    c_i, c_j = question.c_i, question.c_j
-    query, key = c_i.branch, c_j.branch
-    against: Sequence[ClipFeatures] = [question.c_k]
-    is_slow = c_i.info.speed < question.c_k.info.speed
+    c_i, c_j = triplet.c_i, triplet.c_j
+    negatives = Negatives("speed", (triplet.c_k,))
     if (objective or OBJECTIVES[head]) == "video":
-        if not others:
-            raise ValueError("this margin is against clips of other videos, got none")
-        near = hard_negatives(c_i, others, head, min(num_hard_negatives, len(others)))
-        against = [others[n] for n in near]
-        is_slow = False
-    score = Score.margin(query, head, c_j, against)
-    margin = score.contributions(c_i).values
-    maps: dict[str, Map] = {}
-    if "eq2" in kinds_of(query, key):
-        W_i, W_j = (torch.as_tensor(b.head(head).weight).double() for b in (query, key))
-        eq2 = similarity_map(c_i.features.double(), c_j.features.double(), W_i, W_j)
-        maps["eq2"] = eq2[0].cpu().numpy()
-    maps["contribution"] = Score.similarity(query, head, c_j).contributions(c_i).values
-    maps["margin"] = margin
-    maps["margin_faster"] = -margin if is_slow else margin
-    maps["margin_deviation"] = deviation(margin)
-    maps["margin_still"] = reference_map(score, c_i, question.still).values
-    return maps
+        negatives = nearest_negatives(c_i, others, head, num_hard_negatives)
+    clips = PairClips(
+        query=c_i.branch,
+        key=c_j.branch,
+        view_i=triplet.view,
+        view_j=triplet.view,  # no kind of these draws on c_j's frames
+        c_i=c_i,
+        c_j=c_j,
+        negatives={head: negatives},
+        static_features={"i": triplet.static},
+    )
+    return {
+        kind: map_kind(kind).compute(clips, head, "i").values
+        for kind in kinds_of(clips.query, clips.key)
+    }
 
 
 def with_swapped_heads(branch: Branch) -> Branch:
@@ -214,12 +203,12 @@ def clip_size(
 
 @dataclass(frozen=True)
 class EvaluatedModel:
-    """A model or one of its controls after it was asked all questions.
+    """A model or one of its controls with the features of all triplets.
 
     Attributes:
         weights: One of :data:`WEIGHTS`.
-        questions: For each video, its questions.
-        asked: What each head's margin is about.
+        questions: For each video, its triplets.
+        objective: What each head's margin tells apart.
     """
 
     weights: str
@@ -227,13 +216,13 @@ class EvaluatedModel:
     objective: Mapping[str, Objective]
 
     def maps(self, video: int, number: int, head: str) -> dict[str, Map]:
-        """The maps of one question (:func:`maps_of`).
+        """The maps of one triplet (:func:`maps_of`).
 
-        The clips of other videos are the c_j of the question of the same number.
+        The clips of other videos are the c_j of the triplet of the same number.
         """
         others = [own[number].c_j for place, own in enumerate(self.questions) if place != video]
-        question = self.questions[video][number]
-        return maps_of(question, head, others, objective=self.objective[head])
+        triplet = self.questions[video][number]
+        return maps_of(triplet, head, others, objective=self.objective[head])
 
 
 def with_controls(
@@ -244,7 +233,7 @@ def with_controls(
     num_random: int = 3,
     done: Callable[[], object] = lambda: None,
 ) -> Iterator[EvaluatedModel]:
-    """Ask a model and its three controls about the same clips.
+    """Evaluate a model and its three controls on the same clips.
 
     Args:
         query: Query branch.
@@ -265,19 +254,19 @@ def with_controls(
             f"draw of random weights, got {len(videos)} and {num_random}"
         )
 
-    def answers(query: Branch, key: Branch) -> tuple[tuple[TripletFeatures, ...], ...]:
+    def encode(query: Branch, key: Branch) -> tuple[tuple[TripletFeatures, ...], ...]:
         found = []
         for triplets in videos:
             found.append(tuple(encode_triplet(query, key, views) for views in triplets))
             done()
         return tuple(found)
 
-    questions = answers(query, key)
+    questions = encode(query, key)
     yield EvaluatedModel("trained", questions, OBJECTIVES)
-    swapped = answers(with_swapped_heads(query), with_swapped_heads(key))
+    swapped = encode(with_swapped_heads(query), with_swapped_heads(key))
     yield EvaluatedModel("swapped heads", swapped, SWAPPED_OBJECTIVES)
-    yield EvaluatedModel("crossed questions", questions, SWAPPED_OBJECTIVES)
+    yield EvaluatedModel("swapped objectives", questions, SWAPPED_OBJECTIVES)
     for draw in range(num_random):
         # Before training the momentum branch is a copy of the query branch.
         branch = with_random_weights(query, draw)
-        yield EvaluatedModel("random weights", answers(branch, branch), OBJECTIVES)
+        yield EvaluatedModel("random weights", encode(branch, branch), OBJECTIVES)

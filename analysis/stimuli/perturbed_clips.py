@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from analysis.attribution.pair import PairExplanation, explain_pair
+from analysis.attribution.pair_clips import PairClips
 from analysis.core.clip import StoredFrames, View
 from analysis.core.statistics import Estimate, mean
 from analysis.stimuli.perturbations import (
@@ -89,26 +89,6 @@ class Curve:
             levels=tuple(value["levels"]),
             similarity={h: np.array(v, np.float64) for h, v in value["similarity"].items()},
         )
-
-
-@dataclass(frozen=True, kw_only=True)
-class ProbedPair:
-    """A clip and its changed self, with both heads' maps.
-
-    Attributes:
-        view_i: The clip as it is, c_i.
-        view_j: The changed clip, c_j.
-        maps: Exact maps of their similarity.
-    """
-
-    view_i: View
-    view_j: View
-    maps: PairExplanation
-
-    @property
-    def similarity(self) -> dict[str, float]:
-        """By head, the cosine."""
-        return {head: maps.similarity for head, maps in self.maps.heads.items()}
 
 
 def video_probe(
@@ -296,8 +276,10 @@ def responses_of_video(
     return curves_of(asked, reference, embed_views(key, views))
 
 
-def probe_pair(query: Branch, key: Branch, probe: Probe, change: str, level: float) -> ProbedPair:
-    """One change of one clip: its frames, both heads' similarity and their exact maps.
+def probe_pair(query: Branch, key: Branch, probe: Probe, change: str, level: float) -> PairClips:
+    """One perturbation of one clip: the clip as c_i, its perturbed self as c_j.
+
+    Their maps are those of :func:`analysis.explain_kind`.
 
     Args:
         query: Branch of the unchanged clip.
@@ -311,5 +293,4 @@ def probe_pair(query: Branch, key: Branch, probe: Probe, change: str, level: flo
     """
     view = probe.view
     changed = changed_view(probe, change, level, unchanged=view)
-    maps = explain_pair(query, key, view.clip, changed.clip, info_i=view.info, info_j=changed.info)
-    return ProbedPair(view_i=view, view_j=changed, maps=maps)
+    return PairClips.of(query, key, view, changed)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from analysis.attribution.captum_methods import METHODS, Method, witness
+from analysis.attribution.captum_methods import METHODS, Method, attribute
 from analysis.core.clip_map import ClipMap
 from analysis.core.score import Kind
 from analysis.core.statistics import Estimate, mean, rank_correlation
@@ -150,6 +150,6 @@ def agreement_study(
         for head in HEADS:
             score = scores[head, question]
             maps = {"contribution": score.contributions(asked.c_i)}
-            maps |= {name: witness(score, asked.view, name).map for name in methods}
+            maps |= {name: attribute(score, asked.view, name) for name in methods}
             found[head].append(maps)
     return {head: agreement(maps) for head, maps in found.items()}

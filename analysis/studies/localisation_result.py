@@ -26,7 +26,7 @@ KIND_NAMES = {
     "margin": "margin",
     "margin_faster": "margin to faster",
     "margin_deviation": "|margin \N{MINUS SIGN} median|",
-    "margin_still": "margin \N{MINUS SIGN} still",
+    "margin_static": "margin \N{MINUS SIGN} static clip",
 }
 _HEAD_NAMES = {"rsp": "RSP", "avid": "A-VID"}
 _NUMBERS = ("share", "area", "ratio", "even", "ceiling", "pointing", "part")
@@ -109,7 +109,7 @@ class LocalisationResult:
     """All rows of one set of weights.
 
     Attributes:
-        weights: ``trained``, ``swapped heads``, ``crossed questions`` or ``random weights``.
+        weights: ``trained``, ``swapped heads``, ``swapped objectives`` or ``random weights``.
         model_hash: SHA-256 of the model file that they are from or take their architecture from.
         seed: Of the videos.
         num_videos: How many.
@@ -188,7 +188,7 @@ class LocalisationResult:
             f"{self.weights}: part of the margin that lies inside, with its sign",
             f"{'':<32}" + "".join(f"{REGION_NAMES[name]:>20}" for name in regions),
         ]
-        for kind in ("margin", "margin_still"):
+        for kind in ("margin", "margin_static"):
             for head, title in _HEAD_NAMES.items():
                 for speed in ("1x", "2x"):
                     cells = [str(self.row(kind, head, name, speed).part) for name in regions]

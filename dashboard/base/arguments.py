@@ -65,7 +65,8 @@ def parse_arguments(argv: Sequence[str]) -> Arguments:
         return parse_config(Arguments, argv)
     except ValueError as error:
         raise ValueError(
-            f"The app's arguments are invalid: {error}. `python -m dashboard --help` lists them."
+            f"The app's arguments are invalid: {str(error).rstrip('.')}. "
+            "`python -m dashboard --help` lists them."
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""The page's plotly figures."""
+"""Figures of pages as plotly draws them."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -22,6 +22,8 @@ def profiles(
     colours: Mapping[str, str],
     dashes: Mapping[str, str],
     height: int,
+    *,
+    is_shared: bool = True,
 ) -> Any:
     """Contribution over time in c_i (left) and c_j (right), one line a head.
 
@@ -32,6 +34,7 @@ def profiles(
         colours: Its colour.
         dashes: Its kind of line, ``solid`` or ``dashed``.
         height: Of the figure, pixels.
+        is_shared: Whether both clips have one scale, as their values are of one score.
 
     Returns:
         A plotly figure.
@@ -42,8 +45,8 @@ def profiles(
     figure = make_subplots(
         rows=1,
         cols=2,
-        shared_yaxes=True,
-        horizontal_spacing=0.05,
+        shared_yaxes=is_shared,
+        horizontal_spacing=0.05 if is_shared else 0.12,
     )
     num_frames = len(next(iter(heads.values()))[0])
     edges = [0.5 + x for x in range(num_frames + 1)]
@@ -168,7 +171,12 @@ def curves(
 
 
 def _log_ticks(values: Sequence[NDArray[np.floating]]) -> list[float]:
-    """1, 2 and 5 times the powers of ten around positive values, each written in full."""
+    """1, 2 and 5 times the powers of ten around positive values; the powers alone if they are many.
+
+    Example:
+        >>> _log_ticks([np.array([0.0, 3.0, 40.0])])
+        [1.0, 2.0, 5.0, 10.0, 20.0, 50.0]
+    """
     positive = np.concatenate([np.ravel(own) for own in values])
     positive = positive[np.isfinite(positive) & (positive > 0)]
     if positive.size == 0:

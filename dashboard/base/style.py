@@ -16,10 +16,20 @@ PLAY_FPS = 10
 
 
 def signed(value: float, digits: int = 3) -> str:
-    """A number with its sign and a fixed number of digits, minus as a minus."""
+    """A number with its sign and a fixed number of digits, minus as a minus.
+
+    Example:
+        >>> signed(0.25, 2), signed(-0.25, 2)
+        ('+0.25', '−0.25')
+    """
     return f"{value:+.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 
 def small(value: float) -> str:
-    """A difference that should be next to nothing, such as ``2e-08``."""
+    """A difference that should be next to nothing, in one digit.
+
+    Example:
+        >>> small(1.6e-8), small(0.0)
+        ('2e−08', '0')
+    """
     return f"{value:.0e}".replace("-", "\N{MINUS SIGN}") if value else "0"

@@ -1,8 +1,9 @@
-"""What is looked at: model, gallery, two clips, and how maps are drawn."""
+"""What is chosen on a page: model, gallery, two clips, and how maps are drawn."""
 
 from dataclasses import dataclass
 
-from dashboard.overlays.options import Look
+from dashboard.overlays.clip_ref import ClipRef
+from dashboard.overlays.options import DisplayOptions
 from dashboard.services.classifiers import ClassifierChoice
 from dashboard.services.galleries import Source, Video, VideoInfo
 from dashboard.services.models import ModelChoice
@@ -41,6 +42,17 @@ class Clip:
         """Name, frames and speed in a few words."""
         return f"{self.video.title}, frames {self.indices[0]} to {self.indices[-1]}, {self.speed}x"
 
+    def ref(self, size: int) -> ClipRef:
+        """The clip as a reference to its frames.
+
+        Args:
+            size: Height and width as the model sees them, pixels.
+
+        Raises:
+            ValueError: The video is gone.
+        """
+        return ClipRef(self.video.identity(), self.indices, self.speed, size)
+
 
 @dataclass(frozen=True)
 class Selection:
@@ -50,5 +62,5 @@ class Selection:
     source: Source
     clip_i: Clip
     clip_j: Clip
-    look: Look
+    display: DisplayOptions
     classifier: ClassifierChoice | None = None

@@ -1,4 +1,4 @@
-"""What is looked at: model, gallery, two clips. Held in the session, restored from the link."""
+"""What is chosen: model, gallery, two clips. Held in the session, restored from the link."""
 
 from collections.abc import Sequence
 
@@ -16,9 +16,13 @@ from dashboard.base.state import (
 )
 from dashboard.overlays.selection import SIDES, Clip
 from dashboard.services import galleries as sources
-from dashboard.services.galleries import Source, Video
+from dashboard.services.galleries import SYNTHETIC_EXAMPLE, Source, Video
 from dashboard.services.models import ModelChoice
 from rspnet.data.sampling import clip_span
+
+# Playback speed of the clips that a page begins with.
+FAST = 2
+CLIP_TITLES = {"i": "Clip i (query)", "j": "Clip j"}
 
 
 def choose_frame(link: dict[str, str], num_frames: int) -> None:
@@ -53,7 +57,9 @@ def galleries(arguments: Arguments) -> list[str]:
 
 
 def choose_clip(side: str, link: dict[str, str], source: Source, num_frames: int) -> Clip | None:
-    """Menu, start and speed of one clip; a sentence in their place where that video is no good.
+    """Menu, start and speed of one clip; a sentence in their place where that video can't be used.
+
+    A visitor who has chosen nothing begins with :func:`first_pair`.
 
     Args:
         side: ``i`` or ``j``.
@@ -64,15 +70,17 @@ def choose_clip(side: str, link: dict[str, str], source: Source, num_frames: int
     titles = {video.name: video.title for video in source.videos}
     names = list(titles)
     key = f"video_{side}"
+    is_first = False
     if side in link or st.session_state.get(key) not in names:
+        is_first = not ({side, "i", f"{side}_speed"} & set(link))
         default = str(st.session_state.get("video_i")) if side == "j" else ""
         if not _is_usable(source, default, num_frames):
-            default = first_usable(source, num_frames)
+            default = _first_fast(source, num_frames) or first_usable(source, num_frames)
         links.take(key, choose(f"the video of c_{side}", link.get(side), names, default))
     columns = st.columns([5, 4, 3.4], gap="small", vertical_alignment="bottom")
     with columns[0]:
         name = st.selectbox(
-            f"c_{side}: video", names, key=key, format_func=lambda n: titles.get(n, n)
+            CLIP_TITLES[side], names, key=key, format_func=lambda n: titles.get(n, n)
         )
     video = source.find(name)
     assert video is not None
@@ -90,6 +98,8 @@ def choose_clip(side: str, link: dict[str, str], source: Source, num_frames: int
             f"this model takes {num_frames}",
         )
         return None
+    if is_first and FAST in speeds:
+        st.session_state[f"speed_{side}"] = FAST
     with columns[2]:
         speed = _speed(side, link, speeds)
     with columns[1]:
@@ -116,18 +126,30 @@ def first_usable(source: Source, num_frames: int) -> str:
     return next((name for name in names if _is_usable(source, name, num_frames)), names[0])
 
 
+def _first_fast(source: Source, num_frames: int) -> str:
+    """Name of the video whose fast clips open first, empty where none is long enough."""
+    names = [SYNTHETIC_EXAMPLE, *(video.name for video in source.videos)]
+    needed = clip_span(num_frames, FAST)
+    return next((name for name in names if _is_usable(source, name, needed)), "")
+
+
 def first_pair(
-    source: Source, num_frames: int, speed: int = 1, *, rather: str = ""
+    source: Source, num_frames: int, speed: int = FAST, *, preferred: str = SYNTHETIC_EXAMPLE
 ) -> tuple[Clip, Clip] | None:
-    """What Compare begins with: an early and a late clip of the first video that can be used.
+    """What a page begins with: an early and a late clip of one video, both at 2x.
+
+    A fast query is the one whose margin map can be checked by eye: what moves raises it. Of the
+    synthetic gallery it is the video with the largest margin of RSP; of other galleries the first
+    one that is long enough.
 
     Args:
         source: The gallery.
         num_frames: Frames of the model's clips.
         speed: Playback speed of both.
-        rather: Name of the video that comes before the others, if the gallery has it.
+        preferred: Name of the video that comes before the others, if the gallery has it.
     """
-    for video in sorted(source.videos, key=lambda video: video.name != rather):
+    first = source.find(preferred)
+    for video in ([first] if first else []) + list(source.videos):
         if _is_usable(source, video.name, clip_span(num_frames, speed)):
             info = sources.probe(video)
             early, late = (
@@ -156,7 +178,7 @@ def _start(side: str, link: dict[str, str], length: int, num_frames: int, speed:
     key, parameter = f"start_{side}", f"{side}_start"
     last = last_start(length, num_frames, speed)
     if parameter in link or key not in st.session_state:
-        default = min(last, default_starts(length, num_frames)[SIDES.index(side)])
+        default = min(last, default_starts(length, num_frames, speed)[SIDES.index(side)])
         options = range(last + 1)
         links.take(
             key, choose_number(f"the start of c_{side}", link.get(parameter), options, default)

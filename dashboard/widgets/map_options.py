@@ -2,34 +2,10 @@
 
 import streamlit as st
 
+from analysis.attribution.registry import map_kinds
 from dashboard.base import links
 from dashboard.base.state import choose, choose_number
-from dashboard.overlays.options import (
-    C_I,
-    C_J,
-    CAM,
-    CAPTUM,
-    CELLS,
-    KINDS,
-    METHODS,
-    OF,
-    OF_MARGIN,
-    SCALES,
-    WITNESSES,
-    Kind,
-    Look,
-    method_of,
-)
-
-KINDS[CAM] = Kind(
-    "CAM, Eq. 1",
-    "v",
-    "share of the logit v, per cell",
-    "Sum",
-    "Eq. 1: where a classifier sees a class. Exact: all cells of a clip add up to the class's "
-    f'logit <span class="symbol">v</span>. The upper class is the likeliest in {C_I}, the lower '
-    f"that in {C_J} or, where it is the same, the next in {C_I}.",
-)
+from dashboard.overlays.options import CELLS, EXPLAINS, SCALES, DisplayOptions, menu, methods
 
 
 def choose_one(name: str, what: str, label: str, options: dict[str, str], link: str | None) -> str:
@@ -53,17 +29,18 @@ def choose_one(name: str, what: str, label: str, options: dict[str, str], link: 
     return str(chosen or first)
 
 
-def choose_look(link: dict[str, str]) -> Look:
+def choose_display(link: dict[str, str]) -> DisplayOptions:
     """Draw the controls of the map.
 
     Args:
         link: New parameters of the link.
     """
     kind = _kind(link.get("map"))
-    cells = {n: title for n, title in CELLS.items() if n != "fine" or KINDS[kind].fine}
+    has_fine = map_kinds()[kind].fine
+    cells = {name: title for name, title in CELLS.items() if name != "fine" or has_fine}
     if st.session_state.get("cells") == "fine" and "fine" not in cells:
         st.session_state["cells"] = "smooth"
-    return Look(
+    return DisplayOptions(
         kind=kind,
         cells=choose_one("cells", "the cells", "Cells", cells, link.get("cells")),
         scale=choose_one("scale", "the colour scale", "Colour scale", SCALES, link.get("scale")),
@@ -72,22 +49,28 @@ def choose_look(link: dict[str, str]) -> Look:
 
 
 def _kind(link: str | None) -> str:
-    titles = {name: kind.title for name, kind in KINDS.items() if name not in WITNESSES}
-    titles[CAPTUM] = "Captum"
-    method = method_of(link) if link in WITNESSES else None
-    kind = choose_one("map", "the kind of map", "Map", titles, CAPTUM if method else link)
-    if method or st.session_state.get("method") not in METHODS:
-        st.session_state["method"] = method or METHODS[0]
-    if kind != CAPTUM:
-        return kind
-    asked = st.selectbox(
-        "Method", METHODS, key="method", format_func=lambda name: KINDS[name].title, width=190
-    )
-    named = None
-    if method:
-        named = "margin" if link in OF_MARGIN else "s"
-    of = choose_one("captum_of", "what Captum is asked about", "Of", OF, named)
-    return str(asked) if of == "s" else f"{asked}_margin"
+    kinds, titles = map_kinds(), menu()
+    named = kinds.get(link or "")
+    entry = named.group.lower() if named and named.group else link
+    chosen = choose_one("map", "the kind of map", "Map", titles, entry)
+    if chosen in kinds:
+        return chosen
+    return _method(chosen, link if entry == chosen else None)
+
+
+def _method(group: str, link: str | None) -> str:
+    """A kind of a group: which method, and what it explains."""
+    offered = methods(group)
+    for title, by_needs in offered.items():
+        for needs, kind in by_needs.items():
+            if kind.key == link:
+                st.session_state["method"], st.session_state["explains"] = title, needs
+    if st.session_state.get("method") not in offered:
+        st.session_state["method"] = next(iter(offered))
+    by_needs = offered[str(st.selectbox("Method", list(offered), key="method", width=190))]
+    options = {needs: EXPLAINS.get(needs, needs) for needs in by_needs}
+    needs = choose_one("explains", "what is explained", "Explains", options, None)
+    return by_needs[needs].key
 
 
 def _opacity(link: str | None) -> int:
@@ -97,11 +80,11 @@ def _opacity(link: str | None) -> int:
     return int(st.slider("Opacity", 20, 100, step=5, format="%d%%", key="opacity", width=140))
 
 
-def link_of(look: Look) -> dict[str, str]:
-    """The parameters that :func:`choose_look` restores."""
+def link_of(display: DisplayOptions) -> dict[str, str]:
+    """The parameters that :func:`choose_display` restores."""
     return {
-        "map": look.kind,
-        "cells": look.cells,
-        "scale": look.scale,
-        "opacity": f"{100 * look.opacity:.0f}",
+        "map": display.kind,
+        "cells": display.cells,
+        "scale": display.scale,
+        "opacity": f"{100 * display.opacity:.0f}",
     }

@@ -13,7 +13,10 @@ import yaml
 
 from rspnet.commands.settings import Setting, settings_of
 
-_NAMES = {int: "INTEGER", float: "NUMBER", str: "TEXT", Path: "PATH", dict: "MAPPING"}
+_NAMES = {
+    int: "INTEGER", float: "NUMBER", str: "TEXT", Path: "PATH", dict: "MAPPING",
+    bool: "{true,false}",
+}  # fmt: skip
 _NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
@@ -56,7 +59,8 @@ def _plain(text: str) -> str:
 
 def _entry(setting: Setting, positional: bool, width: int) -> str:
     name = setting.name.upper() if positional else f"--{setting.name}"
-    if not setting.is_flag and not positional:
+    # The name of a flag alone turns it on; one that is on needs a value to be turned off.
+    if not positional and (not setting.is_flag or setting.default is True):
         choices = "{" + ",".join(setting.choices) + "}" + " ..." * setting.takes_several
         name += f" {choices if setting.choices else _placeholder(setting.kind)}"
     default = (

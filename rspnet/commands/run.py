@@ -106,6 +106,27 @@ def _sentence(error: Exception) -> str | None:
     return None
 
 
+def _read_and_run(
+    config_class: type[C],
+    run: Callable[[C], int | None],
+    words: Sequence[str],
+    out: Literal["folder", "file"] | None,
+    **about: Any,
+) -> int:
+    if {"-h", "--help"} & set(words):
+        print(help_text(config_class, **about))
+        return 0
+    given = [word for word in words if word != "--print_config"]
+    config = parse_config(config_class, given, positional=about["positional"])
+    if len(given) < len(words):
+        print(yaml.safe_dump(to_plain(config), sort_keys=False), end="")
+        return 0
+    place = getattr(config, "out", None)
+    if out is not None and place is not None:
+        check_out(place, out)
+    return run(config) or 0
+
+
 def run_cli(
     config_class: type[C],
     run: Callable[[C], int | None],
@@ -129,7 +150,7 @@ def run_cli(
         examples: Command lines, for its help.
         positional: Settings that bare words stand for, in their order.
         out: What the setting ``out`` names; it is tried before the work begins. None: no check.
-        resumes: Whether the same command goes on where it was interrupted.
+        resumes: Whether the same command resumes where it was interrupted.
 
     Example:
         >>> @dataclass(frozen=True, kw_only=True)
@@ -148,27 +169,12 @@ def run_cli(
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        if {"-h", "--help"} & set(words):
-            print(
-                help_text(
-                    config_class,
-                    prog=prog,
-                    description=description,
-                    examples=examples,
-                    positional=positional,
-                )
-            )
-            return 0
-        shown = "--print_config" in words
-        words = [word for word in words if word != "--print_config"]
-        config = parse_config(config_class, words, positional=positional)
-        if shown:
-            print(yaml.safe_dump(to_plain(config), sort_keys=False), end="")
-            return 0
-        place = getattr(config, "out", None)
-        if out is not None and place is not None:
-            check_out(place, out)
-        return run(config) or 0
+        status = _read_and_run(
+            config_class, run, words, out,
+            prog=prog, description=description, examples=examples, positional=positional,
+        )  # fmt: skip
+        sys.stdout.flush()
+        return status
     except BrokenPipeError:
         # The reader of the output has gone, as in `... | head`: that is no mistake.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -190,36 +196,56 @@ class Command:
     """An entry in the list of a package's commands.
 
     Attributes:
-        module: The module whose ``main(arguments)`` runs it.
+        main: What runs it, given its words; or the module that has such a function ``main``.
         text: What it does, in a line.
+        group: Heading that it is listed below.
     """
 
-    module: str
+    main: str | Callable[[Sequence[str]], int]
     text: str
+    group: str = "commands"
+
+    def __call__(self, words: Sequence[str]) -> int:
+        """Run it and give its exit status."""
+        main: Callable[[Sequence[str]], int] = (
+            import_module(self.main).main if isinstance(self.main, str) else self.main
+        )
+        return main(words)
 
 
 def run_command(
-    commands: Mapping[str, Command], arguments: Sequence[str] | None = None, *, prog: str
+    commands: Mapping[str, Command],
+    arguments: Sequence[str] | None = None,
+    *,
+    prog: str,
+    more: Callable[[], Mapping[str, Command]] = dict,
 ) -> int:
     """Run the command that the first word names; without one, list them. Gives the exit status.
 
     Args:
-        commands: All commands by name.
+        commands: Commands by name.
         arguments: The command line's words; nothing takes the process's own.
         prog: How the list is called, such as ``python -m rspnet``.
+        more: Gives further commands, such as those of a registry that takes long to import: called
+            only if they are to be listed, or the name is not that of a command above.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    name = words[0].replace("-", "_") if words else ""
+    if name in commands:
+        return commands[name](words[1:])
+    known = {**commands, **more()}
     if not words or words[0] in ("-h", "--help"):
-        width = max(map(len, commands))
-        print(f"usage: {prog} COMMAND [--help | SETTINGS]\n\ncommands:")
-        print("\n".join(f"  {name:<{width}}  {c.text}" for name, c in commands.items()))
+        width = max(map(len, known))
+        print(f"usage: {prog} COMMAND [--help | SETTINGS]")
+        for group in dict.fromkeys(command.group for command in known.values()):
+            print(f"\n{group}:")
+            for key, command in known.items():
+                if command.group == group:
+                    print(f"  {key:<{width}}  {command.text}")
         return 0
-    name = words[0].replace("-", "_")
-    if name not in commands:
-        near = difflib.get_close_matches(name, commands, n=1, cutoff=0.5)
-        hint = f"Did you mean {near[0]!r}?" if near else f"There are {', '.join(commands)}."
-        print(f"error: there is no command {words[0]!r}. {hint}", file=sys.stderr)
-        return EXIT_MISTAKE
-    main: Any = import_module(commands[name].module).main
-    status: int = main(words[1:])
-    return status
+    if name in known:
+        return known[name](words[1:])
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"Did you mean {near[0]!r}?" if near else f"There are {', '.join(known)}."
+    print(f"error: there is no command {words[0]!r}. {hint}", file=sys.stderr)
+    return EXIT_MISTAKE

@@ -8,20 +8,14 @@
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from rspnet.models import Branch
-from rspnet.models.heads import EMBEDDING_DIM
 from rspnet.retrieval.gallery import Gallery
 from rspnet.retrieval.store import (
-    FEATURES,
     Manifest,
-    Part,
     Protocol,
-    Vectors,
     clean_up,
     clear_folder,
     part_path,
@@ -32,69 +26,11 @@ from rspnet.retrieval.store import (
     write_part,
     write_unreadable,
 )
-from rspnet.retrieval.vectors import embed_views, load_views, protocol_for
+from rspnet.retrieval.vectors import VideoRows, protocol_for
 
 BEGUN = ".begun.parquet"
 # What is done anew after the process was killed, at most. After a stop nothing is.
 PART_SIZE = 64
-
-
-@dataclass
-class _Rows:
-    """Videos of a part, as they come.
-
-    Attributes:
-        sizes: Length of each feature's vectors.
-        paths: Files.
-        starts: First frame of every clip, for each of them.
-        vectors: Of each feature, one for each file.
-        unreadable: (path, reason) of the files that can't be used.
-    """
-
-    sizes: dict[str, int]
-    paths: list[str] = field(default_factory=list)
-    starts: list[tuple[int, ...]] = field(default_factory=list)
-    vectors: dict[str, list[Vectors]] = field(default_factory=lambda: {n: [] for n in FEATURES})
-    unreadable: list[tuple[str, str]] = field(default_factory=list)
-
-    def __len__(self) -> int:
-        return len(self.paths) + len(self.unreadable)
-
-    def take(self, part: Part) -> None:
-        """Begin with the rows of a part."""
-        self.paths, self.starts = list(part.paths), list(part.clip_starts)
-        self.vectors = {name: list(part.vectors[name]) for name in FEATURES}
-        self.unreadable = list(part.unreadable)
-
-    def add(
-        self, branch: Branch, path: Path, protocol: Protocol, check: Callable[[Path], None]
-    ) -> None:
-        """Embed one more file, or note why it can't be."""
-        try:
-            check(path)
-            views = load_views(path, protocol)
-            (found,) = embed_views(branch, [views], protocol.pooling, protocol.num_clips)
-        except ValueError as error:
-            self.unreadable.append((str(path), str(error)))
-            return
-        self.paths.append(str(path))
-        self.starts.append(views.starts)
-        for name in FEATURES:
-            self.vectors[name].append(found[name])
-
-    def part(self) -> Part:
-        """All of them."""
-        return Part(
-            paths=tuple(self.paths),
-            labels=tuple(Path(path).parent.name for path in self.paths),
-            splits=("",) * len(self.paths),
-            clip_starts=tuple(self.starts),
-            vectors={
-                name: np.stack(rows) if rows else np.empty((0, self.sizes[name]), np.float32)
-                for name, rows in self.vectors.items()
-            },
-            unreadable=tuple(self.unreadable),
-        )
 
 
 def build_gallery(
@@ -203,10 +139,9 @@ def _count_in(path: Path) -> int:
     return num + len(unreadable)
 
 
-def _begun(branch: Branch, folder: Path, own: Sequence[Path]) -> _Rows:
+def _begun(branch: Branch, folder: Path, own: Sequence[Path]) -> VideoRows:
     """What an earlier start has left of a part."""
-    sizes = dict.fromkeys(FEATURES, EMBEDDING_DIM) | {"backbone": branch.num_features}
-    rows = _Rows(sizes)
+    rows = VideoRows(branch.num_features)
     try:
         part = read_part(folder / BEGUN)
     except ValueError:

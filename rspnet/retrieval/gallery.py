@@ -32,7 +32,7 @@ from rspnet.retrieval.store import (
     write_part,
     write_unreadable,
 )
-from rspnet.retrieval.vectors import embed_views, load_views, protocol_for
+from rspnet.retrieval.vectors import VideoRows, embed_views, load_views, protocol_for
 
 __all__ = [
     "FEATURES",
@@ -219,17 +219,24 @@ class Gallery:
                 f"{folder} is a damaged gallery: its parts tell of {found} videos, its manifest "
                 f"of {manifest.num_videos}"
             )
+        return cls._from_part(
+            part,
+            model_hash=manifest.model_hash,
+            protocol=manifest.protocol,
+            splits=part.splits,
+            model=manifest.model,
+            dataset=manifest.dataset,
+        )
+
+    @classmethod
+    def _from_part(cls, part: Part, **more: Any) -> "Gallery":
         return cls(
             paths=tuple(map(Path, part.paths)),
             labels=part.labels,
             vectors=part.vectors,
-            model_hash=manifest.model_hash,
-            protocol=manifest.protocol,
             skipped=tuple((Path(path), reason) for path, reason in part.unreadable),
-            splits=part.splits,
             clip_starts=part.clip_starts,
-            model=manifest.model,
-            dataset=manifest.dataset,
+            **more,
         )
 
 
@@ -259,15 +266,10 @@ def embed_video(
         >>> {name: vector.shape for name, vector in vectors.items()}
         {'backbone': (16,), 'rsp': (128,), 'avid': (128,)}
     """
-    return _embed(branch, path, protocol or protocol_for(branch))[0]
-
-
-def _embed(
-    branch: Branch, path: str | Path, protocol: Protocol
-) -> tuple[dict[str, Vectors], tuple[int, ...]]:
+    protocol = protocol or protocol_for(branch)
     views = load_views(path, protocol)
     (vectors,) = embed_views(branch, [views], protocol.pooling, protocol.num_clips)
-    return vectors, views.starts
+    return vectors
 
 
 def embed_videos(
@@ -307,28 +309,14 @@ def embed_videos(
         (0, 1.0)
     """
     protocol = protocol or protocol_for(branch)
-    kept: list[Path] = []
-    rows: list[tuple[dict[str, Vectors], tuple[int, ...]]] = []
-    skipped: list[tuple[Path, str]] = []
+    rows = VideoRows(branch.num_features)
     bar = tqdm(paths, desc="Embedding", unit="video", leave=False, disable=not progress)
-    for number, path in enumerate(map(Path, bar), start=1):
-        try:
-            with lock or nullcontext():
-                rows.append(_embed(branch, path, protocol))
-            kept.append(path)
-        except ValueError as error:
-            skipped.append((path, str(error)))
+    for number, path in enumerate(bar, start=1):
+        with lock or nullcontext():
+            rows.add(branch, path, protocol)
         if on_video is not None:
             on_video(number)
-    if not rows:
-        reason = f"; the first: {skipped[0][1]}" if skipped else ""
+    if not rows.paths:
+        reason = f"; the first: {rows.unreadable[0][1]}" if rows.unreadable else ""
         raise ValueError(f"none of {len(paths)} videos can be embedded{reason}")
-    return Gallery(
-        paths=tuple(kept),
-        labels=tuple(path.parent.name for path in kept),
-        vectors={name: np.stack([vectors[name] for vectors, _ in rows]) for name in FEATURES},
-        model_hash=branch.hash,
-        protocol=protocol,
-        skipped=tuple(skipped),
-        clip_starts=tuple(starts for _, starts in rows),
-    )
+    return Gallery._from_part(rows.part(), model_hash=branch.hash, protocol=protocol)

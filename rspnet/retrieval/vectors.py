@@ -4,8 +4,8 @@
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +17,8 @@ from rspnet.data.sampling import clip_indices, clip_span, even_starts, pace_of
 from rspnet.data.transforms import Frames, eval_clips, normalise
 from rspnet.data.video.reader import VideoReader
 from rspnet.models import Branch
-from rspnet.models.heads import global_average_pool
-from rspnet.retrieval.store import FEATURES, Pooling, Protocol, Short, Vectors
+from rspnet.models.heads import EMBEDDING_DIM, global_average_pool
+from rspnet.retrieval.store import FEATURES, Part, Pooling, Protocol, Short, Vectors
 
 # Kernels on a CPU are chosen by the size of the batch, and each rounds in its own way. So clips go
 # through the network in pairs there, and what else is in a batch changes no bit. On two cores pairs
@@ -176,3 +176,71 @@ def embed_views(
     while clips:
         forward()
     yield from finished()
+
+
+def stack_vectors(rows: Sequence[dict[str, Vectors]], num_features: int) -> dict[str, Vectors]:
+    """The vectors of videos, each as one array: (N, C), (N, 128) and (N, 128), N may be 0."""
+    sizes = dict.fromkeys(FEATURES, EMBEDDING_DIM) | {"backbone": num_features}
+    return {
+        name: np.stack([row[name] for row in rows]) if rows else np.empty((0, size), np.float32)
+        for name, size in sizes.items()
+    }
+
+
+@dataclass
+class VideoRows:
+    """Videos that are embedded one after the other, and those that can't be.
+
+    Attributes:
+        num_features: Channels of ``backbone``.
+        paths: Files.
+        starts: First frame of every clip, for each of them.
+        vectors: Those of each file.
+        unreadable: (path, reason) of the files that can't be used.
+    """
+
+    num_features: int
+    paths: list[str] = field(default_factory=list)
+    starts: list[tuple[int, ...]] = field(default_factory=list)
+    vectors: list[dict[str, Vectors]] = field(default_factory=list)
+    unreadable: list[tuple[str, str]] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.paths) + len(self.unreadable)
+
+    def take(self, part: Part) -> None:
+        """Begin with the rows of a part."""
+        self.paths, self.starts = list(part.paths), list(part.clip_starts)
+        self.unreadable = list(part.unreadable)
+        self.vectors = [
+            {name: part.vectors[name][i] for name in FEATURES} for i in range(len(part.paths))
+        ]
+
+    def add(
+        self,
+        branch: Branch,
+        path: str | Path,
+        protocol: Protocol,
+        check: Callable[[Path], None] = lambda _: None,
+    ) -> None:
+        """Embed one more file, or note why it can't be."""
+        try:
+            check(Path(path))
+            views = load_views(path, protocol)
+            self.vectors += embed_views(branch, [views], protocol.pooling, protocol.num_clips)
+        except ValueError as error:
+            self.unreadable.append((str(path), str(error)))
+            return
+        self.paths.append(str(path))
+        self.starts.append(views.starts)
+
+    def part(self) -> Part:
+        """All of them, their folders' names as labels."""
+        return Part(
+            paths=tuple(self.paths),
+            labels=tuple(Path(path).parent.name for path in self.paths),
+            splits=("",) * len(self.paths),
+            clip_starts=tuple(self.starts),
+            vectors=stack_vectors(self.vectors, self.num_features),
+            unreadable=tuple(self.unreadable),
+        )

@@ -1,11 +1,6 @@
-"""Benchmarks are scripts: their folder is where their modules are found."""
-
-import sys
-from pathlib import Path
+"""Fixtures of the benchmarks' tests."""
 
 import pytest
-
-sys.path.append(str(Path(__file__).resolve().parents[2] / "benchmarks"))
 
 
 @pytest.fixture(autouse=True)

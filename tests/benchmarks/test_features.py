@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from _small_scale.features import grid_features
+
+from benchmarks.small_scale.features import grid_features
 
 
 def test_fields_of_a_grid_by_hand() -> None:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from _small_scale.histograms import (
+
+from benchmarks.small_scale.histograms import (
     colour_histogram,
     count_directions,
     fewer_fields,

@@ -5,13 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from _small_scale.features import PART, Videos, clip_features, embed_all, generated_videos
-from _small_scale.measures import Row, chance, first_places, outcomes, video_vectors
 
+from benchmarks.small_scale.features import PART, Videos, clip_features, embed_all, generated_videos
+from benchmarks.small_scale.measures import Row, chance, first_places, outcomes, video_vectors
 from rspnet.data.video.encode import write_video
-from rspnet.models import Branch
 from rspnet.retrieval.gallery import embed_video, protocol_for
+from tests.factories import tiny_branch
 
 
 def videos_of(train: str, test: str) -> Videos:
@@ -83,8 +82,7 @@ def test_features_are_those_of_a_gallery(tmp_path: Path, length: int) -> None:
     rng = np.random.default_rng(length)
     noise = rng.integers(0, 255, (length, 24, 32, 3), np.uint8)
     path = write_video(tmp_path / "v.mp4", noise, 25, preset="fast") or tmp_path / "v.mp4"
-    torch.manual_seed(0)
-    branch = Branch("resnet18_fine", {"width": 4}, num_frames=8, size=16).eval()
+    branch = tiny_branch(0, width=4, size=16)
     protocol = protocol_for(branch, num_clips=3)
     found = clip_features(branch, Path(path), protocol)
     assert found["max"].shape == (3, 32)

@@ -3,13 +3,14 @@
 from pathlib import Path
 
 import pytest
-from _small_scale.measures import Row
-from _small_scale.picture import SELECTIVITY, dots_of, localisation_estimate, picture
+
+from benchmarks.small_scale.measures import Row
+from benchmarks.small_scale.picture import SELECTIVITY, dots_of, localisation_estimate, picture
 
 HITS = {"place": [1, 3], "k-NN": [1, 1], "linear": [0, 0]}
 
 
-def looks(*values: float) -> list[dict[str, dict[str, dict[str, float]]]]:
+def measured(*values: float) -> list[dict[str, dict[str, dict[str, float]]]]:
     def around(value: float) -> dict[str, float]:
         return {"value": value, "low": value - 0.1, "high": value + 0.1, "num": 4}
 
@@ -23,7 +24,7 @@ def rows() -> dict[str, list[Row]]:
 
 
 def test_dots_are_the_tables_numbers() -> None:
-    dots = dots_of(rows(), {"model": looks(0.6)})
+    dots = dots_of(rows(), {"model": measured(0.6)})
     assert list(dots) == [
         "JHMDB, top-1 (%)", "JHMDB, k-NN (%)", "JHMDB, linear probe (%)", SELECTIVITY,
     ]  # fmt: skip
@@ -38,8 +39,8 @@ def test_dots_are_the_tables_numbers() -> None:
 
 def test_seeds_have_their_range() -> None:
     one, two = (
-        localisation_estimate(looks(0.6), "rsp"),
-        localisation_estimate(looks(0.6, 0.2, 0.7), "rsp"),
+        localisation_estimate(measured(0.6), "rsp"),
+        localisation_estimate(measured(0.6, 0.2, 0.7), "rsp"),
     )
     assert (one.low, one.high) == pytest.approx((0.5, 0.7))
     assert (two.value, two.low, two.high) == pytest.approx((0.5, 0.2, 0.7))

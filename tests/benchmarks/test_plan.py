@@ -4,8 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from _small_scale.plan import choose, read_plan
 
+from benchmarks.small_scale.plan import choose, read_plan
 from rspnet.commands import parse_config
 from rspnet.training.config import TrainConfig
 
@@ -17,7 +17,7 @@ TWO = """
 base: {max_steps: 30, data.size: 32}
 runs:
   - name: first
-    asks: what is first
+    purpose: what is first
     videos: both
   - name: second
     after: first
@@ -57,7 +57,7 @@ def test_a_run_brings_what_it_comes_after(tmp_path: Path) -> None:
     [
         ("- 1", "is no plan"),
         ("runs: [{name: a}, {name: a}]", "two runs are named 'a'"),
-        ("runs: [{name: a, steps: 3}]", "a run has name, asks"),
+        ("runs: [{name: a, steps: 3}]", "a run has name, purpose"),
         ("runs: [{name: a, videos: films}]", "'films'"),
         ("runs: [{name: a, after: b}, {name: b}]", "'a' comes after 'b'"),
     ],
@@ -78,7 +78,7 @@ def test_the_plans_of_the_repository_can_be_run(path: Path, tmp_path: Path) -> N
     runs = read_plan(path)
     assert len(runs) > 1
     for run in runs:
-        assert run.asks
+        assert run.purpose
         run.config(tmp_path, ROOTS)
 
 

@@ -4,10 +4,10 @@ import csv
 import json
 from pathlib import Path
 
-import pretraining
 import pytest
 import torch
 
+from benchmarks import pretraining
 from rspnet.weights.checkpoint import load_model
 
 PLAN = """
@@ -22,10 +22,10 @@ base:
   log_every_steps: 1
 runs:
   - name: first
-    asks: RSP alone
+    purpose: RSP alone
     set: {{loss.avid_weight: 0}}
   - name: second
-    asks: both
+    purpose: both
     after: first
 """
 

@@ -4,24 +4,23 @@ import json
 from pathlib import Path
 
 import pytest
-import small_scale
-import torch
-from _small_scale import benchmark as module
-from _small_scale.benchmark import choose_subjects
 
+from benchmarks.small_scale import __main__ as small_scale
+from benchmarks.small_scale import benchmark as module
+from benchmarks.small_scale.benchmark import choose_subjects
 from rspnet.data.labelled_clips import ActionsConfig
 from rspnet.finetune import FinetuneConfig, finetune
 from rspnet.models import Branch
 from rspnet.recognition.classifier import Classifier, save_classifier
 from rspnet.weights.checkpoint import load_model, save_model
+from tests.factories import tiny_branch
 
 
 @pytest.fixture(scope="module")
 def setting(tmp_path_factory: pytest.TempPathFactory, video_folder: Path) -> list[str]:
     folder = tmp_path_factory.mktemp("small")
     for seed in range(2):
-        torch.manual_seed(seed)
-        branch = Branch("resnet18_fine", {"width": 4}, num_frames=8, size=16).eval()
+        branch = tiny_branch(seed, width=4, size=16)
         save_model(folder / f"m{seed}.safetensors", branch, branch)
     rows = ["clip,class,hmdb_split1"]
     rows += [f"class{n % 2}/v{n}.mp4,class{n % 2},{1 + n // 2}" for n in range(4)]
@@ -73,11 +72,11 @@ def test_one_command_one_table(
     assert 0 <= pretext["both"][0]["rsp_accuracy"] <= 1
 
     # So do what the heads look at; a model's heads are asked on the same clips.
-    looks = found["looks"]
-    assert [run["limbs"] for run in looks["both"]] == [
-        run["limbs"] for run in looks["random weights"]
+    localisation = found["localisation"]
+    assert [run["limbs"] for run in localisation["both"]] == [
+        run["limbs"] for run in localisation["random weights"]
     ]
-    for run in looks["both"]:
+    for run in localisation["both"]:
         for part in ("limbs", "selectivity"):
             less = run[part]["rsp"]["value"] - run[part]["avid"]["value"]
             assert run[part]["difference"]["value"] == pytest.approx(less)
@@ -91,8 +90,8 @@ def test_one_command_one_table(
 
     for name in ("clip_features", "histograms", "outcomes"):
         monkeypatch.setattr(module, name, never)
-    monkeypatch.setattr("_small_scale.subjects.evaluate_pretext", never)
-    monkeypatch.setattr("_small_scale.looks.response_study", never)
+    monkeypatch.setattr("benchmarks.small_scale.subjects.evaluate_pretext", never)
+    monkeypatch.setattr("benchmarks.small_scale.localisation.response_study", never)
     assert small_scale.main(words) == 0
     assert capsys.readouterr().out == text
 
@@ -134,7 +133,7 @@ def test_fine_tuning(
     found = json.loads((tmp_path / "small_scale.json").read_text())["finetuned"]
     assert list(found) == ["both, 1 of 2", "both, 2 of 2", "random weights"]
     assert found["random weights"]["num_videos"] == 2
-    assert "Generated videos were left out: --num_generated was 0." in text
+    assert "Generated videos were skipped: --num_generated was 0." in text
     assert "own tasks" not in text
 
 
@@ -144,7 +143,7 @@ def test_what_is_left_out_is_said(
     words = [*setting[:3], "--out", str(tmp_path), "--num_generated", "0", "--seeds", "0"]
     words += ["--num_maps", "0"]
     assert small_scale.main(words) == 0
-    assert "JHMDB was left out: name its folder with --jhmdb DIR." in capsys.readouterr().out
+    assert "JHMDB was skipped: name its folder with --jhmdb DIR." in capsys.readouterr().out
 
 
 def test_mistakes_are_told(

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from _small_scale.validation import held_out_tasks, read_sources, without_own_source
 
+from benchmarks.small_scale.validation import held_out_tasks, read_sources, without_own_source
 from rspnet.data.sources import FileSource, list_videos
 from rspnet.data.video.encode import write_video
 from rspnet.evaluate import evaluate_pretext
@@ -14,7 +14,7 @@ from rspnet.models import Branch
 from rspnet.weights.checkpoint import save_model
 
 
-def test_each_looks_in_other_sources_only() -> None:
+def test_each_is_queried_against_other_sources_only() -> None:
     # On a circle at 0, 1, 2 and 40 degrees: all nearest neighbours but the last's are of the
     # same source, and the nearest of another source is right for the first two.
     angles = np.deg2rad([0.0, 1.0, 40.0, 2.0])

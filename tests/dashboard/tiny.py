@@ -5,20 +5,19 @@ from pathlib import Path
 
 import torch
 
+from analysis import explain_kind
 from analysis.stimuli.perturbed_clips import probe_pair, video_probe
 from dashboard.base.style import signed
 from rspnet import VideoReader, load_model
 from rspnet.data.video.encode import write_video
-from rspnet.models import Branch
 from rspnet.weights.checkpoint import save_model
 from tests.dashboard.conftest import draw
+from tests.factories import tiny_branch
 
 
 def save_tiny_model(folder: Path) -> Path:
     """A model with random weights: clips of 8 frames, 32 x 32."""
-    torch.manual_seed(0)
-    options = {"width": 2, "stem_kernel": (1, 3, 3)}
-    query = Branch("resnet18_fine", options, num_frames=8, size=32).eval()
+    query = tiny_branch(0)
     key = copy.deepcopy(query)
     with torch.no_grad():
         for parameter in key.parameters():  # as momentum leaves it: near, but not the same
@@ -40,4 +39,5 @@ def similarities(model: Path, video: Path, start: int, name: str, level: float) 
     with VideoReader(video) as reader:
         probe = video_probe(query, reader, start=start)
         pair = probe_pair(query, key, probe, name, level)
-    return {head: signed(s, 4) for head, s in pair.similarity.items()}
+    found = explain_kind("contribution", pair)
+    return {head: signed(s, 4) for head, s in found.similarity.items()}

@@ -10,6 +10,7 @@ from torch import nn
 from rspnet.commands import parse_config
 from rspnet.cost import CostConfig, cost_of, main
 from rspnet.models import Branch
+from tests.factories import tiny_branch
 
 CONFIGS = Path(__file__).resolve().parents[2] / "rspnet" / "configs" / "pretrain"
 SMALL = ["--model.options.width=4", "--data.num_frames=8", "--data.size=32"]
@@ -33,7 +34,7 @@ def operations(branch: Branch, clip: torch.Tensor) -> int:
 
 def test_operations_are_those_of_every_layer() -> None:
     config = parse_config(CostConfig, SMALL)
-    branch = Branch("resnet18_fine", {"width": 4}, num_frames=8, size=32).eval()
+    branch = tiny_branch(width=4)
     cost = cost_of(config)
     assert cost.forward == operations(branch, torch.zeros(1, 3, 8, 32, 32))
     assert cost.num_parameters == sum(p.numel() for p in branch.parameters())

@@ -21,6 +21,7 @@ from rspnet.models import Branch
 from rspnet.recognition.classifier import Classifier, load_classifier
 from rspnet.recognition.evaluation import load_splits
 from rspnet.weights.checkpoint import save_model
+from tests.factories import tiny_branch
 
 CONFIGS = Path(__file__).resolve().parents[2] / "rspnet" / "configs" / "finetune"
 TINY = [
@@ -114,8 +115,7 @@ def test_heads_are_left_alone_and_the_encoder_is_not(tmp_path, actions, model):
 
 
 def test_the_classifier_is_equation_1():
-    torch.manual_seed(0)
-    branch = Branch("resnet18_fine", {"width": 2}, num_frames=8, size=32).eval()
+    branch = tiny_branch(0, width=2)
     model = Classifier(branch, ["a", "b", "c"]).eval()
     clips = torch.randn(2, 3, 8, 32, 32)
     with torch.inference_mode():

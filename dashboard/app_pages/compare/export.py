@@ -3,17 +3,16 @@
 import csv
 import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dashboard.base.arguments import Arguments, shown_path
-from dashboard.overlays import captum_job, maps, pair_maps, view_model
-from dashboard.overlays.options import method_of
-from dashboard.overlays.pair_maps import PairMaps
-from dashboard.overlays.selection import Clip, Selection
+from dashboard.overlays import maps, view_model
+from dashboard.overlays.request import MapRequest
+from dashboard.overlays.selection import Selection
 from dashboard.services import uploads
 from dashboard.services.models import Loaded
 from dashboard.widgets import export
@@ -22,86 +21,50 @@ from dashboard.widgets.export import Command, File
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from analysis import ClipMap
-    from analysis.figures.figure_inputs import ShownPair
+    from analysis import ClipMap, KindMaps
 
 
-def draw(selection: Selection, loaded: Loaded, arguments: Arguments) -> None:
+def draw(selection: Selection, request: MapRequest, loaded: Loaded, arguments: Arguments) -> None:
     """Draw the panel below the maps."""
-    name = view_model.file_name(selection, loaded)
-    titles = list(pair_maps.maps_of(maps.asked_of(selection), loaded).titles.values())
-    commands = [
-        *commands_of(selection, name, titles),
-        export.app_command(arguments, selection.model.path),
-    ]
-    export.panel("pair", files_of(selection, loaded, name), commands)
+    name = view_model.file_name(request, loaded)
+    commands = commands_of(selection, request, name)
+    commands.append(export.app_command(arguments, selection.model.path))
+    export.panel("pair", files_of(selection, request, loaded, name), commands)
 
 
-def _is_of_pair(selection: Selection) -> bool:
-    """Whether the maps are those of :func:`analysis.explain_pair`."""
-    return selection.look.kind in ("contribution", "eq2") and selection.look.cells != "fine"
+def files_of(selection: Selection, request: MapRequest, loaded: Loaded, name: str) -> list[File]:
+    """Files of the selected pair, made when they are downloaded."""
+    display = selection.display
 
-
-def files_of(selection: Selection, loaded: Loaded, name: str) -> list[File]:
-    """Files of the selected pair, made when asked for."""
-    asked, look = maps.asked_of(selection), selection.look
-
-    def found() -> PairMaps:
-        return pair_maps.maps_of(asked, loaded)
+    def found() -> "KindMaps":
+        return maps.maps_of(request, loaded)
 
     def figure1() -> "Figure":
         from analysis.figures.figure1 import draw_figure1
 
-        scale = "shared" if look.scale == "shared" else "head"
-        return draw_figure1(_shown_pair(selection, loaded), kind=look.kind, scale=scale).figure
+        scale = "shared" if display.scale == "shared" else "head"
+        pair = maps.pair_of(request, loaded)
+        return draw_figure1(pair, scale=scale, found=found()).figure
 
     def strip() -> "Figure":
-        from analysis.figures.strips import StripRow, draw_strip
+        from analysis.figures.strips import draw_strip, rows_of
 
-        views = [maps.view_of(key) for key in (asked.clip_i, asked.clip_j)]
-        shown = found()
-        rows = [
-            StripRow(
-                # A class stands above its clip, a head is told by its map.
-                name=f"{shown.titles.get(head, '')}\n$c_{'ij'[side]}$".strip(),
-                view=views[side],
-                clip_map=both[side],
-            )
-            for side in range(2)
-            for head, both in shown.heads.items()
-        ]
-        return draw_strip(rows, opacity=look.opacity, smooth=look.cells != "raw")
+        rows = rows_of(found(), request.clip_i.view(), request.clip_j.view())
+        return draw_strip(rows, opacity=display.opacity, smooth=display.cells != "raw")
 
-    files: list[File] = []
-    if _is_of_pair(selection):
-        files += export.figure_files(name, figure1)
-    else:
-        files += export.figure_files(name, strip)
-    files.append(File("Clip", f"{name}.mp4", lambda: view_model.loop_of(selection, loaded)))
-    for ending, make in _data(selection, loaded, found).items():
+    def film() -> bytes:
+        titles = [view_model.short_title(clip) for clip in (selection.clip_i, selection.clip_j)]
+        return view_model.film_of(request, display, (titles[0], titles[1]), loaded)
+
+    files = export.figure_files(name, strip if request.fine else figure1)
+    files.append(File("Clip", f"{name}.mp4", film))
+    for ending, make in _data(found).items():
         files.append(File("Data", f"{name}{ending}", make))
     return files
 
 
-def _shown_pair(selection: Selection, loaded: Loaded) -> "ShownPair":
-    from analysis.figures.figure_inputs import ShownPair
-
-    asked = maps.asked_of(selection)
-    return ShownPair(
-        query=loaded.query,
-        view_i=maps.view_of(asked.clip_i),
-        view_j=maps.view_of(asked.clip_j),
-        maps=maps.explain(loaded.query.hash, asked.clip_i, asked.clip_j, loaded),
-    )
-
-
-def _data(
-    selection: Selection, loaded: Loaded, found: Callable[[], PairMaps]
-) -> dict[str, Callable[[], bytes]]:
+def _data(found: "Callable[[], KindMaps]") -> dict[str, Callable[[], bytes]]:
     def arrays() -> bytes:
-        if _is_of_pair(selection):
-            pair = _shown_pair(selection, loaded).maps
-            return export.written(".npz", pair.save)
         values: dict[str, Any] = {key: m.values for key, m in _named(found()).items()}
         values["manifest"] = np.array(json.dumps(manifest_of(found())))
         buffer = io.BytesIO()
@@ -114,11 +77,11 @@ def _data(
     return {".npz": arrays, ".csv": lambda: table_of(found()), ".json": manifest}
 
 
-def _named(found: PairMaps) -> "dict[str, ClipMap]":
-    return {f"{head}.{'ij'[n]}": both[n] for head, both in found.heads.items() for n in range(2)}
+def _named(found: "KindMaps") -> "dict[str, ClipMap]":
+    return {f"{row}.{'ij'[n]}": both[n] for row, both in found.rows.items() for n in range(2)}
 
 
-def table_of(found: PairMaps) -> bytes:
+def table_of(found: "KindMaps") -> bytes:
     """All maps as a table (CSV): a row a cell, with the frames that the cell is drawn over."""
     text = io.StringIO()
     writer = csv.writer(text)
@@ -128,20 +91,12 @@ def table_of(found: PairMaps) -> bytes:
         cells, indices = clip_map.grid.cell_of(0), clip_map.clip.frame_indices
         for place, value in np.ndenumerate(clip_map.values):
             own = [indices[n] for n in np.flatnonzero(cells == place[0])]
-            writer.writerow(
-                (
-                    found.titles.get(head, head),
-                    f"c_{clip}",
-                    *place,
-                    own[0],
-                    own[-1],
-                    repr(float(value)),
-                )
-            )
+            name = found.titles.get(head, head)
+            writer.writerow((name, f"c_{clip}", *place, own[0], own[-1], repr(float(value))))
     return text.getvalue().encode()
 
 
-def manifest_of(found: PairMaps) -> dict[str, Any]:
+def manifest_of(found: "KindMaps") -> dict[str, Any]:
     """Where all maps are from and what they are of, with their regions, as plain JSON values."""
     from analysis.regions.tracks import tracks_of
 
@@ -158,64 +113,41 @@ def manifest_of(found: PairMaps) -> dict[str, Any]:
     }
 
 
-def commands_of(selection: Selection, name: str, titles: Sequence[str] = ()) -> list[Command]:
+def commands_of(selection: Selection, request: MapRequest, name: str) -> list[Command]:
     """Command lines that give what is shown of the selected pair; none of uploads, which go.
 
     Args:
         selection: What is shown.
+        request: Its maps.
         name: Of the files that they write, without ending.
-        titles: Names of the classes, where the maps are a classifier's.
     """
-    own = any(uploads.is_upload(clip.video) for clip in (selection.clip_i, selection.clip_j))
-    if own:
+    clips, model = (selection.clip_i, selection.clip_j), selection.model
+    if any(uploads.is_upload(clip.video) for clip in clips):
         return []
-    clips, look = (selection.clip_i, selection.clip_j), selection.look
+    pair = ["--model", shown_path(model.path)]
+    for option, values in (
+        ("video", [shown_path(clip.video.path) for clip in clips]),
+        ("start", [str(clip.start) for clip in clips]),
+        ("speed", [str(clip.speed) for clip in clips]),
+    ):
+        for side, value in zip("ij", values, strict=True):
+            pair += [f"--{option}_{side}", value]
+    if request.clip_i.size != model.size:
+        pair += ["--size", str(request.clip_i.size)]
+    if request.other_speed is not None:
+        pair += ["--speed_k", f"{request.other_speed.speed:g}"]
+    if request.others:
+        pair += ["--others", *(shown_path(Path(clip.path)) for clip in request.others)]
     if selection.classifier is not None:
-        return [_classes_command(selection, clip, titles, name) for clip in clips]
-    pair = ["--model", shown_path(selection.model.path)]
-    for clip in clips:
-        pair += [f"--video-{clip.side}", shown_path(clip.video.path)]
-    pair += ["--start", *(str(clip.start) for clip in clips)]
-    pair += ["--speed", *(str(clip.speed) for clip in clips)]
-    if not _is_of_pair(selection):
-        return _maps_command(selection, pair, name)
-    scale = "shared" if look.scale == "shared" else "head"
-    figure = ["python", "-m", "analysis", "figure1", *pair, "--map", look.kind, "--scale", scale]
-    commands = [Command("The figure", (*figure, "--out", f"{name}.pdf"))]
-    if look.kind == "contribution":
-        film = ("python", "-m", "analysis", "strips", *pair, "--out", f"{name}.mp4")
-        commands.append(Command("A film of the pair", film))
+        pair += ["--classifier", shown_path(selection.classifier.path)]
+    command = ["python", "-m", "analysis"]
+    fine = ["--fine", str(maps.FINE_STEPS)] if request.fine else []
+    words = [*command, "maps", *pair, "--maps", request.kind, *fine, "--out", name]
+    commands = [Command("These maps, with a strip of them", tuple(words))]
+    if not request.fine:
+        scale = "shared" if selection.display.scale == "shared" else "head"
+        figure = ["figure1", *pair, "--map", request.kind, "--scale", scale]
+        film = ["strips", *pair, "--map", request.kind, "--out", f"{name}.mp4"]
+        commands.insert(0, Command("The figure", (*command, *figure, "--out", f"{name}.pdf")))
+        commands.append(Command("A film of the pair", (*command, *film)))
     return commands
-
-
-def _maps_command(selection: Selection, pair: list[str], name: str) -> list[Command]:
-    """The command that makes the maps of the other kinds."""
-    asked, title = maps.asked_of(selection), "These maps, with a strip of them"
-    words = ["python", "-m", "analysis", "maps", *pair]
-    if captum_job.is_witness(asked.kind):
-        words += ["--witness-margin" if asked.has_margin else "--witness", method_of(asked.kind)]
-    elif asked.kind == "contribution":
-        words += ["--fine", str(pair_maps.FINE_STEPS)]
-    if asked.other_speed is not None:
-        _, indices, _ = asked.other_speed
-        words += ["--other-speed", str(indices[1] - indices[0])]
-        words += ["--others", *(shown_path(Path(key[0][0])) for key in asked.others)]
-        if asked.kind == "still":
-            title = "These maps of c_i, as still in margin_rsp.npz and margin_avid.npz"
-        elif asked.kind == "margin" and asked.fine:
-            words += ["--fine", str(pair_maps.FINE_STEPS)]
-            title = (
-                "These maps, of c_i as fine_margin_rsp.npz and fine_margin_avid.npz, of c_j as "
-                "fine_rsp_j.npz and fine_avid_j.npz, with a strip of them"
-            )
-    return [Command(title, (*words, "--out", name))]
-
-
-def _classes_command(selection: Selection, clip: Clip, titles: Sequence[str], name: str) -> Command:
-    assert selection.classifier is not None
-    words = ["python", "-m", "analysis", "classes"]
-    words += ["--classifier", shown_path(selection.classifier.path)]
-    words += ["--video", shown_path(clip.video.path)]
-    words += ["--start", str(clip.start), "--speed", str(clip.speed), "--classes", *titles]
-    words += ["--maps_folder", f"{name}_{clip.side}", "--out", f"{name}_{clip.side}.png"]
-    return Command(f"The maps of c_{clip.side}, with a strip of them", tuple(words))

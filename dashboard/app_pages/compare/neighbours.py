@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from dashboard.base import video_limits
-from dashboard.base.state import last_start
+from dashboard.base.state import last_start, plain
 from dashboard.base.style import signed
 from dashboard.overlays import maps
 from dashboard.overlays.selection import Selection
@@ -14,12 +14,13 @@ from dashboard.services import embeddings, galleries, jobs
 from dashboard.services.embeddings import embedded
 from dashboard.services.galleries import Video
 from dashboard.services.models import Loaded
-from dashboard.widgets import cards, controls, progress
+from dashboard.widgets import cards, controls, progress, shell
 from rspnet.names import HEAD_TITLES, HEADS
 
-QUESTIONS = {"rsp": "the same motion in other looks?", "avid": "the same looks in other motion?"}
-
-
+EXPECTED = {
+    "rsp": "expected: the same motion, another appearance",
+    "avid": "expected: the same appearance, another motion",
+}
 NUM_NEAREST = 5
 
 
@@ -53,7 +54,7 @@ def _draw_rows(key: str, job: jobs.Job, selection: Selection, loaded: Loaded) ->
             st.rerun()
         return
     if job.error:
-        st.error(f"The gallery can't be embedded: {job.error}", icon=":material/error:")
+        shell.show_error(f"The gallery can't be embedded: {job.error}")
         if st.button("Try again", key="neighbours_again"):
             jobs.forget(("gallery", key))
             st.rerun()
@@ -62,17 +63,17 @@ def _draw_rows(key: str, job: jobs.Job, selection: Selection, loaded: Loaded) ->
         for head in HEADS:
             _draw_row(head, nearest(key, head, selection, loaded), selection)
     except ValueError as error:
-        st.error(f"The neighbours can't be shown: {error}.", icon=":material/error:")
+        shell.show_error(f"The neighbours can't be shown: {error}")
         return
     skipped = [(p.name, why.removeprefix(f"{p}: ")) for p, why in embeddings.skipped(key)]
     if skipped:
-        st.caption(video_limits.sentence_of_skipped(skipped))
+        st.caption(plain(video_limits.sentence_of_skipped(skipped)))
 
 
 def _draw_row(head: str, found: list[Near], selection: Selection) -> None:
     st.html(
         f'<div class="row-title">Nearest to <span class="symbol">c<sub>i</sub></span> by '
-        f'{HEAD_TITLES[head]} <span class="dim">{QUESTIONS[head]}</span></div>'
+        f'{HEAD_TITLES[head]} <span class="dim">{EXPECTED[head]}</span></div>'
     )
     columns = st.columns(NUM_NEAREST, gap="small")
     for column, near in zip(columns, found, strict=False):
@@ -85,7 +86,7 @@ def _draw_thumb(head: str, near: Near, selection: Selection) -> None:
         picture = embeddings.film(near.video)
         info = galleries.probe(near.video)
     except ValueError as error:  # gone since it was embedded
-        st.caption(str(error))
+        st.caption(plain(str(error)))
         return
     name = html.escape(near.video.title)
     same = near.video.label and near.video.label == selection.clip_i.video.label
@@ -102,7 +103,7 @@ def _draw_thumb(head: str, near: Near, selection: Selection) -> None:
     )
     last = last_start(info.num_frames, selection.model.num_frames, 1)
     st.button(
-        "Use as c_j",
+        cards.labelled("Use as c_j", near.video),
         key=f"near_{head}_{near.video.name}",
         type="tertiary",
         on_click=controls.use_as_c_j,
@@ -111,14 +112,13 @@ def _draw_thumb(head: str, near: Near, selection: Selection) -> None:
 
 
 def nearest(key: str, head: str, selection: Selection, loaded: Loaded) -> list[Near]:
-    """The videos of an embedded gallery that are nearest to c_i by one head, its own left out.
+    """The videos of an embedded gallery that are nearest to c_i by one head, without its own.
 
     Raises:
         ValueError: c_i can't be decoded, or the gallery is not there.
     """
     gallery = embedded(key)
-    clip = maps.clip_key(selection.clip_i, selection.model.size)
-    vector = maps.embedding(loaded.query.hash, clip, loaded)[head]
+    vector = maps.embedding(selection.clip_i.ref(selection.model.size), loaded)[head]
     found = gallery.nearest(vector, head, NUM_NEAREST, exclude=selection.clip_i.video.path)
     videos = {video.path: video for video in selection.source.videos}
     return [Near(videos[n.path], n.similarity) for n in found if n.path in videos]

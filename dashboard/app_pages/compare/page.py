@@ -1,4 +1,4 @@
-"""Compare: where the RSP head and the A-VID head look, on a pair of clips."""
+"""Compare: what the RSP head and the A-VID head attend to, on a pair of clips."""
 
 import contextlib
 from collections.abc import Callable
@@ -9,22 +9,23 @@ from dashboard.app_pages.compare import captum, export, neighbours, panels
 from dashboard.base import links
 from dashboard.base.state import choose_place
 from dashboard.overlays import captum_job, maps, view_model
-from dashboard.overlays.options import CAM
+from dashboard.overlays.request import MapRequest, resolve
 from dashboard.overlays.selection import SIDES, Selection
 from dashboard.services import classifiers, models, uploads
+from dashboard.services.models import Loaded
 from dashboard.widgets import controls, shell, upload_panel
-from dashboard.widgets.map_options import choose_look, link_of
+from dashboard.widgets.map_options import choose_display, link_of
 from dashboard.widgets.shell import Opened
 from dashboard.widgets.upload_panel import Use
 
-QUESTION = (
-    "Where does the head for relative speed (RSP) look, and where the one for appearance (A-VID)?"
+SUBTITLE = (
+    "What does the head for relative speed (RSP) attend to, and what that for appearance (A-VID)?"
 )
 
 
 def page() -> None:
     """Draw the page."""
-    opened = shell.open_page("Compare heads", QUESTION)
+    opened = shell.open_page("Compare heads", SUBTITLE)
     if not opened.models:
         st.error(shell.NO_MODEL, icon=":material/error:")
         return
@@ -32,11 +33,11 @@ def page() -> None:
     links.show_notes(opened.notes)
     if selection is None:
         return
-    _look(selection, opened)
+    _draw(selection, opened)
 
 
 def _select(opened: Opened) -> Selection | None:
-    """Draw the controls; None where something chosen is no good, which is then said."""
+    """Draw the controls; None where something chosen can't be used, which is then said."""
     link, arguments = opened.link, opened.arguments
     if link:  # what was said of files on another page is nothing to this one
         uploads.store_of_session().refused = []
@@ -52,8 +53,10 @@ def _select(opened: Opened) -> Selection | None:
         if upload_panel.draw("pair", model.num_frames, uses):
             st.rerun()
     with st.container(key="look", horizontal=True, vertical_alignment="bottom", gap="medium"):
-        look = choose_look(link)
-        classifier = classifiers.choose_classifier(link, arguments) if look.kind == CAM else None
+        display = choose_display(link)
+        classifier = None
+        if display.map.needs == "classifier":
+            classifier = classifiers.choose_classifier(link, arguments)
     if "place" in link:
         links.take("place", choose_place(link["place"]))
     source = shell.open_gallery(title, arguments)
@@ -67,7 +70,7 @@ def _select(opened: Opened) -> Selection | None:
     clip_i, clip_j = clips
     if clip_i is None or clip_j is None:
         return None
-    return Selection(model, source, clip_i, clip_j, look, classifier)
+    return Selection(model, source, clip_i, clip_j, display, classifier)
 
 
 def _use_as(side: str) -> Callable[[str], None]:
@@ -79,10 +82,10 @@ def _use_as(side: str) -> Callable[[str], None]:
     return use
 
 
-def _look(selection: Selection, opened: Opened) -> None:
+def _draw(selection: Selection, opened: Opened) -> None:
     """Draw maps, numbers, what can be exported, and neighbours."""
     area = st.container(key="stage", gap=None)
-    if selection.look.kind == CAM and selection.classifier is None:
+    if selection.display.map.needs == "classifier" and selection.classifier is None:
         needed = classifiers.what_is_needed(opened.arguments, selection.model)
         with area:
             panels.draw_waiting(selection, lambda: _say_needed(needed))
@@ -90,25 +93,20 @@ def _look(selection: Selection, opened: Opened) -> None:
         return
     with area:
         waiting = st.empty()
-        first = not models.is_loaded(selection.model)
-        if first:
-            try:
+        is_first = not models.is_loaded(selection.model)
+        try:
+            if is_first:
                 with waiting.container():
                     panels.draw_waiting(selection)
-            except ValueError as error:
-                shell.show_error(error)
-                return
-        try:
             loaded = models.load(selection.model)
-            asked = maps.asked_of(selection)
-            if captum_job.is_witness(asked.kind) and not captum_job.is_ready(asked, loaded):
-                with waiting.container():
-                    panels.draw_waiting(selection, lambda: captum.draw_question(asked, loaded))
+            request = resolve(selection)
+            if _draw_captum(selection, request, loaded, waiting):
                 links.write(_link(selection))
                 return
             # On the first visit the panels' first frames stand there already.
-            with contextlib.nullcontext() if first else waiting, st.spinner("Computing the maps"):
-                view = view_model.view_pair(selection, loaded)
+            spare = contextlib.nullcontext() if is_first else waiting
+            with spare, st.spinner("Computing the maps"):
+                view = view_model.view_pair(request, selection.display, loaded)
         except ValueError as error:
             waiting.empty()
             shell.show_error(error)
@@ -116,10 +114,27 @@ def _look(selection: Selection, opened: Opened) -> None:
         waiting.empty()
         if opened.link.get("place") and (said := panels.refused_place(selection, view)):
             links.add_note(opened.notes, said)
-        panels.draw(selection, view, loaded)
+        panels.draw(selection, request, view, loaded)
     links.write(_link(selection))
-    export.draw(selection, loaded, opened.arguments)
+    export.draw(selection, request, loaded, opened.arguments)
     neighbours.draw(selection, loaded)
+
+
+def _draw_captum(
+    selection: Selection,
+    request: MapRequest,
+    loaded: Loaded,
+    waiting: st.delta_generator.DeltaGenerator,
+) -> bool:
+    """The cost and the button of a method that takes many passes; False for all other maps."""
+    if request.map.num_passes is None:
+        return False
+    pair = maps.pair_of(request, loaded)
+    if captum_job.is_ready(request, pair):
+        return False
+    with waiting.container():
+        panels.draw_waiting(selection, lambda: captum.draw_run(request, pair))
+    return True
 
 
 def _say_needed(text: str) -> None:
@@ -140,4 +155,4 @@ def _link(selection: Selection) -> dict[str, str]:
         link[f"{clip.side}_speed"] = str(clip.speed)
     if selection.classifier is not None:
         link["classifier"] = selection.classifier.name
-    return link | link_of(selection.look)
+    return link | link_of(selection.display)

@@ -7,39 +7,47 @@ from typing import Any
 
 import streamlit as st
 
+from analysis.attribution.registry import MapKind, map_kinds
 from dashboard.base import links
 from dashboard.base.pictures import SHEET_COLUMNS, jpeg
 from dashboard.base.state import quote
 from dashboard.base.style import COLOURS, DASHES, NOTES, PLAY_FPS, SYMBOLS, WAITING, signed, small
 from dashboard.base.viewer import viewer
-from dashboard.overlays import maps, view_model
+from dashboard.overlays import view_model
 from dashboard.overlays.maps import Place
-from dashboard.overlays.options import C_I, C_J, CAM, KINDS, Kind, Look
+from dashboard.overlays.options import C_I, C_J, symbols
+from dashboard.overlays.panel import Panel
+from dashboard.overlays.request import NUM_CANDIDATES, MapRequest
 from dashboard.overlays.selection import Clip, Selection
-from dashboard.overlays.view_model import HeadView, PairView, Panel, Partners
+from dashboard.overlays.view_model import PairView, Partners
 from dashboard.services import galleries
 from dashboard.services.models import Loaded
+from dashboard.widgets.controls import first_pair
 from rspnet.names import HEAD_TITLES, HEADS
 
 VIEWER = "viewer"
 CHART_PIXELS = 230
+WHY_FIRST = (
+    "This pair opens first because both clips play at 2x, where speed can be seen; of the "
+    "synthetic videos it has the largest margin of RSP by the shipped model."
+)
 
 
 def draw_waiting(selection: Selection, beside: Callable[[], None] | None = None) -> None:
     """The panels with their first frames, while model and maps are on their way.
 
     Args:
-        selection: What is looked at.
+        selection: What is shown.
         beside: Draws what stands beside the panels; without it they say that they are on the way.
     """
     clips = (selection.clip_i, selection.clip_j)
-    stills = [jpeg(galleries.decode(c.video.identity(), c.indices[:1])[0]) for c in clips]
-    titles = WAITING if selection.look.kind == CAM else HEAD_TITLES
+    firsts = [jpeg(galleries.decode(c.video.identity(), c.indices[:1])[0]) for c in clips]
+    titles = WAITING if selection.display.map.needs == "classifier" else HEAD_TITLES
     rows = [
-        _row(name, title, "", [_panel(c, stills[n], title, None) for n, c in enumerate(clips)])
+        _row(name, title, "", [_panel(c, firsts[n], title, None) for n, c in enumerate(clips)])
         for name, title in titles.items()
     ]
-    # A first visit that ends in a question has both in one run.
+    # A first visit to a method that has to be run has both in one run of the page.
     name = "waiting" if beside is None else "asking"
     token = hashlib.sha256(repr((name, clips)).encode()).hexdigest()[:16]
     data = _data(selection, rows, token, 0) | {"idle": beside is not None}
@@ -59,26 +67,21 @@ def _columns(name: str) -> tuple[Any, Any]:
 
 
 @st.fragment
-def draw(selection: Selection, view: PairView, loaded: Loaded) -> None:
+def draw(selection: Selection, request: MapRequest, view: PairView, loaded: Loaded) -> None:
     """Panels, scrubber and what goes with the frame. A move of the scrubber runs this alone."""
     frame = min(int(st.session_state.get("frame", 0)), view.grid.clip[0] - 1)
     place = _place(selection, view)
-    partners = view_model.partners_of(selection, *place, loaded) if place else None
+    partners = None
+    if place:
+        partners = view_model.view_partners(request, selection.display, *place, loaded)
+    st.html(_summary(selection, view))
     left, right = _columns("stage")
     with left:
-        if st.session_state.get("loop"):
-            _draw_loop(selection, loaded)
-        else:
-            data = _shown(selection, view, frame, place, partners)
-            shown = viewer(data, VIEWER, _moved, _placed)
-            # The charts' library keeps the browser busy for a second: pictures first.
-            if shown:
-                st.session_state["charts"] = True
-        st.toggle(
-            "Loop as one film",
-            key="loop",
-            help="The four panels as one H.264 clip. Right-click it to save it.",
-        )
+        data = _shown(selection, view, frame, place, partners)
+        shown = viewer(data, VIEWER, _moved, _placed)
+        # The charts' library keeps the browser busy for a second: pictures first.
+        if shown:
+            st.session_state["charts"] = True
     with right:
         if place and partners:
             _draw_partners(place, partners, view)
@@ -88,15 +91,10 @@ def draw(selection: Selection, view: PairView, loaded: Loaded) -> None:
     links.rewrite(frame=str(frame + 1), place=place_named)
 
 
-def _has_places(look: Look) -> bool:
-    """Whether a place of c_i can be chosen: what it contributes together with c_j is known."""
-    return look.kind == "contribution" and look.cells != "fine"
-
-
 def _place(selection: Selection, view: PairView) -> tuple[str, Place] | None:
     """The place in c_i that was chosen, if these maps have it."""
     parts = str(st.session_state.get("place") or "").split(".")
-    if _has_places(selection.look) and len(parts) == 4 and parts[0] in HEADS:
+    if selection.display.has_places and len(parts) == 4 and parts[0] in HEADS:
         time, row, column = (int(part) if part.isdecimal() else -1 for part in parts[1:])
         place = (time, row, column)
         if all(0 <= n < cells for n, cells in zip(place, view.grid.cells, strict=True)):
@@ -110,8 +108,8 @@ def refused_place(selection: Selection, view: PairView) -> str:
     named = str(st.session_state.get("place") or "")
     if not named or _place(selection, view):
         return ""
-    if not _has_places(selection.look):
-        kind = "the fine grid" if selection.look.cells == "fine" else "this kind of map"
+    if not selection.display.has_places:
+        kind = "the fine grid" if selection.display.cells == "fine" else "this kind of map"
         return (
             f"The link names the place {quote(named)}, and {kind} has no places to choose: they "
             "are of contributions in the cells of the network; no place is chosen."
@@ -130,16 +128,23 @@ def _moved(frame: int) -> None:
     st.session_state["frame"] = frame
 
 
-def _draw_loop(selection: Selection, loaded: Loaded) -> None:
-    try:
-        with st.spinner("Encoding the loop"):
-            film = view_model.loop_of(selection, loaded)
-    except ValueError as error:
-        st.error(f"The loop can't be made: {error}.", icon=":material/error:")
-        return
-    what = KINDS[selection.look.kind].title
-    alt = f"{what} of {selection.clip_i.title} and {selection.clip_j.title}, RSP above A-VID."
-    st.video(film, loop=True, autoplay=True, muted=True, alt=alt)
+def _summary(selection: Selection, view: PairView) -> str:
+    """What one sees, as a sentence of numbers above the panels."""
+    shares = []
+    for row, (panel, _) in view.panels.items():
+        times = f" ({panel.on_moving / panel.moving:.1f} times as much)" if panel.moving else ""
+        shares.append(f"<b>{html.escape(view.title(row))}</b> {panel.on_moving:.0%}{times}")
+    (first, _), *_ = view.panels.values()
+    said = f"Moving pixels are {first.moving:.0%} of {C_I} and hold of each map's positive part: "
+    said += f"{', '.join(shares)}."
+    if not view.found.has_one_target:
+        said += f" {C_J} has a map and a scale of its own: that of {symbols('`s`')}."
+    for head, why in view.found.skipped.items():
+        said += f" No row for {HEAD_TITLES[head]}: {html.escape(why)}."
+    clips = (selection.clip_i, selection.clip_j)
+    if clips == first_pair(selection.source, selection.model.num_frames):
+        said += f" {WHY_FIRST}"
+    return f'<p class="lead" data-testid="summary">{said}</p>'
 
 
 def _shown(
@@ -150,26 +155,29 @@ def _shown(
     partners: Partners | None,
 ) -> dict[str, Any]:
     """The viewer's data. It is the same for every frame, so that it is not sent again."""
-    kind, clips = KINDS[selection.look.kind], (selection.clip_i, selection.clip_j)
+    kind, clips = selection.display.map, (selection.clip_i, selection.clip_j)
     rows = []
-    for name, head in view.heads.items():
+    for name, both in view.panels.items():
         own = partners if place and place[0] == name else None
-        shown = (head.panels[0], own.panel if own else head.panels[1])
+        shown = (both[0], own.panel if own else both[1])
         boxes = (own.box if own else shown[0].box, shown[1].box)
+        title = view.title(name)
         panels = [
-            _panel(c, shown[n].sheet, head.title, [boxes[n]] * view.grid.clip[0], kind.title)
+            _panel(c, shown[n].sheet, title, [boxes[n]] * view.grid.clip[0], _what(kind, view, n))
             for n, c in enumerate(clips)
         ]
         if own:
-            panels[1]["alt"] = f"Partners of the chosen place, {head.title}, in {panels[1]['alt']}"
-        if selection.look.scale == "map" or own:
-            for n, panel in enumerate(panels):
-                panel["limit"] = f"\N{PLUS-MINUS SIGN}{shown[n].limit:.2g}"
-        rows.append(_row(name, head.title, signed(head.score, 2), panels, kind.letter))
-        rows[-1]["bar"] = _bar(head, view.ramp, selection.look.scale)
+            panels[1]["alt"] = f"Partners of the chosen place, {title}, in {panels[1]['alt']}"
+        limits = [f"\N{PLUS-MINUS SIGN}{panel.limit:.2g}" for panel in shown]
+        if selection.display.scale == "map" or own:
+            panels[0]["limit"], panels[1]["limit"] = limits
+        elif not view.found.has_one_target:
+            panels[1]["limit"] = f"map of s, {limits[1]}"
+        rows.append(_row(name, title, signed(view.score(name), 2), panels, kind.symbol))
+        rows[-1]["bar"] = _bar(title, both[0].limit, view.ramp, selection.display.scale)
     token, token_frame, keep = _token(selection, frame, place)
     data = _data(selection, rows, token, token_frame)
-    if _has_places(selection.look):
+    if selection.display.has_places:
         grid = view.grid
         data["cells"] = {
             "time": grid.cell_of(0).tolist(),
@@ -178,10 +186,17 @@ def _shown(
         }
     return data | {
         "sheet": {"columns": SHEET_COLUMNS, "rows": -(-view.grid.clip[0] // SHEET_COLUMNS)},
-        "unit": kind.unit,
+        "unit": kind.units,
         "place": st.session_state.get("place", ""),
         "keep_frame": keep,
     }
+
+
+def _what(kind: MapKind, view: PairView, side: int) -> str:
+    """Title of the map of one clip."""
+    (i, j), *_ = view.found.rows.values()
+    own = map_kinds().get(j.kind) if side and j.kind != i.kind else None
+    return own.title if own else kind.title
 
 
 def _token(
@@ -192,7 +207,7 @@ def _token(
     serial = links.visit().serial
     # Not the gallery, which may list many thousand videos.
     pair = (selection.clip_i, selection.clip_j, selection.model, selection.classifier, serial)
-    token = hashlib.sha256(repr((pair, selection.look, place)).encode()).hexdigest()[:16]
+    token = hashlib.sha256(repr((pair, selection.display, place)).encode()).hexdigest()[:16]
     if state.get("token") != token:
         state["token"], state["token_frame"] = token, frame
         state["token_keeps"] = state.get("token_pair") == pair
@@ -231,12 +246,12 @@ def _row(
     }
 
 
-def _bar(head: HeadView, ramp: list[str], scale: str) -> dict[str, Any]:
-    end = "max" if scale == "map" else f"{head.panels[0].limit:.2g}"
+def _bar(title: str, limit: float, ramp: list[str], scale: str) -> dict[str, Any]:
+    end = "max" if scale == "map" else f"{limit:.2g}"
     return {
         "colors": ramp,
         "ticks": [f"+{end}", "0", f"\N{MINUS SIGN}{end}"],
-        "alt": f"Colour scale of {head.title}: orange raises the score, blue lowers it, "
+        "alt": f"Colour scale of {title}: orange raises the score, blue lowers it, "
         f"up to {end} a cell.",
     }
 
@@ -254,32 +269,32 @@ def _draw_partners(place: tuple[str, Place], partners: Partners, view: PairView)
     """What the chosen place is, in words, and the way back."""
     head, (_, row, column) = place
     first, last = partners.frames
-    total = view.heads[head].score
+    total = view.score(head)
     with st.container(key="partners", horizontal=True, vertical_alignment="center"):
         st.html(
             '<div class="facts" data-testid="partners"><p><b>Place in '
             f"{C_I}</b>, {HEAD_TITLES[head]}: row {row + 1}, column {column + 1} of the cells, "
             f"frames {first} to {last}. It adds {signed(partners.total, 4)} to s = "
             f"{signed(total, 4)}; shown on {C_J} is "
-            "where its partners are, and together they are that sum.</p></div>",
+            "where its partners are, and they sum to that contribution.</p></div>",
             width="stretch",
         )
         st.button("Show the whole map", key="place_clear", on_click=_placed, args=("",))
 
 
 def _draw_profiles(selection: Selection, view: PairView, frame: int) -> None:
-    kind = KINDS[selection.look.kind]
+    kind = selection.display.map
     st.html(_legend(kind, view))
     box = st.container(height=CHART_PIXELS, border=False, key="profiles_box", gap=None)
     if not st.session_state.get("charts"):
         return
     from dashboard.base.charts import profiles
 
-    heads = {
-        name: (head.panels[0].profile, head.panels[1].profile) for name, head in view.heads.items()
-    }
-    titles = {name: head.title for name, head in view.heads.items()}
-    figure = profiles(heads, frame, titles, COLOURS, DASHES, CHART_PIXELS)
+    heads = {name: (i.profile, j.profile) for name, (i, j) in view.panels.items()}
+    titles = {name: view.title(name) for name in view.panels}
+    figure = profiles(
+        heads, frame, titles, COLOURS, DASHES, CHART_PIXELS, is_shared=view.found.has_one_target
+    )
     box.plotly_chart(
         figure,
         key="profiles",
@@ -293,13 +308,13 @@ def _swatch(name: str) -> str:
     return f'<span class="swatch" style="border-top: 3px {DASHES[name]} {COLOURS[name]}"></span>'
 
 
-def _legend(kind: Kind, view: PairView) -> str:
+def _legend(kind: MapKind, view: PairView) -> str:
     keys = "".join(
-        f'<span class="key">{_swatch(name)}{html.escape(head.title)}</span>'
-        for name, head in view.heads.items()
+        f'<span class="key">{_swatch(name)}{html.escape(view.title(name))}</span>'
+        for name in view.panels
     )
-    adds_up = kind.exact and kind.total.startswith("Sum")
-    what = "together the score" if adds_up else "a step a time cell"
+    adds_up = kind.sums_to and kind.reduction == "sum"
+    what = "sums to the score" if adds_up else "a step a time cell"
     return (
         f'<div class="row-title">{kind.title} over time <span class="dim">{what}; click a frame'
         f'</span><span class="legend">{keys}</span></div>'
@@ -308,17 +323,17 @@ def _legend(kind: Kind, view: PairView) -> str:
 
 def _facts(selection: Selection, view: PairView) -> str:
     """Numbers of both rows, as a table, and the maps in words."""
-    kind, (frames, height, width) = KINDS[selection.look.kind], view.grid.clip
-    table = _class_table(view) if selection.look.kind == CAM else _head_table(kind, view)
-    fine = ", from clips shifted by parts of a cell" if selection.look.cells == "fine" else ""
-    positive = "the positive contribution" if kind.exact else "what is positive in the map"
-    number = max(head.against for head in view.heads.values())
-    nearest = f" ({number} of up to {maps.NUM_CANDIDATES} others)" if number else ""
+    kind, (frames, height, width) = selection.display.map, view.grid.clip
+    table = _class_table(view) if view.found.titles else _head_table(kind, view)
+    fine = ", from clips shifted by parts of a cell" if selection.display.cells == "fine" else ""
+    positive = "the positive contribution" if kind.sums_to else "what is positive in the map"
+    number = max(view.found.num_negatives.values(), default=0)
+    nearest = f" ({number} of up to {NUM_CANDIDATES} others)" if number else ""
     return (
         f'<div class="facts">{table}'
         f'<p class="dim">On moving pixels: share of {positive}, and the share of '
-        "all pixels that move, which is what a map that knows nothing would give.</p>"
-        f'<p data-testid="kind">{kind.text}{nearest}</p>'
+        "all pixels that move, which is what a uniform map would give.</p>"
+        f'<p data-testid="kind">{symbols(kind.text)}{nearest}</p>'
         f'<p data-testid="grid">The maps have {view.grid}{fine} (time x height x width), '
         f"drawn over {frames} frames of {height} x {width} pixels. "
         "Orange raises the score, blue lowers it, and the frame shows "
@@ -328,24 +343,26 @@ def _facts(selection: Selection, view: PairView) -> str:
     )
 
 
-def _head_table(kind: Kind, view: PairView) -> str:
+def _head_table(kind: MapKind, view: PairView) -> str:
     # Where the map does not add up to s, s has a column of its own.
-    beside = kind.letter != "s" or not kind.exact
+    beside = kind.symbol != "s" or not kind.sums_to
     rows = []
-    for name, head in view.heads.items():
-        off = max((p.off for p in head.panels if p.off is not None), default=head.delta)
-        total = signed(head.panels[0].total, 4)
-        if kind.exact:
-            total += f" = {_symbol(kind.letter, name)}"
-        own = f'<td class="number">{signed(head.similarity or 0.0)}</td>' if beside else ""
+    for name, panels in view.panels.items():
+        errors = [panel.error for panel in panels if panel.error is not None]
+        error = max(errors, default=view.found.convergence_error(name))
+        total = signed(panels[0].total, 4)
+        if kind.sums_to:
+            total += f" = {_symbol(kind.symbol, name)}"
+        similarity = signed(view.found.similarity[name])
+        own = f'<td class="number">{similarity}</td>' if beside else ""
         rows.append(
-            f'<tr data-testid="facts-{name}"><td>{_swatch(name)}{head.title}</td>'
-            f'<td class="number">{total}{_off(off)}</td>'
-            f"{own}{''.join(_moving(panel) for panel in head.panels)}</tr>"
+            f'<tr data-testid="facts-{name}"><td>{_swatch(name)}{view.title(name)}</td>'
+            f'<td class="number">{total}{_error(error)}</td>'
+            f"{own}{''.join(_moving(panel) for panel in panels)}</tr>"
         )
     head_s = '<th>Similarity <span class="symbol">s</span></th>' if beside else ""
     return (
-        f"<table><thead><tr><th></th><th>{kind.total}</th>{head_s}"
+        f"<table><thead><tr><th></th><th>{kind.total_title}</th>{head_s}"
         f"<th>On moving pixels, {C_I}</th><th>{C_J}</th></tr></thead>"
         f"<tbody>{''.join(rows)}</tbody></table>"
     )
@@ -354,14 +371,15 @@ def _head_table(kind: Kind, view: PairView) -> str:
 def _class_table(view: PairView) -> str:
     """Logit and probability of each class in each clip, a line each."""
     rows = []
-    for name, head in view.heads.items():
+    for name, panels in view.panels.items():
         for side, panel, probability in zip(
-            (C_I, C_J), head.panels, head.probability or (0.0, 0.0), strict=True
+            (C_I, C_J), panels, view.found.probability[name], strict=True
         ):
+            title = html.escape(view.title(name))
             rows.append(
-                f'<tr data-testid="facts-{name}"><td>{_swatch(name)}{html.escape(head.title)}</td>'
+                f'<tr data-testid="facts-{name}"><td>{_swatch(name)}{title}</td>'
                 f'<td>{side}</td><td class="number">{signed(panel.total, 3)} = '
-                f"{_symbol('v', name)}{_off(panel.off)}</td>"
+                f"{_symbol('v', name)}{_error(panel.error)}</td>"
                 f'<td class="number">{probability:.1%}</td>{_moving(panel)}</tr>'
             )
     return (
@@ -374,16 +392,16 @@ def _symbol(letter: str, name: str) -> str:
     return f'<span class="symbol">{letter}<sub>{SYMBOLS[name]}</sub></span>'
 
 
-def _off(off: float | None) -> str:
-    return "" if off is None else f' <span class="dim">off {small(off)}</span>'
+def _error(error: float | None) -> str:
+    return "" if error is None else f' <span class="dim">sum error {small(error)}</span>'
 
 
 def _moving(panel: Panel) -> str:
-    share = panel.moving
-    return f'<td class="number">{share.share:.0%} <span class="dim">of {share.area:.0%}</span></td>'
+    area = f'<span class="dim">of {panel.moving:.0%}</span>'
+    return f'<td class="number">{panel.on_moving:.0%} {area}</td>'
 
 
 def _hint(selection: Selection) -> str:
-    if not _has_places(selection.look):
+    if not selection.display.has_places:
         return ""
     return f" Click a place of {C_I} to see its partners in {C_J}."

@@ -1,36 +1,39 @@
-"""Home: what one is looking at, a first example, and the ways from here."""
+"""Home: the model and the gallery, a first example, and the ways from here."""
 
 import html
 import os
+from dataclasses import replace
 
 import streamlit as st
 
 from dashboard.base import links
 from dashboard.base.pictures import sheet
 from dashboard.base.style import NOTES, SYMBOLS, signed
-from dashboard.overlays import maps, view_model
-from dashboard.overlays.options import C_I, C_J, Look
+from dashboard.overlays import view_model
+from dashboard.overlays.options import C_I, DisplayOptions, symbols
+from dashboard.overlays.panel import PANEL_PIXELS
+from dashboard.overlays.request import resolve
 from dashboard.overlays.selection import Selection
 from dashboard.services import models
-from dashboard.services.galleries import SYNTHETIC_EXAMPLE, Source
+from dashboard.services.galleries import Source
 from dashboard.services.models import About, Loaded, ModelChoice
 from dashboard.widgets import controls, shell
 from dashboard.widgets.shell import Opened
 from rspnet.names import HEAD_TITLES
 
-QUESTION = "A video model with two heads: one for relative speed, one for appearance."
+SUBTITLE = "A video model with two heads: one for relative speed, one for appearance."
 
-# Page, title and sentence; a page that is not in the app has no door.
+# Page, title and sentence; a page that is not in the app has no link.
 LINKS = (
     (
         "compare",
         "Compare heads",
-        "Two clips, both heads: where each looks, frame by frame, and how much each place counts.",
+        "Two clips, both heads: what each attends to, frame by frame, and what each place adds.",
     ),
     (
         "retrieval",
         "Retrieve videos",
-        "Ask the gallery for what is most alike, by motion or by looks, and see why.",
+        "Search the gallery for what is most alike, by motion or by appearance, and see why.",
     ),
     (
         "evidence",
@@ -38,13 +41,13 @@ LINKS = (
         "Both heads against ground truth, movement and controls, every number with its interval.",
     ),
 )
-LOOK = Look(kind="margin", scale="head")
-PLAIN = Look(kind="contribution", scale="head")
+DISPLAY = DisplayOptions(scale="head")
+PLAIN = DisplayOptions(kind="contribution", scale="head")
 
 
 def page() -> None:
     """Draw the page."""
-    opened = shell.open_page("RSPNet", QUESTION)
+    opened = shell.open_page("RSPNet", SUBTITLE)
     _draw_links()
     if not opened.models:
         st.error(shell.NO_MODEL, icon=":material/error:")
@@ -75,7 +78,7 @@ def _draw_links() -> None:
 
 
 def _choose(opened: Opened) -> tuple[ModelChoice, str, st.delta_generator.DeltaGenerator]:
-    st.html('<div class="row-title">What you are looking at</div>')
+    st.html('<div class="row-title">Model and gallery</div>')
     title = controls.choose_gallery(opened.link, opened.arguments)
     model = controls.choose_model(opened.link, opened.models)
     controls.more(opened.arguments)
@@ -116,9 +119,8 @@ def _draw_card(about: About) -> None:
 
 
 def _draw_example(model: ModelChoice, source: Source) -> None:
-    # A fast clip where there is one: the margin map of a slow one shows what stands still.
-    pair = controls.first_pair(source, model.num_frames, 2, rather=SYNTHETIC_EXAMPLE)
-    pair = pair or controls.first_pair(source, model.num_frames)
+    pair = controls.first_pair(source, model.num_frames)
+    pair = pair or controls.first_pair(source, model.num_frames, 1)
     if pair is None:
         st.info(
             f"No video of this gallery has the {model.num_frames} frames of a clip: "
@@ -129,7 +131,7 @@ def _draw_example(model: ModelChoice, source: Source) -> None:
     try:
         with st.spinner("Loading the model and drawing its maps"):
             loaded = models.load(model)
-            selection, body = _example(Selection(model, source, *pair, LOOK), loaded)
+            selection, body = _example(Selection(model, source, *pair, DISPLAY), loaded)
     except ValueError as error:
         shell.show_error(error)
         return
@@ -138,8 +140,8 @@ def _draw_example(model: ModelChoice, source: Source) -> None:
         "compare",
         "Open this pair in Compare",
         ":material/arrow_forward:",
-        map=selection.look.kind,
-        scale=selection.look.scale,
+        map=selection.display.kind,
+        scale=selection.display.scale,
         gallery=source.title,
         model=model.name,
         i=selection.clip_i.video.name,
@@ -152,35 +154,36 @@ def _draw_example(model: ModelChoice, source: Source) -> None:
 
 
 def _example(selection: Selection, loaded: Loaded) -> tuple[Selection, str]:
-    """The example as HTML: of a margin, where there is something for one to be against."""
-    try:
-        view = view_model.view_pair(selection, loaded)
-    except ValueError:
-        model, source = selection.model, selection.source
-        selection = Selection(model, source, selection.clip_i, selection.clip_j, PLAIN)
-        view = view_model.view_pair(selection, loaded)
-    clip = maps.clip_key(selection.clip_i, selection.model.size)
-    bare = sheet(maps.frames_of(clip, view_model.PANEL_PIXELS))
+    """The example as HTML: the default map, or the contributions where a head has no negatives."""
+    request = resolve(selection)
+    if request.missing:
+        selection = replace(selection, display=PLAIN)
+        request = resolve(selection)
+    view = view_model.view_pair(request, selection.display, loaded)
+    kind = selection.display.map
+    bare = sheet(request.clip_i.frames(PANEL_PIXELS))
     tiles = [_tile(bare, "The clip", html.escape(selection.clip_i.title), C_I)]
-    margin = selection.look.kind == "margin"
-    for name, head in view.heads.items():
-        letter = "\N{GREEK CAPITAL LETTER DELTA}s" if margin else "s"
-        score = f'<span class="symbol">{letter}<sub>{SYMBOLS[name]}</sub></span>'
-        text = f"{NOTES[name]}, {score} = {signed(head.score, 2)}"
+    for name, (panel, _) in view.panels.items():
+        score = f'<span class="symbol">{kind.symbol}<sub>{SYMBOLS[name]}</sub></span>'
+        text = f"{NOTES[name]}, {score} = {signed(view.score(name), 2)}"
         title = HEAD_TITLES[name]
-        tiles.append(_tile(head.panels[0].sheet, title, f"map of the {title} head", text))
-    what = (
-        f"What in {C_I} brings it nearer to {C_J}, a later clip of the same video, than to other "
-        "clips: for RSP the same video at another speed, "
-        "for A\N{NON-BREAKING HYPHEN}VID other videos."
-        if margin
-        else f"What in {C_I} makes it like {C_J}, a later clip of the same video."
+        tiles.append(_tile(panel.sheet, title, f"map of the {title} head", text))
+    shares = " and ".join(
+        f"{panel.on_moving:.0%} of {HEAD_TITLES[name]}'s"
+        for name, (panel, _) in view.panels.items()
+    )
+    (first, _), *_ = view.panels.values()
+    failed = "".join(
+        f" <b>{HEAD_TITLES[name]} fails on this pair</b>: its score is negative."
+        for name in view.panels
+        if view.score(name) < 0
     )
     body = (
         f'<div class="example" data-testid="example">{"".join(tiles)}</div>'
-        f'<p class="lead" style="margin-top: 0.8rem">{what} Orange adds to it, blue takes away, '
-        "and the frame shows through where a place does not count. "
-        "Point at a picture to see it move.</p>"
+        f'<p class="lead" style="margin-top: 0.8rem">Moving pixels are {first.moving:.0%} of the '
+        f"clip and hold {shares} positive map.{failed} {symbols(kind.text)} Orange raises the "
+        "score, blue lowers it, and the frame shows through where a place does not count. Hover or "
+        "focus a picture to see it move.</p>"
     )
     return selection, body
 

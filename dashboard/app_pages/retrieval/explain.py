@@ -11,11 +11,10 @@ import streamlit as st
 
 from dashboard.base import links
 from dashboard.base.arguments import shown_path
-from dashboard.base.pictures import sheet
 from dashboard.base.state import plain
 from dashboard.base.style import signed, small
-from dashboard.overlays import maps
-from dashboard.overlays.view_model import PANEL_PIXELS
+from dashboard.overlays.clip_ref import ClipRef
+from dashboard.overlays.panel import PANEL_PIXELS, overlay_sheet
 from dashboard.services import galleries, uploads
 from dashboard.services.embeddings import Pool
 from dashboard.services.models import Loaded
@@ -121,14 +120,12 @@ def _tiles(request: ExplainRequest, rank: int) -> tuple[list[Tile], float, float
 
 
 def _tile(video: "VideoMaps", clip: int, limit: float) -> Tile:
-    from analysis.figures.overlay import draw_overlay
-
     own = video.maps[clip]
     indices = own.clip.frame_indices
-    frames = maps.frames_of((galleries.identity(Path(video.path)), indices, 0), PANEL_PIXELS)
-    drawn = draw_overlay(frames, own.values, own.grid, limit=limit, opacity=OPACITY)
+    ref = ClipRef(galleries.identity(Path(video.path)), indices, own.clip.speed, PANEL_PIXELS)
+    drawn = overlay_sheet(ref.frames(PANEL_PIXELS), own.values, own.grid, limit, opacity=OPACITY)
     total = float(own.values.sum())
-    return Tile(sheet(drawn), clip + 1, total, video.total, tuple(indices))
+    return Tile(drawn, clip + 1, total, video.total, tuple(indices))
 
 
 def draw_hit(request: ExplainRequest, rank: int) -> None:

@@ -14,10 +14,11 @@ from rspnet.data.synthetic.videos import parse_video_name
 
 # What the menu says; what a level is called on the slider, and how one is written.
 MENU = {
-    "speed": "Playback speed", "reverse": "Reversed", "shuffle": "Shuffled", "freeze": "Frozen",
-    "offset": "Later start", "grey": "Grey", "hue": "Hue", "crop": "Crop", "flip": "Flipped",
+    "speed": "Playback speed", "reverse": "Reversed", "shuffle": "Shuffled",
+    "freeze": "Static clip", "offset": "Later start", "grey": "Grey", "hue": "Hue",
+    "crop": "Crop", "flip": "Flipped",
     "blur": "Blur", "action": "Other action", "actor": "Other actor", "set": "Other set",
-    "prop": "Other prop", "looks": "Other looks",
+    "prop": "Other prop", "looks": "Other appearance",
 }  # fmt: skip
 UNITS = {
     "speed": "{}x", "shuffle": "{} pieces", "offset": "{} frames", "hue": "{}\N{DEGREE SIGN}",
@@ -28,7 +29,7 @@ FRACTIONS = {0.25: "1/4", 0.5: "1/2", 0.75: "3/4"}
 
 
 def choose_clip(link: dict[str, str], source: Source, model: ModelChoice) -> Subject | None:
-    """Menu and start of the clip; a sentence where the video is no good."""
+    """Menu and start of the clip; a sentence where the video can't be used."""
     titles = {video.name: video.title for video in source.videos}
     names = list(titles)
     if "video" in link or st.session_state.get("lab_video") not in names:
@@ -37,7 +38,7 @@ def choose_clip(link: dict[str, str], source: Source, model: ModelChoice) -> Sub
     left, right = st.columns([5, 4], gap="small", vertical_alignment="bottom")
     with left:
         name = st.selectbox(
-            "c_i: video", names, key="lab_video", format_func=lambda n: titles.get(n, n)
+            "Clip i (query)", names, key="lab_video", format_func=lambda n: titles.get(n, n)
         )
     video = source.find(name)
     assert video is not None

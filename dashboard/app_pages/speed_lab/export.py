@@ -4,6 +4,7 @@ import csv
 import hashlib
 import io
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dashboard.app_pages.speed_lab import responses
@@ -17,7 +18,7 @@ from dashboard.widgets.export import Command, File
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from analysis.figures.figure_inputs import ShownPair
+    from analysis import KindMaps, PairClips
     from analysis.stimuli.perturbed_clips import Curve
 
 
@@ -36,26 +37,32 @@ def draw(
 
 
 def files_of(subject: Subject, name: str, level: float, loaded: Loaded) -> list[File]:
-    """Files of a change, made when asked for."""
-    asked = (loaded.query.hash, subject, name, level)
-    stem = f"rspnet-{name}-{hashlib.sha256(repr(asked).encode()).hexdigest()[:8]}"
+    """Files of a change, made when they are downloaded."""
+    key = (loaded.query.hash, subject, name, level)
+    stem = f"rspnet-{name}-{hashlib.sha256(repr(key).encode()).hexdigest()[:8]}"
 
-    def shown() -> "ShownPair":
-        from analysis.figures.figure_inputs import ShownPair
+    def found() -> "KindMaps":
+        return responses.maps_of(subject, name, level, loaded)
 
-        pair = responses.pair_of(subject, name, level, loaded)
-        return ShownPair(query=loaded.query, view_i=pair.view_i, view_j=pair.view_j, maps=pair.maps)
+    def pair() -> "PairClips":
+        return responses.pair_of(subject, name, level, loaded)
 
     def strip() -> "Figure":
-        from analysis.figures.strips import draw_strip, pair_rows
+        from analysis.figures.strips import draw_strip, rows_of
 
-        limit = responses.limit_of(subject, loaded)
-        return draw_strip(pair_rows(shown()), limit=limit, opacity=responses.OPACITY)
+        limit, opacity = responses.limit_of(subject, loaded), responses.DISPLAY.opacity
+        rows = rows_of(found(), pair().view_i, pair().view_j)
+        return draw_strip(rows, limit=limit, opacity=opacity)
 
     def film() -> bytes:
-        from analysis.figures.strips import pair_film
+        from analysis.figures.strips import film_of
 
-        return pair_film(shown())
+        return film_of(found(), pair().view_i.frames, pair().view_j.frames)
+
+    def arrays(path: Path) -> Path:
+        from analysis.attribution.pair import pair_of_features
+
+        return pair_of_features(pair().c_i, pair().c_j).save(path)
 
     def curves() -> "dict[str, Curve]":
         return responses.strongest_of(subject, loaded) | {
@@ -78,7 +85,7 @@ def files_of(subject: Subject, name: str, level: float, loaded: Loaded) -> list[
     return [
         *export.figure_files(stem, strip),
         File("Clip", f"{stem}.mp4", film),
-        File("Data", f"{stem}.npz", lambda: export.written(".npz", shown().maps.save)),
+        File("Data", f"{stem}.npz", lambda: export.written(".npz", arrays)),
         File("Data", f"{stem}.csv", lambda: table_of(curves())),
         File("Data", f"{stem}.json", plain),
     ]

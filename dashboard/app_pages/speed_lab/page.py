@@ -34,7 +34,7 @@ from rspnet.names import HEAD_TITLES, HEADS
 if TYPE_CHECKING:
     from analysis.stimuli.perturbed_clips import Curve
 
-QUESTION = "Which head notices another playback speed, and which one other looks?"
+SUBTITLE = "Which head notices another playback speed, and which one another appearance?"
 VIEWER = "lab_viewer"
 CURVE_PIXELS, DOTS_PIXELS = 270, 30
 LOGARITHMIC = ("speed", "shuffle")
@@ -42,7 +42,7 @@ LOGARITHMIC = ("speed", "shuffle")
 
 def page() -> None:
     """Draw the page."""
-    opened = shell.open_page("Speed lab", QUESTION)
+    opened = shell.open_page("Speed lab", SUBTITLE)
     if not opened.models:
         st.error(shell.NO_MODEL, icon=":material/error:")
         return
@@ -232,7 +232,7 @@ def _facts(curve: "Curve", name: str, level: float, view: LabView) -> str:
             f'<tr data-testid="lab-{head}"><td><span class="swatch" style="border-top: 3px '
             f'{DASHES[head]} {COLOURS[head]}"></span>{HEAD_TITLES[head]}</td><td class="number">'
             f"{symbol} = <b>{signed(view.similarity[head], 4)}</b></td>"
-            f'<td class="number">{neutral}</td><td class="number dim">off '
+            f'<td class="number">{neutral}</td><td class="number dim">sum error '
             f"{small(view.error[head])}</td></tr>"
         )
     what = MENU[name].lower() if change.is_switch else written(name, level)

@@ -1,4 +1,4 @@
-"""One thing about a clip changed: both heads' curves and maps, `analysis` asked once.
+"""One thing about a clip changed: both heads' curves and maps, computed by `analysis` once.
 
 Torch comes in with the first call, not with the import. What is kept is keyed by the model's
 hash, the video's identity and what is changed.
@@ -10,28 +10,28 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from dashboard.base.pictures import sheet
-from dashboard.overlays.view_model import PANEL_PIXELS, FractionBox, ramp_of
+from dashboard.overlays.maps import BY_MODEL
+from dashboard.overlays.options import DisplayOptions
+from dashboard.overlays.panel import PANEL_PIXELS, Panel, colour_ramp, draw_panel
 from dashboard.services import galleries
 from dashboard.services.galleries import Frames, Identity
 from dashboard.services.models import Loaded
-from rspnet.names import HEADS
 
 if TYPE_CHECKING:
-    from analysis.core.clip import View
-    from analysis.core.clip_map import ClipMap
+    from analysis import KindMaps, PairClips, View
     from analysis.stimuli.perturbations import Change, Probe
-    from analysis.stimuli.perturbed_clips import Curve, ProbedPair
+    from analysis.stimuli.perturbed_clips import Curve
 
 # Every video has what these take.
 PROBES = (
     "speed", "reverse", "shuffle", "freeze", "offset", "grey", "hue", "crop", "flip", "blur",
 )  # fmt: skip
-# Exchanges need another video that shows the rest unchanged: generated ones can be had anew.
-EXCHANGES = ("action", "actor", "set", "prop", "looks")
+# Factor swaps need another video that shows the rest unchanged: synthetic ones can be rendered.
+FACTOR_SWAPS = ("action", "actor", "set", "prop", "looks")
 # More speeds than a study over many videos takes: one clip is soon through the network.
 SPEEDS = (0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 2.5, 3, 3.5, 4)
-OPACITY = 0.75
+KIND = "contribution"
+DISPLAY = DisplayOptions(kind=KIND)
 
 
 @dataclass(frozen=True)
@@ -59,25 +59,12 @@ class Subject:
     @property
     def probes(self) -> tuple[str, ...]:
         """Names of the changes that this clip has."""
-        return (*PROBES, *EXCHANGES) if self.generated else PROBES
+        return (*PROBES, *FACTOR_SWAPS) if self.generated else PROBES
 
     @property
     def window(self) -> int:
         """Frames of the video from the clip's first on."""
         return self.length - self.start
-
-
-@dataclass(frozen=True)
-class Panel:
-    """What the page shows of one map.
-
-    Attributes:
-        sheet: All frames with the map drawn in, as a data URI.
-        box: Region of interest as parts of the picture's side, or None.
-    """
-
-    sheet: str
-    box: FractionBox | None
 
 
 @dataclass(frozen=True)
@@ -156,24 +143,24 @@ class _Late:
 
 
 # The frames of four clips are 9 MB.
-@st.cache_resource(max_entries=8, show_spinner=False)
-def _exchanged(subject: Subject, _loaded: Loaded) -> dict[str, _Late]:
-    """By exchange, the clip of the video in this one's place."""
+@st.cache_resource(max_entries=8, show_spinner=False, hash_funcs=BY_MODEL)
+def _exchanged(subject: Subject, loaded: Loaded) -> dict[str, _Late]:
+    """By factor swap, the clip of the video in this one's place."""
     from analysis.stimuli.perturbed_clips import synthetic_probe
 
     assert subject.generated is not None
     seed, index = subject.generated
     end = subject.start + subject.num_frames
-    found = synthetic_probe(_loaded.query, seed, index, end).exchanged
+    found = synthetic_probe(loaded.query, seed, index, end).exchanged
     clip = range(subject.start, end)
     return {name: _Late(own.get_frames(clip), subject.start) for name, own in found.items()}
 
 
 def _probe(subject: Subject, loaded: Loaded, name: str) -> "Probe":
-    """The clip, with what a change takes."""
+    """The clip, with what a perturbation takes."""
     from analysis.stimuli.perturbed_clips import video_probe
 
-    exchanged = _exchanged(subject, loaded) if name in EXCHANGES else {}
+    exchanged = _exchanged(subject, loaded) if name in FACTOR_SWAPS else {}
     probe = video_probe(loaded.query, _Reader(subject), start=subject.start, name=subject.title)
     return replace(probe, exchanged=exchanged)
 
@@ -184,74 +171,73 @@ def curve_of(subject: Subject, name: str, loaded: Loaded) -> "Curve":
     Raises:
         ValueError: A frame can't be decoded, or the clip does not fit the model.
     """
-    return _curve(loaded.query.hash, subject, name, levels_that_fit(name, subject), loaded)
+    return _curve(subject, name, levels_that_fit(name, subject), loaded)
 
 
 def strongest_of(subject: Subject, loaded: Loaded) -> dict[str, "Curve"]:
-    """By change, both heads' similarity at the largest level that fits.
+    """By perturbation, both heads' similarity at the largest level that fits.
 
     Raises:
         ValueError: A frame can't be decoded, or the clip does not fit the model.
     """
     return {
-        name: _curve(loaded.query.hash, subject, name, levels_that_fit(name, subject)[-1:], loaded)
+        name: _curve(subject, name, levels_that_fit(name, subject)[-1:], loaded)
         for name in subject.probes
     }
 
 
-@st.cache_data(max_entries=512, show_spinner=False)
-def _curve(
-    model: str, subject: Subject, name: str, levels: tuple[float, ...], _loaded: Loaded
-) -> "Curve":
+@st.cache_data(max_entries=512, show_spinner=False, hash_funcs=BY_MODEL)
+def _curve(subject: Subject, name: str, levels: tuple[float, ...], loaded: Loaded) -> "Curve":
     from analysis.stimuli.perturbed_clips import responses_of_video
 
-    probe = _probe(subject, _loaded, name)
-    with _loaded.lock:
-        found = responses_of_video(_loaded.query, _loaded.key, probe, {name: levels})
+    probe = _probe(subject, loaded, name)
+    with loaded.lock:
+        found = responses_of_video(loaded.query, loaded.key, probe, {name: levels})
     return found[name]
 
 
-def pair_of(subject: Subject, name: str, level: float, loaded: Loaded) -> "ProbedPair":
-    """The clip and its changed self, with both heads' exact maps.
+# Frames and maps of a pair are 1.3 MB.
+@st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=BY_MODEL)
+def pair_of(subject: Subject, name: str, level: float, loaded: Loaded) -> "PairClips":
+    """The clip and its perturbed self, after their forward passes.
 
     Raises:
         ValueError: A frame can't be decoded, or the clip does not fit the model.
     """
-    return _pair(loaded.query.hash, subject, name, level, loaded)
-
-
-# Frames and maps of a pair are 1.3 MB.
-@st.cache_resource(max_entries=64, show_spinner=False)
-def _pair(model: str, subject: Subject, name: str, level: float, _loaded: Loaded) -> "ProbedPair":
     from analysis.stimuli.perturbed_clips import probe_pair
 
-    probe = _probe(subject, _loaded, name)
-    with _loaded.lock:
-        return probe_pair(_loaded.query, _loaded.key, probe, name, level)
+    probe = _probe(subject, loaded, name)
+    with loaded.lock:
+        return probe_pair(loaded.query, loaded.key, probe, name, level)
 
 
-def maps_of(pair: "ProbedPair") -> "dict[str, tuple[ClipMap, ClipMap]]":
-    """Of each head the map of c_i and that of the changed clip."""
-    from analysis.regions.tracks import maps_of_pair
+@st.cache_data(max_entries=64, show_spinner=False, hash_funcs=BY_MODEL)
+def maps_of(subject: Subject, name: str, level: float, loaded: Loaded) -> "KindMaps":
+    """Both heads' exact maps of the similarity of the clip and its perturbed self.
 
-    return {head: maps_of_pair(pair.maps, head) for head in HEADS}
+    Raises:
+        ValueError: As :func:`pair_of`.
+    """
+    from analysis import explain_kind
+
+    return explain_kind(KIND, pair_of(subject, name, level, loaded))
 
 
 def limit_of(subject: Subject, loaded: Loaded) -> float:
     """End of the colour scale: the largest cell of both heads where nothing is changed.
 
-    One scale for all changes of a clip, so that a map fades as its similarity falls.
+    One scale for all perturbations of a clip, so that a map fades as its similarity falls.
     """
     from analysis.figures.overlay import common_limit
 
-    same = pair_of(subject, "speed", float(change_of("speed").neutral), loaded)
-    return common_limit([m.values for both in maps_of(same).values() for m in both])
+    same = maps_of(subject, "speed", float(change_of("speed").neutral), loaded)
+    return common_limit([m.values for both in same.rows.values() for m in both])
 
 
 def large_views(
     subject: Subject, name: str, level: float, pixels: int, loaded: Loaded
 ) -> "tuple[View, View]":
-    """The clip and its changed self once more, at the size that they are shown at.
+    """The clip and its perturbed self once more, at the size that they are shown at.
 
     Raises:
         ValueError: A frame can't be decoded.
@@ -265,41 +251,29 @@ def large_views(
     return view, changed_view(probe, name, shown, unchanged=view)
 
 
+@st.cache_data(max_entries=48, show_spinner=False, hash_funcs=BY_MODEL)
 def view_of(subject: Subject, name: str, level: float, loaded: Loaded) -> LabView:
-    """Maps, numbers and pictures of one change.
+    """Maps, numbers and pictures of one perturbation.
 
     Raises:
         ValueError: A frame can't be decoded, or the clip does not fit the model.
     """
-    return _view(loaded.query.hash, subject, name, level, loaded)
-
-
-@st.cache_data(max_entries=48, show_spinner=False)
-def _view(model: str, subject: Subject, name: str, level: float, _loaded: Loaded) -> LabView:
-    pair = pair_of(subject, name, level, _loaded)
-    limit = limit_of(subject, _loaded)
-    large = large_views(subject, name, level, PANEL_PIXELS, _loaded)
+    pair, found = pair_of(subject, name, level, loaded), maps_of(subject, name, level, loaded)
+    limit = limit_of(subject, loaded)
+    small = (pair.view_i, pair.view_j)
+    large = large_views(subject, name, level, PANEL_PIXELS, loaded)
     panels: dict[str, tuple[Panel, Panel]] = {}
-    for head, both in maps_of(pair).items():
+    for head, both in found.rows.items():
         first, second = (
-            _panel(clip_map, view.frames, limit) for clip_map, view in zip(both, large, strict=True)
+            draw_panel(clip_map, small[n].frames, large[n].frames, limit, DISPLAY)
+            for n, clip_map in enumerate(both)
         )
         panels[head] = (first, second)
     return LabView(
-        similarity=pair.similarity,
-        error={head: own.completeness_error for head, own in pair.maps.heads.items()},
+        similarity=found.similarity,
+        error={head: max(p.error or 0.0 for p in both) for head, both in panels.items()},
         panels=panels,
         limit=limit,
         frames=pair.view_j.info.frame_indices,
-        ramp=tuple(ramp_of(OPACITY)),
+        ramp=tuple(colour_ramp(DISPLAY.opacity)),
     )
-
-
-def _panel(clip_map: "ClipMap", frames: Frames, limit: float) -> Panel:
-    from analysis.figures.overlay import draw_overlay
-    from analysis.regions.boxes import region_of_interest
-
-    grid, box = clip_map.grid, region_of_interest(clip_map.values).box
-    drawn = draw_overlay(frames, clip_map.values, grid, limit=limit, opacity=OPACITY)
-    unit = grid.in_pixels(box, (1, 1)) if box is not None else None
-    return Panel(sheet(drawn), (unit.left, unit.top, unit.right, unit.bottom) if unit else None)

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from dashboard.base.pictures import sheet
-from dashboard.overlays import maps
-from dashboard.overlays.maps import ClipKey
+from dashboard.overlays.clip_ref import ClipRef
+from dashboard.overlays.panel import overlay_sheet
 from dashboard.services import runs
 from dashboard.services.galleries import Identity, identity
 from rspnet.names import HEADS
@@ -42,7 +41,8 @@ def tracked_at(root: Path, name: str, tracked: runs.Tracked, step: int, pair: in
     """
     video = Path(tracked.videos[pair])
     keys = tuple(
-        (identity(video), tuple(int(i) for i in frames), PIXELS) for frames in tracked.frames[pair]
+        ClipRef(identity(video), tuple(int(i) for i in frames), int(frames[1] - frames[0]), PIXELS)
+        for frames in tracked.frames[pair]
     )
     spec = _spec(runs.settings(root, name))
     return _tracked_at(keys, spec, tracked, step, pair)
@@ -79,7 +79,7 @@ def _grid(spec: dict[str, Any], cells: tuple[int, ...]) -> "Grid":
     hash_funcs={runs.Tracked: lambda t: (t.videos, t.steps, t.similarity.tobytes())},
 )
 def _tracked_at(
-    keys: tuple[ClipKey, ...], spec: dict[str, Any], tracked: runs.Tracked, step: int, pair: int
+    keys: tuple[ClipRef, ...], spec: dict[str, Any], tracked: runs.Tracked, step: int, pair: int
 ) -> Grown:
     from analysis.figures.overlay import common_limit
 
@@ -95,13 +95,11 @@ def _tracked_at(
     return Grown(sheets, similarity, limits)
 
 
-def _draw(key: ClipKey, values: Any, grid: "Grid", limit: float) -> str:
-    from analysis.figures.overlay import draw_overlay
-
-    return sheet(draw_overlay(maps.frames_of(key, PIXELS), values, grid, limit=limit))
+def _draw(clip: ClipRef, values: Any, grid: "Grid", limit: float) -> str:
+    return overlay_sheet(clip.frames(PIXELS), values, grid, limit)
 
 
-def checkpoint_at(paths: dict[int, Path], step: int, clip_i: ClipKey, clip_j: ClipKey) -> Grown:
+def checkpoint_at(paths: dict[int, Path], step: int, clip_i: ClipRef, clip_j: ClipRef) -> Grown:
     """A pair by the network of a checkpoint; the scale is shared by all checkpoints.
 
     Raises:
@@ -143,7 +141,7 @@ def spec_of_checkpoint(checkpoint: Identity) -> dict[str, Any]:
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def _explain(checkpoint: Identity, clip_i: ClipKey, clip_j: ClipKey) -> "PairExplanation":
+def _explain(checkpoint: Identity, clip_i: ClipRef, clip_j: ClipRef) -> "PairExplanation":
     from analysis import explain_pair
     from rspnet.models import Branch
     from rspnet.training.run_folder import load_checkpoint
@@ -166,7 +164,7 @@ def _explain(checkpoint: Identity, clip_i: ClipKey, clip_j: ClipKey) -> "PairExp
                 f"{path.name} holds no network of pre-training that fits its configuration"
             ) from error
         branches.append(branch)
-    c_i, c_j = (maps.view_of(key) for key in (clip_i, clip_j))
+    c_i, c_j = clip_i.view(), clip_j.view()
     return explain_pair(
         branches[0], branches[1], c_i.clip, c_j.clip, info_i=c_i.info, info_j=c_j.info
     )

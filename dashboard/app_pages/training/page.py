@@ -14,7 +14,6 @@ from dashboard.base import links, video_limits
 from dashboard.base.session import state_of
 from dashboard.base.state import plain, quote
 from dashboard.base.style import COLOURS, DASHES, SYMBOLS, signed
-from dashboard.overlays import maps
 from dashboard.overlays.options import C_I, C_J
 from dashboard.services import runs
 from dashboard.services.galleries import identity
@@ -339,12 +338,12 @@ def _draw_checkpoints(root: Path, name: str, opened: Opened) -> None:
     title = links.visit().carried.get("gallery", "")
     titles = controls.galleries(opened.arguments)
     source = shell.open_gallery(title if title in titles else titles[0], opened.arguments)
-    pair = controls.first_pair(source, spec["num_frames"]) if source else None
+    pair = controls.first_pair(source, spec["num_frames"], 1) if source else None
     if pair is None:
         st.info("The gallery has no video that is long enough for a clip of this run's model.")
         return
     step = _step(list(paths))
-    keys = [maps.clip_key(clip, spec["size"]) for clip in pair]
+    keys = [clip.ref(spec["size"]) for clip in pair]
     with st.spinner("Drawing the maps of the checkpoints"):
         grown = run_maps.checkpoint_at(paths, step, keys[0], keys[1])
     frames = [(clip.indices[0], clip.indices[-1]) for clip in pair]

@@ -9,13 +9,13 @@ from torch import Tensor
 
 from analysis.attribution.captum_methods import (
     METHODS,
+    attribute,
     feature_ablation,
     integrated_gradients,
     layer_gradcam,
     occlusion,
     preserve_model_state,
     with_detached_norm,
-    witness,
 )
 from analysis.core.cells import CellSwap, filling
 from analysis.core.clip import ClipInfo, View
@@ -60,7 +60,7 @@ def test_gradcam_with_the_length_held_is_the_contribution_map(kind, head, questi
     query, key = make(kind)
     score = question(query, key, head)
     ours = score.contributions(extract_features(query, clip(0)))
-    theirs = layer_gradcam(score, clip(0)).map
+    theirs = layer_gradcam(score, clip(0))
     assert theirs.grid == ours.grid
     assert theirs.kind == "layer_gradcam"
     scale = np.abs(ours.values).max()
@@ -73,7 +73,7 @@ def test_gradcam_without_bias_lacks_one_constant_which_is_the_bias() -> None:
     score = similarity(query, key)
     seen = extract_features(query, clip(0))
     lacking = (
-        score.contributions(seen).values - layer_gradcam(score, clip(0), with_bias=False).map.values
+        score.contributions(seen).values - layer_gradcam(score, clip(0), with_bias=False).values
     )
     x = seen.features.double().mean(dim=(2, 3, 4))
     affine = affine_head(query.head("rsp"), x)
@@ -94,7 +94,7 @@ def test_gradcam_with_the_length_free_is_the_map_of_the_target_across_z() -> Non
     with torch.no_grad():
         F = seen.features.double()
         expected = directed_map(F, query.head("rsp"), across[None])[0].numpy()
-    found = layer_gradcam(score, clip(0), length="free").map.values
+    found = layer_gradcam(score, clip(0), length="free").values
     np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
     assert abs(found.sum()) < 1e-6
 
@@ -109,7 +109,7 @@ def test_feature_ablation_is_the_drop_of_each_cell() -> None:
     query, key = make("linear", "resnet18")
     score = margin(query, key)
     found = feature_ablation(score, clip(0), fill="frozen", batch_size=3)
-    grid = found.map.grid
+    grid = found.grid
     swap = CellSwap.of(clip(0)[None], "frozen", grid)
     with torch.no_grad():
         whole = score(clip(0)[None]).item()
@@ -117,7 +117,7 @@ def test_feature_ablation_is_the_drop_of_each_cell() -> None:
             kept = torch.ones(1, *grid.cells)
             kept[(0, *cell)] = 0
             drop = whole - score(swap(kept)).item()
-            assert found.map.values[cell] == pytest.approx(drop, abs=1e-6)
+            assert found.values[cell] == pytest.approx(drop, abs=1e-6)
     assert found.fill == "frozen"
 
 
@@ -131,14 +131,14 @@ def test_each_head_misses_the_cells_of_its_own_colour(planted_branch: Branch) ->
             branch.head(head).bias[5] = 0.01  # else the cosine is 1 whatever the feature
         score = Score(branch, head, torch.eye(128, dtype=torch.float64)[feature])
         # Black is below 0, the background: the planted network takes both for nothing.
-        drop = feature_ablation(score, x, fill="black").map.values.sum(axis=(0, 1))
+        drop = feature_ablation(score, x, fill="black").values.sum(axis=(0, 1))
         assert drop[columns].sum() > 0.9 * np.abs(drop).sum() > 0
 
 
 def test_occlusion_by_a_loop() -> None:
     query, key = make("linear", "resnet18")  # cells of 16 x 16 x 16: two boxes along each side
     score = similarity(query, key)
-    found = occlusion(score, clip(0), batch_size=2).map
+    found = occlusion(score, clip(0), batch_size=2)
     stride = [min(int(s), n) for s, n in zip(found.grid.stride, found.grid.clip, strict=True)]
     fill = filling(clip(0)[None], "mean", found.grid)[0]
     drops = np.zeros(found.grid.clip)
@@ -167,12 +167,12 @@ def test_integrated_gradients_sum_to_the_difference_of_scores() -> None:
     score = similarity(query, key)
     found = integrated_gradients(score, clip(0), fill="frozen", num_steps=200, batch_size=32)
     with torch.no_grad():
-        fill = filling(clip(0)[None], "frozen", found.map.grid)
+        fill = filling(clip(0)[None], "frozen", found.grid)
         expected = (score(clip(0)[None]) - score(fill)).item()
     assert found.convergence_delta is not None
-    assert found.map.values.sum() - expected == pytest.approx(found.convergence_delta, abs=1e-5)
-    assert abs(found.convergence_delta) < 0.02 * np.abs(found.map.values).sum()
-    assert found.to_json()["convergence_delta"] == found.convergence_delta
+    assert found.values.sum() - expected == pytest.approx(found.convergence_delta, abs=1e-5)
+    assert abs(found.convergence_delta) < 0.02 * np.abs(found.values).sum()
+    assert found.manifest()["convergence_delta"] == found.convergence_delta
 
 
 @pytest.mark.parametrize("method", list(METHODS))
@@ -188,7 +188,7 @@ def test_the_model_is_left_as_it_was(method) -> None:
     takes = [p.requires_grad for p in query.parameters()]
     x = clip(0)
     options = {"num_steps": 2} if method == "integrated_gradients" else {}
-    witness(score, x, method, **options)
+    attribute(score, x, method, **options)
     assert [module.training for module in query.modules()] == modes
     assert [p.requires_grad for p in query.parameters()] == takes
     assert all(torch.equal(before[name], value) for name, value in query.state_dict().items())
@@ -220,7 +220,7 @@ def test_a_view_says_where_the_clip_is_from() -> None:
     query, key = make("linear", "resnet18")
     frames = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), dtype=np.uint8)
     info = ClipInfo("v.mp4", tuple(range(8)), 2)
-    found = layer_gradcam(similarity(query, key), View(frames, info)).map
+    found = layer_gradcam(similarity(query, key), View(frames, info))
     assert found.clip == info
     assert found.completeness_error is None
 
@@ -229,7 +229,7 @@ def test_errors_say_what_there_is() -> None:
     query, key = make("linear", "resnet18")
     score = similarity(query, key)
     with pytest.raises(ValueError, match=r"methods are .*'layer_gradcam'.*got 'guess'"):
-        witness(score, clip(0), "guess")
+        attribute(score, clip(0), "guess")
     with pytest.raises(ValueError, match="'held' or 'free', got 'long'"):
         layer_gradcam(score, clip(0), length="long")
     with pytest.raises(ValueError, match="num_steps and batch_size are positive"):

@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from analysis import ClipInfo, Score, extract_features, fine_map
-from analysis.attribution.fine import _shift, fine_maps
+from analysis.attribution.fine import _shift, fine_map_of, shifted_features
 from rspnet.models import Branch
+from tests.factories import tiny_branch
 
 
 def test_shift_moves_and_repeats_the_border() -> None:
@@ -62,10 +63,7 @@ def test_a_finer_map_tells_places_within_a_cell(planted_branch: Branch) -> None:
 
 def test_many_scores_take_the_passes_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
-    options = {"width": 2, "stem_kernel": (1, 3, 3)}
-    branch, other = (
-        Branch("resnet18_fine", options, num_frames=8, size=64).eval() for _ in range(2)
-    )
+    branch = tiny_branch(size=64)
     clip, *rest = (torch.randn(3, 8, 64, 64) for _ in range(4))
     c_j, *c_k = (extract_features(branch, one) for one in rest)
     scores = [Score.similarity(branch, head, c_j) for head in ("rsp", "avid")]
@@ -74,7 +72,8 @@ def test_many_scores_take_the_passes_of_one(monkeypatch: pytest.MonkeyPatch) -> 
     alone = [fine_map(score, clip, 2, info) for score in scores]
     passes = []
     branch.encoder.register_forward_pre_hook(lambda _module, given: passes.append(len(given[0])))
-    together = fine_maps(scores, clip, 2, info)
+    shifted = shifted_features(branch, clip, 2, info)
+    together = [fine_map_of(score, shifted) for score in scores]
     assert passes == [1] * 4
     for a, b in zip(alone, together, strict=True):
         np.testing.assert_array_equal(a.values, b.values)
@@ -86,7 +85,3 @@ def test_many_scores_take_the_passes_of_one(monkeypatch: pytest.MonkeyPatch) -> 
     margin = sum(float(e @ near - (e @ far[0] + e @ far[1]) / 2) for e in c_i) / 4
     assert together[2].score == pytest.approx(margin, abs=1e-6)
     assert together[2].completeness_error < 1e-6
-    with pytest.raises(ValueError, match="of one branch"):
-        fine_maps([scores[0], Score.similarity(other, "rsp", c_j)], clip, 2)
-    with pytest.raises(ValueError, match="at least one score"):
-        fine_maps([], clip, 2)

@@ -5,18 +5,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from analysis import ClipInfo, Score, View, explain_margin, extract_features
 from analysis.attribution.margin import deviation, reference_map, static_clip
 from rspnet.models import Branch
-
-TINY = {"width": 2, "stem_kernel": (1, 3, 3)}
+from tests.factories import tiny_branch
 
 
 def make_branch(seed: int) -> Branch:
-    torch.manual_seed(seed)
-    return Branch("resnet18_fine", TINY, num_frames=8, size=64).eval()
+    return tiny_branch(seed, size=64)
 
 
 def view(seed: int, size: int = 64) -> View:
@@ -56,7 +53,7 @@ def test_what_c_j_and_c_k_share_cancels(branches) -> None:
     np.testing.assert_allclose(found.map_i.values, 0, atol=1e-12)
 
 
-def test_still_map_is_the_difference_to_the_frozen_clip(branches) -> None:
+def test_static_map_is_the_difference_to_the_static_clip(branches) -> None:
     query, key = branches
     found = explain_margin(query, key, "rsp", view(0), view(1), [view(2)])
     score = Score.margin(
@@ -64,14 +61,14 @@ def test_still_map_is_the_difference_to_the_frozen_clip(branches) -> None:
     )
     moving, still = extract_features(query, view(0)), extract_features(query, static_clip(view(0)))
     expected = score.contributions(moving).values - score.contributions(still).values
-    np.testing.assert_allclose(found.still.values, expected, atol=1e-12)
+    np.testing.assert_allclose(found.static.values, expected, atol=1e-12)
     # A clip that stands still already has nothing left.
     nothing = reference_map(score, still, still)
     assert not nothing.values.any()
     assert nothing.score == 0
 
 
-def test_frozen_repeats_the_middle_frame() -> None:
+def test_static_clip_repeats_the_middle_frame() -> None:
     clip = view(0)
     still = static_clip(clip)
     assert (still.frames == clip.frames[4]).all()
@@ -89,7 +86,7 @@ def test_saved(branches, tmp_path: Path) -> None:
     found = explain_margin(query, key, "avid", view(0), view(1), [view(2), view(3)])
     path = found.save(tmp_path / "margin.npz")
     with np.load(path, allow_pickle=False) as stored:
-        assert sorted(stored.files) == ["i", "j", "k0", "k1", "manifest", "still"]
+        assert sorted(stored.files) == ["i", "j", "k0", "k1", "manifest", "static"]
         np.testing.assert_array_equal(stored["k1"], found.maps_k[1].values)
         manifest = json.loads(str(stored["manifest"]))
     assert manifest["margin"] == found.margin

@@ -10,6 +10,7 @@ from torch import Tensor
 from analysis import ClipInfo, Grid, PairExplanation, contribution_map, explain_pair, similarity_map
 from analysis.core.grid import upsample
 from rspnet.models import Branch
+from tests.factories import tiny_branch
 
 
 def clip(red_column: int, blue_column: int) -> Tensor:
@@ -51,7 +52,7 @@ def test_maps_lie_on_what_they_are_about(planted_branch: Branch) -> None:
 
 def test_query_weights_go_with_c_i_and_key_weights_with_c_j() -> None:
     torch.manual_seed(0)
-    query, key = (Branch("resnet18", {"width": 4}, num_frames=8, size=32).eval() for _ in "qk")
+    query, key = (tiny_branch(arch="resnet18") for _ in "qk")
     clip_i, clip_j = torch.randn(3, 8, 32, 32), torch.randn(3, 8, 32, 32)
     pair = explain_pair(query, key, clip_i, clip_j)
     with torch.no_grad():

@@ -25,6 +25,7 @@ from rspnet.models import Branch
 from rspnet.retrieval.gallery import FEATURES, Gallery, embed_video, embed_videos, protocol_for
 from rspnet.retrieval.store import Pooling
 from rspnet.weights.checkpoint import load_model, save_model
+from tests.factories import tiny_branch
 
 POOLINGS: tuple[Pooling, ...] = ("max", "avg")
 
@@ -217,8 +218,7 @@ def test_clips_know_their_frames_also_where_a_video_is_looped(
 
 @pytest.fixture(scope="module")
 def explained(video_folder: Path) -> RetrievalExplanation:
-    torch.manual_seed(0)
-    branch = Branch("resnet18", {"width": 4}, num_frames=8, size=32).eval()
+    branch = tiny_branch(0, arch="resnet18")
     paths, gallery = make(branch, video_folder)
     return explain_retrieval(branch, gallery, paths[0], "avid", 2)
 
@@ -270,8 +270,7 @@ def test_the_picture_says_scores_and_labels(
 def test_the_command_line_gives_the_api_s_numbers(
     video_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    torch.manual_seed(0)
-    branch = Branch("resnet18", {"width": 4}, num_frames=8, size=32).eval()
+    branch = tiny_branch(0, arch="resnet18")
     model = str(save_model(tmp_path / "m.safetensors", branch, branch))
     paths, gallery = make(load_model(model), video_folder)
     folder = str(gallery.save(tmp_path / "gallery"))

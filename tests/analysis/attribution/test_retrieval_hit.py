@@ -5,18 +5,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from analysis.attribution.retrieval import explain_retrieval
 from analysis.attribution.retrieval_hit import explain_rank, join_ranks
 from rspnet.models import Branch
 from rspnet.retrieval.gallery import FEATURES, Gallery, embed_videos, protocol_for
+from tests.factories import tiny_branch
 
 
 @pytest.fixture(scope="module")
 def branch() -> Branch:
-    torch.manual_seed(0)
-    return Branch("resnet18", {"width": 4}, num_frames=8, size=32).eval()
+    return tiny_branch(0, arch="resnet18")
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +71,7 @@ def test_what_can_not_be_explained(branch: Branch, gallery: Gallery) -> None:
         explain_rank(branch, gallery, query, "speed", 1)
     with pytest.raises(ValueError, match=r"nowhere\.mp4 is none: give one of its 4"):
         explain_rank(branch, gallery, "nowhere.mp4", "rsp", 1)
-    other = Branch("resnet18", {"width": 4}, num_frames=8, size=32).eval()
+    other = tiny_branch(arch="resnet18")
     with pytest.raises(ValueError, match="made by another model or protocol"):
         explain_rank(other, gallery, query, "rsp", 1)
     with pytest.raises(ValueError, match="of one query, feature and gallery make a list, got 0"):

@@ -69,10 +69,6 @@ def test_margin_is_the_difference_of_similarities(branches) -> None:
         assert margin.completeness_error < 1e-6
         assert margin.kind == "margin"
         assert [info.video for info in margin.others] == ["", "2", "3"]
-        # A gallery's embeddings, of any length, ask the same.
-        vectors = torch.stack([2.5 * c.unit(head) for c in away])
-        same = Score.margin_to_vectors(query, head, c_j, vectors)
-        torch.testing.assert_close(same.target, Score.margin(query, head, c_j, away).target)
 
 
 def test_scores_have_gradients(branches) -> None:
@@ -120,11 +116,6 @@ def test_bad_clips_are_named() -> None:
         Score.margin(query, "rsp", extract_features(query, clip(0)), [])
     with pytest.raises(ValueError, match="motion"):
         Score.similarity(query, "motion", extract_features(query, clip(0)))
-    looked = extract_features(query, clip(0))
-    with pytest.raises(ValueError, match="vectors are"):
-        Score.margin_to_vectors(query, "rsp", looked, torch.randn(2, 3))
-    with pytest.raises(ValueError, match="length 0"):
-        Score.margin_to_vectors(query, "rsp", looked, torch.zeros(2, 128))
 
 
 def test_nan_weights_are_refused() -> None:

@@ -2,18 +2,15 @@
 
 import numpy as np
 import pytest
-import torch
 
 from analysis.figures.examples import best_and_worst, draw_examples, make_example, margins_of
 from analysis.stimuli.triplets import encode_triplets, generated_triplets, nearest_videos
-from rspnet.models import Branch
+from tests.factories import tiny_branch
 
 
 @pytest.fixture(scope="module")
 def asked():
-    torch.manual_seed(0)
-    options = {"width": 2, "stem_kernel": (1, 3, 3)}
-    branch = Branch("resnet18_fine", options, num_frames=8, size=48).eval()
+    branch = tiny_branch(0, size=48)
     triplets = generated_triplets(branch, 3, seed=5)
     return triplets, encode_triplets(branch, branch, triplets)
 

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from analysis.cli.localisation import main
@@ -25,12 +24,11 @@ from analysis.studies.localisation_result import KIND_NAMES, LocalisationStudy
 from rspnet.models import Branch
 from rspnet.names import HEADS
 from rspnet.weights.checkpoint import save_model
+from tests.factories import tiny_branch
 
 
 def tiny(head: str = "linear") -> Branch:
-    torch.manual_seed(0)
-    options = {"width": 2, "stem_kernel": (1, 3, 3)}
-    return Branch("resnet18_fine", options, head=head, num_frames=8, size=32).eval()
+    return tiny_branch(0, head=head)
 
 
 @pytest.fixture(scope="module")

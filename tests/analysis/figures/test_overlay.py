@@ -137,10 +137,23 @@ def test_figure_has_one_page_a_frame_with_the_frames_in_it() -> None:
 def test_figure_refuses_clips_that_do_not_fit() -> None:
     with pytest.raises(ValueError, match="one shape"):
         compose_pair(frames(4), frames(5), [Row("RSP", 0.5, ZERO, ZERO)], GRID, GRID)
-    with pytest.raises(ValueError, match="one limit a row"):
-        compose_pair(
-            frames(4), frames(4), [Row("RSP", 0.5, ZERO, ZERO)], GRID, GRID, limit=[1.0, 2.0]
-        )
+
+
+def test_maps_of_two_scores_have_scales_of_their_own() -> None:
+    grey = np.full((4, 56, 56, 3), 128, np.uint8)
+    assert GRID.clip == (4, 56, 56)
+    small, large = np.full(GRID.cells, 0.1), np.full(GRID.cells, 10.0)
+    rows = [Row("RSP", 0.5, small, large)]
+    shared = compose_pair(grey, grey, rows, GRID, GRID, scale=1)
+    own = compose_pair(grey, grey, rows, GRID, GRID, scale=1, units=("margin", "s"))
+    place = np.s_[0, 26 + 28, 86 + 28]  # the middle of c_i
+    full = draw_overlay(grey, large, GRID, limit=10)[0, 28, 28]
+    np.testing.assert_array_equal(own[place], full)
+    assert (shared[place] != own[place]).any()
+    given = compose_pair(
+        grey, grey, [Row("RSP", 0.5, small, large, limits=(0.1, 10))], GRID, GRID, scale=1
+    )
+    np.testing.assert_array_equal(given[place], full)
 
 
 def test_film_is_h264_with_one_picture_a_frame() -> None:

@@ -24,12 +24,11 @@ from analysis.stimuli.kinds import (
 from rspnet.data.sampling import ClipSpec, Triplet
 from rspnet.models import Branch
 from rspnet.names import HEADS
+from tests.factories import tiny_branch
 
 
 def branch(seed: int, head: str = "linear") -> Branch:
-    torch.manual_seed(seed)
-    options = {"width": 2, "stem_kernel": (1, 3, 3)}
-    return Branch("resnet18_fine", options, head=head, num_frames=8, size=32).eval()
+    return tiny_branch(seed, head=head)
 
 
 def view(seed: int, speed: int = 1) -> View:
@@ -46,7 +45,7 @@ def test_maps_sum_to_the_scores_they_are_of() -> None:
     query, key = branch(0), branch(1)
     question, others = asked(query, key)
     with torch.no_grad():
-        z_i, still = question.c_i.embeddings, question.still.embeddings
+        z_i, static = question.c_i.embeddings, question.static.embeddings
         for head in HEADS:
             j, k = question.c_j.embeddings[head], question.c_k.embeddings[head]
             near = sorted((c.embeddings[head] for c in others), key=lambda z: -float(z @ z_i[head]))
@@ -54,10 +53,10 @@ def test_maps_sum_to_the_scores_they_are_of() -> None:
             for about in ("speed", "video"):
                 maps = maps_of(question, head, others, objective=about, num_hard_negatives=2)
                 assert tuple(maps) == KINDS
-                score, at_rest = (float(z[head] @ target[about]) for z in (z_i, still))
+                score, at_rest = (float(z[head] @ target[about]) for z in (z_i, static))
                 assert maps["contribution"].sum() == pytest.approx(float(z_i[head] @ j), abs=1e-6)
                 assert maps["margin"].sum() == pytest.approx(score, abs=1e-6)
-                assert maps["margin_still"].sum() == pytest.approx(score - at_rest, abs=1e-6)
+                assert maps["margin_static"].sum() == pytest.approx(score - at_rest, abs=1e-6)
                 expected = np.abs(maps["margin"] - np.median(maps["margin"]))
                 np.testing.assert_array_equal(maps["margin_deviation"], expected)
                 weights = [b.head(head).weight for b in (query, key)]
@@ -145,11 +144,11 @@ def test_views_of_a_triplet_are_its_frames() -> None:
 def test_a_question_freezes_c_i_and_uses_the_branches_in_their_roles() -> None:
     query, key = branch(0), branch(1)
     question, _ = asked(query, key)
-    assert question.c_i.branch is question.still.branch is query
+    assert question.c_i.branch is question.static.branch is query
     assert question.c_j.branch is question.c_k.branch is key
     middle = np.repeat(view(0, 2).frames[4:5], 8, axis=0)
     expected = extract_features(query, view(0, 2).with_frames(middle)).features
-    assert torch.equal(question.still.features, expected)
+    assert torch.equal(question.static.features, expected)
 
 
 def test_mistakes_are_named() -> None:

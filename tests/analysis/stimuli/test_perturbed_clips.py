@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from analysis import explain_kind
 from analysis.core.clip import StoredFrames, View
 from analysis.core.score import extract_features
 from analysis.stimuli.perturbations import CHANGES, changed_view
@@ -19,14 +20,13 @@ from analysis.stimuli.perturbed_clips import (
 from rspnet.data.synthetic.videos import render_video
 from rspnet.models import Branch
 from rspnet.names import HEADS
+from tests.factories import tiny_branch
 
 WINDOW = 29  # 8 frames at 4x
 
 
 def make_branch(seed: int) -> Branch:
-    torch.manual_seed(seed)
-    options = {"width": 2, "stem_kernel": (1, 3, 3)}
-    return Branch("resnet18_fine", options, num_frames=8, size=64).eval()
+    return tiny_branch(seed, size=64)
 
 
 def noise(num: int = 40, seed: int = 0) -> StoredFrames:
@@ -87,10 +87,11 @@ def test_probed_pair_is_that_of_the_curve_and_has_exact_maps(branches) -> None:
     assert pair.view_i.info.frame_indices == tuple(range(3, 11))
     assert pair.view_j.info.frame_indices == tuple(range(3, 19, 2))
     curve = responses_of_video(query, key, probe, {"speed": [2]})["speed"]
+    found = explain_kind("contribution", pair)
     for head in HEADS:
-        assert pair.similarity[head] == pytest.approx(curve.at(head, 2)[0], abs=1e-6)
-        assert pair.maps.heads[head].completeness_error < 1e-6
-    assert pair.maps.clip_j == pair.view_j.info
+        assert found.similarity[head] == pytest.approx(curve.at(head, 2)[0], abs=1e-6)
+        assert found.completeness_error < 1e-6
+    assert found.rows["rsp"][1].clip == pair.view_j.info
 
 
 def test_generated_probe_holds_what_is_to_be_kept() -> None:

@@ -15,12 +15,13 @@ from analysis.stimuli.triplets import (
     scores_of,
 )
 from rspnet.models import Branch
+from tests.factories import tiny_branch
 
 
 @pytest.fixture(scope="module")
 def branches() -> tuple[Branch, Branch]:
     torch.manual_seed(0)
-    query, key = (Branch("resnet18_fine", {"width": 4}, num_frames=8, size=32).eval() for _ in "qk")
+    query, key = (tiny_branch(width=4) for _ in "qk")
     return query, key
 
 

@@ -5,15 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from analysis.cli.agreement import main
 from analysis.core.clip_map import ClipMap
 from analysis.core.grid import Grid
 from analysis.stimuli.triplets import generated_triplets
 from analysis.studies.agreement import agreement, agreement_study
-from rspnet.models import Branch
 from rspnet.weights.checkpoint import save_model
+from tests.factories import tiny_branch
 
 GRID = Grid.even((1, 2, 2), (4, 8, 8))
 
@@ -53,9 +52,7 @@ def test_what_can_t_be_compared_is_refused() -> None:
 def test_captum_is_asked_for_the_same_scores(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    torch.manual_seed(0)
-    options = {"width": 2, "stem_kernel": (1, 3, 3)}
-    branch = Branch("resnet18_fine", options, num_frames=8, size=32).eval()
+    branch = tiny_branch(0)
     triplets = generated_triplets(branch, 2, seed=3)
     found = agreement_study(branch, branch, triplets, methods=["layer_gradcam"], progress=False)
     for one in found.values():

@@ -21,6 +21,7 @@ from analysis.studies.deletion import (
     unexplained,
 )
 from rspnet.models import Branch
+from tests.factories import tiny_branch
 
 
 def clip(seed: int) -> Tensor:
@@ -29,8 +30,7 @@ def clip(seed: int) -> Tensor:
 
 @pytest.fixture(scope="module")
 def branch() -> Branch:
-    torch.manual_seed(1)
-    return Branch("resnet18_fine", {"width": 4}, num_frames=8, size=32).eval()
+    return tiny_branch(1, width=4)
 
 
 @pytest.fixture(scope="module")
@@ -183,7 +183,7 @@ def test_errors_say_what_there_is(score: Score, cells: KeptCells) -> None:
         perturbation_curve(score, cells, np.arange(num), "removal")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="num_steps is positive, got 0"):
         perturbation_curve(score, cells, np.arange(num), "deletion", 0)
-    other = Branch("resnet18_fine", {"width": 4}, num_frames=8, size=32).eval()
+    other = tiny_branch(width=4)
     foreign = Score(other, "rsp", score.target)
     with pytest.raises(ValueError, match="another branch"):
         cells.ask(foreign, torch.ones(1, *cells.swap.grid.cells))

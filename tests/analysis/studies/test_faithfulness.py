@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from analysis.cli.faithfulness import main
 from analysis.core.cells import FILLS, CellSwap
@@ -23,13 +22,13 @@ from analysis.studies.faithfulness import (
 from analysis.studies.faithfulness_result import FaithfulnessResult
 from rspnet.models import Branch
 from rspnet.weights.checkpoint import save_model
+from tests.factories import tiny_branch
 
 NAMES = [("rsp", "similarity"), ("avid", "margin")]
 
 
 def make_branch() -> Branch:
-    torch.manual_seed(3)
-    return Branch("resnet18_fine", {"width": 4}, num_frames=8, size=32).eval()
+    return tiny_branch(3, width=4)
 
 
 def views(num: int, size: int = 32) -> Triplets:

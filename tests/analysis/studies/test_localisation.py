@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from analysis.cli.localisation import main
 from analysis.core.clip import ClipInfo, View
@@ -28,12 +27,11 @@ from rspnet.data.synthetic.videos import render_video
 from rspnet.models import Branch
 from rspnet.names import HEADS
 from rspnet.weights.checkpoint import save_model
+from tests.factories import tiny_branch
 
 
 def tiny() -> Branch:
-    torch.manual_seed(0)
-    options = {"width": 2, "stem_kernel": (1, 3, 3)}
-    return Branch("resnet18_fine", options, num_frames=8, size=32).eval()
+    return tiny_branch(0)
 
 
 def asking(model: Branch, scenes: list[Scene]) -> EvaluatedModel:
@@ -183,7 +181,7 @@ def test_swapped_heads_are_exactly_reversed(study: LocalisationStudy) -> None:
 
 
 def test_crossed_questions_change_margins_alone(study: LocalisationStudy) -> None:
-    trained, crossed = study.of(), study.of("crossed questions")
+    trained, crossed = study.of(), study.of("swapped objectives")
     changed = {
         row.kind
         for row in trained.rows
@@ -194,7 +192,7 @@ def test_crossed_questions_change_margins_alone(study: LocalisationStudy) -> Non
 
 def test_parts_add_up_and_all_results_are_of_the_same_clips(study: LocalisationStudy) -> None:
     names = [result.weights for result in study.results]
-    assert names == ["trained", "swapped heads", "crossed questions", "random weights"]
+    assert names == ["trained", "swapped heads", "swapped objectives", "random weights"]
     assert study.grid.clip == (8, 32, 32)
     for result in study.results:
         for row in result.rows:

@@ -16,7 +16,7 @@ from analysis.studies.localisation_result import (
 )
 
 SPEEDS = ("both", "1x", "2x")
-KINDS = ("contribution", "margin", "margin_still")
+KINDS = ("contribution", "margin", "margin_static")
 
 
 def number(value: float) -> Estimate:

@@ -7,7 +7,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import torch
 
 from analysis.cli.optical_flow import main, run
 from analysis.core.grid import Grid
@@ -27,14 +26,13 @@ from rspnet.data.datasets.labelled import DatasetConfig
 from rspnet.data.video.encode import write_video
 from rspnet.models import Branch
 from rspnet.weights.checkpoint import save_model
+from tests.factories import tiny_branch
 
 GRID = Grid((4, 7, 7), (16, 112, 112), (4.0, 16.0, 16.0), (0.0, 0.0, 0.0))
 
 
 def tiny() -> Branch:
-    torch.manual_seed(0)
-    options = {"width": 2, "stem_kernel": (1, 3, 3)}
-    return Branch("resnet18_fine", options, num_frames=8, size=48).eval()
+    return tiny_branch(0, size=48)
 
 
 def texture(height: int, width: int, seed: int) -> np.ndarray:
@@ -152,7 +150,7 @@ def test_bad_videos_are_named_and_the_rest_is_measured(study: FlowStudy) -> None
 
 def test_swapped_heads_are_exactly_reversed(study: FlowStudy) -> None:
     names = [result.weights for result in study.results]
-    assert names == ["trained", "swapped heads", "crossed questions", "random weights"]
+    assert names == ["trained", "swapped heads", "swapped objectives", "random weights"]
     for row in study.of().rows:
         swapped = study.of("swapped heads").row(row.kind, row.target, row.speed)
         assert (swapped.rsp, swapped.avid) == (row.avid, row.rsp)
@@ -164,7 +162,7 @@ def test_swapped_heads_are_exactly_reversed(study: FlowStudy) -> None:
 
 
 def test_crossed_questions_change_margins_alone(study: FlowStudy) -> None:
-    crossed = study.of("crossed questions")
+    crossed = study.of("swapped objectives")
     changed = {
         row.kind for row in study.of().rows if row != crossed.row(row.kind, row.target, row.speed)
     }

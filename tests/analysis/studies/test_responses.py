@@ -17,12 +17,11 @@ from rspnet.data.video.encode import write_video
 from rspnet.models import Branch
 from rspnet.names import HEADS
 from rspnet.weights.checkpoint import save_model
+from tests.factories import tiny_branch
 
 
 def make_branch(seed: int) -> Branch:
-    torch.manual_seed(seed)
-    options = {"width": 2, "stem_kernel": (1, 3, 3)}
-    return Branch("resnet18_fine", options, num_frames=8, size=64).eval()
+    return tiny_branch(seed, size=64)
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dashboard.base.arguments import Arguments, cache_folder, parse_arguments
+from dashboard.base.arguments import Arguments
 from dashboard.base.state import (
     choose,
     choose_number,
@@ -68,30 +68,6 @@ def test_starts_leave_room_for_the_clip() -> None:
     assert last_start(10, 16, 1) == 0
     assert default_starts(96, 16) == (10, 70)
     assert default_starts(16, 16) == (0, 0)
-
-
-def test_arguments() -> None:
-    assert parse_arguments([]) == Arguments()
-    given = parse_arguments(["--videos", "v", "--model", "m.safetensors", "--num-videos", "4"])
-    assert (str(given.videos), str(given.model), given.num_videos) == ("v", "m.safetensors", 4)
-
-
-@pytest.mark.parametrize("argv", [["--video", "x"], ["--videos"], ["x"], ["--num_videos", "one"]])
-def test_wrong_arguments_are_said(argv: list[str]) -> None:
-    with pytest.raises(ValueError, match=r"arguments are invalid: .*--help. lists them"):
-        parse_arguments(argv)
-
-
-def test_too_few_videos() -> None:
-    with pytest.raises(ValueError, match="at least 2, got 1"):
-        parse_arguments(["--num_videos", "1"])
-
-
-def test_cache_folder_can_be_moved(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RSPNET_CACHE", "/elsewhere")
-    assert str(cache_folder()) == "/elsewhere"
-    monkeypatch.delenv("RSPNET_CACHE")
-    assert cache_folder().name == ".cache"
 
 
 def test_a_gallery_is_listed_anew_only_when_a_folder_has_changed(

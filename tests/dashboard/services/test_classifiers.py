@@ -11,12 +11,13 @@ import pytest
 
 import analysis
 from analysis.attribution.class_map import explain_classes
-from analysis.cli.classes import main as cam
+from analysis.cli.maps import main as make_maps
 from dashboard.app_pages.compare import export
 from dashboard.base.arguments import Arguments
 from dashboard.base.style import signed
-from dashboard.overlays import maps, pair_maps
-from dashboard.overlays.options import Look
+from dashboard.overlays import maps
+from dashboard.overlays.options import DisplayOptions
+from dashboard.overlays.request import resolve
 from dashboard.overlays.selection import Selection
 from dashboard.services import classifiers, galleries, models
 from dashboard.services.models import Loaded
@@ -102,16 +103,18 @@ def test_a_damaged_or_unfit_classifier_is_said(
 def selection(planted_model: Path, planted_videos: Path, runs: Path) -> tuple[Selection, Loaded]:
     arguments = Arguments(videos=planted_videos, model=planted_model, runs=runs)
     source = galleries.open_source(galleries.OWN, arguments)
-    pair = first_pair(source, 16)
+    pair = first_pair(source, 16, 1)
     assert pair is not None
     (classifier,) = classifiers.list_classifiers(arguments)
     choice = models.list_choices(arguments)[0]
-    return Selection(choice, source, *pair, Look(kind="cam"), classifier), models.load(choice)
+    return Selection(choice, source, *pair, DisplayOptions(kind="cam"), classifier), models.load(
+        choice
+    )
 
 
 def test_what_is_handed_out(selection: tuple[Selection, Loaded], tmp_path: Path) -> None:
     chosen, loaded = selection
-    files = export.files_of(chosen, loaded, "name")
+    files = export.files_of(chosen, resolve(chosen), loaded, "name")
     made = {Path(file.name).suffix: file.make() for file in files}
     assert made[".png"].startswith(b"\x89PNG")
     (tmp_path / "film.mp4").write_bytes(made[".mp4"])
@@ -121,19 +124,19 @@ def test_what_is_handed_out(selection: tuple[Selection, Loaded], tmp_path: Path)
     assert "similarity" not in about
     rows = list(csv.DictReader(io.StringIO(made[".csv"].decode())))
     total = sum(float(r["value"]) for r in rows if (r["head"], r["clip"]) == ("red", "c_j"))
-    both = pair_maps.maps_of(maps.asked_of(chosen), loaded).heads["class1"]
+    both = maps.maps_of(resolve(chosen), loaded).rows["class1"]
     assert both[1].score == pytest.approx(total, abs=1e-5)
 
 
 def test_the_commands_give_the_maps(selection: tuple[Selection, Loaded], tmp_path: Path) -> None:
     chosen, loaded = selection
-    found = pair_maps.maps_of(maps.asked_of(chosen), loaded)
-    titles = list(found.titles.values())
-    commands = export.commands_of(chosen, str(tmp_path / "name"), titles)
-    for side, command in zip("ij", commands, strict=True):
-        assert command.words[:4] == ("python", "-m", "analysis", "classes")
-        assert cam(command.words[4:]) == 0
-        for key, both in found.heads.items():
-            stored = analysis.ClipMap.load(tmp_path / f"name_{side}" / f"{found.titles[key]}.npz")
-            np.testing.assert_allclose(stored.values, both["ij".index(side)].values, atol=1e-12)
-            assert stored.clip == both["ij".index(side)].clip
+    request = resolve(chosen)
+    found = maps.maps_of(request, loaded)
+    commands = export.commands_of(chosen, request, str(tmp_path / "name"))
+    (command,) = (c for c in commands if "maps" in c.words)
+    assert make_maps([*command.words[4:], "--pictures", "false"]) == 0
+    for row, both in found.rows.items():
+        for side, own in zip("ij", both, strict=True):
+            stored = analysis.ClipMap.load(tmp_path / "name" / f"cam_{row}_{side}.npz")
+            np.testing.assert_allclose(stored.values, own.values, atol=1e-12)
+            assert (stored.clip, stored.head) == (own.clip, "classifier")

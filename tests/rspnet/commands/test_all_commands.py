@@ -33,6 +33,7 @@ INPUTS = {
     "evaluate": ["--videos", "nowhere"],
     "convert": ["nowhere.pth", "out.safetensors"],
     "manifest": ["nowhere"],
+    "dashboard": ["--videos", "nowhere"],
     "transcode": ["nowhere", "out"],
     "strips": ["--video_i", "nowhere.mp4", "--out", "out.png"],
     "classes": ["--classifier", "nowhere", "--video", "nowhere.mp4", "--out", "out.png"],

@@ -33,6 +33,7 @@ class Config:
         k: Ranks.
         model: One or more models.
         half: Whether to halve.
+        shared: Whether to share.
         kind: Which kind.
         start: First frame; nothing for the middle.
         speeds: Two speeds.
@@ -46,6 +47,7 @@ class Config:
     k: list[int] = field(default_factory=lambda: [1, 5])
     model: str | list[str] = "default"
     half: bool = False
+    shared: bool = True
     kind: Literal["max", "avg"] = "max"
     start: int | None = None
     speeds: tuple[int, int] = (1, 2)
@@ -222,6 +224,7 @@ def test_help(capsys):
     assert "  --k INTEGER ...\n      Ranks. (default: [1, 5])" in said
     assert "  --model TEXT ...\n" in said
     assert "  --half\n      Whether to halve. (default: false)" in said
+    assert "  --shared {true,false}\n      Whether to share. (default: true)" in said
     assert "  --kind {max,avg}\n" in said
     assert "  --speeds INTEGER INTEGER\n      Two speeds. (default: [1, 2])" in said
     assert "settings of data: The data.\n  --data.size INTEGER\n" in said
@@ -248,3 +251,19 @@ def test_the_list_of_commands(capsys):
     assert run_command(commands, ["tran"], prog="toys") == 2
     assert capsys.readouterr().err == "error: there is no command 'tran'. Did you mean 'train'?\n"
     assert run_command(commands, ["cost", "--nonsense"], prog="toys") == 2
+
+
+def test_further_commands_are_read_only_when_they_are_needed(capsys):
+    called = []
+
+    def more():
+        called.append("more")
+        return {"flow": Command(lambda words: len(words), "measures flow", "studies")}
+
+    commands = {"now": Command(lambda words: 7, "at once")}
+    assert run_command(commands, ["now"], prog="toys", more=more) == 7
+    assert not called
+    assert run_command(commands, ["flow", "a", "b"], prog="toys", more=more) == 2
+    assert run_command(commands, [], prog="toys", more=more) == 0
+    said = capsys.readouterr().out
+    assert said.endswith("\ncommands:\n  now   at once\n\nstudies:\n  flow  measures flow\n")

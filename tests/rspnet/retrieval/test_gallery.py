@@ -17,14 +17,14 @@ from rspnet.models import Branch
 from rspnet.retrieval.gallery import Gallery, Protocol, embed_video, embed_videos, protocol_for
 from rspnet.retrieval.store import Pooling, part_path, read_manifest, write_manifest
 from rspnet.retrieval.vectors import embed_clips, embed_views, load_views
+from tests.factories import tiny_branch
 
 ONE = Protocol(num_clips=1, num_frames=8, size=32, pooling="avg")
 
 
 @pytest.fixture(scope="module")
 def branch() -> Branch:
-    torch.manual_seed(0)
-    return Branch("resnet18", {"width": 4}, num_frames=8, size=32).eval()
+    return tiny_branch(0, arch="resnet18")
 
 
 def by_hand() -> Gallery:
@@ -160,7 +160,7 @@ def test_clips_follow_the_rate_that_is_asked_for(video_folder: Path) -> None:
 
 
 def test_a_short_video_is_played_in_a_loop(branch: Branch, video_folder: Path) -> None:
-    long = Branch("resnet18", {"width": 4}, num_frames=64, size=32).eval()
+    long = tiny_branch(arch="resnet18", num_frames=64)
     path = sorted(video_folder.rglob("*.mp4"))[0]
     views = load_views(path, protocol_for(long, num_clips=2))
     assert views.starts == (0, 0)
@@ -169,7 +169,7 @@ def test_a_short_video_is_played_in_a_loop(branch: Branch, video_folder: Path) -
 
 
 def test_features_that_are_not_finite_are_refused(video_folder: Path) -> None:
-    broken = Branch("resnet18_fine", {"width": 2}, num_frames=8, size=16).eval()
+    broken = tiny_branch(width=2, size=16)
     torch.nn.init.constant_(broken.encoder.bn1.weight, float("nan"))
     with pytest.raises(ValueError, match="not finite"):
         embed_video(broken, sorted(video_folder.rglob("*.mp4"))[0])
@@ -195,7 +195,7 @@ def test_bad_videos_are_named_and_the_rest_goes_on(
 
 
 def test_a_video_shorter_than_a_clip_is_refused(branch: Branch, video_folder: Path) -> None:
-    long = Branch("resnet18", {"width": 4}, num_frames=64, size=32).eval()
+    long = tiny_branch(arch="resnet18", num_frames=64)
     path = sorted(video_folder.rglob("*.mp4"))[0]
     with pytest.raises(ValueError, match="40 frames, a clip of this model takes 64"):
         embed_video(long, path, protocol_for(long, short="refuse"))

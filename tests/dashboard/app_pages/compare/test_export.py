@@ -15,8 +15,9 @@ from analysis.cli.figure1 import main as figure1
 from analysis.cli.maps import main as make_maps
 from dashboard.app_pages.compare import export as pair_export
 from dashboard.base.arguments import ROOT, Arguments, shown_path
-from dashboard.overlays import maps, pair_maps
-from dashboard.overlays.options import Look
+from dashboard.overlays import maps
+from dashboard.overlays.options import DisplayOptions
+from dashboard.overlays.request import resolve
 from dashboard.overlays.selection import Selection
 from dashboard.services import galleries, models
 from dashboard.services.models import Loaded
@@ -36,28 +37,26 @@ def loaded(arguments: Arguments) -> Loaded:
     return models.load(models.list_choices(arguments)[0])
 
 
-def select(arguments: Arguments, **look: str) -> Selection:
+def select(arguments: Arguments, **display: str) -> Selection:
     source = galleries.open_source(galleries.OWN, arguments)
     model = models.list_choices(arguments)[0]
-    pair = first_pair(source, model.num_frames)
+    pair = first_pair(source, model.num_frames, 1)
     assert pair is not None
-    return Selection(model, source, *pair, Look(**look))
+    return Selection(model, source, *pair, DisplayOptions(**display))
 
 
 def files(selection: Selection, loaded: Loaded) -> dict[str, bytes]:
     return {
         Path(file.name).suffix: file.make()
-        for file in pair_export.files_of(selection, loaded, "name")
+        for file in pair_export.files_of(selection, resolve(selection), loaded, "name")
     }
 
 
 def test_a_pair_is_that_of_the_python_api(
     arguments: Arguments, loaded: Loaded, tmp_path: Path
 ) -> None:
-    selection = select(arguments)
+    selection = select(arguments, kind="contribution")
     made = files(selection, loaded)
-    (tmp_path / "pair.npz").write_bytes(made[".npz"])
-    pair = analysis.PairExplanation.load(tmp_path / "pair.npz")
     model = arguments.model
     assert model is not None
     i, j = (
@@ -65,10 +64,9 @@ def test_a_pair_is_that_of_the_python_api(
         for clip in (selection.clip_i, selection.clip_j)
     )
     own = analysis.explain_pair(load_model(model), load_model(model, "key"), i.clip, j.clip)
-    for head in ("rsp", "avid"):
-        np.testing.assert_array_equal(
-            pair.heads[head].contribution_i, own.heads[head].contribution_i
-        )
+    with np.load(io.BytesIO(made[".npz"])) as stored:
+        for head in ("rsp", "avid"):
+            np.testing.assert_array_equal(stored[f"{head}.i"], own.heads[head].contribution_i)
     rows = list(csv.DictReader(io.StringIO(made[".csv"].decode())))
     assert len(rows) == 4 * 4 * 7 * 7
     total = sum(float(r["value"]) for r in rows if (r["head"], r["clip"]) == ("rsp", "c_j"))
@@ -84,13 +82,13 @@ def test_a_pair_is_that_of_the_python_api(
     assert cv2.VideoCapture(str(tmp_path / "film.mp4")).read()[0]
 
 
-def test_other_kinds_have_a_strip_and_their_own_maps(arguments: Arguments, loaded: Loaded) -> None:
+def test_other_kinds_have_a_figure_and_their_own_maps(arguments: Arguments, loaded: Loaded) -> None:
     selection = select(arguments, kind="margin")
     made = files(selection, loaded)
     assert made[".png"].startswith(b"\x89PNG")
     with np.load(io.BytesIO(made[".npz"])) as stored:
-        found = pair_maps.maps_of(maps.asked_of(selection), loaded)
-        np.testing.assert_array_equal(stored["avid.i"], found.heads["avid"][0].values)
+        found = maps.maps_of(resolve(selection), loaded)
+        np.testing.assert_array_equal(stored["avid.i"], found.rows["avid"][0].values)
         assert json.loads(str(stored["manifest"]))["maps"]["avid.i"]["kind"] == "margin"
 
 
@@ -98,11 +96,13 @@ def test_the_command_gives_the_figure(
     arguments: Arguments, loaded: Loaded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     selection = select(arguments, scale="head")
-    command = pair_export.commands_of(selection, "it's a name")[0]
+    command = pair_export.commands_of(selection, resolve(selection), "it's a name")[0]
     words = shlex.split(command.line)
     assert words == list(command.words)
     assert words[:4] == ["python", "-m", "analysis", "figure1"]
-    assert words[words.index("--start") + 1 :][:2] == ["6", "48"]
+    assert words[words.index("--start_i") + 1] == "6"
+    assert words[words.index("--start_j") + 1] == "48"
+    assert words[words.index("--map") + 1] == "margin_faster"
     monkeypatch.chdir(tmp_path)
     words[-1] = "figure.png"
     assert figure1(words[4:]) == 0
@@ -110,56 +110,38 @@ def test_the_command_gives_the_figure(
 
 
 @pytest.mark.parametrize(
-    "look",
+    ("kind", "cells"),
     [
-        "margin",
-        "still",
-        "fine",
-        "fine_margin",
-        "layer_gradcam",
-        "layer_gradcam_margin",
-        "occlusion",
-        "occlusion_margin",
+        ("margin_faster", "smooth"),
+        ("margin_static", "smooth"),
+        ("contribution", "fine"),
+        ("margin_faster", "fine"),
+        ("layer_gradcam", "smooth"),
+        ("layer_gradcam_margin", "smooth"),
     ],
 )
-def test_the_command_gives_the_maps(planted_videos: Path, tmp_path: Path, look: str) -> None:
+def test_the_command_gives_the_maps(
+    planted_videos: Path, tmp_path: Path, kind: str, cells: str
+) -> None:
     # The margins of the planted model are 0 everywhere.
     arguments = Arguments(videos=planted_videos, model=save_tiny_model(tmp_path))
     loaded = models.load(models.list_choices(arguments)[0])
-    kind = {"kind": look}
-    if look.startswith("fine"):
-        kind = {"kind": "margin" if "margin" in look else "contribution", "cells": "fine"}
-    selection = select(arguments, **kind)
-    asked = maps.asked_of(selection)
-    if "occlusion" in look:  # hundreds of passes are not this test's
-        (command,) = pair_export.commands_of(selection, "name")
-        option = "--witness-margin" if "margin" in look else "--witness"
-        place = command.words.index(option)
-        assert command.words[place + 1] == "occlusion"
-        assert ("--others" in command.words) == ("margin" in look)
-        return
-    found = pair_maps.maps_of(asked, loaded).heads
-    (command,) = pair_export.commands_of(selection, str(tmp_path / "name"))
+    selection = select(arguments, kind=kind, cells=cells)
+    request = resolve(selection)
+    found = maps.maps_of(request, loaded).rows
+    commands = pair_export.commands_of(selection, request, str(tmp_path / "name"))
+    (command,) = (c for c in commands if "maps" in c.words)
     assert command.words[:4] == ("python", "-m", "analysis", "maps")
-    assert make_maps([*command.words[4:], "--no-pictures"]) == 0
+    assert ("--others" in command.words) == ("margin" in kind)
+    assert make_maps([*command.words[4:], "--pictures", "false"]) == 0
+    prefix = "fine_" if cells == "fine" else ""
     for head, both in found.items():
         for side, own in zip("ij", both, strict=True):
             assert np.abs(own.values).max() > 1e-6
-            name = f"{look}_{head}_{side}"
-            if look in ("margin", "still"):
-                name = f"margin_{head}"
-            if look == "fine_margin":  # of c_j the map is of s
-                name = f"fine_margin_{head}" if side == "i" else f"fine_{head}_j"
-            array = {"margin": side, "still": "still"}.get(look, "values")
-            if (look, side) == ("still", "j"):
-                continue
-            with np.load(tmp_path / "name" / f"{name}.npz") as stored:
-                np.testing.assert_allclose(stored[array], own.values, atol=1e-12)
-
-            if look == "fine_margin":
-                stored_map = analysis.ClipMap.load(tmp_path / "name" / f"{name}.npz")
-                assert stored_map.score == pytest.approx(own.score, abs=1e-12)
-                assert stored_map.grid == own.grid
+            stored = analysis.ClipMap.load(tmp_path / "name" / f"{prefix}{kind}_{head}_{side}.npz")
+            np.testing.assert_allclose(stored.values, own.values, atol=1e-12)
+            assert stored.score == pytest.approx(own.score, abs=1e-12)
+            assert stored.grid == own.grid
 
 
 def test_the_apps_own_command(arguments: Arguments) -> None:

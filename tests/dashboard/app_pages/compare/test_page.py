@@ -13,7 +13,6 @@ from safetensors.numpy import save_file
 from streamlit.testing.v1 import AppTest
 
 import analysis
-from analysis.attribution.captum_pair import witness_pair
 from dashboard.base.arguments import Arguments
 from dashboard.base.style import signed
 from dashboard.overlays import captum_job
@@ -29,19 +28,26 @@ from tests.dashboard.conftest import ROOT, Open
 from tests.dashboard.tiny import save_tiny_model, write_tiny_videos
 
 
-def test_first_view_is_a_positive_pair(open_app: Open) -> None:
+def test_first_view_is_a_fast_positive_pair_by_its_margin(open_app: Open) -> None:
     app = open_app()
     assert not app.exception
     assert not app.error
     assert not app.warning
     assert app.selectbox("video_i").value == app.selectbox("video_j").value == "left/clip_1.mp4"
-    assert (app.slider("start_i").value, app.slider("start_j").value) == (6, 48)
-    assert app.slider("start_i").max == 70 - 16
-    assert app.query_params["j_start"] == "48"
+    assert app.session_state["speed_i"] == app.session_state["speed_j"] == 2
+    assert (app.slider("start_i").value, app.slider("start_j").value) == (4, 35)
+    assert app.slider("start_i").max == 70 - 31
+    assert app.query_params["j_start"] == "35"
+    assert app.query_params["map"] == "margin_faster"
+    said = texts(app)
+    assert "This pair opens first because both clips play at 2x" in said
+    assert re.search(r"Moving pixels are \d+% of .* <b>RSP</b> \d+%", said)
+    app.slider("start_i").set_value(3).run()
+    assert "opens first" not in texts(app)
 
 
 def test_numbers_of_the_planted_model(open_app: Open) -> None:
-    page = texts(open_app())
+    page = texts(open_app(map="contribution"))
     assert "The maps have 4 x 7 x 7 cells" in page
     assert "drawn over 16 frames of 112 x 112 pixels" in page
     # One feature a head, the same in both clips: each cosine is 1.
@@ -67,8 +73,8 @@ def test_numbers_of_every_kind_are_those_of_analysis(open_app: Open, planted_vid
     c_i, c_j = view("left/clip_1.mp4", 2), view("left/clip_3.mp4", 5)
     found = analysis.explain_margin(query, key, "rsp", c_i, c_j, [view("left/clip_3.mp4", 5, 2)])
     assert signed(found.margin, 4) in numbers(app, "rsp")
-    app.button_group("map").set_value("still").run()
-    assert signed(found.still.score, 4) in numbers(app, "rsp")
+    app.button_group("map").set_value("margin_static").run()
+    assert signed(found.static.score, 4) in numbers(app, "rsp")
     app.button_group("map").set_value("eq2").run()
     pair = analysis.explain_pair(query, key, c_i.clip, c_j.clip)
     for head in ("rsp", "avid"):
@@ -80,7 +86,7 @@ def test_numbers_of_every_kind_are_those_of_analysis(open_app: Open, planted_vid
 
 
 def test_fine_grid_and_what_has_none(open_app: Open) -> None:
-    app = open_app(cells="fine", scale="map")
+    app = open_app(map="contribution", cells="fine", scale="map")
     assert not app.warning
     assert "The maps have 4 x 14 x 14 cells, from clips shifted" in texts(app)
     app.button_group("map").set_value("eq2").run()
@@ -90,14 +96,14 @@ def test_fine_grid_and_what_has_none(open_app: Open) -> None:
 
 
 def test_place_and_its_partners(open_app: Open) -> None:
-    app = open_app(place="rsp.1.2.1")
+    app = open_app(map="contribution", place="rsp.1.2.1")
     page = texts(app)
     assert "row 3, column 2 of the cells, frames" in page
     assert app.query_params["place"] == "rsp.1.2.1"
     app.button("place_clear").click().run()
     assert 'data-testid="partners"' not in texts(app)
     assert "place" not in app.query_params
-    app = open_app(place="rsp.999.1.1")
+    app = open_app(map="contribution", place="rsp.999.1.1")
     (warning,) = app.warning
     assert "the place `rsp.999.1.1`, which is not here: the maps have 4 x 7 x 7" in warning.value
     assert "place" not in app.query_params
@@ -109,25 +115,25 @@ def test_place_and_its_partners(open_app: Open) -> None:
     assert not app.exception
 
 
-def test_witnesses_are_asked_when_the_visitor_wants_it(open_app: Open, tmp_path: Path) -> None:
+def test_captum_runs_when_the_visitor_wants_it(open_app: Open, tmp_path: Path) -> None:
     model = save_tiny_model(tmp_path)
     (tmp_path / "videos").mkdir()
     videos = write_tiny_videos(tmp_path / "videos")
     given = ("--model", str(model), "--videos", str(videos))
-    # Two passes a map: asked at once. Its map comes to s, but nothing promises that.
+    # Two passes a map: run at once. Its map comes to s, but nothing promises that.
     app = open_app(*given, map="layer_gradcam")
     assert not app.exception
     assert app.button_group("map").value == "captum"
     assert app.query_params["map"] == "layer_gradcam"
     assert "Sum of the map" in texts(app)
-    assert "off" not in numbers(app, "rsp")
-    app.selectbox("method").set_value("feature_ablation").run()
+    assert "sum error" not in numbers(app, "rsp")
+    app.selectbox("method").set_value("Feature ablation").run()
     assert not app.exception
     said = texts(app)
     cells = 2 * 2 * 2
     assert f"takes {4 * (cells + 2)} forward passes" in said
     assert "facts-rsp" not in said
-    app.button("ask_captum").click().run()
+    app.button("run_captum").click().run()
     for _ in range(100):
         if "facts-rsp" in texts(app):
             break
@@ -136,15 +142,17 @@ def test_witnesses_are_asked_when_the_visitor_wants_it(open_app: Open, tmp_path:
     assert not app.exception
     query, key = load_model(model, "query"), load_model(model, "key")
     views = [
-        analysis.load_view(videos / "a_long.mp4", 8, 32, start=app.slider(f"start_{side}").value)
+        analysis.load_view(
+            videos / "a_long.mp4", 8, 32, start=app.slider(f"start_{side}").value, speed=2
+        )
         for side in "ij"
     ]
-    found = witness_pair(query, key, *views, "feature_ablation")
-    for head, (of_i, _) in found.items():
+    pair = analysis.PairClips.of(query, key, *views)
+    for head, (of_i, _) in analysis.explain_kind("feature_ablation", pair).rows.items():
         row = numbers(app, head)
-        assert signed(float(of_i.map.values.sum()), 4) in row
-        assert signed(of_i.map.score) in row
-    # It is kept: the way back and forth asks nothing.
+        assert signed(float(of_i.values.sum()), 4) in row
+        assert signed(of_i.score) in row
+    # It is kept: the way back and forth runs nothing.
     app.button_group("map").set_value("contribution").run()
     app.button_group("map").set_value("captum").run()
     assert "facts-rsp" in texts(app)
@@ -160,9 +168,7 @@ def first_number(app: AppTest, head: str) -> str:
     return found[0]
 
 
-def test_captum_is_asked_about_the_margin(
-    open_app: Open, planted_videos: Path, tmp_path: Path
-) -> None:
+def test_captum_explains_the_margin(open_app: Open, planted_videos: Path, tmp_path: Path) -> None:
     # The margins of the planted model are 0 everywhere.
     given = ("--model", str(save_tiny_model(tmp_path)), "--videos", str(planted_videos))
     app = open_app(*given, map="margin")
@@ -171,21 +177,21 @@ def test_captum_is_asked_about_the_margin(
     app = open_app(*given, map="layer_gradcam_margin")
     assert not app.exception
     assert app.button_group("map").value == "captum"
-    assert app.button_group("captum_of").value == "margin"
-    assert app.selectbox("method").value == "layer_gradcam"
+    assert app.button_group("explains").value == "triplet"
+    assert app.selectbox("method").value == "LayerGradCAM"
     said = texts(app)
-    assert "sets " in said
+    assert "RSP contrasts" in said
     assert "others)" in said
     # LayerGradCAM's map of c_i comes to the margin.
     assert {head: first_number(app, head) for head in margins} == margins
     # The same method of s, and back.
-    app.button_group("captum_of").set_value("s").run()
+    app.button_group("explains").set_value("pair").run()
     assert app.query_params["map"] == "layer_gradcam"
-    app.button_group("captum_of").set_value("margin").run()
-    app.selectbox("method").set_value("feature_ablation").run()
+    app.button_group("explains").set_value("triplet").run()
+    app.selectbox("method").set_value("Feature ablation").run()
     assert app.query_params["map"] == "feature_ablation_margin"
     assert "forward passes" in texts(app)
-    app.button("ask_captum").click().run()
+    app.button("run_captum").click().run()
     for _ in range(100):
         if "facts-rsp" in texts(app):
             break
@@ -196,25 +202,25 @@ def test_captum_is_asked_about_the_margin(
     assert "facts-rsp" in texts(app)
 
 
-def test_a_question_to_captum_is_stopped(
+def test_a_run_of_captum_is_stopped(
     open_app: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = save_tiny_model(tmp_path)
     (tmp_path / "videos").mkdir()
     videos = write_tiny_videos(tmp_path / "videos")
     app = open_app("--model", str(model), "--videos", str(videos), map="occlusion", i_start="3")
-    held = captum_job._shelf().at_work
-    with held:  # as if another's question were under way
-        app.button("ask_captum").click().run()
+    held = captum_job.store().at_work
+    with held:  # as if another's run were under way
+        app.button("run_captum").click().run()
         assert any("Waiting for an earlier" in str(bar.proto.text) for bar in app.get("progress"))
-        app.button("stop_witness").click().run()
+        app.button("stop_captum").click().run()
         for _ in range(50):
             if app.info:
                 break
             time.sleep(0.1)
             app.run()
     assert "Stopped" in app.info[0].value
-    app.button("ask_captum_again").click().run()
+    app.button("run_captum_again").click().run()
     for _ in range(100):
         if "facts-rsp" in texts(app):
             break
@@ -230,7 +236,10 @@ def test_margin_without_anything_to_be_against(
     (tmp_path / "only.mp4").write_bytes((planted_videos / "left" / "clip_1.mp4").read_bytes())
     app = open_app("--model", str(planted_model), "--videos", str(tmp_path), map="margin")
     assert not app.exception
-    assert "this gallery has none that can be read" in app.error[0].value
+    assert not app.error
+    assert "No row for A-VID: this gallery has no other video that can be read" in texts(app)
+    assert "facts-rsp" in texts(app)
+    assert "facts-avid" not in texts(app)
 
 
 def test_link_restores_the_view(open_app: Open) -> None:
@@ -272,7 +281,7 @@ def test_back_button_brings_the_view_back(open_app: Open) -> None:
     app.query_params.clear()
     app.query_params.update(before)
     app.run()
-    assert app.slider("start_i").value == 6
+    assert app.slider("start_i").value == 4
 
 
 def test_start_follows_a_faster_speed(open_app: Open) -> None:
@@ -352,29 +361,29 @@ def test_unknown_argument(
     monkeypatch.setattr(models, "CHECKPOINTS", tmp_path)
     app = open_app("--model", str(planted_model), "--speed", "9")
     assert not app.exception
-    assert "unrecognized arguments: --speed 9" in app.error[0].value
+    assert "unknown setting 'speed'" in app.error[0].value
 
 
 def test_maps_are_computed_once(open_app: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
-    explain = analysis.explain_pair
+    extract = analysis.extract_features
 
     def counted(*args: object, **options: object) -> object:
         calls.append(args)
-        return explain(*args, **options)
+        return extract(*args, **options)
 
-    monkeypatch.setattr(analysis, "explain_pair", counted)
-    app = open_app(i_start="11", j_start="31")
-    assert len(calls) == 1
+    monkeypatch.setattr(analysis, "extract_features", counted)
+    app = open_app(map="contribution", i_start="11", j_start="31")
+    assert len(calls) == 2
     app.session_state["frame"] = 9
     app.run()
     app.button_group("scale").set_value("head").run()
     app.slider("opacity").set_value(50).run()
     app.button_group("cells").set_value("raw").run()
     app.button_group("map").set_value("eq2").run()
-    assert len(calls) == 1
-    app.slider("start_j").set_value(32).run()
     assert len(calls) == 2
+    app.slider("start_j").set_value(32).run()
+    assert len(calls) == 3
     assert not app.exception
 
 
@@ -408,7 +417,7 @@ def test_neighbours_are_those_of_the_gallery(
         assert "left/clip_3" not in shown
     assert page.count("same label") == sum("left" in name for name in shown) * 2
     (skipped,) = (c.value for c in app.caption if "Skipped" in c.value)
-    assert "nine_frames.mp4" in skipped
+    assert r"nine\_frames.mp4" in skipped
     assert "text.mp4" in skipped
     app.button(f"near_rsp_{names[0]}.mp4").click().run()
     assert app.selectbox("video_j").value == f"{names[0]}.mp4"
@@ -477,11 +486,12 @@ def test_a_gallery_may_begin_with_another_video(planted_videos: Path) -> None:
     source = galleries.open_source(galleries.OWN, Arguments(videos=planted_videos))
     first, other = "left/clip_1.mp4", "right/clip_6.mp4"
     # One that is not there, or can't be read, leaves the first.
-    for rather in ("", other, "nowhere.mp4", "short/text.mp4"):
-        expected = other if rather == other else first
-        pair = controls.first_pair(source, 16, rather=rather)
+    for preferred in ("", other, "nowhere.mp4", "short/text.mp4"):
+        expected = other if preferred == other else first
+        pair = controls.first_pair(source, 16, preferred=preferred)
         assert pair is not None
         assert [clip.video.name for clip in pair] == [expected] * 2
+        assert {clip.speed for clip in pair} == {2}
 
 
 def test_home_begins_with_a_video_of_the_generated_gallery() -> None:

@@ -28,30 +28,6 @@ def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_cache")
-@pytest.mark.parametrize("name", ["retrieval", "embedding"])
-def test_too_few_videos_are_said(
-    name: str, coloured_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    root = tmp_path / "few"
-    write_video(root / "a" / "one.mp4", draw_colours((200, 150, 150)), 25.0, preset="ultrafast")
-    argv = ["--model", str(coloured_model), "--videos", str(root)]
-    app = open_page(name, argv, monkeypatch)
-    assert not app.exception
-    assert "holds 1 video: at least 2 are needed" in app.info[0].value
-    write_video(root / "a" / "two.mp4", draw_colours((200, 150, 150))[:9], 25.0, preset="ultrafast")
-    st.cache_resource.clear()  # the folder is listed anew only now and then
-    app = settle(open_page(name, argv, monkeypatch))
-    assert not app.exception
-    assert "Only 1 of the 2 videos can be used" in app.info[0].value
-    assert "a/two.mp4" in app.info[0].value
-    empty = tmp_path / "empty"
-    empty.mkdir()
-    app = open_page(name, ["--model", str(coloured_model), "--videos", str(empty)], monkeypatch)
-    assert not app.exception
-    assert "Your videos can't be shown" in app.error[0].value
-
-
-@pytest.mark.usefixtures("_cache")
 def test_lists_and_numbers_are_those_of_the_command_line(
     coloured_model: Path, coloured_videos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,6 +129,3 @@ def test_equal_videos_have_neighbours_but_no_map(
     commands = [code.value for code in app.code]
     assert any("analysis retrieval" in c and "--feature avid --k 2" in c for c in commands)
     assert any("rspnet.retrieve" in c and c.endswith("--k 1") for c in commands)
-    app = open_page("embedding", argv, monkeypatch)
-    assert not app.exception
-    assert "all videos have the same vector" in app.error[0].value

@@ -8,8 +8,10 @@ from typing import Any
 
 import torch
 
-from _small_scale import tables
-from _small_scale.features import (
+from analysis.figures.style import check_out
+from analysis.report.store import Store
+from benchmarks.small_scale import tables
+from benchmarks.small_scale.features import (
     Vectors,
     Videos,
     clip_features,
@@ -18,10 +20,10 @@ from _small_scale.features import (
     generated_videos,
     jhmdb_videos,
 )
-from _small_scale.histograms import NAMES, fewer_fields, histograms
-from _small_scale.looks import localisation_table, measure_localisation
-from _small_scale.measures import Row, chance, outcomes
-from _small_scale.subjects import (
+from benchmarks.small_scale.histograms import NAMES, fewer_fields, histograms
+from benchmarks.small_scale.localisation import localisation_table, measure_localisation
+from benchmarks.small_scale.measures import Row, chance, outcomes
+from benchmarks.small_scale.subjects import (
     Subject,
     default_spec,
     machine,
@@ -30,8 +32,6 @@ from _small_scale.subjects import (
     named_models,
     random_subjects,
 )
-from analysis.figures.style import check_out
-from analysis.report.store import Store
 from rspnet.data.labelled_clips import ActionsConfig
 from rspnet.data.synthetic.videos import VERSION
 from rspnet.finetune import table
@@ -77,7 +77,7 @@ def choose_subjects(options: argparse.Namespace) -> tuple[list[Subject], dict[st
 
 
 class Benchmark:
-    """One run: what is asked, and what was found of it.
+    """One run: its options, and what was found.
 
     Args:
         options: Of the command line.
@@ -106,7 +106,7 @@ class Benchmark:
         self.rows: dict[str, list[Row]] = {}
         self.chance: dict[str, dict[str, float]] = {}
         self.pretext: dict[str, dict[str, list[dict[str, Any]]]] = {}
-        self.looks: dict[str, list[dict[str, Any]]] = {}
+        self.localisation: dict[str, list[dict[str, Any]]] = {}
         self.finetuned: dict[str, ActionResult] = {}
         self.notes: list[str] = []
 
@@ -129,7 +129,7 @@ class Benchmark:
         return embed_all(self.out / "features", about, videos.paths, embed, title)
 
     def ask(self, videos: Videos, kind: str, identity: str, name: str, clips: Vectors) -> Any:
-        """What each test video got, from before if it was asked."""
+        """What each test video got, from before if it was measured."""
         o = self.options
         settings = {
             "videos": videos.identity(),
@@ -200,7 +200,7 @@ class Benchmark:
 
     def look(self) -> None:
         """What the heads look at, in generated videos."""
-        self.looks = {
+        self.localisation = {
             name: [
                 measure_localisation(
                     subject, self.options.num_maps, self.out / "parts", self.device
@@ -245,7 +245,7 @@ class Benchmark:
         o = self.options
         real, splits = None, None
         if o.jhmdb is None:
-            self.notes.append("JHMDB was left out: name its folder with --jhmdb DIR.")
+            self.notes.append("JHMDB was skipped: name its folder with --jhmdb DIR.")
         else:
             splits = Path(o.jhmdb_splits) if o.jhmdb_splits else find_splits(Path(o.jhmdb))
             real = jhmdb_videos(Path(o.jhmdb), splits)
@@ -257,7 +257,7 @@ class Benchmark:
             kinds = ("action", "actor", "set")
             self.by_labels(made, {kind: f"generated, by {kind}" for kind in kinds})
         else:
-            self.notes.append("Generated videos were left out: --num_generated was 0.")
+            self.notes.append("Generated videos were skipped: --num_generated was 0.")
         for title, videos in (("JHMDB", real), ("generated", made)):
             if o.num_pretext and videos is not None:
                 self.own_tasks(title, videos)
@@ -287,9 +287,9 @@ class Benchmark:
             lines += ["### Which head finds what, in points", heads]
         if self.pretext:
             lines += ["### The two own tasks on test videos; %", tables.pretext_table(self.pretext)]
-        if self.looks:
+        if self.localisation:
             about = f"{o.num_maps} generated videos; margin to faster, share over area"
-            lines += [f"### What the heads look at: {about}", localisation_table(self.looks)]
+            lines += [f"### What the heads look at: {about}", localisation_table(self.localisation)]
         if self.finetuned:
             epochs = f"### Fine-tuned on JHMDB, {o.finetune_epochs:g} epochs"
             lines += [epochs, table(self.finetuned)]
@@ -317,7 +317,7 @@ class Benchmark:
             "chance": self.chance,
             "rows": {title: [row.to_json() for row in rows] for title, rows in self.rows.items()},
             "pretext": self.pretext,
-            "looks": self.looks,
+            "localisation": self.localisation,
             "finetuned": {name: result.__dict__ for name, result in self.finetuned.items()},
             "notes": self.notes,
         }

@@ -9,13 +9,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
-from _small_scale.features import Videos
 from analysis.report.store import Store
+from benchmarks.small_scale.features import Videos
 from rspnet.data.labelled_clips import ActionsConfig
-from rspnet.data.sampling import clip_span
+from rspnet.data.sampling import clip_span, evenly_spaced
 from rspnet.data.sources import scan_files
 from rspnet.evaluate import evaluate_pretext
 from rspnet.finetune import FinetuneConfig, finetune
@@ -121,7 +120,7 @@ def measure_pretext(
 
     Args:
         subject: What is measured.
-        paths: Held-out videos; those too short for a clip at 2x are left out.
+        paths: Held-out videos; those too short for a clip at 2x are skipped.
         identity: Of these videos.
         num_videos: So many of them, evenly spaced.
         store: Folder of what was measured before.
@@ -131,9 +130,7 @@ def measure_pretext(
     def make() -> dict[str, Any]:
         query, key = subject.branch("query", device), subject.branch("key", device)
         usable = scan_files(sorted(paths), clip_span(query.num_frames, max(SPEEDS))).usable
-        if num_videos < len(usable):
-            every = np.linspace(0, len(usable) - 1, num_videos).round().astype(int)
-            usable = [usable[i] for i in every]
+        usable = evenly_spaced(usable, num_videos)
         return asdict(
             evaluate_pretext(
                 query, key, usable, speeds=SPEEDS, num_triplets=NUM_TRIPLETS, device=device

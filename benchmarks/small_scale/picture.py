@@ -6,9 +6,9 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from _small_scale.measures import Row
 from analysis.core.statistics import Estimate
 from analysis.figures.style import COLOURS, GREY, PAGE_INCHES, new_figure, save, style
+from benchmarks.small_scale.measures import Row
 from rspnet.names import HEADS
 
 # Table, metric and title; what is not in the table has no panel.
@@ -36,13 +36,14 @@ def localisation_estimate(runs: Sequence[Mapping[str, Any]], head: str) -> Estim
 
 
 def dots_of(
-    rows: Mapping[str, Sequence[Row]], looks: Mapping[str, Sequence[Mapping[str, Any]]]
+    rows: Mapping[str, Sequence[Row]], localisation: Mapping[str, Sequence[Mapping[str, Any]]]
 ) -> dict[str, dict[str, dict[str, Estimate]]]:
     """What is drawn: by panel, line and feature.
 
     Args:
         rows: Of each table.
-        looks: As :func:`_small_scale.looks.localisation_table` takes it; may be empty.
+        localisation: As :func:`~benchmarks.small_scale.localisation.localisation_table` takes it;
+            may be empty.
     """
     found: dict[str, dict[str, dict[str, Estimate]]] = {}
     for table, metric, title in PANELS:
@@ -50,7 +51,7 @@ def dots_of(
             if row.feature in FEATURES or WITHOUT.get(row.name) == row.feature:
                 line = found.setdefault(title, {}).setdefault(row.name, {})
                 line[row.feature] = row.estimate(metric)
-    for name, runs in looks.items():
+    for name, runs in localisation.items():
         line = found.setdefault(SELECTIVITY, {}).setdefault(name, {})
         for head, feature in zip(HEADS, ("RSP", "A-VID"), strict=True):
             line[feature] = localisation_estimate(runs, head)
@@ -59,7 +60,7 @@ def dots_of(
 
 def picture(
     rows: Mapping[str, Sequence[Row]],
-    looks: Mapping[str, Sequence[Mapping[str, Any]]],
+    localisation: Mapping[str, Sequence[Mapping[str, Any]]],
     chance: Mapping[str, Mapping[str, float]],
     out: str | Path,
 ) -> Path:
@@ -67,16 +68,16 @@ def picture(
 
     Args:
         rows: Of each table.
-        looks: What the heads look at; may be empty.
+        localisation: What the heads look at; may be empty.
         chance: Of each table, of each top-k.
         out: The figure, by its ending.
 
     Raises:
         ValueError: There is nothing to draw, or ``out`` has an ending that can't be written.
     """
-    dots = dots_of(rows, looks)
+    dots = dots_of(rows, localisation)
     if not dots:
-        raise ValueError("there is nothing to draw: all videos were left out")
+        raise ValueError("there is nothing to draw: all videos were skipped")
     names = list(dict.fromkeys(name for lines in dots.values() for name in lines))
     metrics = {title: (table, metric) for table, metric, title in PANELS}
     num_rows = -(-len(dots) // 3)

@@ -1,4 +1,4 @@
-"""A plan of trainings: what each run asks, what it begins with, and what it costs."""
+"""A plan of trainings: what each run is for, what it begins with, and what it costs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,14 +19,14 @@ class Run:
 
     Attributes:
         name: Of its folder and its row.
-        asks: What it is for, in a few words.
+        purpose: What it is for, in a few words.
         videos: ``real``, ``generated`` or ``both``.
         after: The run whose model it begins with; nothing for random weights.
         settings: By dotted name, as on the command line of ``python -m rspnet.train``.
     """
 
     name: str
-    asks: str
+    purpose: str
     videos: str
     after: str | None
     settings: dict[str, Any]
@@ -68,7 +68,7 @@ def _word(value: Any) -> str:
 def read_plan(path: Path) -> list[Run]:
     """Runs of a plan, in its order.
 
-    The file holds ``base``, settings of all runs, and ``runs``, a list with ``name``, ``asks``,
+    The file holds ``base``, settings of all runs, and ``runs``, a list with ``name``, ``purpose``,
     ``videos`` (``real``), ``after`` and ``set``.
 
     Raises:
@@ -84,14 +84,14 @@ def read_plan(path: Path) -> list[Run]:
     runs: list[Run] = []
     for entry in tree["runs"]:
         known = {run.name for run in runs}
-        unknown = set(entry) - {"name", "asks", "videos", "after", "set"}
+        unknown = set(entry) - {"name", "purpose", "videos", "after", "set"}
         if unknown or "name" not in entry:
             raise ValueError(
-                f"{path}: a run has name, asks, videos, after and set, got {sorted(entry)}"
+                f"{path}: a run has name, purpose, videos, after and set, got {sorted(entry)}"
             )
         run = Run(
             name=str(entry["name"]),
-            asks=str(entry.get("asks", "")),
+            purpose=str(entry.get("purpose", "")),
             videos=str(entry.get("videos", "real")),
             after=entry.get("after"),
             settings={**tree.get("base", {}), **entry.get("set", {})},

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from _small_scale.features import Vectors, Videos
 from analysis.core.statistics import Estimate, difference, mean
+from benchmarks.small_scale.features import Vectors, Videos
 from rspnet.recognition.probes import knn_votes, linear_probe
 from rspnet.retrieval.gallery import Gallery, Protocol
 from rspnet.retrieve import KS, first_right

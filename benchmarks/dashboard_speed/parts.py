@@ -8,8 +8,8 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page
 
-from _dashboard.galleries import Made, make_gallery
-from _dashboard.server import READY, Memory, Server, rest, served, window
+from benchmarks.dashboard_speed.galleries import Made, make_gallery
+from benchmarks.dashboard_speed.server import READY, Memory, Server, rest, served, window
 from dashboard.app_pages.retrieval.page import FEATURES, PAGE
 from dashboard.base.arguments import Arguments
 from dashboard.services import galleries
@@ -213,7 +213,7 @@ def retrieval(bench: Bench, num: int) -> Iterator[Row]:
             page.get_by_text(f"1 of {num:,} videos", exact=True).wait_for()
             rest(page)
             begin = time.perf_counter()
-            page.get_by_role("button", name="Take this one").click()
+            page.get_by_role("button", name="Use this video").click()
             page.wait_for_function(_LISTS_STAND, arg=wanted)
             page.evaluate(_PAINTED)
             seconds.append(time.perf_counter() - begin)

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from _small_scale.measures import METRICS, Row
 from analysis.core.statistics import Estimate
+from benchmarks.small_scale.measures import METRICS, Row
 from rspnet.retrieve import KS, PUBLISHED
 
 _FULL = ("top-1", "k-NN", "linear")  # with their interval; those of the others are in the JSON

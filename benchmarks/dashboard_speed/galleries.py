@@ -44,7 +44,7 @@ class Made:
 
 
 def make_gallery(root: Path, num: int, files: Sequence[Path], arguments: Arguments) -> Made:
-    """A folder of videos, and their vectors where the app looks for them.
+    """A folder of videos, and their vectors where the app finds them.
 
     The vectors are drawn: each class around a centre of its own. The files are links to a few
     real ones, so that they can be opened; to the app each is another video.

@@ -105,7 +105,7 @@ def jhmdb_videos(folder: Path, splits: Path) -> Videos:
 
 
 def generated_videos(folder: Path, num_videos: int, seed: int) -> Videos:
-    """Generated videos: the first half looks for the second by action, actor and set.
+    """Generated videos: the first half is retrieved for the second by action, actor and set.
 
     Args:
         folder: Where they are, or will be.

@@ -1,6 +1,6 @@
 """The dashboard in a browser: how long one waits, and what a server holds after many pairs.
 
-    python benchmarks/dashboard_speed.py [--parts first pair ...] [--repeats 5] [--pairs 200]
+    python -m benchmarks.dashboard_speed [--parts first pair ...] [--repeats 5] [--pairs 200]
 
 - ``first``: from opening Compare to its title and to the four overlays; with a server that has
   made nothing yet (once), with a new one (cold), and with the same one in a new window (warm).
@@ -25,13 +25,12 @@ from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-# Before this file's own folder, where other scripts have names of packages.
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from _dashboard import parts
-from _dashboard.parts import Bench, Row
-from _dashboard.server import machine
 from playwright.sync_api import sync_playwright
+
+# Before this file's own folder, where other scripts have names of packages.
+from benchmarks.dashboard_speed import parts
+from benchmarks.dashboard_speed.parts import Bench, Row
+from benchmarks.dashboard_speed.server import machine
 
 PARTS = ("first", "scrubber", "pair", "retrieval", "embedding", "memory")
 ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from _small_scale.features import Vectors
-from _small_scale.measures import video_vectors
-from rspnet.data.sampling import clip_span
+from benchmarks.small_scale.features import Vectors
+from benchmarks.small_scale.measures import video_vectors
+from rspnet.data.sampling import clip_span, evenly_spaced
 from rspnet.data.sources import scan_files
 from rspnet.evaluate import evaluate_pretext
 from rspnet.weights.checkpoint import load_model
@@ -42,7 +42,7 @@ def read_sources(splits: Path, paths: Sequence[Path]) -> list[str]:
 def without_own_source(
     clips: Vectors, labels: Sequence[str], sources: Sequence[str]
 ) -> dict[str, float]:
-    """Retrieval among training videos: each looks for its label in those of other sources.
+    """Retrieval among training videos: each is a query among those of other sources.
 
     Clips cut from one source look alike whatever they show, and split 1 never parts them.
 
@@ -81,8 +81,6 @@ def held_out_tasks(model: Path, paths: Sequence[Path], num_videos: int) -> dict[
     """
     query, key = load_model(model, "query"), load_model(model, "key")
     usable = scan_files(sorted(paths), clip_span(query.num_frames, max(SPEEDS))).usable
-    if num_videos < len(usable):
-        every = np.linspace(0, len(usable) - 1, num_videos).round().astype(int)
-        usable = [usable[i] for i in every]
+    usable = evenly_spaced(usable, num_videos)
     found = evaluate_pretext(query, key, usable, speeds=SPEEDS)
     return {"order": 100 * found.rsp_accuracy, "avid": 100 * found.avid_top1}

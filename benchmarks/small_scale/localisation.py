@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from _small_scale.subjects import Subject
-from _small_scale.tables import markdown
 from analysis.core.statistics import Estimate
 from analysis.report.store import Store
 from analysis.stimuli.kinds import with_controls
 from analysis.studies.localisation import SEED, make_scene, measure, summarise
 from analysis.studies.responses import response_study
 from analysis.studies.selectivity import selectivity
+from benchmarks.small_scale.subjects import Subject
+from benchmarks.small_scale.tables import markdown
 from rspnet.names import HEADS
 
 KIND = "margin_faster"
@@ -35,7 +35,7 @@ def measure_localisation(
 
     Returns:
         For ``limbs``, ``prop`` and ``selectivity`` estimates of ``rsp``, ``avid`` and
-        ``difference``: RSP less A-VID in limbs and of selectivity, A-VID less RSP on the prop.
+        ``difference``: RSP minus A-VID in limbs and of selectivity, A-VID minus RSP on the prop.
 
     Raises:
         ValueError: There are fewer than two videos.
@@ -70,19 +70,19 @@ def measure_localisation(
         return found
 
     settings = {"num_videos": num_videos, "seed": SEED, "kind": KIND, "num_triplets": NUM_TRIPLETS}
-    found: dict[str, Any] = Store(store, subject.identity).part("looks", settings, make)
+    found: dict[str, Any] = Store(store, subject.identity).part("localisation", settings, make)
     return found
 
 
 def localisation_table(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
-    """A line a model: the interval over videos of one, the range over seeds of several.
+    """A line for each model: the interval over videos of one, the range over seeds of several.
 
     Args:
         found: For each model what :func:`measure_localisation` gave for its seeds.
     """
     header = [""]
     for title in (*(f"margin {words}" for words in REGIONS.values()), "motion selectivity"):
-        header += [f"{title}: RSP", "A-VID", "A-VID less RSP" if "prop" in title else "differ"]
+        header += [f"{title}: RSP", "A-VID", "A-VID minus RSP" if "prop" in title else "difference"]
     cells = []
     for name, runs in found.items():
         line = [name]

@@ -1,0 +1,1 @@
+"""One kind of map a file; each registers itself (:mod:`analysis.attribution.registry`)."""

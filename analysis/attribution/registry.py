@@ -1,0 +1,192 @@
+"""The kinds of maps: everything that lists, computes or draws a kind finds it here.
+
+A kind is one file in :mod:`analysis.attribution.kinds`: a function with its formula, registered by
+:func:`register_map`. The command ``python -m analysis maps``, Figure 1, strips, the studies and the
+dashboard iterate this registry, so a new kind needs no other edit.
+
+This module imports no torch, and neither do the files of the kinds before a map is computed: menus
+and ``--help`` are there at once.
+"""
+
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib import import_module
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from analysis.attribution.pair_clips import PairClips
+    from analysis.core.clip_map import ClipMap, Map
+    from analysis.core.grid import Grid
+
+Side = Literal["i", "j"]
+SIDES: tuple[Side, Side] = ("i", "j")
+Needs = Literal["pair", "triplet", "classifier"]
+# What opens first: it is the map whose claim is the easiest to check by eye.
+DEFAULT_MAP = "margin_faster"
+# In place of the heads where the maps are a classifier's.
+CLASS_ROWS = ("class1", "class2")
+
+Compute = Callable[["PairClips", str, Side], "ClipMap"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MapKind:
+    """One kind of map.
+
+    Attributes:
+        key: Its name on command lines, in links and in files.
+        title: Its name in menus and figures.
+        symbol: Of the score that the map of c_i is of.
+        units: Of one cell's value.
+        needs: ``pair``: c_i and c_j; ``triplet``: for each head also the clips that c_j is
+            contrasted with; ``classifier``: a fine-tuned model; its classes replace the heads.
+        sums_to: The score, in words, that the cells of c_i come to; empty if nothing is promised.
+        text: One or two sentences. Symbols stand between backticks: `s`, `c_i`.
+        compute: Gives the map of one head (or class) in one clip.
+        reduction: How the cells come to the score.
+        fine: Whether there is a map on the finer grid of shifted clips.
+        has_partners: Whether a cell's value is known as a sum over the cells of the other clip.
+        group: Title of the menu that several methods share; empty for an entry of its own.
+        by_default: Whether commands and studies make it when nobody names it.
+        num_passes: Of the grid, how many clips go through the network for one map; nothing for a
+            map that comes from the one forward pass of each clip.
+        order: Place in lists, ascending.
+    """
+
+    key: str
+    title: str
+    symbol: str
+    units: str
+    needs: Needs
+    sums_to: str
+    text: str
+    compute: Compute
+    reduction: Literal["sum", "mean"] = "sum"
+    fine: bool = False
+    has_partners: bool = False
+    group: str = ""
+    by_default: bool = True
+    num_passes: "Callable[[Grid], int] | None" = None
+    order: int = 1000
+
+    @property
+    def total_title(self) -> str:
+        """What the total of the cells is called in a table."""
+        if self.reduction == "mean":
+            return "Mean of the map"
+        return "Sum of contributions" if self.sums_to else "Sum of the map"
+
+    @property
+    def summary(self) -> str:
+        """The kind in one line of plain text, for ``--help``."""
+        promise = f" The map's {self.reduction} is {self.sums_to}." if self.sums_to else ""
+        return f"{self.title}. {self.text}{promise}".replace("`", "")
+
+    def total(self, values: "Map") -> float:
+        """What the cells of a map come to."""
+        return float(values.mean() if self.reduction == "mean" else values.sum())
+
+
+_KINDS: dict[str, MapKind] = {}
+
+
+def register_map(
+    *,
+    key: str,
+    title: str,
+    symbol: str,
+    units: str,
+    needs: Needs,
+    sums_to: str,
+    text: str,
+    reduction: Literal["sum", "mean"] = "sum",
+    fine: bool = False,
+    has_partners: bool = False,
+    group: str = "",
+    by_default: bool = True,
+    num_passes: "Callable[[Grid], int] | None" = None,
+    order: int = 1000,
+) -> Callable[[Compute], Compute]:
+    """Register the function below as a kind of map; the settings are those of :class:`MapKind`.
+
+    Example:
+        A map of how far each frame of c_i is from grey::
+
+            @register_map(
+                key="grey", title="Grey", symbol="g", units="distance", needs="pair",
+                sums_to="", text="Distance from grey.",
+            )
+            def grey(clips, head, side): ...
+
+    Raises:
+        ValueError: Another kind has this key.
+    """
+
+    def register(compute: Compute) -> Compute:
+        if key in _KINDS:
+            raise ValueError(f"a kind of map {key!r} is registered already: choose another key")
+        _KINDS[key] = MapKind(
+            key=key,
+            title=title,
+            symbol=symbol,
+            units=units,
+            needs=needs,
+            sums_to=sums_to,
+            text=text,
+            compute=compute,
+            reduction=reduction,
+            fine=fine,
+            has_partners=has_partners,
+            group=group,
+            by_default=by_default,
+            num_passes=num_passes,
+            order=order,
+        )
+        return compute
+
+    return register
+
+
+def unregister_map(key: str) -> None:
+    """Take a kind away, such as one that a notebook registers anew.
+
+    Raises:
+        ValueError: There is none of this key.
+    """
+    del _KINDS[map_kind(key).key]
+
+
+def map_kinds() -> dict[str, MapKind]:
+    """All kinds by key, in their order.
+
+    Example:
+        >>> list(map_kinds())[:4]
+        ['eq2', 'contribution', 'margin', 'margin_faster']
+        >>> map_kinds()["eq2"].title
+        'Eq. 2'
+    """
+    package = import_module("analysis.attribution.kinds")
+    for module in pkgutil.iter_modules(package.__path__):
+        import_module(f"{package.__name__}.{module.name}")
+    return {kind.key: kind for kind in sorted(_KINDS.values(), key=lambda kind: kind.order)}
+
+
+def map_kind(key: str) -> MapKind:
+    """The kind of a key.
+
+    Raises:
+        ValueError: There is none; the message names the nearest.
+    """
+    kinds = map_kinds()
+    if key not in kinds:
+        near = get_close_matches(key, kinds, 1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"kinds of maps are {', '.join(kinds)}, got {key!r}.{hint}")
+    return kinds[key]
+
+
+def default_maps() -> tuple[str, ...]:
+    """Keys of the kinds that are made when nobody names any."""
+    return tuple(key for key, kind in map_kinds().items() if kind.by_default)

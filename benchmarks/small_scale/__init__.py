@@ -1,0 +1,1 @@
+"""What models learned, in one table: ``python -m benchmarks.small_scale``."""

@@ -1,0 +1,35 @@
+"""What many tests are made with."""
+
+from typing import Any
+
+import torch
+
+from rspnet.models import Branch
+
+TINY: dict[str, Any] = {"width": 2, "stem_kernel": (1, 3, 3)}
+
+
+def tiny_branch(
+    seed: int | None = None,
+    *,
+    arch: str = "resnet18_fine",
+    num_frames: int = 8,
+    size: int = 32,
+    head: str = "linear",
+    **options: Any,
+) -> Branch:
+    """A branch with random weights that computes in milliseconds, in evaluation mode.
+
+    Args:
+        seed: Fixes the weights. Nothing: PyTorch's generator as it stands.
+        arch: Encoder.
+        num_frames: Frames of its clips.
+        size: Height and width of its clips, in pixels.
+        head: ``linear`` or ``mlp``.
+        **options: Of the encoder. Nothing: width 2 and a small stem for ``resnet18_fine``, width 4
+            for others.
+    """
+    if seed is not None:
+        torch.manual_seed(seed)
+    options = options or (TINY if arch == "resnet18_fine" else {"width": 4})
+    return Branch(arch, options, num_frames=num_frames, size=size, head=head).eval()
