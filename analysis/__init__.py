@@ -50,13 +50,12 @@ if TYPE_CHECKING:
     from analysis.regions.tracks import tracks_of_pair as tracks_of_pair
     from analysis.stimuli.perturbed_clips import probe_pair as probe_pair
     from analysis.stimuli.perturbed_clips import responses_of_video as responses_of_video
-    from analysis.studies.faithfulness import faithfulness_study as faithfulness_study
-    from analysis.studies.localisation import localisation_study as localisation_study
-    from analysis.studies.optical_flow import flow_study as flow_study
-    from analysis.studies.responses import response_study as response_study
-    from analysis.studies.sanity import sanity_study as sanity_study
-    from analysis.studies.selectivity import appearance_selectivity as appearance_selectivity
-    from analysis.studies.selectivity import motion_selectivity as motion_selectivity
+    from analysis.studies.registry import Study as Study
+    from analysis.studies.registry import get_study as get_study
+    from analysis.studies.registry import list_studies as list_studies
+    from analysis.studies.registry import register_study as register_study
+    from analysis.studies.registry import run_study as run_study
+    from analysis.studies.table import StudyTable as StudyTable
 
 
 def _modules_of_names() -> dict[str, str]:

@@ -5,18 +5,12 @@ from collections.abc import Sequence
 
 from rspnet.commands import Command, run_command
 
-# A command a line: its module in analysis/cli has the same name.
+# A command a line: its module in analysis/cli has the same name. The studies add theirs.
 _TEXTS = {
     "maps": "compute all maps of a pair of clips, in a folder",
     "figure1": "draw Figure 1 of the supplementary, for any model and videos",
     "strips": "draw maps over time, all time steps side by side",
     "classes": "draw class activation maps of a classifier (Eq. 1)",
-    "localisation": "compare both heads' maps with the ground truth of synthetic videos",
-    "optical_flow": "compare both heads' maps with the optical flow of real videos",
-    "responses": "measure how each head responds to a perturbation of a clip",
-    "faithfulness": "measure whether scores change where the maps say",
-    "agreement": "rank cells of a clip by several attribution methods, and correlate the ranks",
-    "sanity": "test whether maps depend on what the model learned",
     "retrieval": "explain what made a retrieval rank a video as it did",
     "structure": "measure how a gallery is arranged: hubs, orphans, disagreement of the heads",
     "projection": "draw a gallery in two dimensions",
@@ -29,7 +23,17 @@ COMMANDS = {name: Command(f"analysis.cli.{name}", text) for name, text in _TEXTS
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; without one, list them. Returns the exit status."""
-    return run_command(COMMANDS, arguments, prog="python -m analysis")
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words and words[0] in COMMANDS:
+        return run_command(COMMANDS, words, prog="python -m analysis")
+    from analysis.cli.study import main as run_study
+    from analysis.studies.registry import list_studies
+
+    studies = {study.name: study.summary for study in list_studies()}
+    if words and words[0].replace("-", "_") in studies:
+        return run_study(words[0].replace("-", "_"), words[1:])
+    named = {name: Command("analysis.cli.study", text) for name, text in studies.items()}
+    return run_command(COMMANDS | named, words, prog="python -m analysis")
 
 
 if __name__ == "__main__":

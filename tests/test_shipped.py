@@ -9,8 +9,7 @@ import pytest
 import torch
 
 from analysis import explain_pair
-from analysis.report.parts import Found
-from analysis.studies.selectivity import selectivity
+from analysis.report.results import ReportResults
 from rspnet import VideoReader, list_models, load_model
 from rspnet.data.sources import list_videos, scan_files
 from rspnet.data.transforms import load_clip
@@ -36,16 +35,17 @@ def test_index_names_files_by_hash() -> None:
 
 
 def test_its_report_is_of_this_model_and_the_readme_says_the_same() -> None:
-    report = json.loads((CHECKPOINTS / "rspnet_small.report.json").read_text())
-    assert report["model_hash"] == load_model("default").hash
-    found = Found.from_json(report["found"])
-    planted = found.planted
-    assert planted is not None
-    limbs = planted.of().row("margin_faster", "rsp", "limbs").ratio
-    prop = planted.of().row("margin_faster", "rsp", "prop").ratio
-    motion = selectivity(found.responses["generated"])
+    value = json.loads((CHECKPOINTS / "rspnet_small.report.json").read_text())
+    results = ReportResults.from_json(value)
+    assert results.model_hash == load_model("default").hash
+    located = results.tables["localisation"]["synthetic"]
+    keys = {"weights": "trained", "kind": "margin_faster", "head": "rsp", "speed": "both"}
+    limbs, prop = (located.one(**keys, region=name)["ratio"] for name in ("limbs", "prop"))
+    responses = results.tables["responses"]["synthetic"]
+    own = {"weights": "trained", "measure": "perturbations"}
+    rsp, avid = (responses.one(**own, head=h)["motion_selectivity"] for h in ("rsp", "avid"))
     readme = (CHECKPOINTS.parent / "README.md").read_text().replace("**", "")
-    for estimate in (limbs, prop, motion.heads[0].motion, motion.heads[1].motion):
+    for estimate in (limbs, prop, rsp, avid):
         assert str(estimate) in readme
 
 

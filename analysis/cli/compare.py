@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 
 from analysis.report.compare import compare
-from analysis.report.parts import ReportConfig
+from analysis.report.results import ReportConfig
 from rspnet.commands import run_cli
 
 COMMAND = ["python", "-m", "analysis", "compare"]

@@ -5,8 +5,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from analysis.report.parts import ReportConfig
 from analysis.report.report import report
+from analysis.report.results import ReportConfig
 from rspnet.commands import run_cli
 
 

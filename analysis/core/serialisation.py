@@ -13,22 +13,12 @@ from rspnet.files import atomic_path
 T = TypeVar("T")
 
 
-def check_format(value: Mapping[str, Any], expected: str, command: str) -> None:
-    """Refuse plain values of another kind of result.
-
-    Args:
-        value: Of a file.
-        expected: Its ``format``, of version 1.
-        command: What writes such files.
-
-    Raises:
-        ValueError: The format or version differs.
-    """
-    if value.get("format") != expected or value.get("version") != 1:
-        raise ValueError(
-            f"expected {expected!r} of version 1, written by `{command}`, got format "
-            f"{value.get('format')!r}, version {value.get('version')!r}"
-        )
+def save_json(path: str | Path, value: Any) -> Path:
+    """Write plain values as JSON, atomically; rows of tables stand on lines of their own."""
+    text = json.dumps(value).replace('{"keys": ', '\n{"keys": ')
+    with atomic_path(path) as temporary:
+        temporary.write_text(text + "\n")
+    return Path(path)
 
 
 def load_json(path: str | Path, make: Callable[[Any], T], what: str) -> T:

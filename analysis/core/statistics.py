@@ -30,8 +30,16 @@ class Estimate:
     high: float
     num: int
 
+    def __neg__(self) -> "Estimate":
+        """The negative number: of b - a for a - b."""
+        return Estimate(-self.value, -self.high, -self.low, self.num)
+
     def __str__(self) -> str:
         return f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
+
+    def complement(self) -> "Estimate":
+        """1 minus the number, such as one share of two."""
+        return Estimate(1 - self.value, 1 - self.high, 1 - self.low, self.num)
 
     def to_json(self) -> dict[str, float | int]:
         """Plain values."""
@@ -63,7 +71,7 @@ def estimate(
             f"columns hold one value a video each, got shapes {[c.shape for c in table]}"
         )
     if not all(np.isfinite(column).all() for column in table):
-        raise ValueError("values of videos are finite numbers: leave out and count the others")
+        raise ValueError("values of videos are finite numbers: skip and count the others")
     draws = np.random.default_rng(seed).integers(0, num, size=(num_samples, num))
     samples = statistic(*(column[draws] for column in table))
     low, high = np.nanquantile(samples, [0.025, 0.975])
@@ -91,7 +99,7 @@ def ratio(a: Sequence[float] | Floats, b: Sequence[float] | Floats, *, seed: int
 
 
 def rank_correlation(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
-    """Spearman's rho of two maps over their cells, ties at their mean rank; NaN if one is even.
+    """Spearman's rho of two maps over their cells, ties at their mean rank; NaN if one is constant.
 
     Raises:
         ValueError: The shapes differ.

@@ -70,7 +70,7 @@ _STYLE: Any = {
     "savefig.dpi": DPI,
     "image.interpolation": "antialiased",
     "pdf.fonttype": 42,  # whole letters, which publishers' checks ask for
-    "svg.hashsalt": "rspnet",  # else its identifiers are drawn by lot
+    "svg.hashsalt": "rspnet",  # else its identifiers are random
 }
 
 

@@ -61,7 +61,7 @@ class Hubs:
         k: Neighbours.
         counts: N_k, (N,); its mean is k.
         skewness: Of N_k.
-        chance_skewness: That of neighbours drawn by lot.
+        chance_skewness: That of neighbours drawn at random.
         paths: The videos' files.
     """
 
@@ -136,7 +136,7 @@ class Overlap:
         k: Neighbours.
         jaccard: For each video, the neighbours in common over those in either list, (N,).
         mean: Over videos.
-        chance: Its mean for neighbours drawn by lot.
+        chance: Its mean for neighbours drawn at random.
     """
 
     names: tuple[str, str]
@@ -156,7 +156,7 @@ class Overlap:
 
 
 def chance_jaccard(k: int, num: int) -> float:
-    """The mean Jaccard index of two lists of k out of num that were drawn by lot."""
+    """The mean Jaccard index of two lists of k out of num that were drawn at random."""
     shared = range(max(0, 2 * k - num), k + 1)
     ways = [math.comb(k, m) * math.comb(num - k, k - m) for m in shared]
     # The numbers of ways are integers of any size; their ratios are not.
@@ -205,7 +205,7 @@ class Purity:
         name: Of the feature.
         k: Neighbours.
         mean: Over videos whose label is known and not the only one of its kind.
-        chance: The mean of neighbours drawn by lot.
+        chance: The mean of neighbours drawn at random.
         by_label: Mean over the videos of each label.
         num_skipped: Videos without a label, or alone with it.
     """
@@ -296,14 +296,14 @@ class GalleryViews:
         lines = [f"{self.num_videos} videos, k = {self.k}; 95% intervals over videos"]
         for h in self.hubs:
             lines.append(
-                f"{h.name:10} skewness of N_k {h.skewness} (by lot {h.chance_skewness:.2f}), "
+                f"{h.name:10} skewness of N_k {h.skewness} (at random {h.chance_skewness:.2f}), "
                 f"largest N_k {int(h.counts.max())}, orphans {100 * h.orphan_share:.1f}%"
             )
         for p in self.purity:
-            lines.append(f"{p.name:10} label purity {p.mean} (by lot {p.chance:.2f})")
+            lines.append(f"{p.name:10} label purity {p.mean} (at random {p.chance:.2f})")
         for o in self.overlaps:
             lines.append(
-                f"{' and '.join(o.names):20} overlap (Jaccard) {o.mean} (by lot {o.chance:.3f})"
+                f"{' and '.join(o.names):20} overlap (Jaccard) {o.mean} (at random {o.chance:.3f})"
             )
         for d in self.disagreements:
             for name in d.names:

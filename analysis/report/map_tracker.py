@@ -121,7 +121,7 @@ class MapTracker:
 
     def __init__(self, folder: Path, config: RunConfig) -> None:
         if not isinstance(config, TrainConfig):
-            raise ValueError("MapTracker looks on at pre-training (python -m rspnet.train) only")
+            raise ValueError("MapTracker is for pre-training (python -m rspnet.train) only")
         self.folder = folder / "maps"
         paths = training_videos(config.data)
         steps: float = config.max_steps
@@ -147,7 +147,7 @@ class MapTracker:
             self._write(step, maps)
             if last:
                 self._write_history(step, maps[0])
-        except (ValueError, OSError) as error:  # whoever looks on does not end the run
+        except (ValueError, OSError) as error:  # a callback does not end the run
             tqdm.write(f"Maps of step {step} are not written: {error}")
 
     def explain(self, network: TwoBranch) -> list[PairExplanation]:

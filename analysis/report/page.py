@@ -5,35 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
 
-from analysis.core.statistics import Estimate
+from analysis.studies.table import Table
 
 _TYPES = {b"\x89PNG": "image/png", b"<?xml": "image/svg+xml", b"<svg": "image/svg+xml"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Table:
-    """A table of text and numbers.
-
-    Attributes:
-        header: Of the columns; the first names the rows.
-        rows: A cell a column. Estimates are written with their interval.
-        caption: What it shows, with the number of videos.
-        strong: Places of rows that stand out.
-        folded: Shown when its caption is opened, such as a control.
-    """
-
-    header: Sequence[str]
-    rows: Sequence[Sequence[str | float | Estimate]]
-    caption: str
-    strong: frozenset[int] = frozenset()
-    folded: bool = False
-
-    def __post_init__(self) -> None:
-        wrong = [len(row) for row in self.rows if len(row) != len(self.header)]
-        if wrong:
-            raise ValueError(
-                f"rows have a cell for each of the {len(self.header)} columns, got rows of {wrong}"
-            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,12 +39,12 @@ class Picture:
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """One question and its answer.
+    """One question about a model, and what was found.
 
     Attributes:
         key: Its anchor.
         title: Heading.
-        answer: What was found, in a sentence or two.
+        finding: What was found, in a sentence or two.
         reading: How to read it, and what it can't say.
         tables: In their order.
         pictures: Above the tables.
@@ -79,47 +53,18 @@ class Section:
 
     key: str
     title: str
-    answer: str = ""
+    finding: str = ""
     reading: str = ""
     tables: Sequence[Table] = field(default_factory=tuple)
     pictures: Sequence[Picture] = field(default_factory=tuple)
     skipped: str = ""
 
 
-def number(value: float, digits: int = 2) -> str:
-    """A number with a real minus sign."""
-    text = f"{value:.{digits}f}"
-    if not text.strip("-0."):
-        text = text.lstrip("-")  # a small negative number is no minus nothing
-    return text.replace("-", "\N{MINUS SIGN}")
-
-
-def _cell(value: str | float | Estimate) -> str:
-    if isinstance(value, Estimate):
-        low, high = number(value.low), number(value.high)
-        return (
-            f'<td class="n" title="{value.num} videos">{number(value.value)}'
-            f"<small>{low} to {high}</small></td>"
-        )
-    if isinstance(value, str):
-        return f"<td>{escape(value)}</td>"
-    return f'<td class="n">{number(value)}</td>'
-
-
 def _table(table: Table) -> str:
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in table.header)
-    body = []
-    for place, (first, *rest) in enumerate(table.rows):
-        name = first if isinstance(first, str) else str(first)
-        mark = ' class="strong"' if place in table.strong else ""
-        cells = "".join(_cell(value) for value in rest)
-        body.append(f'<tr{mark}><th scope="row">{escape(name)}</th>{cells}</tr>')
-    caption = escape(table.caption)
-    inner = f"<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table></div>"
-    if table.folded:
-        opened = f'<div class="wide"><table aria-label="{caption}">{inner}'
-        return f"<details><summary>{caption}</summary>{opened}</details>"
-    return f'<div class="wide"><table><caption>{caption}</caption>{inner}'
+    if not table.folded:
+        return table.html()
+    inner = table.html(caption=False)
+    return f"<details><summary>{escape(table.caption)}</summary>{inner}</details>"
 
 
 def _picture(picture: Picture) -> str:
@@ -133,9 +78,9 @@ def _picture(picture: Picture) -> str:
 def _section(section: Section) -> str:
     parts = [f'<section id="{escape(section.key)}"><h2>{escape(section.title)}</h2>']
     if section.skipped:
-        parts.append(f'<p class="left-out">Left out: {escape(section.skipped)}</p>')
-    if section.answer:
-        parts.append(f'<p class="answer">{escape(section.answer)}</p>')
+        parts.append(f'<p class="skipped">Skipped: {escape(section.skipped)}</p>')
+    if section.finding:
+        parts.append(f'<p class="finding">{escape(section.finding)}</p>')
     if section.reading:
         parts.append(f'<p class="reading">{escape(section.reading)}</p>')
     parts += [_picture(picture) for picture in section.pictures]
@@ -176,16 +121,16 @@ header p { margin: .1rem 0; color: var(--soft); overflow-wrap: anywhere; }
 nav { display: flex; flex-wrap: wrap; gap: .25rem 1rem; margin: 1rem 0; padding: .6rem 0;
   border-block: 1px solid var(--line); }
 nav a { color: inherit; } nav a:focus-visible { outline: 2px solid var(--rsp); }
-.answer { font-weight: 600; max-width: 60rem; } .reading, .left-out { color: var(--soft);
+.finding { font-weight: 600; max-width: 60rem; } .reading, .skipped { color: var(--soft);
   max-width: 60rem; }
-.wide { overflow-x: auto; }
+.study-table { overflow-x: auto; }
 table { border-collapse: collapse; margin: 1rem 0 1.5rem; font-size: .9rem;
   font-variant-numeric: tabular-nums; }
 caption { text-align: left; color: var(--soft); padding-bottom: .4rem; }
 th, td { text-align: left; padding: .3rem .9rem .3rem 0; border-bottom: 1px solid var(--line);
   vertical-align: top; }
 thead th { border-bottom: 2px solid var(--line); font-weight: 600; }
-tbody th { font-weight: 400; } td.n { white-space: nowrap; }
+tbody th { font-weight: 400; } td.number { white-space: nowrap; }
 td small { display: block; color: var(--soft); font-size: .78rem; }
 tr.strong th, tr.strong td { font-weight: 600; background: var(--band); }
 details { margin: 1rem 0; } summary { cursor: pointer; color: var(--soft); font-size: .9rem; }

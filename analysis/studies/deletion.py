@@ -36,7 +36,7 @@ BATCH_SIZE = 16
 class KeptCells:
     """Embeddings of a clip with some of its cells kept, each set of cells computed once.
 
-    Both heads and any number of scores ask about the same clips, so what the network gave is
+    Both heads and any number of scores are of the same clips, so what the network gave is
     kept: 1 kB a set.
 
     Attributes:
@@ -51,7 +51,7 @@ class KeptCells:
     _known: dict[bytes, dict[str, Tensor]] = field(default_factory=dict, repr=False)
 
     @torch.no_grad()
-    def ask(self, score: Score, kept_BTHW: Tensor) -> Tensor:
+    def score(self, score: Score, kept_BTHW: Tensor) -> Tensor:
         """The score with some cells kept.
 
         Args:
@@ -127,11 +127,11 @@ def perturbation_curve(
     """Follow a score while cells are taken away, or put back, in an order.
 
     Args:
-        score: What is asked.
+        score: The target score.
         cells: The clip and what stands in for its cells.
         order: All cells as flat indices, the first to be taken or put first.
         mode: ``deletion`` or ``insertion``.
-        num_steps: Steps from none to all, with as even a number of cells each as can be.
+        num_steps: Steps from none to all, as equal as can be.
 
     Raises:
         ValueError: The order is not one of all cells, or a choice is out of range.
@@ -149,7 +149,7 @@ def perturbation_curve(
     rank[order] = np.arange(num)
     changed_KP = rank < counts[:, None]
     kept = ~changed_KP if mode == "deletion" else changed_KP
-    scores = cells.ask(score, torch.from_numpy(kept.reshape(-1, *shape)))
+    scores = cells.score(score, torch.from_numpy(kept.reshape(-1, *shape)))
     return Curve(mode=mode, shares=counts / num, scores=scores.cpu().numpy())
 
 
@@ -166,7 +166,7 @@ def unexplained(
     their drop in common, which takes no knowledge of the place.
 
     Args:
-        score: What is asked.
+        score: The target score.
         cells: The clip and what stands in for its cells.
         values_THW: The map.
         num_samples: Boxes.
@@ -195,7 +195,7 @@ def unexplained(
             return taken, kept - taken
 
         found = infidelity(
-            lambda kept: cells.ask(score, kept),
+            lambda kept: cells.score(score, kept),
             delete_cells,
             torch.ones(1, *grid.cells, dtype=torch.float64),
             torch.from_numpy(np.asarray(values, np.float64))[None],
@@ -214,10 +214,10 @@ def unexplained(
 def sensitivity(
     score: Score, clip: Tensor, *, radius: float = 0.02, num_samples: int = 10, seed: int = 0
 ) -> float:
-    """Captum's largest relative change of the contribution map when all pixels are shaken a bit.
+    """Captum's largest relative change of the contribution map under noise on all pixels.
 
     Args:
-        score: What is asked; its target stays.
+        score: Which target score; its target stays.
         clip: Normalised, (3, T, H, W).
         radius: Of the noise, uniform, in normalised units; 0.02 is about one of 255 grey levels.
         num_samples: Draws of it.

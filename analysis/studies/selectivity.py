@@ -1,143 +1,120 @@
 """Is a head moved by motion or by appearance? One number from its responses, with its interval.
 
-Let m be the mean drop of a head's similarity (:class:`analysis.studies.response_result.Responses`)
-under changes of motion alone, a that under changes of appearance alone, both in units of the drop
-to other videos and each the mean over videos of the mean over changes. Then::
+Let m be the mean drop of a head's similarity (:mod:`analysis.studies.responses`) under
+perturbations of motion alone, a that under perturbations of appearance alone, each the mean over
+videos of the mean over perturbations. Then::
 
     motion selectivity = m / (m + a),    appearance selectivity = a / (m + a)
 
 The first is 1 for a head that only motion moves and 0 for one that only appearance moves. A mean
 drop below 0 (possible between two branches) counts as 0.
 
-What it can say and what not. The unit cancels in the share, so a head that spreads videos widely
-has no advantage; it is left in the drops, which are shown beside. How strong the changes are, such
-as a blur of 2 pixels, is a choice, so 0.5 is no boundary between two kinds of heads. The same
-clips ask both heads, though: what means something is the difference of two heads, or of a head
-and random weights. Several changes are augmentations of training (grey, hue, crop, flip), which
-teaches *both* heads to pass over them; exchanges are none, and
-``exchange`` holds nothing but these.
+How strong the perturbations are, such as a blur of 2 pixels, is a choice, so 0.5 is no boundary
+between two kinds of heads. Both heads respond to the same clips, though: what means something is
+the difference of two heads, or of a head and random weights. Several perturbations are
+augmentations of training (grey, hue, crop, flip), which teaches *both* heads to pass over them;
+swaps of factors are none, and the measure ``swap`` holds nothing but these.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.core.statistics import Estimate, estimate, ratio
+from analysis.core.statistics import Estimate, estimate, mean, ratio
 from analysis.stimuli.perturbations import CHANGES
-from analysis.studies.response_result import Responses
-from rspnet.names import HEAD_TITLES, HEADS
+from analysis.studies.table import RSP_MINUS_AVID, Key, Row, StudyTable
+from rspnet.names import HEADS
 
 Floats = NDArray[np.float64]
-LAST = -1.0  # stands for the largest level measured
+# By perturbation, level and head: the similarity of every video's clip to itself perturbed, (V,).
+Samples = Mapping[tuple[str, float, str], Floats]
 Chosen = tuple[tuple[str, float], ...]
+UNCHANGED, OTHER_VIDEOS = "unchanged", "other videos"
+LAST = -1.0  # stands for the largest level measured
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measure:
-    """Which changes a selectivity is made of.
+    """Which perturbations a selectivity is made of.
 
     Attributes:
-        name: Key in :data:`MEASURES`.
         title: For tables.
-        motion: Changes of motion and their levels, all of one weight.
-        appearance: Changes of appearance, the same.
+        motion: Perturbations of motion and their levels, all of one weight.
+        appearance: Perturbations of appearance, the same.
     """
 
-    name: str
     title: str
     motion: Chosen
     appearance: Chosen
 
 
 _MOTION: Chosen = (("speed", 0.5), ("speed", 2), ("shuffle", LAST), ("reverse", 1), ("freeze", 1))
-_LOOKS: Chosen = (("grey", 1), ("hue", 180), ("crop", 0.7), ("flip", 1), ("blur", 2))
+_APPEARANCE: Chosen = (("grey", 1), ("hue", 180), ("crop", 0.7), ("flip", 1), ("blur", 2))
 MEASURES = {
-    measure.name: measure
-    for measure in (
-        Measure(
-            name="changes",
-            title="changes of any video",
-            motion=_MOTION,
-            appearance=_LOOKS,
-        ),
-        Measure(
-            name="all",
-            title="these and looks exchanged",
-            motion=_MOTION,
-            appearance=(*_LOOKS, ("looks", 1)),
-        ),
-        Measure(
-            name="exchange",
-            title="action against looks exchanged",
-            motion=(("action", 1),),
-            appearance=(("looks", 1),),
-        ),
-    )
+    "perturbations": Measure(
+        title="perturbations of any video", motion=_MOTION, appearance=_APPEARANCE
+    ),
+    "all": Measure(
+        title="these and appearance swapped",
+        motion=_MOTION,
+        appearance=(*_APPEARANCE, ("appearance", 1)),
+    ),
+    "swap": Measure(
+        title="action swapped against appearance swapped",
+        motion=(("action", 1),),
+        appearance=(("appearance", 1),),
+    ),
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class HeadSelectivity:
-    """What moves one head.
+def levels_of(samples: Samples) -> dict[str, tuple[float, ...]]:
+    """The perturbations that were measured, and their levels."""
+    found: dict[str, list[float]] = {}
+    for name, level, head in samples:
+        if head == HEADS[0] and name not in (UNCHANGED, OTHER_VIDEOS):
+            found.setdefault(name, []).append(level)
+    return {name: tuple(levels) for name, levels in found.items()}
 
-    Attributes:
-        head: ``rsp`` or ``avid``.
-        motion_drop: m: 0 is no movement, 1 as far as another video.
-        appearance_drop: a.
-        motion: m / (m + a).
+
+def drop(samples: Samples, head: str, perturbation: str, level: float) -> Floats:
+    """Similarity of the unchanged clip minus that of the perturbed one, (V,).
+
+    Raises:
+        ValueError: That was not measured.
     """
-
-    head: str
-    motion_drop: Estimate
-    appearance_drop: Estimate
-    motion: Estimate
-
-    @property
-    def appearance(self) -> Estimate:
-        """a / (m + a)."""
-        m = self.motion
-        return Estimate(1 - m.value, 1 - m.high, 1 - m.low, m.num)
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {
-            "head": self.head,
-            "motion_drop": self.motion_drop.to_json(),
-            "appearance_drop": self.appearance_drop.to_json(),
-            "motion_selectivity": self.motion.to_json(),
-            "appearance_selectivity": self.appearance.to_json(),
-        }
+    if (perturbation, level, head) not in samples:
+        raise ValueError(
+            f"{perturbation} at {level:g} was not measured for {head}; there are "
+            f"{levels_of(samples)}"
+        )
+    return samples[UNCHANGED, 0.0, head] - samples[perturbation, level, head]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Selectivity:
-    """What moves both heads, on the same clips.
+def spread(samples: Samples, head: str) -> Floats:
+    """The unit of drops: the mean drop to clips of other videos, (V,)."""
+    return samples[UNCHANGED, 0.0, head] - samples[OTHER_VIDEOS, 0.0, head]
 
-    Attributes:
-        measure: Which changes it is made of.
-        weights: ``trained``, or which control.
-        heads: RSP's, then A-VID's.
-        difference: RSP's motion selectivity less A-VID's, paired by video.
-    """
 
-    measure: Measure
-    weights: str
-    heads: tuple[HeadSelectivity, ...]
-    difference: Estimate
+def scaled_drop(samples: Samples, head: str, perturbation: str, level: float) -> Estimate:
+    """The mean drop over the mean drop to other videos."""
+    return ratio(drop(samples, head, perturbation, level), spread(samples, head))
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {
-            "measure": self.measure.name,
-            "weights": self.weights,
-            "motion": [list(part) for part in self.measure.motion],
-            "appearance": [list(part) for part in self.measure.appearance],
-            "heads": [found.to_json() for found in self.heads],
-            "difference": self.difference.to_json(),
-        }
+
+def drop_difference(samples: Samples, perturbation: str, level: float) -> Estimate:
+    """RSP's scaled drop minus A-VID's, paired by video."""
+    columns = [
+        values
+        for head in HEADS
+        for values in (drop(samples, head, perturbation, level), spread(samples, head))
+    ]
+
+    def statistic(a: Floats, b: Floats, c: Floats, d: Floats) -> Floats:
+        found: Floats = a.mean(axis=1) / b.mean(axis=1) - c.mean(axis=1) / d.mean(axis=1)
+        return found
+
+    return estimate(columns, statistic)
 
 
 def find_measure(name: str) -> Measure:
@@ -147,16 +124,16 @@ def find_measure(name: str) -> Measure:
         ValueError: There is none.
     """
     if name not in MEASURES:
-        raise ValueError(f"measures are {list(MEASURES)}, got {name!r}")
+        raise ValueError(f"measures are {', '.join(MEASURES)}, got {name!r}")
     return MEASURES[name]
 
 
-def measures_of(responses: Responses) -> tuple[str, ...]:
-    """The measures whose changes were all measured."""
-    levels = {curve.change: curve.levels for curve in responses.curves}
+def measures_of(samples: Samples) -> tuple[str, ...]:
+    """The measures whose perturbations were all measured."""
+    levels = levels_of(samples)
 
-    def known(change: str, level: float) -> bool:
-        return change in levels and level in (LAST, *levels[change])
+    def known(name: str, level: float) -> bool:
+        return name in levels and level in (LAST, *levels[name])
 
     return tuple(
         name
@@ -165,16 +142,17 @@ def measures_of(responses: Responses) -> tuple[str, ...]:
     )
 
 
-def group_drop(responses: Responses, head: str, changes: Chosen) -> Floats:
-    """The mean drop over changes, video by video, (V,).
+def group_drop(samples: Samples, head: str, chosen: Chosen) -> Floats:
+    """The mean drop over perturbations, video by video, (V,).
 
     Raises:
-        ValueError: A change or level was not measured.
+        ValueError: One of them was not measured.
     """
-    drops = []
-    for change, level in changes:
-        own = responses.curve(change).levels[-1] if level == LAST else level
-        drops.append(responses.drop(head, change, own))
+    levels = levels_of(samples)
+    drops = [
+        drop(samples, head, name, levels[name][-1] if level == LAST and name in levels else level)
+        for name, level in chosen
+    ]
     return np.asarray(np.mean(drops, axis=0), np.float64)
 
 
@@ -184,122 +162,122 @@ def _share(m: Floats, a: Floats) -> Floats:
         return np.asarray(motion / (motion + appearance), np.float64)
 
 
-def _difference(m: Floats, a: Floats, other_m: Floats, other_a: Floats) -> Floats:
+def _share_difference(m: Floats, a: Floats, other_m: Floats, other_a: Floats) -> Floats:
     return _share(m, a) - _share(other_m, other_a)
 
 
-def _groups(responses: Responses, head: str, measure: Measure) -> tuple[Floats, Floats]:
-    motion, appearance = measure.motion, measure.appearance
-    return group_drop(responses, head, motion), group_drop(responses, head, appearance)
+def drops_of(samples: Samples, head: str, measure: str) -> tuple[Floats, Floats]:
+    """Drops under perturbations of motion and of appearance, (V,) each.
+
+    Raises:
+        ValueError: There is no such measure, or one of its perturbations was not measured.
+    """
+    chosen = find_measure(measure)
+    return group_drop(samples, head, chosen.motion), group_drop(samples, head, chosen.appearance)
 
 
-def _is_moved(responses: Responses, head: str, measure: Measure) -> bool:
-    return any(group.mean() > 0 for group in _groups(responses, head, measure))
+def is_moved(samples: Samples, head: str, measure: str) -> bool:
+    """Whether anything moves a head.
+
+    Nothing may do so between two branches that have nothing in common: there no clip is nearest to
+    itself.
+    """
+    return any(group.mean() > 0 for group in drops_of(samples, head, measure))
 
 
-def _drops(responses: Responses, head: str, measure: Measure) -> tuple[Floats, Floats]:
-    m, a = _groups(responses, head, measure)
-    if not _is_moved(responses, head, measure):
-        raise ValueError(f"no change moves the {head} head: it has no selectivity")
-    return m, a
-
-
-def motion_selectivity(responses: Responses, head: str, measure: str = "changes") -> Estimate:
+def motion_selectivity(
+    samples: Samples, head: str, measure: str = "perturbations"
+) -> dict[str, Estimate]:
     """m / (m + a): 1 if only motion moves the head, 0 if only appearance does.
 
     Args:
-        responses: What was measured.
+        samples: What was measured.
         head: ``rsp`` or ``avid``.
         measure: One of :data:`MEASURES`.
 
-    Raises:
-        ValueError: No such measure, its changes were not measured, or none moves the head.
-    """
-    return estimate(_drops(responses, head, find_measure(measure)), _share)
-
-
-def appearance_selectivity(responses: Responses, head: str, measure: str = "changes") -> Estimate:
-    """a / (m + a), which is 1 less :func:`motion_selectivity`.
+    Returns:
+        ``motion_selectivity``, ``appearance_selectivity`` (which is 1 minus it), and the drops that
+        they are made of, ``motion_drop`` and ``appearance_drop``, in units of the drop to other
+        videos.
 
     Raises:
-        ValueError: As there.
+        ValueError: No such measure, its perturbations were not measured, or none moves the head.
     """
-    found = motion_selectivity(responses, head, measure)
-    return Estimate(1 - found.value, 1 - found.high, 1 - found.low, found.num)
+    m, a = drops_of(samples, head, measure)
+    if not is_moved(samples, head, measure):
+        raise ValueError(f"no perturbation moves the {head} head: it has no selectivity")
+    found = estimate([m, a], _share)
+    unit = spread(samples, head)
+    return {
+        "motion_selectivity": found,
+        "appearance_selectivity": found.complement(),
+        "motion_drop": ratio(m, unit),
+        "appearance_drop": ratio(a, unit),
+    }
 
 
-def selectivity(responses: Responses, measure: str = "changes") -> Selectivity:
-    """Both heads and their difference.
+def selectivity_difference(
+    first: Samples, heads: Sequence[str], second: Samples | None = None,
+    measure: str = "perturbations",
+) -> Estimate:  # fmt: skip
+    """The motion selectivity of one head minus that of another, paired by video.
+
+    Args:
+        first: What was measured.
+        heads: The two heads; the same one twice compares two models.
+        second: Of the second model, where there are two.
+        measure: One of :data:`MEASURES`.
 
     Raises:
-        ValueError: As :func:`motion_selectivity`.
+        ValueError: As for :func:`motion_selectivity`.
     """
-    chosen = find_measure(measure)
-    columns: list[Floats] = []
-    heads = []
-    for head in HEADS:
-        m, a = _drops(responses, head, chosen)
-        columns += [m, a]
-        spread = responses.spread(head)
-        heads.append(
-            HeadSelectivity(
-                head=head,
-                motion_drop=ratio(m, spread),
-                appearance_drop=ratio(a, spread),
-                motion=motion_selectivity(responses, head, measure),
-            )
-        )
-    return Selectivity(
-        measure=chosen,
-        weights=responses.weights,
-        heads=tuple(heads),
-        difference=estimate(columns, _difference),
+    other = first if second is None else second
+    columns = [*drops_of(first, heads[0], measure), *drops_of(other, heads[1], measure)]
+    return estimate(columns, _share_difference)
+
+
+def words_of(chosen: Chosen) -> str:
+    """Perturbations in words, for a table's caption."""
+    titles = {"appearance": "other actor, set and prop"} | {n: c.title for n, c in CHANGES.items()}
+    return ", ".join(
+        titles[name] if level == 1 else f"{name} {'all' if level == LAST else f'{level:g}'}"
+        for name, level in chosen
     )
 
 
-def selectivities(responses: Responses) -> tuple[Selectivity, ...]:
-    """Every measure there is, of the model and of its controls.
-
-    Weights of which nothing moves a head have none. That happens between two branches which have
-    nothing in common: there no clip is nearest to itself.
-    """
-    return tuple(
-        selectivity(part, measure)
-        for measure in measures_of(responses)
-        for part in (responses, *responses.controls)
-        if all(_is_moved(part, head, MEASURES[measure]) for head in HEADS)
-    )
-
-
-def selectivity_table(found: Sequence[Selectivity]) -> str:
-    """Drops and motion selectivities, a line a measure, weights and head."""
-    lines = [
-        f"{'':<33}{'':<17}{'':<7}{'drop, motion':>20}{'drop, appearance':>20}"
-        f"{'motion selectivity':>22}{'RSP less A-VID':>22}"
-    ]
-    for one in found:
-        for own in one.heads:
-            first = own is one.heads[0]
-            titles = (one.measure.title, one.weights) if first else ("", "")
-            lines.append(
-                f"{titles[0]:<33}{titles[1]:<17}{HEAD_TITLES[own.head]:<7}{own.motion_drop!s:>20}"
-                f"{own.appearance_drop!s:>20}{own.motion!s:>22}"
-                + (f"{one.difference!s:>22}" if first else "")
-            )
-    for measure in dict.fromkeys(one.measure.name for one in found):
-        parts = MEASURES[measure]
-        lines.append(
-            f"{parts.title}: motion = {_words(parts.motion)}; "
-            f"appearance = {_words(parts.appearance)}"
-        )
-    return "\n".join(lines)
+def rows_of(samples: Samples, weights: str) -> list[Row]:
+    """Similarities, scaled drops and selectivities of one set of weights, with intervals."""
+    rows = []
+    for (name, level, head), values in samples.items():
+        keys: dict[str, Key] = {
+            "weights": weights, "perturbation": name, "level": level, "head": head,
+        }  # fmt: skip
+        found = {"similarity": mean(values)}
+        perturbed = name not in (UNCHANGED, OTHER_VIDEOS)
+        if perturbed:
+            found["drop"] = scaled_drop(samples, head, name, level)
+        rows.append(Row(keys=keys, values=found, samples={"similarity": values}))
+        if perturbed and head == HEADS[-1]:
+            own = {"drop": drop_difference(samples, name, level)}
+            rows.append(Row(keys=keys | {"head": RSP_MINUS_AVID}, values=own))
+    for measure in measures_of(samples):
+        if not all(is_moved(samples, head, measure) for head in HEADS):
+            continue
+        keys = {"weights": weights, "measure": measure}
+        rows += [
+            Row(keys=keys | {"head": head}, values=motion_selectivity(samples, head, measure))
+            for head in HEADS
+        ]
+        found = {"motion_selectivity": selectivity_difference(samples, HEADS, measure=measure)}
+        rows.append(Row(keys=keys | {"head": RSP_MINUS_AVID}, values=found))
+    return rows
 
 
-def _words(changes: Chosen) -> str:
-    def word(change: str, level: float) -> str:
-        about = CHANGES[change]
-        if about.is_switch:
-            return about.title
-        return f"{change} {'all' if level == LAST else f'{level:g}'}"
-
-    return ", ".join(word(*part) for part in changes)
+def samples_of(table: StudyTable, weights: str = "trained") -> Samples:
+    """The similarities of every video, of one set of weights."""
+    return {
+        (str(k["perturbation"]), float(k["level"]), str(k["head"])): row.samples["similarity"]
+        for row in table.select(weights=weights)
+        if "similarity" in row.samples
+        for k in (row.keys,)
+    }

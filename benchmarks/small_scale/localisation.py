@@ -7,9 +7,11 @@ from typing import Any
 from analysis.core.statistics import Estimate
 from analysis.report.store import Store
 from analysis.stimuli.kinds import with_controls
-from analysis.studies.localisation import SEED, make_scene, measure, summarise
-from analysis.studies.responses import response_study
-from analysis.studies.selectivity import selectivity
+from analysis.stimuli.triplets import SEED
+from analysis.studies.localisation import EXPECTED, make_scene, measure, summarise
+from analysis.studies.registry import StudyInputs
+from analysis.studies.responses import ResponsesConfig, ResponsesStudy
+from analysis.studies.table import RSP_MINUS_AVID, StudyTable
 from benchmarks.small_scale.subjects import Subject
 from benchmarks.small_scale.tables import markdown
 from rspnet.names import HEADS
@@ -50,22 +52,30 @@ def measure_localisation(
             for v in range(num_videos)
         ]
         asking = next(with_controls(query, key, [scene.triplets for scene in scenes]))
-        planted = summarise(
-            measure(asking, scenes), weights=asking.weights, model_hash="", seed=SEED
+        rows = summarise(measure(asking, scenes), asking.weights)
+        located = StudyTable(
+            study="localisation", rows=tuple(rows), num_videos=num_videos, videos="synthetic videos"
         )
         found: dict[str, Any] = {
             region: {
-                **{head: planted.row(KIND, head, region).ratio.to_json() for head in HEADS},
-                "difference": planted.difference(KIND, region).to_json(),
+                name: located.one(kind=KIND, region=region, speed="both", head=head)[
+                    "ratio"
+                ].to_json()
+                for name, head in {
+                    "rsp": "rsp",
+                    "avid": "avid",
+                    "difference": EXPECTED[region],
+                }.items()
             }
             for region in REGIONS
         }
-        moved = selectivity(
-            response_study(query, query, num_videos=num_videos, num_random=0, progress=False)
+        moved = ResponsesStudy().measure(
+            StudyInputs(query=query, key=query, progress=False),
+            ResponsesConfig(num_videos=num_videos, num_random=0),
         )
         found["selectivity"] = {
-            **{part.head: part.motion.to_json() for part in moved.heads},
-            "difference": moved.difference.to_json(),
+            name: moved.one(measure="perturbations", head=head)["motion_selectivity"].to_json()
+            for name, head in {"rsp": "rsp", "avid": "avid", "difference": RSP_MINUS_AVID}.items()
         }
         return found
 

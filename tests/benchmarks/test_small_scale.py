@@ -91,7 +91,7 @@ def test_one_command_one_table(
     for name in ("clip_features", "histograms", "outcomes"):
         monkeypatch.setattr(module, name, never)
     monkeypatch.setattr("benchmarks.small_scale.subjects.evaluate_pretext", never)
-    monkeypatch.setattr("benchmarks.small_scale.localisation.response_study", never)
+    monkeypatch.setattr("benchmarks.small_scale.localisation.ResponsesStudy", never)
     assert small_scale.main(words) == 0
     assert capsys.readouterr().out == text
 

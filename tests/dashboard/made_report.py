@@ -1,42 +1,24 @@
-"""A report as ``python -m analysis report`` writes it, with all parts, of made-up numbers."""
+"""A report as ``python -m analysis report`` writes it, with most studies, of made-up numbers."""
 
 import hashlib
-import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from analysis.core.grid import Grid
-from analysis.core.statistics import Estimate
-from analysis.report.parts import Found, ReportConfig
-from analysis.report.report import FORMAT
+from analysis.regions.ground_truth import REGIONS
+from analysis.report.results import ReportConfig, ReportResults
 from analysis.stimuli.kinds import KINDS, WEIGHTS
 from analysis.stimuli.perturbations import CHANGES
-from analysis.stimuli.perturbed_clips import Curve
-from analysis.studies.faithfulness_result import (
-    CurveRow,
-    FaithfulnessResult,
-    InfidelityRow,
-    SensitivityRow,
-)
-from analysis.studies.localisation_result import (
-    REGIONS,
-    HeadDifference,
-    LocalisationResult,
-    LocalisationRow,
-    LocalisationStudy,
-)
-from analysis.studies.optical_flow_result import TARGETS, FlowResult, FlowRow, FlowStudy
-from analysis.studies.response_result import Responses
-from analysis.studies.sanity_result import OTHER_VIDEO, SanityResult, SanityRow
+from analysis.stimuli.triplets import SCORES
+from analysis.studies import faithfulness, localisation, optical_flow, sanity, selectivity
+from analysis.studies.selectivity import OTHER_VIDEOS, UNCHANGED
+from analysis.studies.table import Key, Row, StudyTable
 from rspnet.commands import to_plain
 from rspnet.names import HEADS
 
 NUM_VIDEOS = 6
-VIDEOS = ("generated", "real")
-SPEEDS = ("1x", "2x", "both")
-QUESTIONS = [(head, question) for head in HEADS for question in ("similarity", "margin")]
+TARGETS = [(head, score) for head in HEADS for score in SCORES]
 GRID = Grid.even((4, 7, 7), (16, 112, 112))
 
 
@@ -47,156 +29,102 @@ class Maker:
         self.rng = np.random.default_rng(0)
         self.model_hash = model_hash
 
-    def number(self, middle: float = 0.5) -> Estimate:
-        value, below, above = middle + 0.3 * self.rng.random(), *(0.1 * self.rng.random(2))
-        return Estimate(float(value), float(value - below), float(value + above), NUM_VIDEOS)
-
-    def numbers(self, *names: str) -> dict[str, Estimate]:
-        return {name: self.number() for name in names}
-
-    def responses(self, kind: str, controls: bool = True) -> Responses:
-        changes = [c for c in CHANGES.values() if kind == "generated" or not c.exchange]
-        curves = [
-            Curve(
-                change=change.name,
-                levels=change.levels,
-                similarity={
-                    head: 1 - abs(np.array(change.levels) - change.neutral)
-                    / max(change.levels) * self.rng.uniform(0.1, 0.6, (NUM_VIDEOS, 1))
-                    for head in HEADS
-                },
-            )
-            for change in changes
-        ]  # fmt: skip
-        return Responses(
-            weights="trained" if controls else "random weights",
-            model_hash=self.model_hash,
-            branch="query",
-            source=f"{kind} videos",
-            seed=9,
-            num_frames=16,
-            window=61,
-            videos=tuple(f"video {n}" for n in range(NUM_VIDEOS)),
-            unchanged={head: np.ones(NUM_VIDEOS) for head in HEADS},
-            unrelated={head: self.rng.uniform(0, 0.2, NUM_VIDEOS) for head in HEADS},
-            curves=tuple(curves),
-            controls=(self.responses(kind, controls=False),) if controls else (),
-        )
-
-    def planted(self, weights: str) -> LocalisationResult:
-        names = ("share", "area", "even", "pointing", "part")
-        rows = [
-            LocalisationRow(kind=kind, head=head, region=region, speed=speed,
-                            ratio=self.number(1.0),
-                       ceiling=self.number(20.0), **self.numbers(*names))
-            for kind in KINDS for head in HEADS for region in REGIONS for speed in SPEEDS
-        ]  # fmt: skip
-        differences = [
-            HeadDifference(kind=kind, region=region, speed=speed, of="rsp", less="avid",
-                           ratio=self.number())
-            for kind in KINDS for region in REGIONS for speed in SPEEDS
-        ]  # fmt: skip
-        return LocalisationResult(
-            weights=weights,
-            model_hash=self.model_hash,
-            seed=9,
-            num_videos=NUM_VIDEOS,
+    def table(self, study: str, rows: list[Row], kind: str, **settings: object) -> StudyTable:
+        return StudyTable(
+            study=study,
             rows=tuple(rows),
-            differences=tuple(differences),
-        )
-
-    def flow(self) -> FlowStudy:
-        results = [
-            FlowResult(
-                weights=weights,
-                rows=tuple(
-                    FlowRow(kind=kind, target=target, speed=speed,
-                            **self.numbers("rsp", "avid", "difference"))
-                    for kind in KINDS for target in TARGETS for speed in SPEEDS
-                ),
-            )
-            for weights in WEIGHTS
-        ]  # fmt: skip
-        return FlowStudy(
-            results=tuple(results),
-            model_hash=self.model_hash,
-            what="test videos",
             num_videos=NUM_VIDEOS,
-            num_triplets=2,
+            videos=f"{kind} videos",
+            model_hash=self.model_hash,
             seed=9,
             grid=GRID,
-            pixels=self.numbers("saliency", "contrast"),
+            settings=settings,
         )
 
-    def faithfulness(self, kind: str) -> FaithfulnessResult:
-        names = ("full", "empty", "map", "random", "centre", "over_random", "over_centre")
-        curve = {f"curve_{name}": (1.0, 0.5, 0.0) for name in ("map", "random", "centre")}
-        return FaithfulnessResult(
-            videos=f"{kind} videos",
-            num_videos=NUM_VIDEOS,
-            model_hash=self.model_hash,
-            cells=(4, 7, 7),
-            seed=9,
-            num_random=4,
-            shares=(0.0, 0.5, 1.0),
-            curves=tuple(
-                CurveRow(head=head, question=question, fill=fill, mode=mode, **curve,
-                         **self.numbers(*names))
-                for head, question in QUESTIONS for fill in ("blur", "mean")
-                for mode in ("deletion", "insertion")
-            ),
-            infidelity=tuple(
-                InfidelityRow(head=head, question=question, fill=fill, num_undefined=0,
-                              **self.numbers("map", "shuffled", "better"))
-                for head, question in QUESTIONS for fill in ("blur", "mean")
-            ),
-            sensitivity=tuple(
-                SensitivityRow(head=head, question=question, change=self.number())
-                for head, question in QUESTIONS
-            ),
-        )  # fmt: skip
+    def localisation(self) -> StudyTable:
+        shape = (NUM_VIDEOS, 2, 2, len(KINDS), len(REGIONS))
+        rows: list[Row] = []
+        for weights in WEIGHTS:
+            share, pointing, signed = self.rng.random((3, *shape))
+            area, uniform = self.rng.uniform(0.4, 0.6, (2, *shape[:2], len(REGIONS)))
+            measured = localisation.Measured(
+                KINDS, share, pointing, signed, area, uniform, 9 * area
+            )
+            rows += localisation.summarise(measured, weights)
+        return self.table("localisation", rows, "synthetic", num_triplets=2)
 
-    def sanity(self) -> SanityResult:
-        stages = ("heads", "layer4", "layer1", "conv1")
-        rows = [
-            SanityRow(head=head, question=question, values=values, stage=stage, num_undefined=0,
-                      rho=self.number(-0.1), size=self.number(0.0))
-            for head, question in QUESTIONS for values in ("signed", "absolute")
-            for stage in (*stages, OTHER_VIDEO)
-        ]  # fmt: skip
-        return SanityResult(
-            videos="generated videos",
-            num_videos=NUM_VIDEOS,
-            model_hash=self.model_hash,
-            cells=(4, 7, 7),
-            num_draws=1,
-            stages=stages,
-            rows=tuple(rows),
-        )
+    def responses(self, kind: str) -> StudyTable:
+        rows: list[Row] = []
+        for weights in ("trained", "random weights"):
+            samples = {}
+            for head in HEADS:
+                samples[UNCHANGED, 0.0, head] = np.ones(NUM_VIDEOS)
+                samples[OTHER_VIDEOS, 0.0, head] = self.rng.uniform(0, 0.2, NUM_VIDEOS)
+            for change in CHANGES.values():
+                if kind == "real" and change.exchange:
+                    continue
+                name = "appearance" if change.name == "looks" else change.name
+                for level in change.levels:
+                    size = abs(level - change.neutral) / max(change.levels)
+                    for head in HEADS:
+                        drops = size * self.rng.uniform(0.1, 0.6, NUM_VIDEOS)
+                        samples[name, float(level), head] = 1 - drops
+            rows += selectivity.rows_of(samples, weights)
+        names = [f"video {n}" for n in range(NUM_VIDEOS)]
+        return self.table("responses", rows, kind, names=names, window=61)
+
+    def optical_flow(self) -> StudyTable:
+        shape = (NUM_VIDEOS, 2, 2, len(KINDS), len(optical_flow.TARGETS))
+        rows: list[Row] = []
+        for weights in WEIGHTS:
+            rho = self.rng.uniform(-0.5, 0.9, shape)
+            rows += optical_flow.summarise(rho, KINDS, weights)
+        for target in ("saliency", "contrast"):
+            keys: dict[str, Key] = {"kind": "optical flow itself", "target": target}
+            rows.append(Row(keys=keys, values=dict(rows[0].values)))
+        return self.table("optical_flow", rows, "real")
+
+    def faithfulness(self, kind: str) -> StudyTable:
+        fills = ["blur", "mean"]
+        measured = [
+            faithfulness.Measured(
+                np.array([0.0, 0.5, 1.0]),
+                self.rng.random((len(TARGETS), len(fills), 2, 3, 3)),
+                self.rng.random((len(TARGETS), len(fills), 2, 3)),
+                self.rng.random((len(TARGETS), len(fills), 2)),
+                self.rng.random(len(TARGETS)),
+            )
+            for _ in range(NUM_VIDEOS)
+        ]
+        rows = faithfulness.summarise(measured, TARGETS, fills)
+        return self.table("faithfulness", rows, kind)
+
+    def sanity(self) -> StudyTable:
+        steps = ["heads", "layer4", "layer1", "conv1", sanity.OTHER_VIDEO]
+        rows: list[Row] = []
+        for name in TARGETS:
+            rho = self.rng.uniform(-0.2, 0.2, (1, len(steps), NUM_VIDEOS, 2))
+            rows += sanity.summarise(name, steps, rho)
+        return self.table("sanity", rows, "synthetic", num_random=1)
 
 
 def make_report(path: Path, model: Path) -> Path:
-    """Write a report of a model; pretext tasks and retrieval are left out."""
-    model_hash = hashlib.sha256(model.read_bytes()).hexdigest()
-    maker = Maker(model_hash)
-    results = tuple(maker.planted(weights) for weights in WEIGHTS)
-    found = Found(
-        planted=LocalisationStudy(results=results, grid=GRID, num_triplets=2),
-        responses={kind: maker.responses(kind) for kind in VIDEOS},
-        flow=maker.flow(),
-        faithfulness={kind: maker.faithfulness(kind) for kind in VIDEOS},
-        sanity=maker.sanity(),
-        skipped={"pretext": "not asked for", "retrieval": "not asked for"},
-    )
+    """Write a report of a model; pretext tasks and retrieval are skipped."""
+    maker = Maker(hashlib.sha256(model.read_bytes()).hexdigest())
+    kinds = ("synthetic", "real")
     out = str(path.with_suffix(".html"))
-    config = ReportConfig(out=out, num_generated=NUM_VIDEOS, num_random=1)
-    value: dict[str, Any] = {
-        "format": FORMAT,
-        "version": 1,
-        "model": "tiny",
-        "model_hash": model_hash,
-        "config": to_plain(config),
-        "found": found.to_json(),
-    }
-    path.write_text(json.dumps(value))
-    return path
+    config = ReportConfig(out=out, num_synthetic=NUM_VIDEOS, num_random=1)
+    results = ReportResults(
+        model="tiny",
+        model_hash=maker.model_hash,
+        config=to_plain(config),
+        tables={
+            "localisation": {"synthetic": maker.localisation()},
+            "responses": {kind: maker.responses(kind) for kind in kinds},
+            "optical_flow": {"real": maker.optical_flow()},
+            "faithfulness": {kind: maker.faithfulness(kind) for kind in kinds},
+            "sanity": {"synthetic": maker.sanity()},
+        },
+        skipped={"pretext_tasks": "named by --skip", "class_retrieval": "named by --skip"},
+    )
+    return results.save(path)

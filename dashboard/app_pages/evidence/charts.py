@@ -1,14 +1,21 @@
-"""Numbers with their intervals as plotly figures: dots in rows, and curves."""
+"""Figures of studies on the page: specifications (`analysis.core.figure_spec`) by plotly."""
 
 import math
 from typing import TYPE_CHECKING, Any
 
-from dashboard.app_pages.evidence.figures import Dot, DotFigure, Figure, Line, LineFigure, LinePanel
 from dashboard.base.charts import GRID, INK, MARKS
 from dashboard.base.style import COLOURS, DASHES
 from rspnet.names import HEAD_TITLES
 
 if TYPE_CHECKING:
+    from analysis.core.figure_spec import (
+        Dot,
+        DotFigure,
+        FigureSpec,
+        Line,
+        LineFigure,
+        LinePanel,
+    )
     from analysis.core.statistics import Estimate
 
 ROW_PIXELS, LINE_PIXELS = 30, 235
@@ -17,13 +24,17 @@ _LEAST = 0.08  # a logarithmic axis has no 0
 BAND = "rgba(128, 128, 128, 0.14)"
 
 
-def draw(figure: Figure) -> Any:
+def draw(figure: "FigureSpec") -> Any:
     """A plotly figure of either kind."""
+    from analysis.core.figure_spec import DotFigure
+
     return _dots(figure) if isinstance(figure, DotFigure) else _lines(figure)
 
 
-def describe(figure: Figure) -> str:
-    """What one sees, for those who don't."""
+def describe(figure: "FigureSpec") -> str:
+    """The figure in words, for screen readers."""
+    from analysis.core.figure_spec import DotFigure
+
     what = "rows of dots, a dot a head" if isinstance(figure, DotFigure) else "curves, one a head"
     return (
         f"{figure.title}: {what}, with 95% intervals over videos; random weights are hollow or "
@@ -50,7 +61,7 @@ def _bars(values: "list[Estimate]", least: float = -math.inf) -> dict[str, Any]:
     }
 
 
-def _dots(figure: DotFigure) -> Any:
+def _dots(figure: "DotFigure") -> Any:
     from plotly.subplots import make_subplots
 
     num, num_rows = len(figure.panels), len(figure.rows)
@@ -101,7 +112,7 @@ def _dots(figure: DotFigure) -> Any:
     return drawn
 
 
-def _dot_trace(own: list[Dot], head: str, colour: str, control: bool, least: float) -> Any:
+def _dot_trace(own: "list[Dot]", head: str, colour: str, control: bool, least: float) -> Any:
     import plotly.graph_objects as go
 
     return go.Scatter(
@@ -120,7 +131,7 @@ def _dot_trace(own: list[Dot], head: str, colour: str, control: bool, least: flo
     )
 
 
-def _lines(figure: LineFigure) -> Any:
+def _lines(figure: "LineFigure") -> Any:
     from plotly.subplots import make_subplots
 
     num_rows = -(-len(figure.panels) // figure.columns)
@@ -146,7 +157,7 @@ def _lines(figure: LineFigure) -> Any:
     return drawn
 
 
-def _prepare_axis(drawn: Any, panel: LinePanel, at: dict[str, int]) -> None:
+def _prepare_axis(drawn: Any, panel: "LinePanel", at: dict[str, int]) -> None:
     drawn.update_xaxes(
         title={"text": panel.title, "standoff": 4},
         type="log" if panel.logarithmic else "linear",
@@ -161,7 +172,7 @@ def _prepare_axis(drawn: Any, panel: LinePanel, at: dict[str, int]) -> None:
     )
 
 
-def _line_traces(panel: LinePanel, line: Line) -> list[Any]:
+def _line_traces(panel: "LinePanel", line: "Line") -> list[Any]:
     import plotly.graph_objects as go
 
     def trace(first: int, last: int | None, mode: str) -> Any:

@@ -1,26 +1,23 @@
 """Evidence: what a report found about a model's two heads, with intervals."""
 
 import html
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from dashboard.app_pages.evidence import numbers, reports
-from dashboard.app_pages.evidence.figures import DotFigure, Figure
-from dashboard.app_pages.evidence.numbers import KINDS, PARTS
 from dashboard.app_pages.evidence.reports import Report
 from dashboard.base import links
 from dashboard.base.state import choose
-from dashboard.base.tables import csv_of, html_of
 from dashboard.services.models import ModelChoice
 from dashboard.widgets import controls, export, shell
 from dashboard.widgets.export import File
 from dashboard.widgets.shell import Opened
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Drawn
+    from matplotlib.figure import Figure
 
+    from analysis.core.figure_spec import FigureSpec
     from analysis.report.page import Section
 
 QUESTION = "Do the two heads look at different things, and how sure is that?"
@@ -79,8 +76,8 @@ def _say_no_report(model: ModelChoice) -> None:
     command = reports.command_for(model)
     st.info(
         f"There is no report of {model.name} yet. This command makes one, in an hour or so on two "
-        "cores; the page finds it once it is there. It goes on where it was stopped, and "
-        "`--num_generated 8 --num_random 1` makes a first one in minutes.",
+        "cores; the page finds it once it is there. It resumes where it was stopped, and "
+        "`--num_synthetic 8 --num_random 1` makes a first one in minutes.",
         icon=":material/info:",
     )
     st.code(command.line, language="bash", wrap_lines=True)
@@ -101,10 +98,10 @@ def _draw(report: Report, model: ModelChoice, opened: Opened) -> None:
     with st.container(key="evidence_headline", gap="small"):
         st.html(f'<h2 class="evidence-title">{html.escape(headline.title)}</h2>')
         if headline.skipped:
-            st.info(f"Left out of this report: {headline.skipped}.", icon=":material/info:")
+            st.info(f"Skipped in this report: {headline.skipped}.", icon=":material/info:")
         else:
             for table in headline.tables:
-                st.html(html_of(table))
+                st.html(table.html())
             st.html(f'<p class="lead">{html.escape(headline.reading)}</p>')
     with st.container(
         key="evidence_parts", horizontal=True, vertical_alignment="bottom", gap="medium"
@@ -120,13 +117,13 @@ def _draw(report: Report, model: ModelChoice, opened: Opened) -> None:
 
 
 def _choose_part(link: dict[str, str], report: Report) -> tuple[str, str]:
-    """Take part and kind of videos from the link, before their menus are drawn."""
-    state, first = st.session_state, next(iter(PARTS))
-    if "part" in link or state.get("evidence_part") not in PARTS:
-        links.take("evidence_part", choose("the part", link.get("part"), list(PARTS), first))
+    """Take study and kind of videos from the link, before their menus are drawn."""
+    state, parts = st.session_state, list(numbers.titles())
+    if "part" in link or state.get("evidence_part") not in parts:
+        links.take("evidence_part", choose("the part", link.get("part"), parts, parts[0]))
     part = str(state["evidence_part"])
-    kinds = numbers.kinds_of(report, part)
-    if part in ("pretext", "retrieval") or not kinds:
+    kinds = list(numbers.kinds_of(report, part))
+    if not kinds:
         return part, ""
     if "videos" in link or state.get("evidence_kind") not in kinds:
         links.take("evidence_kind", choose("the videos", link.get("videos"), kinds, kinds[0]))
@@ -134,13 +131,13 @@ def _choose_part(link: dict[str, str], report: Report) -> tuple[str, str]:
 
 
 def _draw_menu(report: Report, part: str) -> None:
+    titles, kinds = numbers.titles(), numbers.kinds_of(report, part)
     st.segmented_control(
-        "Measured", list(PARTS), key="evidence_part", required=True, format_func=PARTS.__getitem__
+        "Measured", list(titles), key="evidence_part", required=True, format_func=titles.__getitem__
     )
-    kinds = numbers.kinds_of(report, part)
-    if len(kinds) > 1 and part not in ("pretext", "retrieval"):
+    if len(kinds) > 1:
         st.segmented_control(
-            "Videos", kinds, key="evidence_kind", required=True, format_func=KINDS.__getitem__
+            "Videos", list(kinds), key="evidence_kind", required=True, format_func=kinds.__getitem__
         )
 
 
@@ -152,10 +149,10 @@ def _draw_part(report: Report, part: str, kind: str) -> None:
             f"{html.escape(section.title)}</h2>"
         )
         if section.skipped:
-            st.info(f"Left out of this report: {section.skipped}.", icon=":material/info:")
+            st.info(f"Skipped in this report: {section.skipped}.", icon=":material/info:")
             return
-        if section.answer:
-            st.html(f'<p class="evidence-answer">{html.escape(section.answer)}</p>')
+        if section.finding:
+            st.html(f'<p class="evidence-finding">{html.escape(section.finding)}</p>')
         st.html(f'<p class="lead" data-testid="reading">{html.escape(section.reading)}</p>')
         figures = numbers.figures_of(report, part, kind)
         _draw_figures(figures, f"{part}_{kind}")
@@ -166,14 +163,14 @@ def _draw_part(report: Report, part: str, kind: str) -> None:
             _draw_tables(section)
 
 
-def _draw_figures(figures: list[Figure], key: str) -> None:
+def _draw_figures(figures: "list[FigureSpec]", key: str) -> None:
     from dashboard.app_pages.evidence import charts
     from dashboard.base.charts import legend
 
     with st.container(key="evidence_figures", horizontal=True, gap="large"):
         for number, figure in enumerate(figures):
             width = "wide" if len(figure.panels) > 1 else "narrow"
-            random = ", hollow or thin: random weights" if _has_control(figure) else ""
+            random = ", hollow or thin: random weights" if figure.has_control else ""
             with st.container(key=f"evidence_{width}_{number}", gap="xxsmall"):
                 st.html(
                     f'<div class="row-title">{html.escape(figure.title)}{legend()}</div>'
@@ -188,66 +185,32 @@ def _draw_figures(figures: list[Figure], key: str) -> None:
                 )
 
 
-def _has_control(figure: Figure) -> bool:
-    if isinstance(figure, DotFigure):
-        return any(dot.control for panel in figure.panels for dot in panel.dots)
-    return any(line.control for panel in figure.panels for line in panel.lines)
-
-
 def _draw_tables(section: "Section") -> None:
     for table in section.tables:
-        st.html(html_of(table))
+        st.html(table.html())
 
 
 def files_of(report: Report, part: str, kind: str) -> list[File]:
-    """Figures for print, the part's tables, and the whole report."""
+    """Figures for print, the study's tables, and the whole report."""
     name = f"{report.path.name.split('.')[0]}-{part}" + (f"-{kind}" if kind else "")
     files = []
-    drawer = _drawer(report, part, kind)
-    if drawer is not None:
-        files += export.figure_files(name, drawer)
-    if part == "sanity":
-        files += _sanity_files(report, name)
+    figures = numbers.figures_of(report, part, kind)
     section = numbers.section_of(report, part, kind)
+    if figures:
+
+        def draw() -> "Figure":
+            from analysis.figures.print import draw_figures
+
+            return draw_figures(figures)
+
+        files += export.figure_files(name, draw)
     if section.tables:
-        files.append(
-            File("Data", f"{name}.csv", lambda: csv_of(section.tables), label="CSV of this part")
-        )
+
+        def write() -> bytes:
+            from analysis.studies.table import csv_of
+
+            return csv_of(section.tables)
+
+        files.append(File("Data", f"{name}.csv", write, label="CSV of this study"))
     files.append(File("Data", report.path.name, report.path.read_bytes, label="JSON of the report"))
     return files
-
-
-def _drawer(report: Report, part: str, kind: str) -> "Callable[[], Drawn] | None":
-    """What draws the part's figure for print, where there is one."""
-    found = report.found
-
-    def draw() -> "Drawn":
-        from analysis.figures import flow_figure, localisation_figure, response_figure
-
-        if part == "responses":
-            return response_figure.draw_responses(found.responses[kind])
-        if part == "planted":
-            assert found.planted is not None
-            return localisation_figure.draw_localisation(found.planted, ())
-        assert found.flow is not None
-        return flow_figure.draw_flow(found.flow)
-
-    has = {"responses": bool(kind), "planted": found.planted, "flow": found.flow}
-    return draw if has.get(part) else None
-
-
-def _sanity_files(report: Report, name: str) -> list[File]:
-    """The figure of the sanity check, which its function writes itself."""
-    result = report.found.sanity
-    if result is None:
-        return []
-
-    def maker(ending: str) -> Callable[[], bytes]:
-        def make() -> bytes:
-            from analysis.figures.sanity_figure import draw_sanity
-
-            return export.written(ending, lambda path: draw_sanity(result, path))
-
-        return make
-
-    return [File("Figure", f"{name}{end}", maker(end)) for end in (".png", ".svg", ".pdf")]

@@ -4,7 +4,7 @@ A report is the JSON that ``python -m analysis report`` writes beside its page.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,11 +18,11 @@ from dashboard.services.models import ModelChoice
 from dashboard.widgets.export import Command
 
 if TYPE_CHECKING:
-    from analysis.report.parts import Found
+    from analysis.report.results import ReportResults
 
 ENDING = ".report.json"
 # What is wrong in a file that is no report shows as one of these.
-_DAMAGED = (KeyError, TypeError, AttributeError, IndexError, ValueError, RecursionError)
+_DAMAGED = (KeyError, TypeError, AttributeError, IndexError, RecursionError)
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,18 +32,12 @@ class Report:
     Attributes:
         path: The file.
         identity: Key for caches.
-        model: What it says its model is.
-        model_hash: SHA-256 of that model's file.
-        config: What was measured, as plain values.
-        found: The numbers.
+        results: What it says.
     """
 
     path: Path
     identity: Identity
-    model: str
-    model_hash: str
-    config: dict[str, Any]
-    found: "Found"
+    results: "ReportResults"
 
     @property
     def name(self) -> str:
@@ -53,8 +47,8 @@ class Report:
     @property
     def about(self) -> str:
         """What it is over, in a few words."""
-        config = self.config
-        words = [f"{config.get('num_generated', 'no')} generated videos"]
+        config = self.results.config
+        words = [f"{config.get('num_synthetic', 'no')} synthetic videos"]
         data = config.get("data") or {}
         if data.get("root") or data.get("annotations"):
             words.append(
@@ -103,13 +97,13 @@ def shelf(arguments: Arguments, model: ModelChoice) -> Shelf:
         except ValueError as error:
             faults.append(str(error))
             continue
-        if report.model_hash == sha256:
+        if report.results.model_hash == sha256:
             own[path] = report
         elif arguments.report is not None and path == arguments.report.resolve():
             faults.append(
-                f"{report.name} is of another model: of {report.model}, SHA-256 "
-                f"{report.model_hash[:16]}, and {model.name} has {sha256[:16]}. Choose its model "
-                "in the menu, or start the app with `--model FILE`"
+                f"{report.name} is of another model: of {report.results.model}, SHA-256 "
+                f"{report.results.model_hash[:16]}, and {model.name} has {sha256[:16]}. Choose its "
+                "model in the menu, or start the app with `--model FILE`"
             )
     return Shelf(tuple(own.values()), tuple(faults))
 
@@ -119,7 +113,7 @@ def models_of_report(arguments: Arguments, choices: list[ModelChoice]) -> list[M
     if arguments.report is None:
         return choices
     try:
-        wanted = read(arguments.report).model_hash
+        wanted = read(arguments.report).results.model_hash
     except ValueError:  # said by :func:`shelf`
         return choices
 
@@ -149,8 +143,7 @@ def read(path: Path) -> Report:
 
 @st.cache_resource(max_entries=8, show_spinner=False)
 def _read(file: Identity) -> Report:
-    from analysis.report.parts import Found
-    from analysis.report.report import FORMAT
+    from analysis.report.results import ReportResults
 
     path = Path(file[0])
     shown = shown_path(path)
@@ -158,28 +151,16 @@ def _read(file: Identity) -> Report:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise ValueError(
-            f"{shown} can't be read as JSON; it may be torn. Make it anew with "
+            f"{shown} can't be read as JSON; it may be torn. Make it again with "
             "`python -m analysis report`"
         ) from error
-    found = value.get("format") if isinstance(value, dict) else None
-    if found != FORMAT or value.get("version") != 1:
-        version = value.get("version") if isinstance(value, dict) else None
-        raise ValueError(
-            f"{shown} is no report of this version: expected {FORMAT!r}, version 1, as "
-            f"`python -m analysis report` writes it, got format {found!r}, version {version!r}"
-        )
     try:
-        return Report(
-            path=path,
-            identity=file,
-            model=str(value["model"]),
-            model_hash=str(value["model_hash"]),
-            config=dict(value["config"]),
-            found=Found.from_json(value["found"]),
-        )
+        return Report(path=path, identity=file, results=ReportResults.from_json(value))
+    except ValueError as error:
+        raise ValueError(f"{shown} can't be shown: {error}") from error
     except _DAMAGED as error:
         raise ValueError(
-            f"{shown} is damaged: {type(error).__name__} {str(error)[:80]}. Make it anew with "
+            f"{shown} is damaged: {type(error).__name__} {str(error)[:80]}. Make it again with "
             "`python -m analysis report`"
         ) from error
 
@@ -193,12 +174,12 @@ def command_for(model: ModelChoice) -> Command:
 
 def command_of(report: Report, model: ModelChoice) -> Command:
     """The command line that made a report."""
-    from analysis.report.parts import ReportConfig
+    from analysis.report.results import ReportConfig
     from rspnet.commands import to_plain
 
     words = ["python", "-m", "analysis", "report", "--model", shown_path(model.path)]
     plain = to_plain(ReportConfig())
-    for name, value in _flat(report.config):
+    for name, value in _flat(report.results.config):
         if name not in ("model", "out") and value != dict(_flat(plain)).get(name):
             written = value if isinstance(value, str) else json.dumps(value)
             words += [f"--{name}", written]
@@ -206,9 +187,9 @@ def command_of(report: Report, model: ModelChoice) -> Command:
     return Command("This report", (*words, "--out", shown_path(out)))
 
 
-def _flat(values: dict[str, Any], start: str = "") -> Iterator[tuple[str, Any]]:
+def _flat(values: Mapping[str, Any], start: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in values.items():
-        if isinstance(value, dict):
+        if isinstance(value, Mapping):
             yield from _flat(value, f"{start}{name}.")
         else:
             yield start + name, value

@@ -138,7 +138,7 @@ def test_videos_that_are_not_trained_on_can_be_watched(tmp_path, video_folder, m
 
 
 def test_mistakes_of_the_user_are_named(tmp_path, video_folder, monkeypatch):
-    with pytest.raises(ValueError, match="looks on at pre-training"):
+    with pytest.raises(ValueError, match="is for pre-training"):
         MapTracker(tmp_path, RunConfig())
     monkeypatch.setenv("RSPNET_TRACK_EVERY", "0")
     with pytest.raises(ValueError, match="RSPNET_TRACK_EVERY is a positive number of steps"):

@@ -5,7 +5,8 @@ from html.parser import HTMLParser
 import pytest
 
 from analysis.core.statistics import Estimate
-from analysis.report.page import Picture, Section, Table, number, render
+from analysis.report.page import Picture, Section, render
+from analysis.studies.table import Table
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -41,9 +42,9 @@ def make(**changes: object) -> str:
         strong=frozenset([0]),
     )
     settings: dict = {
-        "key": "planted",
+        "key": "localisation",
         "title": "Where do they look?",
-        "answer": "RSP looks at <limbs> & more.",
+        "finding": "RSP looks at <limbs> & more.",
         "tables": [table],
         "pictures": [Picture(data=PNG, alt='a "dot" plot', caption="Ratios")],
     }
@@ -62,7 +63,7 @@ def test_everything_is_there_once_and_escaped() -> None:
     images = [attributes for tag, attributes in page.found if tag == "img"]
     assert [image["alt"] for image in images] == ['a "dot" plot']
     assert images[0]["src"].startswith("data:image/png;base64,")
-    assert [a["href"] for tag, a in page.found if tag == "a"] == ["#planted"]
+    assert [a["href"] for tag, a in page.found if tag == "a"] == ["#localisation"]
     assert [a.get("class") for tag, a in page.found if tag == "tr"] == [None, "strong", None]
 
 
@@ -73,9 +74,9 @@ def test_the_page_needs_no_other_file() -> None:
     assert not [tag for tag, _ in page.found if tag in ("script", "link", "iframe")]
 
 
-def test_what_was_left_out_says_why() -> None:
-    text = "".join(Tags(make(skipped="no labels", answer="", tables=[], pictures=[])).text)
-    assert "Left out: no labels" in text
+def test_what_was_skipped_says_why() -> None:
+    text = "".join(Tags(make(skipped="no labels", finding="", tables=[], pictures=[])).text)
+    assert "Skipped: no labels" in text
 
 
 def test_wrong_parts_are_refused() -> None:
@@ -83,8 +84,6 @@ def test_wrong_parts_are_refused() -> None:
         Table(header=("a", "b"), rows=[("x",)], caption="")
     with pytest.raises(ValueError, match="PNG or SVG"):
         make(pictures=[Picture(data=b"GIF89a", alt="", caption="")])
-    assert number(-0.5, 1) == "\N{MINUS SIGN}0.5"
-    assert number(-0.001) == "0.00"
 
 
 def test_a_folded_table_opens_by_its_caption() -> None:

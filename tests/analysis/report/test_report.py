@@ -1,4 +1,4 @@
-"""The report of a tiny model: all its parts, going on after a stop, and models side by side."""
+"""The report of a tiny model: all its studies, resuming after a stop, and models side by side."""
 
 import csv
 import json
@@ -10,10 +10,9 @@ import torch
 
 from analysis.cli.compare import main as compare
 from analysis.cli.report import main
-from analysis.report import parts
-from analysis.report import report as module
-from analysis.report.compare import rows_of, selectivity_gain
-from analysis.report.parts import Found, ReportConfig
+from analysis.report.compare import paired_rows, rows_of
+from analysis.report.results import EXAMPLES, ReportConfig, ReportResults
+from analysis.studies.registry import list_studies
 from rspnet.data.synthetic.videos import render_video
 from rspnet.data.video.encode import write_video
 from rspnet.models import Branch
@@ -33,7 +32,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A CSV of generated videos: four to search, three to ask."""
+    """A CSV of synthetic videos: four in the gallery, three queries."""
     folder = tmp_path_factory.mktemp("data")
     with (folder / "list.csv").open("w", newline="") as file:
         rows = csv.writer(file)
@@ -44,22 +43,14 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "list.csv"
 
 
-@pytest.fixture(scope="module")
-def small() -> "pytest.Generator":
-    patch = pytest.MonkeyPatch()
-    patch.setattr(parts, "_NUM_SYNTHETIC", 3)
-    yield
-    patch.undo()
-
-
 SMALL = [
-    *("--num_generated", "2", "--num_videos", "3", "--num_random", "1"),
+    *("--num_synthetic", "2", "--num_videos", "3", "--num_random", "1", "--num_evaluated", "3"),
     *("--num_examples", "1", "--num_workers", "1"),
 ]
 
 
 @pytest.fixture(scope="module")
-def made(small: None, models: list[Path], data: Path, tmp_path_factory: pytest.TempPathFactory):
+def made(models: list[Path], data: Path, tmp_path_factory: pytest.TempPathFactory):
     out = tmp_path_factory.mktemp("report") / "page.html"
     words = ["--model", str(models[0]), "--data.name", "csv", "--data.annotations", str(data)]
     words += [*SMALL, "--out", str(out)]
@@ -67,27 +58,36 @@ def made(small: None, models: list[Path], data: Path, tmp_path_factory: pytest.T
     return out, words
 
 
-def test_every_part_is_on_the_page_with_its_numbers(made) -> None:
+def read(path: Path) -> ReportResults:
+    return ReportResults.from_json(json.loads(path.with_suffix(".json").read_text()))
+
+
+def test_every_study_is_on_the_page_with_its_numbers(made) -> None:
     out, words = made
     page = out.read_text()
-    numbers = json.loads(out.with_suffix(".json").read_text())
-    assert numbers["model_hash"] in page
+    results = read(out)
+    assert results.model_hash in page
     assert words[1] in page  # the command that makes it again
-    for name in (*parts.PARTS, "headline"):
-        assert f'id="{name}"' in page
-    assert "Left out" not in page
-    # Planted regions, responses of two kinds of videos, examples of two heads.
-    assert page.count("<img") == 1 + 2 + 2
-    found = Found.from_json(numbers["found"])
-    assert json.loads(json.dumps(found.to_json())) == numbers["found"]
-    assert found.retrieval["num_queries"] == 3
-    assert found.retrieval["num_gallery"] == 4
-    assert set(found.responses) == set(found.faithfulness) == {"generated", "real"}
-    assert found.flow.num_videos == 3
-    assert found.planted.of().num_videos == 2
+    names = [study.name for study in list_studies()]
+    places = [page.index(f'id="{name}"') for name in ("headline", *names, EXAMPLES)]
+    assert places == sorted(places)
+    assert "Skipped: " not in page
+    # Localisation, responses and faithfulness of two kinds of videos, flow, sanity; examples.
+    assert page.count("<img") == 1 + 2 + 2 + 1 + 1 + 3
+    assert json.loads(json.dumps(results.to_json())) == results.to_json()
+    assert list(results.tables) == names
+    retrieval = results.tables["class_retrieval"]["real"]
+    assert retrieval.num_videos == 3
+    assert retrieval.settings["gallery"]["num_videos"] == 4
+    for name in ("responses", "faithfulness", "pretext_tasks"):
+        assert list(results.tables[name]) == ["synthetic", "real"]
+    assert results.tables["optical_flow"]["real"].num_videos == 3
+    localisation = results.tables["localisation"]["synthetic"]
+    assert localisation.num_videos == 2
     # The numbers of the page are those of the file.
-    ratio = found.planted.of().row("margin_faster", "rsp", "limbs").ratio
-    assert f"{ratio.value:.2f}<small>" in page
+    keys = {"kind": "margin_faster", "head": "rsp", "region": "limbs", "speed": "both"}
+    ratio = localisation.one(weights="trained", **keys)["ratio"]
+    assert f"{ratio.value:.2f} <small>" in page
 
 
 def test_the_same_command_computes_nothing_anew(made, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,57 +97,53 @@ def test_the_same_command_computes_nothing_anew(made, monkeypatch: pytest.Monkey
     def never(*args: object, **kwargs: object) -> None:
         raise AssertionError("computed again")
 
-    for name in ("localisation_study", "response_study", "flow_study", "faithfulness_study",
-                 "sanity_study", "evaluate", "extract", "generate"):  # fmt: skip
-        monkeypatch.setattr(parts, name, never)
+    for study in list_studies():
+        monkeypatch.setattr(type(study), "measure", never)
     assert main(words) == 0
     assert out.with_suffix(".json").read_text() == before
 
 
-def test_parts_left_out_say_so(small: None, models: list[Path], tmp_path: Path) -> None:
+FEW = ["pretext_tasks", "class_retrieval", "localisation", "faithfulness", "sanity", EXAMPLES]
+
+
+def test_skipped_studies_say_so(models: list[Path], tmp_path: Path) -> None:
     out = tmp_path / "little.html"
-    skipped = ["pretext", "retrieval", "planted", "faithfulness", "sanity", "examples"]
-    words = ["--model", str(models[0]), *SMALL, "--skip", json.dumps(skipped), "--out", str(out)]
+    words = ["--model", str(models[0]), *SMALL, "--skip", json.dumps(FEW), "--out", str(out)]
     assert main(words) == 0
     page = out.read_text()
-    assert page.count("Left out: not asked for") == 6
-    assert "Left out: no real videos were given" in page
-    found = Found.from_json(json.loads(out.with_suffix(".json").read_text())["found"])
-    assert set(found.responses) == {"generated"}
-    assert found.flow is None
+    assert page.count("Skipped: named by --skip") == 6
+    assert "Skipped: no real videos were given" in page
+    results = read(out)
+    assert list(results.tables) == ["responses"]
+    assert list(results.tables["responses"]) == ["synthetic"]
 
 
-def test_models_side_by_side(small: None, models: list[Path], tmp_path: Path) -> None:
+def test_models_side_by_side(models: list[Path], tmp_path: Path) -> None:
     out = tmp_path / "both.html"
-    skipped = ["pretext", "retrieval", "planted", "faithfulness", "sanity", "examples"]
-    words = [*map(str, models), *SMALL, "--skip", json.dumps(skipped), "--out", str(out)]
+    words = [*map(str, models), *SMALL, "--skip", json.dumps(FEW), "--out", str(out)]
     assert compare(words) == 0
     numbers = json.loads(out.with_suffix(".json").read_text())
     assert list(numbers["models"]) == ["m0", "m1"]
-    found = [
-        Found.from_json(json.loads((tmp_path / f"m{n}.json").read_text())["found"]) for n in (0, 1)
-    ]
-    rows = dict(rows_of(found))
+    results = [read(tmp_path / f"m{n}.html") for n in (0, 1)]
+    rows = dict(rows_of(results))
     assert set(rows) == set(numbers["rows"])
-    name = "motion selectivity, RSP, generated videos"
-    first, second = rows[name]
-    gain = selectivity_gain(found[1].responses["generated"], found[0].responses["generated"], "rsp")
+    first, second = rows["motion selectivity, synthetic videos, RSP"]
+    (gain,) = dict(paired_rows(results))["motion selectivity, RSP, synthetic videos"]
     assert gain.value == pytest.approx(second.value - first.value)
+    name = "motion selectivity, RSP, synthetic videos"
     assert numbers["paired"][name] == [gain.to_json()]
-    nothing = selectivity_gain(
-        found[0].responses["generated"], found[0].responses["generated"], "rsp"
-    )
+    (nothing,) = dict(paired_rows([results[0], results[0]]))[name]
     assert (nothing.value, nothing.low, nothing.high) == (0, 0, 0)
 
 
-def test_bad_input_ends_in_a_sentence(
+def test_mistakes_end_in_a_sentence(
     models: list[Path], data: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     model, out = ["--model", str(models[0])], ["--out", str(tmp_path / "r.html")]
     for words, message in (
         ([*model, "--out", "r.pdf"], "written as .html"),
         ([*model, *out, "--num_videos", "1"], "num_videos is at least 2"),
-        ([*model, *out, "--skip", '["flows"]'], "flows"),
+        ([*model, *out, "--skip", '["flows"]'], "skip takes pretext_tasks, "),
         (["--model", "none.safetensors", *out], "none.safetensors"),
         ([*model, *out, "--data.name", "csv", "--data.root", str(tmp_path / "none")], "no folder"),
     ):
@@ -158,7 +154,7 @@ def test_bad_input_ends_in_a_sentence(
     assert compare([str(models[0])] * 2 + out) == 2
     assert "same file" in capsys.readouterr().err
     assert compare([]) == 2
-    assert "usage" in capsys.readouterr().out
+    assert "missing: MODEL" in capsys.readouterr().err
     assert not (tmp_path / "r.html").exists()
 
 
@@ -166,4 +162,28 @@ def test_settings_are_checked() -> None:
     with pytest.raises(ValueError, match="at least 1"):
         ReportConfig(num_random=0)
     assert np.isfinite(ReportConfig().max_speed)
-    assert module.FORMAT == "rspnet-report"
+
+
+def test_studies_share_the_settings_of_the_report() -> None:
+    config = ReportConfig(num_videos=5, num_synthetic=7, num_random=2, max_speed=2, seed=3)
+    made = {
+        (study.name, kind): config.of_study(study, kind)
+        for study in list_studies()
+        for kind in ("synthetic", "real")
+    }
+    assert made["responses", "real"].max_speed == 2
+    assert made["responses", "synthetic"].max_speed == 4
+    assert made["localisation", "synthetic"].num_videos == 7
+    assert made["sanity", "real"].num_videos == 5
+    assert made["sanity", "real"].num_random == 2
+    assert {own.seed for own in made.values()} == {3}
+
+
+def test_an_old_report_says_how_to_make_it_again() -> None:
+    old = {"format": "rspnet-report", "version": 1, "found": {}}
+    with pytest.raises(
+        ValueError, match="version 1; make it again with `python -m analysis report`"
+    ):
+        ReportResults.from_json(old)
+    with pytest.raises(ValueError, match="got format None"):
+        ReportResults.from_json([])

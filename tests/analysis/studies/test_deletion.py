@@ -50,7 +50,7 @@ class Additive(KeptCells):
 
     worth: np.ndarray | None = None
 
-    def ask(self, score: Score, kept_BTHW: Tensor) -> Tensor:
+    def score(self, score: Score, kept_BTHW: Tensor) -> Tensor:
         return (kept_BTHW.double() * torch.from_numpy(self.worth)).sum(dim=(1, 2, 3))
 
 
@@ -151,8 +151,8 @@ def test_unexplained_by_its_definition(score: Score, cells: KeptCells) -> None:
     taken = np.zeros((5, *grid.cells))
     for box in taken:
         box[tuple(rng.integers([2, 2, 2]))] = 1
-    whole = cells.ask(score, torch.ones(1, *grid.cells)).item()
-    drops = whole - cells.ask(score, torch.from_numpy(1 - taken)).numpy()
+    whole = cells.score(score, torch.ones(1, *grid.cells)).item()
+    drops = whole - cells.score(score, torch.from_numpy(1 - taken)).numpy()
     predicted = (taken * values).sum(axis=(1, 2, 3))
     scale = (predicted @ drops) / (predicted @ predicted)
     expected = ((scale * predicted - drops) ** 2).sum() / (drops**2).sum()
@@ -186,4 +186,4 @@ def test_errors_say_what_there_is(score: Score, cells: KeptCells) -> None:
     other = tiny_branch(width=4)
     foreign = Score(other, "rsp", score.target)
     with pytest.raises(ValueError, match="another branch"):
-        cells.ask(foreign, torch.ones(1, *cells.swap.grid.cells))
+        cells.score(foreign, torch.ones(1, *cells.swap.grid.cells))

@@ -1,28 +1,28 @@
-"""Maps against planted truth: exact on maps made by hand, on a branch whose answer is known."""
+"""Maps against ground truth: exact on maps made by hand, and on a branch with a known map."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from analysis.cli.localisation import main
+from analysis.cli.study import main
 from analysis.core.clip import ClipInfo, View
+from analysis.regions.ground_truth import REGIONS, background_cues, regions_of
 from analysis.stimuli import kinds
 from analysis.stimuli.kinds import KINDS, EvaluatedModel, encode_triplet, with_controls
 from analysis.studies import localisation
 from analysis.studies.localisation import (
     EXPECTED,
+    Localisation,
+    LocalisationConfig,
     Measured,
     Scene,
-    background_cues,
-    localisation_study,
     make_scene,
     measure,
-    regions_of,
     summarise,
 )
-from analysis.studies.localisation_result import REGIONS, LocalisationStudy
+from analysis.studies.registry import StudyInputs
+from analysis.studies.table import AVID_MINUS_RSP, RSP_MINUS_AVID, StudyTable
 from rspnet.data.synthetic.videos import render_video
 from rspnet.models import Branch
 from rspnet.names import HEADS
@@ -34,12 +34,12 @@ def tiny() -> Branch:
     return tiny_branch(0)
 
 
-def asking(model: Branch, scenes: list[Scene]) -> EvaluatedModel:
+def evaluated(model: Branch, scenes: list[Scene]) -> EvaluatedModel:
     return next(with_controls(model, model, [one.triplets for one in scenes]))
 
 
 def at(*names: str) -> tuple[int, ...]:
-    return tuple(REGIONS.index(name) for name in names)
+    return tuple(list(REGIONS).index(name) for name in names)
 
 
 def scene(limbs: int, prop: int, *, size: int = 112, num_frames: int = 16) -> Scene:
@@ -62,7 +62,7 @@ def scene(limbs: int, prop: int, *, size: int = 112, num_frames: int = 16) -> Sc
 
 def test_each_planted_head_has_its_energy_in_its_region(planted_branch: Branch) -> None:
     scenes = [scene(0, 80), scene(64, 16)]
-    found = measure(asking(planted_branch, scenes), scenes)
+    found = measure(evaluated(planted_branch, scenes), scenes)
     assert found.share.shape == (2, 2, 2, len(KINDS), len(REGIONS))
     limbs, prop, body, static, whole = at("limbs", "prop", "body", "static", "whole")
     kind = KINDS.index("contribution")
@@ -100,19 +100,24 @@ def test_shares_parts_and_pointing_of_a_map_made_by_hand(monkeypatch: pytest.Mon
     cells = np.broadcast_to(np.array([[6.0, 3.0], [1.0, -2.0]]), grid.cells)
     assert grid.cells[1:] == (2, 2)
     monkeypatch.setattr(kinds, "maps_of", lambda *_, **__: dict.fromkeys(KINDS, cells))
-    found = measure(asking(model, scenes), scenes)
+    found = measure(evaluated(model, scenes), scenes)
     half = upper / (32 - edge[1])
     (limbs, whole) = at("limbs", "whole")
     times = grid.cells[0]
     np.testing.assert_allclose(found.share[..., limbs], (6 + 3 * half) / 10)
-    np.testing.assert_allclose(found.part[..., limbs], times * (6 + 3 * half))
-    np.testing.assert_allclose(found.part[..., whole], times * 8)
+    np.testing.assert_allclose(found.signed_share[..., limbs], times * (6 + 3 * half))
+    np.testing.assert_allclose(found.signed_share[..., whole], times * 8)
     np.testing.assert_allclose(found.pointing[..., limbs], 1)
-    np.testing.assert_allclose(found.even[..., limbs], (1 + half) / 4)
+    np.testing.assert_allclose(found.uniform[..., limbs], (1 + half) / 4)
     np.testing.assert_allclose(found.ceiling[..., limbs], 1)
     np.testing.assert_allclose(found.area[..., limbs], mask.mean())
     monkeypatch.setattr(kinds, "maps_of", lambda *_, **__: dict.fromkeys(KINDS, -1 - 0 * cells))
-    assert (measure(asking(model, scenes), scenes).share == 0).all()
+    assert (measure(evaluated(model, scenes), scenes).share == 0).all()
+
+
+def table_of(measured: Measured) -> StudyTable:
+    rows = tuple(summarise(measured, "trained"))
+    return StudyTable(study="localisation", rows=rows, num_videos=2, videos="videos by hand")
 
 
 def test_numbers_over_videos_by_hand() -> None:
@@ -122,19 +127,23 @@ def test_numbers_over_videos_by_hand() -> None:
     share[0, :, 1], share[1, :, 1] = 0.1, 0.3
     area = np.full((2, 2, len(REGIONS)), 0.25)
     measured = Measured(("margin",), share, share / 2, -share, area, area, 4 * area)
-    result = summarise(measured, weights="trained", model_hash="", seed=1)
-    ratios = [result.row("margin", "rsp", "limbs", s).ratio.value for s in ("both", "1x", "2x")]
+    table = table_of(measured)
+    keys = {"kind": "margin", "head": "rsp", "region": "limbs"}
+    ratios = [table.one(**keys, speed=s)["ratio"].value for s in ("both", "1x", "2x")]
     assert ratios == pytest.approx([2.0, 1.6, 2.4])
-    row = result.row("margin", "avid", "prop")
-    assert row.ratio.value == pytest.approx(0.8)
-    assert (row.ratio.low, row.ratio.high) == pytest.approx((0.4, 1.2))
-    assert row.share.value == pytest.approx(0.2)
-    assert row.pointing.value == pytest.approx(0.1)
-    assert row.part.value == pytest.approx(-0.2)
-    assert (row.even.value, row.ceiling.value) == (1, 4)
-    assert result.difference("margin", "limbs").value == pytest.approx(1.2)
-    assert result.difference("margin", "prop").value == pytest.approx(-1.2)
-    assert {d.region for d in result.differences} == set(EXPECTED)
+    row = table.one(kind="margin", head="avid", region="prop", speed="both")
+    assert row["ratio"].value == pytest.approx(0.8)
+    assert (row["ratio"].low, row["ratio"].high) == pytest.approx((0.4, 1.2))
+    assert row["share"].value == pytest.approx(0.2)
+    assert row["pointing"].value == pytest.approx(0.1)
+    assert row["signed_share"].value == pytest.approx(-0.2)
+    assert (row["uniform"].value, row["ceiling"].value) == (1, 4)
+    limbs = table.one(head=RSP_MINUS_AVID, region="limbs", speed="both")
+    prop = table.one(head=AVID_MINUS_RSP, region="prop", speed="both")
+    assert limbs["ratio"].value == pytest.approx(1.2)
+    assert prop["ratio"].value == pytest.approx(-1.2)
+    compared = {r.keys["region"]: r.keys["head"] for r in table.rows if "minus" in r.keys["head"]}
+    assert compared == EXPECTED
 
 
 def test_a_region_out_of_the_picture_counts_where_it_is_in(monkeypatch, recwarn) -> None:
@@ -143,8 +152,8 @@ def test_a_region_out_of_the_picture_counts_where_it_is_in(monkeypatch, recwarn)
     (prop,) = at("prop")
     share[0, ..., prop] = area[0, :, prop] = 0
     measured = Measured(("margin",), share, share, share, area, area, area)
-    found = summarise(measured, weights="trained", model_hash="", seed=1)
-    ratio = found.row("margin", "rsp", "prop").ratio
+    found = table_of(measured)
+    ratio = found.one(head="rsp", region="prop", speed="both")["ratio"]
     assert (ratio.value, ratio.low, ratio.high) == (2, 2, 2)
     assert not recwarn.list
     empty = regions_of
@@ -154,57 +163,84 @@ def test_a_region_out_of_the_picture_counts_where_it_is_in(monkeypatch, recwarn)
 
     monkeypatch.setattr(localisation, "regions_of", without_prop)
     with pytest.raises(ValueError, match="none of the 2 videos of seed 9 shows its prop"):
-        localisation_study(tiny(), tiny(), num_videos=2, num_triplets=1, progress=False)
+        run(num_videos=2, num_triplets=1)
+
+
+def run(**settings: int) -> StudyTable:
+    model = tiny()
+    inputs = StudyInputs(query=model, key=model, progress=False)
+    return Localisation().measure(inputs, LocalisationConfig(**settings))
 
 
 @pytest.fixture(scope="module")
-def study() -> LocalisationStudy:
-    model = tiny()
-    return localisation_study(
-        model, model, num_videos=3, num_triplets=1, num_random=2, progress=False
-    )  # fmt: skip
+def table() -> StudyTable:
+    return run(num_videos=3, num_triplets=1, num_random=2)
 
 
-def test_swapped_heads_are_exactly_reversed(study: LocalisationStudy) -> None:
-    trained, swapped = study.of(), study.of("swapped heads")
+def test_swapped_heads_are_exactly_reversed(table: StudyTable) -> None:
     other = dict(zip(HEADS, HEADS[::-1], strict=True))
-    for row in trained.rows:
-        renamed = swapped.row(row.kind, other[row.head], row.region, row.speed)
-        assert (row.ratio, row.pointing, row.part) == (
-            renamed.ratio, renamed.pointing, renamed.part,
-        )  # fmt: skip
-    for found in trained.differences:
-        reversed_ = swapped.difference(found.kind, found.region, found.speed)
-        assert reversed_.value == -found.ratio.value
-        assert reversed_.low == pytest.approx(-found.ratio.high, abs=1e-12)
-        assert reversed_.high == pytest.approx(-found.ratio.low, abs=1e-12)
+    for row in table.select(weights="trained"):
+        keys = {**row.keys, "weights": "swapped heads"}
+        if row.keys["head"] in HEADS:
+            swapped = table.one(**{**keys, "head": other[row.keys["head"]]})
+            for name in ("ratio", "pointing", "signed_share"):
+                assert row[name] == swapped[name]
+        else:
+            a, b = row["ratio"], -table.one(**keys)["ratio"]
+            assert a.value == b.value
+            assert (a.low, a.high) == pytest.approx((b.low, b.high), abs=1e-12)
 
 
-def test_crossed_questions_change_margins_alone(study: LocalisationStudy) -> None:
-    trained, crossed = study.of(), study.of("swapped objectives")
+def test_swapped_objectives_change_margins_alone(table: StudyTable) -> None:
     changed = {
-        row.kind
-        for row in trained.rows
-        if row.ratio != crossed.row(row.kind, row.head, row.region, row.speed).ratio
+        row.keys["kind"]
+        for row in table.select(weights="trained")
+        if row["ratio"] != table.one(**{**row.keys, "weights": "swapped objectives"})["ratio"]
     }
-    assert changed == set(KINDS) - {"eq2", "contribution"}
+    assert changed == set(table.keys("kind")) - {"eq2", "contribution"}
 
 
-def test_parts_add_up_and_all_results_are_of_the_same_clips(study: LocalisationStudy) -> None:
-    names = [result.weights for result in study.results]
-    assert names == ["trained", "swapped heads", "swapped objectives", "random weights"]
-    assert study.grid.clip == (8, 32, 32)
-    for result in study.results:
-        for row in result.rows:
-            if row.region == "whole":
-                parts = [
-                    result.row(row.kind, row.head, name, row.speed).part.value
-                    for name in ("limbs", "body", "static")
-                ]
-                assert sum(parts) == pytest.approx(row.part.value, abs=1e-12)
-                assert row.ratio.value == pytest.approx(1)
-            assert row.area == study.of().row(row.kind, row.head, row.region, row.speed).area
-            assert 0 <= row.ratio.value <= row.ceiling.value + 1e-9
+def test_shares_add_up_and_all_weights_are_of_the_same_clips(table: StudyTable) -> None:
+    assert table.keys("weights") == (
+        "trained", "swapped heads", "swapped objectives", "random weights",
+    )  # fmt: skip
+    assert table.keys("kind")[-1] == "margin_static"
+    assert table.grid.clip == (8, 32, 32)
+    for row in table.rows:
+        if row.keys["head"] not in HEADS:
+            continue
+        if row.keys["region"] == "whole":
+            signed = [
+                table.one(**{**row.keys, "region": name})["signed_share"].value
+                for name in ("limbs", "body", "static")
+            ]
+            assert sum(signed) == pytest.approx(row["signed_share"].value, abs=1e-12)
+            assert row["ratio"].value == pytest.approx(1)
+        assert row["area"] == table.one(**{**row.keys, "weights": "trained"})["area"]
+        assert 0 <= row["ratio"].value <= row["ceiling"].value + 1e-9
+
+
+def test_what_is_shown_is_what_was_measured(table: StudyTable) -> None:
+    study = Localisation()
+    shown = study.tables(table)
+    assert [one.folded for one in shown] == [False, True, True, True, True]
+    first = {row[0]: row for row in shown[0].rows}
+    keys = {"weights": "trained", "kind": "margin", "head": "avid", "speed": "both"}
+    assert first["margin, A-VID"][3] == table.one(**keys, region="prop")["ratio"]
+    (figure,) = study.figures(table)
+    assert figure.rows[2:4] == ("margin, 1x", "margin, 2x")
+    assert [panel.title.split(",")[0] for panel in figure.panels] == [
+        "moving limbs", "rest of the actor", "prop", "background cues",
+    ]  # fmt: skip
+    (dot,) = [d for d in figure.panels[2].dots if (d.row, d.head, d.control) == (3, "avid", False)]
+    assert dot.value == table.one(**{**keys, "speed": "2x"}, region="prop")["ratio"]
+    limbs, prop, _ = study.key_numbers(table)
+    headline = {"kind": "margin_faster", "speed": "both"}
+    found = table.one(weights="trained", head=RSP_MINUS_AVID, region="limbs", **headline)["ratio"]
+    assert limbs.difference == found
+    turned = table.one(weights="random weights", head=AVID_MINUS_RSP, region="prop", **headline)
+    assert prop.control == -turned["ratio"]
+    assert f"{found.value:.2f}".lstrip("-") in study.finding(table)
 
 
 def test_cues_of_a_set_are_its_contrasts_and_not_the_outline_of_others() -> None:
@@ -227,12 +263,12 @@ def test_regions_part_the_clip() -> None:
     video = render_video(5, 0, num_frames=20)
     frames = np.zeros((8, 64, 64, 3), np.uint8)
     regions = regions_of(video.masks, View(frames, ClipInfo("v", tuple(range(0, 16, 2)), 2)))
-    assert tuple(regions) == REGIONS
+    assert tuple(regions) == tuple(REGIONS)
     parts = [regions[name].astype(int) for name in ("limbs", "body", "static")]
     np.testing.assert_array_equal(sum(parts), 1)
     assert regions["limbs"].any()
     assert not (regions["prop"] & ~regions["static"]).any()
-    np.testing.assert_array_equal(regions["cues"], regions["prop"] | regions["set_cues"])
+    np.testing.assert_array_equal(regions["cues"], regions["prop"] | regions["background_cues"])
 
 
 def test_scenes_follow_from_their_numbers() -> None:
@@ -247,11 +283,17 @@ def test_command_line_writes_what_it_prints(tmp_path: Path, capsys) -> None:
     model = tmp_path / "m.safetensors"
     save_model(model, tiny(), tiny())
     words = [f"--model={model}", "--num_videos=2", "--num_triplets=1", "--num_random=1"]
-    assert main([*words, "--size=48", f"--out={tmp_path / 'p.json'}"]) == 0
-    read = LocalisationStudy.from_json(json.loads((tmp_path / "p.json").read_text()))
+    figure = tmp_path / "p.svg"
+    words += ["--size=48", f"--out={tmp_path / 'p.json'}", f"--figure={figure}"]
+    assert main("localisation", words) == 0
+    read = StudyTable.load(tmp_path / "p.json")
     assert read.grid.clip == (8, 48, 48)
-    assert read.of().num_videos == 2
-    assert read.table() in capsys.readouterr().out
+    assert read.num_videos == 2
+    printed = capsys.readouterr().out
+    for shown in Localisation().tables(read):
+        assert shown.text() in printed
+    assert Localisation().finding(read) in printed
+    assert figure.read_bytes().startswith(b"<?xml")
 
 
 @pytest.mark.parametrize(
@@ -261,9 +303,10 @@ def test_command_line_writes_what_it_prints(tmp_path: Path, capsys) -> None:
         (["--num_random=0"], "1 draw of random weights"),
         (["--size=8"], "between half and four times the model's own 112 pixels, got 8"),
         (["--model=none"], "none"),
+        (["--figure=f.txt"], "written as .png, .svg, .pdf"),
     ],
 )
 def test_mistakes_are_named(tmp_path: Path, capsys, words: list[str], message: str) -> None:
-    assert main([*words, f"--out={tmp_path / 'p.json'}"]) == 2
+    assert main("localisation", [*words, f"--out={tmp_path / 'p.json'}"]) == 2
     assert message in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []

@@ -1,6 +1,5 @@
-"""Responses of models to changes, over videos."""
+"""Responses of models to perturbed clips, over videos."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,11 +7,20 @@ import numpy as np
 import pytest
 import torch
 
-from analysis.cli.responses import main
+from analysis.cli.study import main
 from analysis.stimuli.kinds import with_swapped_heads
-from analysis.stimuli.perturbed_clips import Curve, synthetic_probe, video_probe
-from analysis.studies.response_result import Responses
-from analysis.studies.responses import respond, response_study
+from analysis.stimuli.perturbed_clips import synthetic_probe, video_probe
+from analysis.studies.registry import StudyInputs
+from analysis.studies.responses import Responses, ResponsesConfig, ResponsesStudy, respond
+from analysis.studies.selectivity import (
+    OTHER_VIDEOS,
+    UNCHANGED,
+    drop_difference,
+    levels_of,
+    samples_of,
+    selectivity_difference,
+)
+from analysis.studies.table import StudyTable
 from rspnet.data.video.encode import write_video
 from rspnet.models import Branch
 from rspnet.names import HEADS
@@ -25,129 +33,52 @@ def make_branch(seed: int) -> Branch:
 
 
 @pytest.fixture(scope="module")
-def studied() -> dict[str, Responses]:
+def studied() -> Responses:
     query, key = make_branch(0), make_branch(1)
     models = {
         "trained": (query, query),
         "pair": (query, key),
         "swapped": (with_swapped_heads(query), with_swapped_heads(query)),
     }
-    probes = [synthetic_probe(query, 9, index, 15) for index in range(3)]
-    return respond(models, probes, 15, source="generated videos")
+    return respond(models, [synthetic_probe(query, 9, index, 15) for index in range(3)], 15)
 
 
-def test_unchanged_is_one_within_a_branch_and_in_every_curve(studied) -> None:
-    found = studied["trained"]
+def test_unchanged_is_one_within_a_branch_and_in_every_curve(studied: Responses) -> None:
+    assert studied.videos == ("synthetic_9_000000", "synthetic_9_000001", "synthetic_9_000002")
     for head in HEADS:
-        np.testing.assert_allclose(found.unchanged[head], 1, atol=1e-12)
-    for result in studied.values():
-        assert result.videos == ("synthetic_9_000000", "synthetic_9_000001", "synthetic_9_000002")
-        assert result.curve("speed").levels == (0.25, 0.5, 1, 1.5, 2)
+        own = studied.samples["trained"][UNCHANGED, 0.0, head]
+        np.testing.assert_allclose(own, 1, atol=1e-12)
+    for found in studied.samples.values():
+        assert levels_of(found)["speed"] == (0.25, 0.5, 1, 1.5, 2)
         for head in HEADS:
-            for change, neutral in (("speed", 1), ("crop", 1), ("hue", 0), ("looks", 0)):
-                own = result.curve(change).at(head, neutral)
-                np.testing.assert_array_equal(own, result.unchanged[head])
-                assert not result.drop(head, change, neutral).any()
-    assert (studied["pair"].unchanged["rsp"] < 0.999).all()
+            for name, neutral in (("speed", 1), ("crop", 1), ("hue", 0), ("appearance", 0)):
+                own = found[name, float(neutral), head]
+                np.testing.assert_array_equal(own, found[UNCHANGED, 0.0, head])
+    assert (studied.samples["pair"][UNCHANGED, 0.0, "rsp"] < 0.999).all()
 
 
-def test_other_videos_by_hand(studied) -> None:
+def test_other_videos_by_hand(studied: Responses) -> None:
     query, key = make_branch(0), make_branch(1)
     clips = torch.stack([synthetic_probe(query, 9, i, 15).view.clip for i in range(3)])
     with torch.no_grad():
         z, k = query(clips), key(clips)
+    found = studied.samples["pair"]
     for head in HEADS:
         s = (z[head] @ k[head].T).double().numpy()
         expected = [(s[i].sum() - s[i, i]) / 2 for i in range(3)]
-        np.testing.assert_allclose(studied["pair"].unrelated[head], expected, atol=1e-5)
-        np.testing.assert_allclose(studied["pair"].unchanged[head], np.diag(s), atol=1e-5)
+        np.testing.assert_allclose(found[OTHER_VIDEOS, 0.0, head], expected, atol=1e-5)
+        np.testing.assert_allclose(found[UNCHANGED, 0.0, head], np.diag(s), atol=1e-5)
 
 
-def test_swapped_heads_are_exactly_reversed(studied) -> None:
-    own, swapped = studied["trained"], studied["swapped"]
-    for head, other in (HEADS, HEADS[::-1]):
+def test_swapped_heads_are_exactly_reversed(studied: Responses) -> None:
+    own, swapped = studied.samples["trained"], studied.samples["swapped"]
+    other = dict(zip(HEADS, HEADS[::-1], strict=True))
+    for (name, level, head), values in own.items():
         # But for float32's last bits: a copy of the weights may be summed in another order.
-        np.testing.assert_allclose(own.unrelated[head], swapped.unrelated[other], atol=1e-6)
-        for a, b in zip(own.curves, swapped.curves, strict=True):
-            np.testing.assert_allclose(a.similarity[head], b.similarity[other], atol=1e-6)
+        np.testing.assert_allclose(values, swapped[name, level, other[head]], atol=1e-6)
     # Its interval is reversed too, as the same videos are drawn.
-    a, b = (result.difference("speed", 2) for result in (own, swapped))
+    a, b = (drop_difference(found, "speed", 2) for found in (own, swapped))
     assert (a.value, a.low, a.high) == pytest.approx((-b.value, -b.high, -b.low), abs=1e-3)
-
-
-def by_hand() -> Responses:
-    """Two videos with round numbers."""
-    curve = Curve(
-        change="grey",
-        levels=(0, 1),
-        similarity={
-            "rsp": np.array([[1.0, 0.9], [1.0, 0.7]]),
-            "avid": np.array([[1.0, 0.5], [1.0, 0.5]]),
-        },
-    )
-    return Responses(
-        weights="trained",
-        model_hash="abc",
-        branch="query",
-        source="videos",
-        seed=0,
-        num_frames=8,
-        window=15,
-        videos=("a", "b"),
-        unchanged={head: np.ones(2) for head in HEADS},
-        unrelated={"rsp": np.array([0.6, 0.6]), "avid": np.array([0.0, -0.5])},
-        curves=(curve,),
-        skipped={"c": "too short"},
-    )
-
-
-def test_drops_by_hand() -> None:
-    found = by_hand()
-    np.testing.assert_allclose(found.drop("rsp", "grey", 1), [0.1, 0.3])
-    assert found.scaled_drop("rsp", "grey", 1).value == pytest.approx(0.2 / 0.4)
-    assert found.scaled_drop("avid", "grey", 1).value == pytest.approx(0.5 / 1.25)
-    assert found.difference("grey", 1).value == pytest.approx(0.5 - 0.4)
-    assert found.curve("grey").estimates("rsp")[1].value == pytest.approx(0.8)
-    table = found.table()
-    assert "grey scale" in table
-    assert "0.80 [0.70, 0.90]" in table
-    assert "0.50 [0.25, 0.75]" in table  # RSP's scaled drop
-    assert "left out: 1\n  c: too short" in table
-
-
-def test_average_of_draws() -> None:
-    one = by_hand()
-    both = Responses.average([one, one], "random weights")
-    assert both.weights == "random weights"
-    np.testing.assert_array_equal(both.curves[0].similarity["rsp"], one.curves[0].similarity["rsp"])
-    with pytest.raises(ValueError, match="same videos"):
-        Responses.average([], "none")
-
-
-def test_json_and_back(studied, tmp_path: Path) -> None:
-    whole = replace(studied["trained"], controls=(studied["swapped"],), skipped={"x": "short"})
-    path = tmp_path / "r.json"
-    path.write_text(json.dumps(whole.to_json()))
-    again = Responses.load(path)
-    assert again.to_json() == whole.to_json()
-    assert again.controls[0].weights == "swapped"
-    assert again.table() == whole.table()
-    path.write_text('{"format": "rspnet-map"}')
-    with pytest.raises(ValueError, match="expected 'rspnet-responses'"):
-        Responses.load(path)
-    path.write_text("[]")
-    with pytest.raises(ValueError, match="holds no responses"):
-        Responses.load(path)
-
-
-def test_unknown_names_are_refused() -> None:
-    found = by_hand()
-    with pytest.raises(ValueError, match="measured were .'grey'., got 'hue'"):
-        found.curve("hue")
-    with pytest.raises(ValueError, match=r"measured at \(0, 1\), got 0.5"):
-        found.curve("grey").at("rsp", 0.5)
-    with pytest.raises(ValueError, match="heads are .* got 'motion'"):
-        found.curve("grey").at("motion", 1)
 
 
 @pytest.fixture(scope="module")
@@ -162,28 +93,74 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_short_and_broken_videos_are_left_out_and_named(folder: Path) -> None:
+def run(folder: Path | None, **settings: object) -> StudyTable:
     query = make_branch(0)
-    found = response_study(
-        query, query, [folder], num_videos=5, max_speed=2, num_random=2, progress=False
-    )
-    assert sorted(found.videos) == ["x/a.mp4", "x/b.mp4", "x/c.mp4"]
+    paths = tuple(sorted(folder.rglob("*.mp4"))) if folder else ()
+    inputs = StudyInputs(query=query, key=query, paths=paths, videos="noise", progress=False)
+    return ResponsesStudy().measure(inputs, ResponsesConfig(**settings))
+
+
+def test_short_and_broken_videos_are_skipped_and_named(folder: Path) -> None:
+    found = run(folder, num_videos=5, max_speed=2, num_random=2)
+    assert sorted(found.settings["names"]) == ["x/a.mp4", "x/b.mp4", "x/c.mp4"]
     assert set(found.skipped) == {"x/short.mp4", "x/broken.mp4"}
     assert "15 frames from frame 0 on are needed, the video has 10" in found.skipped["x/short.mp4"]
-    assert [control.weights for control in found.controls] == ["random weights"]
-    assert [curve.change for curve in found.curves][-1] == "blur"  # no exchanges
-    two = response_study(
-        query, query, [folder], num_videos=2, max_speed=2, num_random=0, progress=False
-    )
-    assert len(two.videos) == 2
-    assert not two.controls
-    with pytest.raises(ValueError, match=r"29 frames are needed, got 0, 5 left out .*--max_speed"):
-        response_study(query, query, [folder], progress=False)
+    assert found.keys("weights") == ("trained", "random weights")
+    assert found.keys("perturbation")[-1] == "blur"  # no factors to swap
+    two = run(folder, num_videos=2, max_speed=2, num_random=0)
+    assert two.num_videos == 2
+    assert two.keys("weights") == ("trained",)
+    with pytest.raises(ValueError, match=r"29 frames are needed, got 0, 5 skipped .*--max_speed"):
+        run(folder)
     with pytest.raises(ValueError, match="num_videos=1"):
-        response_study(query, query, [folder], num_videos=1)
+        run(folder, num_videos=1)
 
 
-def test_a_video_that_breaks_off_is_left_out() -> None:
+def test_random_weights_are_averaged_video_by_video(folder: Path) -> None:
+    one, both = (run(folder, num_videos=3, max_speed=2, num_random=num) for num in (1, 2))
+    first, mean = (samples_of(table, "random weights") for table in (one, both))
+    again = samples_of(run(folder, num_videos=3, max_speed=2, num_random=2), "random weights")
+    key = ("grey", 1.0, "rsp")
+    assert not np.array_equal(first[key], mean[key])
+    np.testing.assert_array_equal(mean[key], again[key])
+
+
+def test_what_is_shown_is_what_was_measured() -> None:
+    table, study = run(None, num_videos=3, max_speed=2, num_random=1), ResponsesStudy()
+    selectivities, drops, _ = study.tables(table)
+    keys = {"weights": "trained", "measure": "perturbations"}
+    assert selectivities.rows[0][1] == table.one(**keys, head="rsp")["motion_selectivity"]
+    (grey,) = [row for row in drops.rows if row[0] == "grey scale"]
+    own = {"weights": "trained", "perturbation": "grey", "level": 1}
+    assert grey[1] == table.one(**own, head="rsp")["similarity"]
+    assert grey[4] == table.one(**own, head="avid")["drop"]
+    curves, selectivity, switches = study.figures(table)
+    (speed,) = [p for p in curves.panels if p.title == "playback speed"]
+    assert speed.places == (0.25, 0.5, 1, 1.5, 2)
+    (line,) = [x for x in speed.lines if (x.head, x.control) == ("avid", False)]
+    rows = table.select(weights="trained", perturbation="speed", head="avid")
+    assert line.values == tuple(row["drop"].complement() for row in rows)
+    assert len(selectivity.panels[0].dots) == 2 * 2 * 3
+    assert "other actor, set and prop" in switches.rows
+    (number,) = study.key_numbers(table)
+    assert number.values["rsp"] == selectivities.rows[0][1]
+    paired = study.paired(table, table)["motion selectivity, RSP"]
+    assert (paired.value, paired.low, paired.high) == (0, 0, 0)
+    other = replace(table, settings={**table.settings, "names": ["others"]})
+    with pytest.raises(ValueError, match="over the same videos"):
+        study.paired(table, other)
+    samples = samples_of(table)
+    assert number.difference == selectivity_difference(samples, HEADS)
+
+
+def test_without_speeds_there_is_no_selectivity(folder: Path) -> None:
+    table, study = run(folder, num_videos=3, max_speed=1, num_random=0), ResponsesStudy()
+    assert "Too few perturbations" in study.finding(table)
+    assert study.key_numbers(table) == []
+    assert len(study.figures(table)) == 3
+
+
+def test_a_video_that_breaks_off_is_skipped() -> None:
     query = make_branch(0)
 
     class Broken:
@@ -198,10 +175,10 @@ def test_a_video_that_breaks_off_is_left_out() -> None:
     probes = [synthetic_probe(query, 9, index, 15) for index in range(2)]
     for probe in probes:
         probe.exchanged.clear()
-    with pytest.raises(ValueError, match="generated videos and others apart"):
+    with pytest.raises(ValueError, match="synthetic videos and others apart"):
         respond({}, [probes[0], replace(probes[1], exchanged={"set": probes[0].reader})], 15)
     probes.insert(1, video_probe(query, Broken(), window=15, name="broken"))
-    found = respond({"trained": (query, query)}, probes, 15)["trained"]
+    found = respond({"trained": (query, query)}, probes, 15)
     assert found.skipped == {"broken": "frame 13 can't be read"}
     assert len(found.videos) == 2
 
@@ -214,24 +191,18 @@ def test_command_line(folder: Path, tmp_path: Path, capsys) -> None:
             parameter.mul_(1.02)
     model = save_model(tmp_path / "m.safetensors", query, key)
     out = tmp_path / "r.json"
-    asked = ["--model", str(model), "--out", str(out), "--num_videos", "2", "--num_random", "1"]
-    assert main([*asked, "--videos", str(folder), "--max_speed", "2", "--branch", "key"]) == 0
-    found = Responses.load(out)
-    assert found.branch == "key"
-    assert (found.unchanged["rsp"] < 1).all()
+    words = ["--model", str(model), "--out", str(out), "--num_videos", "2", "--num_random", "1"]
+    words += ["--max_speed", "2"]
+    assert main("responses", [*words, "--videos", str(folder), "--branch", "key"]) == 0
+    found = StudyTable.load(out)
+    assert found.settings["branch"] == "key"
+    assert (samples_of(found)[UNCHANGED, 0.0, "rsp"] < 1).all()
     printed = capsys.readouterr().out
-    assert "RSP less A-VID" in printed
-    assert "motion selectivity" in printed
-    (trained, control) = json.loads(out.read_text())["selectivity"]
-    assert (trained["weights"], control["weights"]) == ("trained", "random weights")
-    assert trained["measure"] == "changes"
+    assert "RSP minus A-VID" in printed
     assert printed.strip().endswith(str(out))
     picture = tmp_path / "r.png"
-    assert main([*asked, "--figure", str(tmp_path / "r.gif")]) == 2
-    assert ".png" in capsys.readouterr().err
-    generated = [*asked, "--max_speed", "2", "--figure", str(picture)]
-    assert main(generated) == 0
-    assert picture.stat().st_size > 10_000
-    assert Responses.load(out).videos == ("synthetic_9_000000", "synthetic_9_000001")
-    assert main([*asked, "--num_videos", "0"]) == 2
+    assert main("responses", [*words, "--figure", str(picture)]) == 0
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert StudyTable.load(out).settings["names"] == ["synthetic_9_000000", "synthetic_9_000001"]
+    assert main("responses", [*words, "--num_videos", "0"]) == 2
     assert "at least 2 videos" in capsys.readouterr().err

@@ -1,6 +1,5 @@
 """Randomising a model from its heads down: what is changed, what is compared, the verdict."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,13 +7,21 @@ import numpy as np
 import pytest
 import torch
 
-from analysis.cli.sanity import main
+from analysis.cli.study import main
 from analysis.core.clip import ClipInfo, View
 from analysis.core.statistics import Estimate, rank_correlation
-from analysis.figures.sanity_figure import draw_sanity
 from analysis.stimuli.triplets import Triplets, encode_triplets, scores_of
-from analysis.studies.sanity import randomised, sanity_study, stages
-from analysis.studies.sanity_result import LIMIT, SanityResult
+from analysis.studies.registry import StudyInputs
+from analysis.studies.sanity import (
+    LIMIT,
+    OTHER_VIDEO,
+    Sanity,
+    SanityConfig,
+    passes,
+    randomised,
+    steps_of,
+)
+from analysis.studies.table import Row, StudyTable
 from rspnet.models import Branch
 from rspnet.weights.checkpoint import save_model
 
@@ -41,13 +48,16 @@ def noise(num: int) -> Triplets:
 
 
 @pytest.fixture(scope="module")
-def result() -> SanityResult:
+def result() -> StudyTable:
     branch = make_branch()
-    return sanity_study(branch, branch, noise(3), num_draws=2, progress=False)
+    inputs = StudyInputs(query=branch, key=branch, progress=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(StudyInputs, "triplets", lambda _, num_videos, seed: noise(num_videos))
+        return Sanity().measure(inputs, SanityConfig(num_videos=3, num_random=2))
 
 
 def test_the_cascade_goes_from_the_heads_to_the_first_convolution() -> None:
-    assert stages(make_branch()) == [
+    assert steps_of(make_branch()) == [
         ("heads", ("projections",)),
         ("layer4", ("encoder.layer4",)),
         ("layer3", ("encoder.layer3",)),
@@ -60,11 +70,11 @@ def test_the_cascade_goes_from_the_heads_to_the_first_convolution() -> None:
 @pytest.mark.parametrize("arch", ["resnet18_fine", "c3d", "r3d_18", "s3d"])
 def test_the_last_step_leaves_nothing_of_the_trained_weights(arch: str) -> None:
     branch = make_branch(arch)
-    paths = [path for _, own in stages(branch) for path in own]
+    paths = [path for _, own in steps_of(branch) for path in own]
     names = [name for name, _ in branch.named_parameters()]
     left = [n for n in names if not any(n == p or n.startswith(f"{p}.") for p in paths)]
     assert left == []
-    assert len(stages(branch)) > 3
+    assert len(steps_of(branch)) > 3
 
 
 def test_a_step_changes_its_own_layers_alone_with_their_statistics() -> None:
@@ -85,31 +95,32 @@ def test_a_step_changes_its_own_layers_alone_with_their_statistics() -> None:
     assert not torch.equal(changed[name], other[name])
 
 
-def test_rows_are_the_correlations_of_maps_made_by_hand(result: SanityResult) -> None:
+def test_rows_are_the_correlations_of_maps_made_by_hand(result: StudyTable) -> None:
     branch, triplets = make_branch(), noise(3)
     trained = encode_triplets(branch, branch, triplets)
     values = []
     for draw in range(2):
         other = randomised(branch, ("projections",), draw)
-        asked = encode_triplets(other, other, triplets)
+        other_maps = encode_triplets(other, other, triplets)
         for number in range(3):
             a, b = (
                 scores_of(questions, number)["rsp", "margin"]
                 .contributions(questions[number].c_i)
                 .values
-                for questions in (trained, asked)
+                for questions in (trained, other_maps)
             )
             values.append((rank_correlation(a, b), rank_correlation(abs(a), abs(b))))
     signed, absolute = np.mean(values, axis=0)
-    row = result.row("rsp", "margin", "heads")
-    assert row.rho.value == pytest.approx(signed, abs=1e-9)
-    assert row.size.value == pytest.approx(np.abs(np.array(values)[:, 0]).mean(), abs=1e-9)
-    found = result.row("rsp", "margin", "heads", "absolute").rho.value
+    keys = {"head": "rsp", "score": "margin", "step": "heads"}
+    row = result.one(**keys, values="signed")
+    assert row["rho"].value == pytest.approx(signed, abs=1e-9)
+    assert row["size"].value == pytest.approx(np.abs(np.array(values)[:, 0]).mean(), abs=1e-9)
+    found = result.one(**keys, values="absolute")["rho"].value
     assert found == pytest.approx(absolute, abs=1e-9)
-    assert row.rho.num == 3
+    assert row["rho"].num == 3
 
 
-def test_maps_of_different_videos_are_compared_for_reference(result: SanityResult) -> None:
+def test_maps_of_different_videos_are_compared_for_reference(result: StudyTable) -> None:
     branch, triplets = make_branch(), noise(3)
     trained = encode_triplets(branch, branch, triplets)
     values = []
@@ -119,56 +130,44 @@ def test_maps_of_different_videos_are_compared_for_reference(result: SanityResul
             for n in (number, (number + 2) % 3)
         )
         values.append(rank_correlation(a, b))
-    found = result.row("avid", "margin", "other video").rho.value
+    row = result.one(head="avid", score="margin", step=OTHER_VIDEO, values="signed")
+    found = row["rho"].value
     assert found == pytest.approx(np.mean(values), abs=1e-9)
 
 
-def with_last(result: SanityResult, high: float, values: str) -> SanityResult:
+def with_last(result: StudyTable, high: float, values: str) -> StudyTable:
     """The result with small correlations at the last step, but for one upper end."""
     rows = []
     for row in result.rows:
-        if row.stage == result.stages[-1]:
-            end = high if row.values == values else 0.1
-            row = replace(row, size=Estimate(0.05, 0.0, end, 3))
+        if row.keys["step"] == "conv1":
+            end = high if row.keys["values"] == values else 0.1
+            row = Row(keys=row.keys, values={**row.values, "size": Estimate(0.05, 0.0, end, 3)})
         rows.append(row)
     return replace(result, rows=tuple(rows))
 
 
 @pytest.mark.parametrize("values", ["signed", "absolute"])
-def test_the_verdict_follows_the_upper_end_of_the_interval(
-    result: SanityResult, values: str
-) -> None:
-    assert with_last(result, LIMIT - 0.01, values).passes("rsp", "margin")
-    assert not with_last(result, LIMIT, values).passes("rsp", "margin")
-    good = with_last(result, 0.1, values).to_json()
-    assert all(verdict["passes"] for verdict in good["verdicts"])
-    assert len(good["verdicts"]) == 4
+def test_the_verdict_follows_the_upper_end_of_the_interval(result: StudyTable, values: str) -> None:
+    assert passes(with_last(result, LIMIT - 0.01, values), "rsp", "margin")
+    assert not passes(with_last(result, LIMIT, values), "rsp", "margin")
+    assert Sanity().finding(with_last(result, 0.1, values)).count(": passes.") == 4
 
 
-def test_result_goes_through_json_and_its_table_has_every_step(
-    result: SanityResult, tmp_path: Path
-) -> None:
-    path = tmp_path / "s.json"
-    path.write_text(json.dumps(result.to_json()))
-    assert SanityResult.load(path) == result
-    table = result.table()
-    assert table.count("layer3 ") == 4
-    assert table.count("pass\n") + table.count("passes\n") == 4
-    path.write_text("{}")
-    with pytest.raises(ValueError, match="expected 'rspnet-sanity'"):
-        SanityResult.load(path)
-    path.write_text("no")
-    with pytest.raises(ValueError, match="holds no result of a sanity check"):
-        SanityResult.load(path)
-    with pytest.raises(ValueError, match="no row"):
-        result.row("rsp", "margin", "layer9")
-
-
-def test_the_figure_is_drawn_alike_each_time(result: SanityResult, tmp_path: Path) -> None:
-    first, again = (draw_sanity(result, tmp_path / f"{n}.png").read_bytes() for n in "ab")
-    assert first == again
-    with pytest.raises(ValueError, match="written as"):
-        draw_sanity(result, tmp_path / "x.gif")
+def test_table_and_figure_have_every_step(result: StudyTable) -> None:
+    (shown,) = Sanity().tables(result)
+    assert [row[0] for row in shown.rows].count("RSP, margin, layer3") == 1
+    assert len(shown.rows) == 4 * 7
+    (figure,) = Sanity().figures(result)
+    assert [panel.title for panel in figure.panels] == [
+        "map of the similarity",
+        "map of the margin",
+    ]
+    assert figure.panels[0].words == (
+        "trained", "heads", "layer4", "layer3", "layer2", "layer1", "conv1", OTHER_VIDEO,
+    )  # fmt: skip
+    line = figure.panels[1].lines[0]
+    rows = result.select(head="rsp", score="margin", values="signed")
+    assert list(line.values[1:]) == [row["rho"] for row in rows]
 
 
 def test_command_line(
@@ -176,12 +175,11 @@ def test_command_line(
 ) -> None:
     model = save_model(tmp_path / "m.safetensors", make_branch(), make_branch())
     out, figure = tmp_path / "out.json", tmp_path / "out.svg"
-    common = ["--model", str(model), "--data", str(video_folder), "--num_videos", "2"]
+    common = ["--model", str(model), "--videos", str(video_folder), "--num_videos", "2"]
     common += ["--out", str(out)]
-    assert main([*common, "--num_draws", "1", "--figure", str(figure)]) == 0
-    assert SanityResult.load(out).table() in capsys.readouterr().out
+    assert main("sanity", [*common, "--num_random", "1", "--figure", str(figure)]) == 0
+    table = StudyTable.load(out)
+    assert Sanity().tables(table)[0].text() in capsys.readouterr().out
     assert figure.read_text().startswith("<?xml")
-    assert main([*common, "--figure", "x.gif"]) == 2
-    assert "written as" in capsys.readouterr().err
-    assert main([*common, "--num_draws", "0"]) == 2
-    assert "num_draws is positive, got 0" in capsys.readouterr().err
+    assert main("sanity", [*common, "--num_random", "0"]) == 2
+    assert "num_random is positive, got 0" in capsys.readouterr().err

@@ -95,13 +95,13 @@ def similarity_of(text: str) -> float:
 
 
 def test_parts_of_the_evidence(visitor: Visitor, address: str, report: Path) -> None:
-    visitor.open(address, "evidence", part="planted")
+    visitor.open(address, "evidence", part="localisation")
     page = visitor.page
-    page.wait_for_selector('[data-part="planted"]')
+    page.wait_for_selector('[data-part="localisation"]')
     visitor.wait_chart()
-    found = reports.read(report).found
-    assert found.planted is not None
-    ratio = found.planted.of().row("eq2", "rsp", "limbs").ratio
+    table = reports.read(report).results.tables["localisation"]["synthetic"]
+    keys = {"weights": "trained", "kind": "eq2", "region": "limbs", "speed": "both"}
+    ratio = table.one(**keys, head="rsp")["ratio"]
     drawn = page.evaluate(
         "document.querySelector('.js-plotly-plot').data.filter(t => t.error_x?.array)"
         ".map(t => [t.x[0], t.error_x.array[0], t.error_x.arrayminus[0]])"
@@ -112,7 +112,7 @@ def test_parts_of_the_evidence(visitor: Visitor, address: str, report: Path) -> 
     page.wait_for_selector('[data-part="sanity"]')
     page.wait_for_url(re.compile(r"part=sanity"))
     page.get_by_text("The numbers", exact=True).click()
-    expect(page.locator(".evidence-table").nth(1)).to_be_visible()
+    expect(page.locator(".study-table").nth(1)).to_be_visible()
     page.get_by_text("Export", exact=True).click()
     with page.expect_download() as download:
         page.get_by_role("button", name="JSON of the report").click()

@@ -16,8 +16,7 @@ from rspnet.commands.settings import Setting, settings_of
 
 PACKAGES = {"rspnet": rspnet.__main__, "analysis": analysis.__main__}
 # These read their words in a way of their own still.
-OTHERS = {"maps", "figure1", "localisation", "optical_flow", "responses", "faithfulness"}
-OTHERS |= {"agreement", "sanity"}
+OTHERS = {"maps", "figure1"}
 ALL = [
     (package, name)
     for package, module in PACKAGES.items()

@@ -1,4 +1,4 @@
-"""Speed lab and Evidence, as far as Streamlit's AppTest sees them, and what they hand out."""
+"""Speed lab, as far as Streamlit's AppTest sees it, and what it hands out."""
 
 import csv
 import io
@@ -13,17 +13,12 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from analysis.report.page import number
-from analysis.report.report import headline
 from analysis.stimuli.perturbed_clips import (
     embed_views,
     responses_of_video,
     synthetic_probe,
     video_probe,
 )
-from dashboard.app_pages.evidence import numbers, reports
-from dashboard.app_pages.evidence.figures import DotFigure, LineFigure
-from dashboard.app_pages.evidence.page import files_of
 from dashboard.app_pages.speed_lab import export
 from dashboard.app_pages.speed_lab import responses as lab
 from dashboard.app_pages.speed_lab.responses import Subject
@@ -34,7 +29,6 @@ from rspnet.data.synthetic.videos import render_video
 from rspnet.data.transforms import eval_frames
 from rspnet.data.video.encode import write_video
 from tests.dashboard.conftest import texts
-from tests.dashboard.made_report import make_report
 from tests.dashboard.tiny import save_tiny_model, similarities, write_tiny_videos
 
 OpenPage = Callable[..., AppTest]
@@ -54,12 +48,6 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tiny_videos(tmp_path_factory.mktemp("videos"))
-
-
-@pytest.fixture(scope="module")
-def report(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A report of the tiny model."""
-    return make_report(tmp_path_factory.mktemp("report") / "tiny.json", model)
 
 
 @pytest.fixture
@@ -229,166 +217,10 @@ def test_lab_runs_the_model_once(open_page: OpenPage, monkeypatch: pytest.Monkey
     assert len(calls) == 3
 
 
-def test_evidence_gives_the_numbers_of_the_report(open_page: OpenPage, report: Path) -> None:
-    app = open_page("evidence", "--report", str(report))
-    assert not app.exception
-    assert said(app) == []
-    page = texts(app)
-    found = reports.read(report).found
-    for row in headline(found).tables[0].rows:
-        assert str(row[0]) in page
-        for value in row[1:]:
-            assert (
-                f"{number(value.value)} <small>{number(value.low)} to {number(value.high)}" in page
-            )
-    assert "6 generated videos, 1 draw of random weights" in page
-    assert app.query_params["part"] == "responses"
-    for part in ("planted", "faithfulness", "sanity"):
-        app.button_group("evidence_part").set_value(part).run()
-        assert not app.exception
-        assert said(app) == []
-        assert f'data-part="{part}"' in texts(app)
-        assert app.query_params["part"] == part
-    app.button_group("evidence_part").set_value("flow").run()
-    assert app.query_params["part"] == "flow"
-    assert "Do the maps follow movement in real video?" in texts(app)
-    app.button_group("evidence_part").set_value("responses").run()
-    app.button_group("evidence_kind").set_value("real").run()
-    assert app.query_params["videos"] == "real"
-    assert "On real videos: " in texts(app)
-    app.button_group("evidence_part").set_value("retrieval").run()
-    assert "not asked for" in said(app)[0]
-
-
-def test_figures_hold_the_reports_numbers(report: Path) -> None:
-    read = reports.read(report)
-    found = read.found
-    assert found.planted is not None
-    assert found.sanity is not None
-    curves, selectivity, switches = numbers.figures_of(read, "responses", "generated")
-    assert isinstance(curves, LineFigure)
-    responses = found.responses["generated"]
-    speed = next(line for line in curves.panels[0].lines
-                 if line.head == "rsp" and not line.control)  # fmt: skip
-    own = responses.scaled_drop("rsp", "speed", 4)
-    assert speed.values[-1].value == 1 - own.value
-    assert (speed.values[-1].low, speed.values[-1].high) == (1 - own.high, 1 - own.low)
-    assert isinstance(switches, DotFigure)
-    row = switches.rows.index("frozen at the middle frame")
-    value = next(d.value for d in switches.panels[0].dots
-                 if (d.row, d.head, d.control) == (row, "avid", False))  # fmt: skip
-    assert value == responses.scaled_drop("avid", "freeze", 1)
-    assert isinstance(selectivity, DotFigure)
-    assert len(selectivity.rows) == 3
-    (planted,) = numbers.figures_of(read, "planted", "")
-    assert isinstance(planted, DotFigure)
-    row = planted.rows.index("margin, 2x")
-    value = next(d.value for d in planted.panels[0].dots
-                 if (d.row, d.head, d.control) == (row, "rsp", True))  # fmt: skip
-    assert value == found.planted.of("random weights").row("margin", "rsp", "limbs", "2x").ratio
-    (sanity,) = numbers.figures_of(read, "sanity", "")
-    assert isinstance(sanity, LineFigure)
-    last = sanity.panels[0].lines[0].values[-2]
-    question = sanity.panels[0].title.removeprefix("map of the ")
-    assert last == found.sanity.row("rsp", question, found.sanity.stages[-1]).rho
-
-
-def test_no_report_says_how_to_make_one(
-    open_page: OpenPage, model: Path, monkeypatch: pytest.MonkeyPatch, report: Path
-) -> None:
-    app = open_page("evidence")
-    assert not app.exception
-    assert "There is no report of tiny yet" in said(app)[0]
-    line = app.code[0].value
-    assert line.startswith("python -m analysis report --model ")
-    # What that command would write is found.
-    out = Path(line.split()[-1]).with_suffix(".json")
-    assert out == model.with_suffix(".report.json")
-    out.write_bytes(report.read_bytes())
-    try:
-        assert said(app.run()) == []
-        assert f"{out.name}: 6 generated videos" in texts(app)
-    finally:
-        out.unlink()
-
-
-def _torn(value: dict[str, Any]) -> str:
-    return json.dumps(value)[:5000]
-
-
-def _without(name: str) -> Callable[[dict[str, Any]], str]:
-    return lambda value: json.dumps(value | {"found": {k: v for k, v in value["found"].items()
-                                                       if k != name}})  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("change", "reason"),
-    [
-        (_torn, "can't be read as JSON"),
-        (lambda value: "[" * 100_000, "can't be read as JSON"),
-        (lambda value: "[1, 2]", "is no report of this version"),
-        (lambda value: json.dumps(value | {"version": 9}), "got format 'rspnet-report', version 9"),
-        (_without("planted"), "is damaged"),
-        (lambda value: json.dumps(value | {"found": 3}), "is damaged"),
-        (lambda value: json.dumps(value | {"model_hash": "0" * 64}), "is of another model"),
-    ],
-)
-def test_bad_reports_are_said(
-    open_page: OpenPage, report: Path, tmp_path: Path, change: Callable[..., str], reason: str
-) -> None:
-    bad = tmp_path / "bad.json"
-    bad.write_text(change(json.loads(report.read_text())))
-    app = open_page("evidence", "--report", str(bad))
-    assert not app.exception
-    assert reason in app.error[0].value
-    assert "There is no report of tiny yet" in app.info[0].value
-
-
-def test_report_that_lacks_rows(open_page: OpenPage, report: Path, tmp_path: Path) -> None:
-    value = json.loads(report.read_text())
-    for result in value["found"]["planted"]["results"]:
-        result["rows"] = result["rows"][:3]
-    bad = tmp_path / "bad.json"
-    bad.write_text(json.dumps(value))
-    app = open_page("evidence", "--report", str(bad))
-    assert not app.exception
-    assert "lacks a number that belongs here" in app.error[0].value
-
-
-def test_evidence_link(open_page: OpenPage, report: Path) -> None:
-    missing = str(report.with_name("none.json"))
-    app = open_page("evidence", "--report", missing)
-    assert not app.exception
-    assert "there is no report" in app.error[0].value
-    app = open_page("evidence", "--report", str(report), part="<b>", videos="x", report="../x")
-    assert not app.exception
-    assert len(app.warning) == 3
-    assert app.query_params["part"] == "responses"
-
-
-def test_evidence_files(model: Path, report: Path) -> None:
-    read = reports.read(report)
-    made = {file.name: file.make() for part in ("responses", "sanity")
-            for file in files_of(read, part, "generated" if part == "responses" else "")
-            if not file.name.endswith(".pdf")}  # fmt: skip
-    assert made["tiny-responses-generated.png"].startswith(b"\x89PNG")
-    assert b"<svg" in made["tiny-sanity.svg"]
-    assert made["tiny.json"] == report.read_bytes()
-    rows = list(csv.DictReader(io.StringIO(made["tiny-responses-generated.csv"].decode())))
-    drop = read.found.responses["generated"].scaled_drop("rsp", "freeze", 1)
-    row = next(r for r in rows if r["row"] == "frozen at the middle frame" and r["column"] == "RSP")
-    assert float(row["value"]) == drop.value
-    choice = models.list_choices(Arguments(model=model))[0]
-    line = reports.command_of(read, choice).line
-    assert "--num_generated 6 --num_random 1 --out" in line
-    assert "--seed" not in line
-
-
-@pytest.mark.parametrize("name", ["speed_lab", "evidence"])
-def test_wrong_model_is_said(open_page: OpenPage, tmp_path: Path, name: str) -> None:
+def test_wrong_model_is_said(open_page: OpenPage, tmp_path: Path) -> None:
     bad = tmp_path / "bad.safetensors"
     bad.write_text("no weights")
-    app = open_page(name, "--model", str(bad))
+    app = open_page("speed_lab", "--model", str(bad))
     assert not app.exception
     assert len(app.error) == 1
     assert str(bad) in app.error[0].value.replace("\\", "")
