@@ -171,7 +171,7 @@ def curves(
 
 
 def _log_ticks(values: Sequence[NDArray[np.floating]]) -> list[float]:
-    """1, 2 and 5 times the powers of ten around positive values; the powers alone if they are many.
+    """1, 2 and 5 times the powers of ten around positive values; fewer where these are many.
 
     Example:
         >>> _log_ticks([np.array([0.0, 3.0, 40.0])])
@@ -182,7 +182,9 @@ def _log_ticks(values: Sequence[NDArray[np.floating]]) -> list[float]:
     if positive.size == 0:
         return []
     low, high = (math.floor(math.log10(end)) for end in (positive.min(), positive.max()))
-    parts = (1,) if high - low > 3 else (1, 2, 5)
+    parts: Sequence[float] = (1,) if high - low > 3 else (1, 2, 5)
+    if low == high:
+        parts = (1, 1.5, 2, 3, 4, 5, 7)
     return [part * 10.0**power for power in range(low, high + 1) for part in parts]
 
 

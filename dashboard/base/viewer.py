@@ -1,4 +1,4 @@
-"""The panels with their scrubber: a component of the page, drawn by the browser."""
+"""Parts of the page that the browser draws: the panels with their scrubber, and its history."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +19,14 @@ _component = st.components.v2.component(
     css=_read("viewer.css"),
     js=_read("viewer.js"),
 )
+# What is a step of the browser's Back, and what only keeps the address up to date.
+_history = st.components.v2.component("rspnet_history", js=_read("history.js"))
+
+
+def keep_history() -> None:
+    """Mount what keeps the address, which shows nothing."""
+    with st.container(key="history"):
+        _history(key="history_keeper")
 
 
 def viewer(

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from dashboard.overlays.clip_ref import ClipRef
 from dashboard.overlays.options import DisplayOptions
-from dashboard.services.classifiers import ClassifierChoice
 from dashboard.services.galleries import Source, Video, VideoInfo
 from dashboard.services.models import ModelChoice
 from rspnet.data.sampling import clip_indices
@@ -63,4 +62,4 @@ class Selection:
     clip_i: Clip
     clip_j: Clip
     display: DisplayOptions
-    classifier: ClassifierChoice | None = None
+    classifier: ModelChoice | None = None

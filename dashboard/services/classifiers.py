@@ -3,19 +3,16 @@
 Class activation maps (Eq. 1) are of a classifier, and a pre-trained model has none.
 """
 
-import json
 import threading
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from dashboard.base import links
-from dashboard.base.arguments import Arguments, shown_path
+from dashboard.base.arguments import Arguments, runs_folder, shown_path
 from dashboard.services import runs
 from dashboard.services.galleries import Identity, identity
-from dashboard.services.models import ModelChoice
+from dashboard.services.models import ModelChoice, describe
 
 if TYPE_CHECKING:
     from rspnet.recognition.classifier import Classifier
@@ -23,26 +20,12 @@ if TYPE_CHECKING:
 FILE = "classifier.safetensors"
 
 
-@dataclass(frozen=True)
-class ClassifierChoice:
-    """A classifier as far as its header tells.
+def list_classifiers(arguments: Arguments) -> list[ModelChoice]:
+    """Classifiers below the folder of runs, the one that was written last first.
 
-    Attributes:
-        name: Its folder below the folder of runs: what menu and links show.
-        path: The file.
-        num_frames: Frames of its clips; 0 where the header can't be read.
-        size: Height and width of its clips, pixels.
+    The name of each is its folder below the folder of runs: what menu and links show.
     """
-
-    name: str
-    path: Path
-    num_frames: int = 0
-    size: int = 112
-
-
-def list_classifiers(arguments: Arguments) -> list[ClassifierChoice]:
-    """Classifiers below the folder of runs, the one that was written last first."""
-    root = runs.root_of(arguments)
+    root = runs_folder(arguments)
     try:
         names = runs.find(root).names
     except ValueError:  # no such folder
@@ -53,23 +36,11 @@ def list_classifiers(arguments: Arguments) -> list[ClassifierChoice]:
             path = runs.inside(root, root / name / FILE)
         except ValueError:  # a run of another kind, or one under way
             continue
-        choices.append(_describe(name, path))
+        choices.append(describe(name, path, 0))  # 0: not known
     return choices
 
 
-def _describe(name: str, path: Path) -> ClassifierChoice:
-    """What the header says; one that can't be read is reported by :func:`load`."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="numpy") as file:
-            spec = json.loads((file.metadata() or {})["spec"])
-        return ClassifierChoice(name, path, int(spec["num_frames"]), int(spec["size"]))
-    except (SafetensorError, OSError, KeyError, ValueError, TypeError):
-        return ClassifierChoice(name, path)
-
-
-def choose_classifier(link: dict[str, str], arguments: Arguments) -> ClassifierChoice | None:
+def choose_classifier(link: dict[str, str], arguments: Arguments) -> ModelChoice | None:
     """The menu of classifiers; None where there is none.
 
     Args:
@@ -92,7 +63,7 @@ def what_is_needed(arguments: Arguments, model: ModelChoice) -> str:
         arguments: Of the app.
         model: The model that is shown.
     """
-    root = shown_path(runs.root_of(arguments))
+    root = shown_path(runs_folder(arguments))
     return (
         "Class activation maps (Eq. 1) are of a classifier's classes. A pre-trained model has "
         f"none, and there is no classifier below `{root}`. Train one on videos whose folders are "
@@ -114,7 +85,7 @@ def load(classifier: Identity) -> "tuple[Classifier, threading.Lock]":
     return load_classifier(classifier[0]), threading.Lock()
 
 
-def identity_of(choice: ClassifierChoice, num_frames: int) -> Identity:
+def identity_of(choice: ModelChoice, num_frames: int) -> Identity:
     """What tells a classifier from every other, if it takes clips of this length.
 
     Args:

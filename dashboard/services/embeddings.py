@@ -1,7 +1,6 @@
 """Features of a gallery's videos: made once for a model, kept in memory and on disk."""
 
 import hashlib
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from dashboard.base import video_limits
+from dashboard.base import limits
 from dashboard.base.arguments import cache_folder
 from dashboard.base.pictures import fit_height, jpeg
 from dashboard.services.galleries import Identity, Source, Video, decode, probe
@@ -24,7 +23,6 @@ NUM_CLIPS = 4
 FILM_FRAMES = 8
 # Galleries in memory: one of 20,000 videos takes about 100 MB. The others wait on the disk.
 MOST_HELD = 4
-_HELD = threading.Lock()
 FILM_PIXELS = 144
 
 
@@ -50,37 +48,38 @@ class Pool:
     def folder(self) -> "Path":
         """Where it is kept; ``--gallery`` of command lines."""
         # An upload that is the query is told by what follows the plus; it is kept nowhere.
-        return cache_folder() / "galleries" / self.key.partition("+")[0]
+        return _folder(self.key.partition("+")[0])
 
 
 # What names them in caches: their vectors and weights are too large to be hashed.
 HASHES: dict[str | type[object], Callable[[Any], object]] = {
     Pool: lambda pool: pool.key,
     Loaded: lambda loaded: loaded.query.hash,
+    Source: lambda source: source.serial,
 }
 
 
-@st.cache_resource(show_spinner=False)
-def _galleries() -> "dict[str, Gallery]":
-    return {}
-
-
 def embedded(key: str) -> "Gallery":
-    """A gallery that was embedded, of those that are held in memory.
+    """A gallery that was embedded; kept in memory while it is among those used last.
 
     Args:
         key: From :func:`embed`, whose job is done.
 
     Raises:
-        ValueError: It is not there.
+        ValueError: It is not there, or damaged.
     """
-    with _HELD:
-        held = _galleries()
-        found = held.pop(key, None)
-        if found is None:
-            raise ValueError("the gallery's vectors are not there: open the page again")
-        held[key] = found  # the last: it was used last
-        return found
+    return _read(_folder(key))
+
+
+def _folder(key: str) -> Path:
+    return cache_folder() / "galleries" / key
+
+
+@st.cache_resource(max_entries=MOST_HELD, show_spinner=False)
+def _read(folder: Path) -> "Gallery":
+    from rspnet.retrieval.gallery import Gallery
+
+    return Gallery.load(folder)
 
 
 def protocol(branch: "Branch") -> "Protocol":
@@ -114,34 +113,26 @@ def embed(source: Source, loaded: Loaded) -> tuple[str, Job]:
 
     def work(job: Job) -> None:
         from rspnet.retrieval.build import build_gallery
-        from rspnet.retrieval.gallery import Gallery
 
-        path = cache_folder() / "galleries" / key
         try:
-            gallery = Gallery.load(path)
+            embedded(key)
         except ValueError:  # not made yet, not complete, or damaged: make it
             made = build_gallery(
                 loaded.query,
                 [video.path for video in source.videos],
-                path,
+                _folder(key),
                 protocol(loaded.query),
                 is_stopped=lambda: job.is_stopping,
                 on_video=lambda done: setattr(job, "done", done),
-                check=video_limits.check,
+                check=limits.check,
                 lock=loaded.lock,
             )
             if made is None:
                 raise StoppedError from None
-            gallery = made
-        with _HELD:
-            held = _galleries()
-            held[key] = gallery
-            for oldest in list(held)[:-MOST_HELD]:
-                del held[oldest]
 
     job = start(("gallery", key), len(source.videos), work)
     done = job.finished.is_set() and not job.error and not job.stopped
-    if done and key not in _galleries():  # it was done, and made room for others since
+    if done and not _folder(key).is_dir():  # it was done, and somebody emptied the cache since
         forget(("gallery", key))
         job = start(("gallery", key), len(source.videos), work)
     return key, job

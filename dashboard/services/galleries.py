@@ -4,6 +4,7 @@ Nothing here imports torch: the page's controls and first frames stand before it
 """
 
 import csv
+import itertools
 import os
 import time
 from collections.abc import Iterable
@@ -14,14 +15,14 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from dashboard.base import video_limits
+from dashboard.base import limits
 from dashboard.base.arguments import Arguments, cache_folder
 from rspnet.data.synthetic.videos import video_name
 
 Frames = NDArray[np.uint8]
 Identity = tuple[str, int, int]
 
-GENERATED = "Generated videos"
+GENERATED = "Synthetic videos"
 OWN = "Your videos"
 SYNTHETIC_SEED = 7
 # What pages begin with where the gallery has it: of the videos of this seed, the one with the
@@ -75,12 +76,14 @@ class Source:
         root: Its folder.
         videos: Its videos, sorted by name.
         skipped: Links below its folder that lead out of it, relative to it.
+        serial: Tells lists from one another; a folder that has not changed keeps its list.
     """
 
     title: str
     root: Path
     videos: tuple[Video, ...]
     skipped: tuple[str, ...] = ()
+    serial: int = field(default_factory=itertools.count().__next__, compare=False)
 
     def find(self, name: str) -> Video | None:
         """The video of this name. Only members are found, whatever path the name spells."""
@@ -176,13 +179,13 @@ def _list_folder(title: str, root: Path) -> Source:
         try:
             paths = list_videos(root)
         except ValueError:
-            if not video_limits.links_out(root):
+            if not limits.links_out(root):
                 raise
             paths = []
-    videos, skipped = [], video_limits.links_out(root)
+    videos, skipped = [], limits.links_out(root)
     for path in paths:
         # Names in a table can have links and dots before the file, those of a listing can not.
-        if (rows or path.is_symlink()) and video_limits.leads_out(root, path):
+        if (rows or path.is_symlink()) and limits.leads_out(root, path):
             skipped.append(os.path.relpath(path, root))
             continue
         name = path.relative_to(root).as_posix()
@@ -229,7 +232,7 @@ def probe(video: Video) -> VideoInfo:
 def _probe(video: Identity) -> VideoInfo:
     from rspnet import VideoReader
 
-    video_limits.check(Path(video[0]))
+    limits.check(Path(video[0]))
     with VideoReader(video[0]) as reader:
         return VideoInfo(len(reader), reader.fps, reader.height, reader.width)
 

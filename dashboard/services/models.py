@@ -21,7 +21,7 @@ CHECKPOINTS = ROOT / "checkpoints"
 
 @dataclass(frozen=True)
 class ModelChoice:
-    """A model file as far as its header tells.
+    """The file of a model or a classifier as far as its header tells.
 
     Attributes:
         name: What menu and links show.
@@ -32,8 +32,8 @@ class ModelChoice:
 
     name: str
     path: Path
-    num_frames: int = 16
-    size: int = 112
+    num_frames: int
+    size: int
 
 
 @dataclass(frozen=True)
@@ -55,17 +55,23 @@ def list_choices(arguments: Arguments) -> list[ModelChoice]:
     """Models in the menu: the file given with ``--model`` first, then those that ship."""
     choices = []
     if arguments.model is not None:
-        choices.append(_describe(arguments.model.stem, arguments.model))
+        choices.append(describe(arguments.model.stem, arguments.model))
     index = CHECKPOINTS / "index.json"
     if index.is_file():
         for entry in json.loads(index.read_text(encoding="utf-8"))["models"]:
-            choices.append(_describe(str(entry["name"]), CHECKPOINTS / str(entry["file"])))
+            choices.append(describe(str(entry["name"]), CHECKPOINTS / str(entry["file"])))
     unique = {choice.name: choice for choice in reversed(choices)}
     return [unique[name] for name in dict.fromkeys(choice.name for choice in choices)]
 
 
-def _describe(name: str, path: Path) -> ModelChoice:
-    """What the header says; one that can't be read is reported by :func:`load`."""
+def describe(name: str, path: Path, num_frames: int = 16) -> ModelChoice:
+    """What a file's header says; one that can't be read is reported by whoever loads it.
+
+    Args:
+        name: What menu and links show.
+        path: The file.
+        num_frames: What stands for the frames of its clips where the header can't be read.
+    """
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -73,7 +79,7 @@ def _describe(name: str, path: Path) -> ModelChoice:
             spec = json.loads((file.metadata() or {})["spec"])
         return ModelChoice(name, path, int(spec["num_frames"]), int(spec["size"]))
     except (SafetensorError, OSError, KeyError, ValueError, TypeError):
-        return ModelChoice(name, path)
+        return ModelChoice(name, path, num_frames, 112)
 
 
 @dataclass(frozen=True)

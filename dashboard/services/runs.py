@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import streamlit as st
 
-from dashboard.base.arguments import Arguments, runs_folder
 from dashboard.services.galleries import Identity, identity
 
 if TYPE_CHECKING:
@@ -64,11 +63,6 @@ class Tracked:
     videos: list[str]
     frames: Any
     damaged: list[str]
-
-
-def root_of(arguments: Arguments) -> Path:
-    """The folder given with ``--runs``, or ``runs`` beside the packages."""
-    return runs_folder(arguments)
 
 
 def inside(root: Path, path: Path) -> Path:

@@ -14,7 +14,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from dashboard.base.upload_limits import Limits, duration
+from dashboard.base.limits import Limits, duration
 from rspnet.data.transforms import Frames, resize_short_side
 from rspnet.data.video.encode import write_video
 from rspnet.data.video.reader import VideoError, VideoReader

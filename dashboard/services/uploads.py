@@ -24,7 +24,7 @@ import numpy as np
 import streamlit as st
 
 from dashboard.base.arguments import ROOT
-from dashboard.base.upload_limits import Limits
+from dashboard.base.limits import Limits
 from dashboard.services.galleries import Source, Video
 
 if TYPE_CHECKING:

@@ -1,8 +1,11 @@
 """Videos as small films with a few words and buttons below, many to a page."""
 
 import html
+from collections.abc import Sequence
+from typing import TypeVar
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from dashboard.base.state import plain
 from dashboard.services import embeddings, galleries
@@ -12,6 +15,7 @@ from dashboard.services.galleries import Video
 PICKED_PAGE = 16
 CARD_PIXELS = 150
 END = 7
+T = TypeVar("T")
 
 
 def film(video: Video, alt: str = "", *, testid: str = "film", mark: str = "") -> str:
@@ -36,12 +40,74 @@ def film(video: Video, alt: str = "", *, testid: str = "film", mark: str = "") -
     )
 
 
-def words(left: str, right: str = "", under: str = "") -> str:
-    """Two lines below a film: HTML that is already escaped, but for the first, a plain title."""
+def thumb(
+    video: Video,
+    title: str = "",
+    number: str = "",
+    under: str | None = None,
+    *,
+    alt: str = "",
+    testid: str = "film",
+    mark: str = "",
+) -> str:
+    """A film with two lines below it, as HTML.
+
+    Args:
+        video: The video.
+        title: The first line; nothing for the video's title.
+        number: At its end.
+        under: The second line, HTML; nothing for the video's label.
+        alt: As for :func:`film`.
+        testid: As for :func:`film`.
+        mark: As for :func:`film`.
+    """
     return (
-        f'<div class="text">{name_of(left)}'
-        f'<span class="number">{right}</span></div>'
-        f'<div class="text under"><span>{under}</span></div>'
+        f'<div class="thumb">{film(video, alt, testid=testid, mark=mark)}'
+        f'<div class="text">{name_of(title or video.title)}'
+        f'<span class="number">{number}</span></div>'
+        f'<div class="text under"><span>{label_of(video) if under is None else under}</span>'
+        "</div></div>"
+    )
+
+
+def grid(key: str) -> DeltaGenerator:
+    """Where cards stand side by side."""
+    return st.container(key=f"{key}_grid", horizontal=True, gap="small")
+
+
+def card(body: str = "") -> DeltaGenerator:
+    """A place for one card in a grid, with :func:`thumb` in it; buttons come below."""
+    place = st.container(width=CARD_PIXELS, gap="xxsmall")
+    place.html(body)
+    return place
+
+
+def paged(items: Sequence[T], size: int, key: str) -> Sequence[T]:
+    """Draw a choice of page where there are several; the items of the page chosen.
+
+    Args:
+        items: All items.
+        size: Most on a page.
+        key: Of the widget; another list needs another.
+    """
+    pages = -(-len(items) // size)
+    page = st.pagination(pages, key=key, width=260) if pages > 1 else 1
+    return items[(page - 1) * size : page * size]
+
+
+def tile(picture: str, alt: str, title: str, text: str) -> str:
+    """Frames that move while one points at them, with a caption, as HTML.
+
+    Args:
+        picture: The frames as one sheet, a data URI.
+        alt: What is read out for them.
+        title: Of the caption, HTML.
+        text: Behind it, HTML.
+    """
+    return (
+        f'<figure><div class="tile" role="img" tabindex="0" aria-label="{html.escape(alt)}" '
+        f'style="background-image: url({picture})"></div>'
+        f"<figcaption><b>{title}</b>{text}</figcaption></figure>"
     )
 
 
@@ -96,14 +162,12 @@ def choose(pool: Pool, key: str) -> str | None:
         st.info("No name or label contains this. Try fewer letters.", icon=":material/search_off:")
         return None
     st.caption(f"{len(found):,} of {len(pool.videos):,} videos")
-    pages = -(-len(found) // PICKED_PAGE)
-    page = st.pagination(pages, key=f"{key}_page_{pages}") if pages > 1 else 1
+    place = st.container()
+    shown = paged(found, PICKED_PAGE, f"{key}_page_{len(found)}")
     chosen = None
-    with st.container(key=f"{key}_grid", horizontal=True, gap="small"):
-        for video in found[(page - 1) * PICKED_PAGE : page * PICKED_PAGE]:
-            with st.container(width=CARD_PIXELS, gap="xxsmall"):
-                shown = film(video) + words(video.title, under=label_of(video))
-                st.html(f'<div class="thumb">{shown}</div>')
+    with place, grid(key):
+        for video in shown:
+            with card(thumb(video)):
                 label = labelled("Use this video", video)
                 if st.button(label, key=f"{key}_{video.name}", type="tertiary"):
                     chosen = video.name

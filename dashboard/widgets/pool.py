@@ -4,13 +4,12 @@ Everything here is made for 20,000 videos: what takes a pass over all of them is
 and shared by all sessions.
 """
 
-import itertools
 from dataclasses import replace
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from dashboard.base import video_limits
+from dashboard.base import limits
 from dashboard.base.arguments import Arguments
 from dashboard.base.state import Chosen, plain, quote
 from dashboard.services import embeddings, galleries, jobs, models
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 
 FRESH_SECONDS = 30.0
 LEAST_VIDEOS = 2
-_serials = itertools.count()
 
 
 def choose_videos(opened: Opened) -> tuple[ModelChoice, str]:
@@ -40,34 +38,55 @@ def choose_videos(opened: Opened) -> tuple[ModelChoice, str]:
     return model, title
 
 
-def open_source(title: str, arguments: Arguments) -> Source | None:
-    """As :func:`dashboard.widgets.shell.open_gallery`; the list is read again now and then."""
+def open_gallery(title: str, arguments: Arguments) -> Source | None:
+    """A gallery of videos, generated first if need be; None where it can't be shown, which is said.
+
+    Args:
+        title: One of :func:`dashboard.widgets.controls.galleries`.
+        arguments: Of the app.
+    """
+    if title == galleries.GENERATED and not galleries.synthetic_is_complete(arguments):
+        job = jobs.generate_synthetic(arguments)
+        if not job.finished.is_set():
+            slot = st.empty()
+            with slot.container():
+                draw_again = progress.draw(job, "synthetic", _generating)
+            while not job.finished.wait(0.3):
+                draw_again()
+            slot.empty()
+
+        def begin_anew() -> None:
+            jobs.forget(jobs.synthetic_key(arguments))
+
+        if not progress.is_done(job, "synthetic", _generating, "example videos", begin_anew, ""):
+            return None
     try:
-        if title != galleries.GENERATED or galleries.synthetic_is_complete(arguments):
-            source = _listed(title, arguments)[1]
-            shell.say_skipped(source)
-            return source
-    except ValueError:
-        pass  # said below
-    return shell.open_gallery(title, arguments)
+        source = galleries.open_source(title, arguments)
+    except ValueError as error:
+        shell.show_error(f"{title} can't be shown: {error}")
+        return None
+    said = limits.sentence_of_links(source.root, source.skipped)
+    if said:
+        st.caption(plain(said))
+    return source
 
 
-@st.cache_resource(ttl=FRESH_SECONDS, max_entries=4, show_spinner=False)
-def _listed(title: str, arguments: Arguments) -> tuple[int, Source]:
-    return next(_serials), galleries.open_source(title, arguments)
+def _generating(job: Job) -> str:
+    return f"Generating the example videos, {job.done} of {job.total}. This happens once."
 
 
+# For a while: whether a file has changed takes a look at each of them.
 @st.cache_resource(
     ttl=FRESH_SECONDS, max_entries=4, show_spinner=False, hash_funcs=embeddings.HASHES
 )
-def _begun(serial: int, _source: Source, loaded: Loaded) -> tuple[str, Job]:
-    return embeddings.embed(_source, loaded)
+def _begun(source: Source, loaded: Loaded) -> tuple[str, Job]:
+    return embeddings.embed(source, loaded)
 
 
-@st.cache_resource(max_entries=4, show_spinner=False)
-def _pooled(key: str, serial: int, _source: Source) -> Pool:
+@st.cache_resource(max_entries=4, show_spinner=False, hash_funcs=embeddings.HASHES)
+def _pooled(key: str, source: Source) -> Pool:
     found = embeddings.embedded(key)
-    known = {video.path: video for video in _source.videos}
+    known = {video.path: video for video in source.videos}
     if not set(found.paths) <= set(known):
         raise ValueError("the gallery's videos are no longer those that were embedded")
     videos = tuple(known[path] for path in found.paths)
@@ -92,7 +111,7 @@ def open_pool(model: ModelChoice, title: str, arguments: Arguments) -> tuple[Poo
         title: One of :func:`dashboard.widgets.controls.galleries`.
         arguments: Of the app.
     """
-    source = open_source(title, arguments)
+    source = open_gallery(title, arguments)
     if source is None:
         return None
     if len(source.videos) < LEAST_VIDEOS:
@@ -103,27 +122,26 @@ def open_pool(model: ModelChoice, title: str, arguments: Arguments) -> tuple[Poo
             icon=":material/info:",
         )
         return None
-    serial, source = _listed(title, arguments)
     key = ""
     try:
         with st.spinner("Loading the model", show_time=False):
             loaded = models.load(model)
-        key, job = _begun(serial, source, loaded)
-        if not job.finished.is_set():
-            progress.wait(job, "pool", progress.of_gallery)
+        key, job = _begun(source, loaded)
+        if not progress.is_done(
+            job,
+            "pool",
+            progress.of_gallery,
+            "videos",
+            lambda: _begin_anew(key),
+            "The gallery can't be embedded",
+        ):
             return None
-        if job.stopped:
-            if progress.offers_resume(job, "pool", "videos"):
-                _begin_anew(key)
-            return None
-        if job.error:
-            raise ValueError(f"the gallery can't be embedded: {job.error}")
-        pool = _pooled(key, serial, source)
+        pool = _pooled(key, source)
     except ValueError as error:
         shell.show_error(error)
-        if st.button("Try again", key="pool_again"):
-            _listed.clear()
+        if st.button("Try again", key="pool_reload"):
             _begin_anew(key)
+            st.rerun()
         return None
     if len(pool.videos) < LEAST_VIDEOS:
         st.info(
@@ -135,15 +153,14 @@ def open_pool(model: ModelChoice, title: str, arguments: Arguments) -> tuple[Poo
     return pool, loaded
 
 
-def _begin_anew(key: str) -> NoReturn:
+def _begin_anew(key: str) -> None:
     jobs.forget(("gallery", key))
     _begun.clear()
-    st.rerun()
 
 
 def skipped(pool: Pool) -> str:
     """A sentence about videos that could not be embedded; nothing if all were."""
-    return video_limits.sentence_of_skipped(list(pool.skipped.items()))
+    return limits.sentence_of_skipped(list(pool.skipped.items()))
 
 
 @st.cache_resource(max_entries=512, show_spinner=False, hash_funcs=embeddings.HASHES)

@@ -1,4 +1,4 @@
-"""How far a job is, a button that stops it, and one that resumes it."""
+"""How far a job is, a button that stops it, and one that resumes it or tries again."""
 
 from collections.abc import Callable
 
@@ -6,6 +6,7 @@ import streamlit as st
 
 from dashboard.base import links
 from dashboard.services.jobs import Job
+from dashboard.widgets import shell
 
 KEPT = "What is done is kept: the next start resumes from there."
 
@@ -59,23 +60,43 @@ def draw(job: Job, key: str, words: Callable[[Job], str], kept: str = KEPT) -> C
     return again
 
 
-def offers_resume(job: Job, key: str, steps: str) -> bool:
-    """Say that a job was stopped, and offer to resume it.
+def is_done(
+    job: Job,
+    key: str,
+    words: Callable[[Job], str],
+    steps: str,
+    begin_anew: Callable[[], None],
+    wrong: str,
+) -> bool:
+    """Whether a job has ended well; else say how far it is or why it ended, and offer a new start.
 
     Args:
         job: The work.
         key: Tells its widgets from others.
-        steps: What it counts, such as ``videos``.
-
-    Returns:
-        Whether the visitor wants to resume.
+        words: What is said beside the bar.
+        steps: What the job counts, such as ``videos``.
+        begin_anew: Lets the job start again when the page is drawn next.
+        wrong: What an error means, such as ``The gallery can't be embedded``.
     """
-    st.info(
-        f"Stopped: {job.done:,} of {job.total:,} {steps} are done. They are kept, and the next "
-        "start resumes from there.",
-        icon=":material/stop_circle:",
-    )
-    return st.button("Resume", key=f"resume_{key}", icon=":material/play_arrow:")
+    if not job.finished.is_set():
+        wait(job, key, words)
+        return False
+    if not job.stopped and not job.error:
+        return True
+    if job.stopped:
+        st.info(
+            f"Stopped: {job.done:,} of {job.total:,} {steps} are done. They are kept, and the next "
+            "start resumes from there.",
+            icon=":material/stop_circle:",
+        )
+        again = st.button("Resume", key=f"resume_{key}", icon=":material/play_arrow:")
+    else:
+        shell.show_error(f"{wrong}: {job.error}" if wrong else job.error)
+        again = st.button("Try again", key=f"{key}_again")
+    if again:
+        begin_anew()
+        st.rerun()
+    return False
 
 
 def of_gallery(job: Job) -> str:

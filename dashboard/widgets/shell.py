@@ -11,14 +11,12 @@ from typing import Any
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from dashboard.base import history, links, video_limits
+from dashboard.base import links
 from dashboard.base.arguments import Arguments, parse_arguments
 from dashboard.base.state import plain
-from dashboard.base.viewer import ASSETS
-from dashboard.services import galleries, jobs, models
-from dashboard.services.galleries import Source
+from dashboard.base.viewer import ASSETS, keep_history
+from dashboard.services import models
 from dashboard.services.models import ModelChoice
-from dashboard.widgets import progress
 
 NO_MODEL = (
     "There is no model: `checkpoints/` holds none. Train one with "
@@ -104,7 +102,7 @@ def open_page(title: str, summary: str) -> Opened:
             f"{html.escape(title)}</span>"
             f'<span class="summary">{html.escape(summary)}</span></div>'
         )
-        history.draw()
+        keep_history()
     notes = st.container()
     link = links.restore()
     try:
@@ -113,54 +111,6 @@ def open_page(title: str, summary: str) -> Opened:
         arguments = Arguments()
         show_error(error)
     return Opened(arguments, link, models.list_choices(arguments), notes)
-
-
-def open_gallery(title: str, arguments: Arguments) -> Source | None:
-    """A gallery of videos, generated first if need be; None where it can't be shown, which is said.
-
-    Args:
-        title: One of :func:`dashboard.widgets.controls.galleries`.
-        arguments: Of the app.
-    """
-    if title == galleries.GENERATED and not galleries.synthetic_is_complete(arguments):
-        job = jobs.generate_synthetic(arguments)
-        key = jobs.synthetic_key(arguments)
-        if not job.finished.is_set():
-            slot = st.empty()
-            with slot.container():
-                draw_again = progress.draw(job, "synthetic", _progress_words)
-            while not job.finished.wait(0.3):
-                draw_again()
-            slot.empty()
-        if job.stopped:
-            if progress.offers_resume(job, "synthetic", "example videos"):
-                jobs.forget(key)
-                st.rerun()
-            return None
-        if job.error:
-            show_error(job.error)
-            if st.button("Try again"):
-                jobs.forget(key)
-                st.rerun()
-            return None
-    try:
-        source = galleries.open_source(title, arguments)
-    except ValueError as error:
-        show_error(f"{title} can't be shown: {error}")
-        return None
-    say_skipped(source)
-    return source
-
-
-def say_skipped(source: Source) -> None:
-    """Say which links of a gallery are not followed."""
-    said = video_limits.sentence_of_links(source.root, source.skipped)
-    if said:
-        st.caption(plain(said))
-
-
-def _progress_words(job: jobs.Job) -> str:
-    return f"Generating the example videos, {job.done} of {job.total}. This happens once."
 
 
 def show_error(error: ValueError | str, remedy: str = "") -> None:

@@ -1,12 +1,11 @@
 """The panel in which a visitor sends videos: what is taken, what came, what can be done with it."""
 
-import html
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import streamlit as st
 
-from dashboard.base.upload_limits import Limits
+from dashboard.base.limits import Limits
 from dashboard.services import uploads
 from dashboard.services.galleries import Video
 from dashboard.widgets import cards, shell
@@ -67,10 +66,9 @@ def draw(key: str, num_frames: int, uses: list[Use]) -> bool:
 def _draw_list(key: str, store: uploads.UploadStore, uses: list[Use]) -> bool:
     used = False
     if store.videos:
-        with st.container(key=f"{key}_uploads_grid", horizontal=True, gap="small"):
+        with cards.grid(f"{key}_uploads"):
             for video in store.videos:
-                with st.container(width=cards.CARD_PIXELS, gap="xxsmall"):
-                    used |= _draw_one(key, store, video, uses)
+                used |= _draw_one(key, store, video, uses)
     return used
 
 
@@ -80,13 +78,11 @@ def _remove(store: uploads.UploadStore, name: str) -> None:
 
 
 def _draw_one(key: str, store: uploads.UploadStore, video: Video, uses: list[Use]) -> bool:
-    title = html.escape(video.title)
-    st.html(
-        f'<div class="thumb" data-testid="upload">{cards.film(video)}<div class="text">'
-        f'<span class="what" title="{title}">{title}</span></div></div>'
-    )
     used = False
-    with st.container(key=f"actions_{key}_{video.name}", horizontal=True, gap="small"):
+    with (
+        cards.card(cards.thumb(video, under="", testid="upload")),
+        st.container(key=f"actions_{key}_{video.name}", horizontal=True, gap="small"),
+    ):
         for number, use in enumerate(uses):
             label = cards.labelled(use.label, video)
             if st.button(label, key=f"{key}_use{number}_{video.name}", type="tertiary"):

@@ -2,10 +2,11 @@
 
 import html
 from dataclasses import dataclass
+from functools import partial
 
 import streamlit as st
 
-from dashboard.base import video_limits
+from dashboard.base import limits
 from dashboard.base.state import last_start, plain
 from dashboard.base.style import signed
 from dashboard.overlays import maps
@@ -41,24 +42,13 @@ def draw(selection: Selection, loaded: Loaded) -> None:
     """Both rows; while the gallery is being embedded, how far that is."""
     key, job = embeddings.embed(selection.source, loaded)
     with st.container(key="neighbours"):
-        if job.finished.is_set():
-            _draw_rows(key, job, selection, loaded)
-        else:
-            progress.wait(job, "neighbours", progress.of_gallery)
+        again = partial(jobs.forget, ("gallery", key))
+        wrong = "The gallery can't be embedded"
+        if progress.is_done(job, "neighbours", progress.of_gallery, "videos", again, wrong):
+            _draw_rows(key, selection, loaded)
 
 
-def _draw_rows(key: str, job: jobs.Job, selection: Selection, loaded: Loaded) -> None:
-    if job.stopped:
-        if progress.offers_resume(job, "neighbours", "videos"):
-            jobs.forget(("gallery", key))
-            st.rerun()
-        return
-    if job.error:
-        shell.show_error(f"The gallery can't be embedded: {job.error}")
-        if st.button("Try again", key="neighbours_again"):
-            jobs.forget(("gallery", key))
-            st.rerun()
-        return
+def _draw_rows(key: str, selection: Selection, loaded: Loaded) -> None:
     try:
         for head in HEADS:
             _draw_row(head, nearest(key, head, selection, loaded), selection)
@@ -67,7 +57,7 @@ def _draw_rows(key: str, job: jobs.Job, selection: Selection, loaded: Loaded) ->
         return
     skipped = [(p.name, why.removeprefix(f"{p}: ")) for p, why in embeddings.skipped(key)]
     if skipped:
-        st.caption(plain(video_limits.sentence_of_skipped(skipped)))
+        st.caption(plain(limits.sentence_of_skipped(skipped)))
 
 
 def _draw_row(head: str, found: list[Near], selection: Selection) -> None:

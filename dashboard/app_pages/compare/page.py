@@ -13,7 +13,7 @@ from dashboard.overlays.request import MapRequest, resolve
 from dashboard.overlays.selection import SIDES, Selection
 from dashboard.services import classifiers, models, uploads
 from dashboard.services.models import Loaded
-from dashboard.widgets import controls, shell, upload_panel
+from dashboard.widgets import controls, pool, shell, upload_panel
 from dashboard.widgets.map_options import choose_display, link_of
 from dashboard.widgets.shell import Opened
 from dashboard.widgets.upload_panel import Use
@@ -59,7 +59,7 @@ def _select(opened: Opened) -> Selection | None:
             classifier = classifiers.choose_classifier(link, arguments)
     if "place" in link:
         links.take("place", choose_place(link["place"]))
-    source = shell.open_gallery(title, arguments)
+    source = pool.open_gallery(title, arguments)
     if source is None:
         return None
     clips = []

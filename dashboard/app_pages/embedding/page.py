@@ -3,6 +3,7 @@
 import html
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
@@ -16,6 +17,7 @@ from dashboard.base.state import choose_number, plain
 from dashboard.services import uploads
 from dashboard.services.embeddings import Pool
 from dashboard.services.galleries import Video
+from dashboard.services.jobs import Job
 from dashboard.services.models import Loaded, ModelChoice
 from dashboard.widgets import cards, export, pool, progress, shell, upload_panel
 from dashboard.widgets.export import Command, File
@@ -77,24 +79,9 @@ def page() -> None:
     made, job = embedding_map.begin(mapped, method, points_by)
     job.finished.wait(1.5)
     links.write(_link(mapped, model, title, method, colour, clusters))
-    if not job.finished.is_set():
-        progress.wait(
-            job,
-            "map",
-            lambda job: (
-                f"Placing the videos by {embedding_map.METHODS[method]}, head "
-                f"{min(job.total, job.done + 1)} of {job.total}. It continues while you visit "
-                "other pages."
-            ),
-        )
-        return
-    if job.stopped:
-        if progress.offers_resume(job, "map", "heads"):
-            embedding_map.forget(mapped, method, points_by)
-            st.rerun()
-        return
-    if job.error:
-        shell.show_error(f"This gallery has no such map: {job.error}")
+    again = partial(embedding_map.forget, mapped, method, points_by)
+    words = partial(_placing, method)
+    if not progress.is_done(job, "map", words, "heads", again, "This gallery has no such map"):
         return
     own = _place_own(mapped, made, loaded)
     _draw_map(mapped, made, colour, own)
@@ -105,6 +92,13 @@ def page() -> None:
     if skipped:
         st.caption(plain(skipped))
     _draw_export(mapped, made, method, colour, model, opened)
+
+
+def _placing(method: str, job: Job) -> str:
+    return (
+        f"Placing the videos by {embedding_map.METHODS[method]}, head "
+        f"{min(job.total, job.done + 1)} of {job.total}. It continues while you visit other pages."
+    )
 
 
 def _choose(opened: Opened) -> tuple[str, str, int]:
@@ -257,25 +251,19 @@ def _draw_chosen(mapped: Pool, model: ModelChoice, title: str) -> None:
             st.button("Clear the selection", icon=":material/close:", on_click=_clear)
     if not videos:
         return
-    pages = -(-len(videos) // PAGE)
-    place = st.container(key="chosen_grid", horizontal=True, gap="small")
-    shown = 1
-    if pages > 1:
-        ends = f"{videos[0].name}_{videos[-1].name}"
-        shown = st.pagination(pages, key=f"chosen_page_{len(videos)}_{ends}")
+    place = cards.grid("chosen")
+    key = f"chosen_page_{len(videos)}_{videos[0].name}_{videos[-1].name}"
+    shown = cards.paged(videos, PAGE, key)
     link = {"model": model.name, "gallery": title}
     with place:
-        for number, video in enumerate(videos[(shown - 1) * PAGE : shown * PAGE]):
-            with st.container(width=cards.CARD_PIXELS, gap="xxsmall"):
-                below = cards.words(video.title, under=cards.label_of(video))
-                film = cards.film(video, testid="chosen")
-                st.html(f'<div class="thumb">{film}{below}</div>')
-                with st.container(key=f"actions_{number}", horizontal=True, gap="small"):
-                    nearest, compare = (
-                        cards.labelled(label, video) for label in ("Nearest", "Compare")
-                    )
-                    shell.link_to("retrieval", nearest, query=video.name, **link)
-                    shell.link_to("compare", compare, i=video.name, **link)
+        for number, video in enumerate(shown):
+            with (
+                cards.card(cards.thumb(video, testid="chosen")),
+                st.container(key=f"actions_{number}", horizontal=True, gap="small"),
+            ):
+                nearest, compare = (cards.labelled(word, video) for word in ("Nearest", "Compare"))
+                shell.link_to("retrieval", nearest, query=video.name, **link)
+                shell.link_to("compare", compare, i=video.name, **link)
 
 
 def _summary(videos: list[Video]) -> str:

@@ -297,7 +297,13 @@ def _axes(drawn: Any, one: "Embedding", column: int) -> None:
             f"PC {n}, {100 * share:.0f}% of the variance"
             for n, share in enumerate(one.explained, 1)
         ]
-    plain = {"zeroline": False, "gridcolor": GRID, "nticks": 6, "showticklabels": bool(names[0])}
+    plain = {
+        "zeroline": False,
+        "showgrid": True,
+        "gridcolor": GRID,
+        "nticks": 6,
+        "showticklabels": bool(names[0]),
+    }
     drawn.update_xaxes(title={"text": names[0], "standoff": 6}, **plain, row=1, col=column)
     # One unit is as long to the right as up: distances are what counts.
     anchor = "x" if column == 1 else f"x{column}"

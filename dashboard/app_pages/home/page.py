@@ -17,7 +17,7 @@ from dashboard.overlays.selection import Selection
 from dashboard.services import models
 from dashboard.services.galleries import Source
 from dashboard.services.models import About, Loaded, ModelChoice
-from dashboard.widgets import controls, shell
+from dashboard.widgets import controls, pool, shell
 from dashboard.widgets.shell import Opened
 from rspnet.names import HEAD_TITLES
 
@@ -59,7 +59,7 @@ def page() -> None:
     links.show_notes(opened.notes)
     with example:
         st.html('<div class="row-title">A first example</div>')
-        source = shell.open_gallery(title, opened.arguments)
+        source = pool.open_gallery(title, opened.arguments)
     with place:
         _draw_about(model, source)
     if source is not None:

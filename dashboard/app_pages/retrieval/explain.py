@@ -18,7 +18,7 @@ from dashboard.overlays.panel import PANEL_PIXELS, overlay_sheet
 from dashboard.services import galleries, uploads
 from dashboard.services.embeddings import Pool
 from dashboard.services.models import Loaded
-from dashboard.widgets import export, shell
+from dashboard.widgets import cards, export, shell
 from dashboard.widgets.pool import nearest
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def draw_hit(request: ExplainRequest, rank: int) -> None:
     num_clips = found.protocol.num_clips
     st.html(
         f'<div class="example" data-testid="why-tiles">{"".join(figures)}</div>'
-        '<p class="lead" style="margin-top: 0.8rem">Orange adds to the score, blue takes away. '
+        '<p class="lead" style="margin-top: 0.8rem">Orange raises the score, blue lowers it. '
         f"The maps of all {num_clips} clips of a video sum to its score within "
         f"{small(found.completeness_error)}; of each video this is the clip that counts most. "
         "Point at a picture to see it move.</p>"
@@ -169,12 +169,11 @@ def draw_hit(request: ExplainRequest, rank: int) -> None:
 
 
 def _figure(tile: Tile, head: str, limit: float) -> str:
-    return (
-        f'<figure><div class="tile" role="img" aria-label="{html.escape(head)}" '
-        f'style="background-image: url({tile.picture})"></div><figcaption><b>{head}</b>'
+    text = (
         f"clip {tile.clip}, frames {tile.frames[0]} to {tile.frames[-1]}: {signed(tile.share)} of "
-        f"{signed(tile.total)}, scale \N{PLUS-MINUS SIGN}{limit:.2g}</figcaption></figure>"
+        f"{signed(tile.total)}, scale \N{PLUS-MINUS SIGN}{limit:.2g}"
     )
+    return cards.tile(tile.picture, head, head, text)
 
 
 def draw_list(request: ExplainRequest, num: int) -> None:

@@ -26,9 +26,7 @@ def sentence(pool: Pool, title: str, query: Video) -> str:
         query: The query.
     """
     if title == galleries.GENERATED and query.label:
-        return (
-            "Correct: a hit shows the query's action. Both are known, for the videos are generated."
-        )
+        return "Correct: a hit shows the query's action. Both are known: the videos are synthetic."
     if not any(video.label for video in pool.videos):
         return NO_FOLDERS
     if uploads.is_upload(query):

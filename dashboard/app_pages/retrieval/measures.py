@@ -1,8 +1,9 @@
 """What is measured over a whole gallery: top-k, hubs and orphans, overlap of the heads."""
 
 import html
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
@@ -13,7 +14,7 @@ from dashboard.base.style import signed
 from dashboard.services import jobs
 from dashboard.services.embeddings import Pool
 from dashboard.services.jobs import Job
-from dashboard.widgets import cards, progress, shell
+from dashboard.widgets import cards, progress
 from rspnet.names import HEAD_TITLES, HEADS
 
 if TYPE_CHECKING:
@@ -136,16 +137,9 @@ def _panel(pool: Pool, name: str) -> None:
         begun.add(wanted)
     job = _measure_table(pool) if name == "table" else _measure_hubs(pool)
     job.finished.wait(1.0)  # small galleries are done at once
-    if not job.finished.is_set():
-        progress.wait(job, name, _words)
-        return
-    if job.stopped:
-        if progress.offers_resume(job, name, "steps"):
-            jobs.forget((name, pool.key))
-            st.rerun()
-        return
-    if job.error:
-        shell.show_error(f"This gallery can't be measured: {job.error}")
+    again = partial(jobs.forget, (name, pool.key))
+    wrong = "This gallery can't be measured"
+    if not progress.is_done(job, name, _words, "steps", again, wrong):
         return
     if name == "table":
         _draw_table(pool, _found(pool.key))
@@ -168,15 +162,10 @@ def _draw_table(pool: Pool, found: Found) -> None:
         )
         return
     ks = list(found.table[0].top_k)
-    head = "".join(f'<th scope="col">top-{k}</th>' for k in ks)
-    rows = ""
-    for result in found.table:
-        cells = "".join(
-            f'<td class="number">{result.top_k[k]:.1f} <span class="dim">'
-            f"[{result.intervals[k][0]:.0f}, {result.intervals[k][1]:.0f}]</span></td>"
-            for k in ks
-        )
-        rows += f'<tr><th scope="row">{TITLES[result.feature]}</th>{cells}</tr>'
+    rows = [
+        (TITLES[result.feature], [_value(result.top_k[k], result.intervals[k]) for k in ks])
+        for result in found.table
+    ]
     one = found.table[0]
     unmatchable = (
         f" {one.num_unmatchable:,} of them are alone with their label and have no correct hit."
@@ -187,8 +176,8 @@ def _draw_table(pool: Pool, found: Found) -> None:
     unlabelled = f" {without:,} of the videos have no label and are no queries." if without else ""
     p = pool.gallery.protocol
     st.html(
-        f'<div class="facts" data-testid="table"><table class="wide"><tr><th></th>{head}</tr>{rows}'
-        f"</table><p>Top-k accuracy in %, with 95% intervals over "
+        f'<div class="facts" data-testid="table">{_table([f"top-{k}" for k in ks], rows)}'
+        f"<p>Top-k accuracy in %, with 95% intervals over "
         f"{one.num_queries:,} queries: one of the k nearest other videos has the query's label."
         f"{unmatchable}{unlabelled} {p.num_clips} clips of {p.num_frames} x {p.size} x {p.size} a "
         f"video, {p.pooling} pooling, cosine.</p></div>"
@@ -200,15 +189,12 @@ def _draw_table(pool: Pool, found: Found) -> None:
 def _published() -> str:
     from rspnet.retrieve import KS, PUBLISHED
 
-    head = "".join(f'<th scope="col">top-{k}</th>' for k in KS)
-    rows = "".join(
-        f'<tr><th scope="row">{html.escape(name)}</th>'
-        + "".join(f'<td class="number">{"-" if v is None else f"{v:.1f}"}</td>' for v in values)
-        + "</tr>"
+    rows = [
+        (html.escape(name), ["-" if value is None else f"{value:.1f}" for value in values])
         for name, values in PUBLISHED
-    )
+    ]
     return (
-        f'<div class="facts"><table class="wide"><tr><th></th>{head}</tr>{rows}</table>'
+        f'<div class="facts">{_table([f"top-{k}" for k in KS], rows)}'
         "<p>On UCF101, split 1: test videos are the queries, training videos are searched, 10 "
         "clips a video. They can't be compared with another gallery, nor with one that is "
         "searched by its own videos.</p></div>"
@@ -219,23 +205,21 @@ def _draw_hubs(pool: Pool, found: Found) -> None:
     if not found.hubs or found.overlap is None:
         return
     k, both = found.hubs[0].k, found.overlap
-    rows = ""
+    head = [f"skewness of N<sub>{k}</sub>", "orphans"]
+    if found.purity:
+        head.append(f"share of the {k} nearest with the same label")
+    rows = []
     for n, own in enumerate(found.hubs):
-        pure = "<td></td>"
+        cells = [
+            _cell(own.skewness, own.chance_skewness, lambda value: signed(value, 2)),
+            f"{len(own.orphans):,} ({100 * own.orphan_share:.0f}%)",
+        ]
         if found.purity:
             p = found.purity[n]
-            pure = _cell(p.mean, p.chance, lambda share: f"{100 * share:.0f}%")
-        rows += (
-            f'<tr><th scope="row">{TITLES[own.name]}</th>'
-            f"{_cell(own.skewness, own.chance_skewness, lambda value: signed(value, 2))}"
-            f'<td class="number">{len(own.orphans):,} ({100 * own.orphan_share:.0f}%)</td>'
-            f"{pure}</tr>"
-        )
-    purity = f"share of the {k} nearest with the same label" if found.purity else ""
+            cells.append(_cell(p.mean, p.chance, lambda share: f"{100 * share:.0f}%"))
+        rows.append((TITLES[own.name], cells))
     st.html(
-        '<div class="facts" data-testid="hubs"><table class="wide"><tr><th></th>'
-        f'<th scope="col">skewness of N<sub>{k}</sub></th><th scope="col">orphans</th>'
-        f'<th scope="col">{purity}</th></tr>{rows}</table>'
+        f'<div class="facts" data-testid="hubs">{_table(head, rows)}'
         f"<p>N<sub>{k}</sub> counts in how many videos' {k} nearest a video is. Hubs are in very "
         "many, orphans in none; the more there are of both, the larger the skewness. "
         f"Both heads share {100 * both.mean.value:.0f}% "
@@ -247,18 +231,30 @@ def _draw_hubs(pool: Pool, found: Found) -> None:
             f'<div class="row-title">Hubs of {TITLES[own.name]} <span class="dim">in the {k} '
             "nearest of the most videos</span></div>"
         )
-        with st.container(key=f"hubs_{own.name}_grid", horizontal=True, gap="small"):
+        with cards.grid(f"hubs_{own.name}"):
             for place in own.hubs(NUM_HUBS):
-                video = pool.videos[int(place)]
-                with st.container(width=cards.CARD_PIXELS, gap="xxsmall"):
-                    below = cards.words(
-                        video.title, f"{int(own.counts[place]):,}", cards.label_of(video)
-                    )
-                    st.html(f'<div class="thumb">{cards.film(video)}{below}</div>')
+                number = f"{int(own.counts[place]):,}"
+                cards.card(cards.thumb(pool.videos[int(place)], number=number))
+
+
+def _table(head: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]]) -> str:
+    """A table of numbers: titles of the columns, and title and cells of each row, all HTML."""
+    top = "".join(f'<th scope="col">{title}</th>' for title in head)
+    body = "".join(
+        f'<tr><th scope="row">{title}</th>'
+        + "".join(f'<td class="number">{cell}</td>' for cell in cells)
+        + "</tr>"
+        for title, cells in rows
+    )
+    return f'<table class="wide"><tr><th></th>{top}</tr>{body}</table>'
+
+
+def _value(value: float, interval: tuple[float, float]) -> str:
+    return f'{value:.1f} <span class="dim">[{interval[0]:.0f}, {interval[1]:.0f}]</span>'
 
 
 def _cell(estimate: Any, chance: float, write: Callable[[float], str]) -> str:
     return (
-        f'<td class="number">{write(estimate.value)} <span class="dim">'
-        f"[{write(estimate.low)}, {write(estimate.high)}], by chance {write(chance)}</span></td>"
+        f'{write(estimate.value)} <span class="dim">'
+        f"[{write(estimate.low)}, {write(estimate.high)}], by chance {write(chance)}</span>"
     )

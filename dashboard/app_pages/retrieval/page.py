@@ -248,12 +248,10 @@ def _draw_list(request: ExplainRequest, k: int, model: ModelChoice, title: str) 
             icon=":material/info:",
         )
         return
-    pages = -(-len(hits) // PAGE)
-    shown = 1
-    place = st.container(key=f"hits_{feature}_grid", horizontal=True, gap="small")
+    place = cards.grid(f"hits_{feature}")
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        if pages > 1:
-            shown = st.pagination(pages, key=f"page_{feature}_{request.query}_{k}", width=260)
+        key = f"page_{feature}_{request.query}_{k}"
+        shown = cards.paged(list(enumerate(hits, 1)), PAGE, key)
         st.button(
             f"Explain the first {min(explain.MOST_EXPLAINED, len(hits))}",
             key=f"why_{feature}_all",
@@ -262,25 +260,19 @@ def _draw_list(request: ExplainRequest, k: int, model: ModelChoice, title: str) 
             args=(f"{feature}.all",),
         )
     with place:
-        for rank, hit in enumerate(hits[(shown - 1) * PAGE : shown * PAGE], (shown - 1) * PAGE + 1):
+        for rank, hit in shown:
             video = request.pool.videos[hit.index]
-            with st.container(width=cards.CARD_PIXELS, gap="xxsmall"):
-                same = bool(label) and video.label == label
-                verdict = ""
-                if label:
-                    verdict = _VERDICTS[same]
-                film = cards.film(
-                    video,
-                    f"No. {rank} by {FEATURES[feature]}: {video.title}",
-                    testid=f"hit-{feature}",
-                    mark="correct" if same else "",
-                )
-                below = cards.words(
-                    f"{rank}. {video.title}",
-                    signed(hit.similarity, 2),
-                    cards.label_of(video) + verdict,
-                )
-                st.html(f'<div class="thumb">{film}{below}</div>')
+            same = bool(label) and video.label == label
+            body = cards.thumb(
+                video,
+                f"{rank}. {video.title}",
+                signed(hit.similarity, 2),
+                cards.label_of(video) + (_VERDICTS[same] if label else ""),
+                alt=f"No. {rank} by {FEATURES[feature]}: {video.title}",
+                testid=f"hit-{feature}",
+                mark="correct" if same else "",
+            )
+            with cards.card(body):
                 _draw_actions(request, rank, video, model, title)
 
 

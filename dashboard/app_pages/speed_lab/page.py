@@ -26,7 +26,7 @@ from dashboard.overlays.options import C_I, C_J
 from dashboard.services import models, uploads
 from dashboard.services.galleries import Source
 from dashboard.services.models import Loaded, ModelChoice
-from dashboard.widgets import controls, shell, upload_panel
+from dashboard.widgets import controls, pool, shell, upload_panel
 from dashboard.widgets.shell import Opened
 from dashboard.widgets.upload_panel import Use
 from rspnet.names import HEAD_TITLES, HEADS
@@ -57,7 +57,7 @@ def page() -> None:
             controls.more(opened.arguments)
             if upload_panel.draw("lab", model.num_frames, [Use("Change it", _use)]):
                 st.rerun()
-    source = shell.open_gallery(title, opened.arguments)
+    source = pool.open_gallery(title, opened.arguments)
     if source is None:
         links.show_notes(opened.notes)
         return

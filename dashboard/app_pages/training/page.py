@@ -10,14 +10,15 @@ import streamlit as st
 
 from dashboard.app_pages.training import maps as run_maps
 from dashboard.app_pages.training.maps import Grown
-from dashboard.base import links, video_limits
+from dashboard.base import limits, links
+from dashboard.base.arguments import runs_folder
 from dashboard.base.session import state_of
 from dashboard.base.state import plain, quote
 from dashboard.base.style import COLOURS, DASHES, SYMBOLS, signed
 from dashboard.overlays.options import C_I, C_J
 from dashboard.services import runs
 from dashboard.services.galleries import identity
-from dashboard.widgets import controls, shell
+from dashboard.widgets import cards, controls, pool, shell
 from dashboard.widgets.shell import Opened
 from rspnet.names import HEAD_TITLES
 
@@ -66,7 +67,7 @@ SINGLE: tuple[tuple[str, str, tuple[tuple[str, str, str], ...], bool, float | No
 def page() -> None:
     """Draw the page."""
     opened = shell.open_page("Training", SUMMARY)
-    root = runs.root_of(opened.arguments)
+    root = runs_folder(opened.arguments)
     try:
         found = runs.find(root)
     except ValueError:
@@ -79,7 +80,7 @@ def page() -> None:
         name, span = _choose(opened.link, found.names)
     links.show_notes(opened.notes)
     if found.skipped:
-        st.caption(plain(video_limits.sentence_of_links(root, found.skipped)))
+        st.caption(plain(limits.sentence_of_links(root, found.skipped)))
     _draw_curves(found.root, name, span)
     every = MAPS_SECONDS if runs.is_live(found.root, name) else None
     st.fragment(_draw_growth, run_every=every)(found.root, name, opened)
@@ -337,7 +338,7 @@ def _draw_checkpoints(root: Path, name: str, opened: Opened) -> None:
     spec = run_maps.spec_of_checkpoint(identity(next(iter(paths.values()))))
     title = links.visit().carried.get("gallery", "")
     titles = controls.galleries(opened.arguments)
-    source = shell.open_gallery(title if title in titles else titles[0], opened.arguments)
+    source = pool.open_gallery(title if title in titles else titles[0], opened.arguments)
     pair = controls.first_pair(source, spec["num_frames"], 1) if source else None
     if pair is None:
         st.info("The gallery has no video that is long enough for a clip of this run's model.")
@@ -360,17 +361,14 @@ def _draw_tiles(grown: Grown, step: int, video: str, frames: list[tuple[int, int
         symbol = f'<span class="symbol">s<sub>{SYMBOLS[head]}</sub></span>'
         for side, picture, (first, last) in zip((C_I, C_J), sheets, frames, strict=True):
             alt = f"{HEAD_TITLES[head]}, step {step}, frames {first} to {last} of {video}"
-            tiles.append(
-                f'<figure><div class="tile" role="img" tabindex="0" '
-                f'aria-label="{html.escape(alt)}" '
-                f'style="background-image: url({picture})"></div><figcaption>'
-                f"<b>{HEAD_TITLES[head]}, {side}</b>{symbol} = "
-                f"{signed(grown.similarity[head], 3)}, scale "
-                f"\N{PLUS-MINUS SIGN}{grown.limit[head]:.2g}</figcaption></figure>"
+            text = (
+                f"{symbol} = {signed(grown.similarity[head], 3)}, scale "
+                f"\N{PLUS-MINUS SIGN}{grown.limit[head]:.2g}"
             )
+            tiles.append(cards.tile(picture, alt, f"{HEAD_TITLES[head]}, {side}", text))
     st.html(
         f'<div class="example four" data-testid="growth" data-step="{step}">{"".join(tiles)}</div>'
         f'<p class="lead" style="margin-top: 0.6rem">{html.escape(video)}: {C_I} is frames '
         f"{frames[0][0]} to {frames[0][1]}, {C_J} frames {frames[1][0]} to {frames[1][1]}. "
-        "Orange adds to s, blue takes away. Point at a picture to see it move.</p>"
+        "Orange raises s, blue lowers it. Point at a picture to see it move.</p>"
     )

@@ -45,20 +45,16 @@ def test_scrubber_drives_all_panels_chart_and_link(visitor: Visitor, address: st
     visitor.open(address)
     token = visitor.wait_ready()
     visitor.wait_chart()
-    assert visitor.cursor() == 1
+    visitor.wait_cursor(1)
     first = {(h, s): visitor.panel(h, s) for h in ("rsp", "avid") for s in "ij"}
     visitor.page.click(".forward")
-    visitor.page.wait_for_function(
-        "document.querySelector('.js-plotly-plot')?.layout?.shapes.at(-1).x0 === 2"
-    )
+    visitor.wait_cursor(2)
     slider = visitor.page.locator(".scrubber input")
     slider.focus()
     for _ in range(6):
         slider.press("ArrowRight")
     visitor.page.wait_for_url(re.compile(r"frame=8\b"))
-    visitor.page.wait_for_function(
-        "document.querySelector('.js-plotly-plot')?.layout?.shapes.at(-1).x0 === 8"
-    )
+    visitor.wait_cursor(8)
     assert visitor.page.inner_text(".position") == "frame 8 / 16"
     for (head, side), before in first.items():
         # The red block has moved by more than its own brightness away from where it was.

@@ -32,6 +32,17 @@ AT_REST = """() =>
         '[data-stale="true"], [data-testid="stSkeleton"], [data-testid="stSpinner"], '
         + '[data-testid="stProgress"], .js-plotly-plot:not(:has(.main-svg))')
     && document.querySelector('[role="heading"][aria-level="1"]')"""
+# Where the cursor of the right chart is seen to stand between its first and its last label.
+CURSOR = """() => {
+    const plot = document.querySelector('.js-plotly-plot');
+    const middle = part => part.getBoundingClientRect().x + part.getBoundingClientRect().width / 2;
+    const labels = [...(plot?.querySelectorAll('.x2tick text') ?? [])];
+    if (labels.length < 2) return NaN;
+    const [first, last] = [labels[0], labels.at(-1)], line = [...plot.querySelectorAll(
+        '.shapelayer path')].at(-1);
+    const [from, to] = [Number(first.textContent), Number(last.textContent)];
+    return from + (to - from) * (middle(line) - middle(first)) / (middle(last) - middle(first));
+}"""
 # Every chart is as wide as its place.
 CHARTS_FIT = """() => [...document.querySelectorAll('.js-plotly-plot')].every(plot =>
     Math.abs(plot.querySelector('.main-svg').getBoundingClientRect().width
@@ -130,11 +141,9 @@ class Visitor:
         self.page.mouse.move(x, y, steps=3)
         self.page.wait_for_selector(".js-plotly-plot .hoverlayer > *", state="attached")
 
-    def cursor(self) -> float:
-        """Frame that the chart's cursor stands at."""
-        return float(
-            self.page.evaluate("document.querySelector('.js-plotly-plot').layout.shapes.at(-1).x0")
-        )
+    def wait_cursor(self, frame: int) -> None:
+        """Wait until the chart's cursor stands at a frame, from 1."""
+        self.page.wait_for_function(f"Math.abs(({CURSOR})() - {frame}) < 0.1")
 
     def panel(self, head: str, side: str) -> np.ndarray:
         """What a panel shows, RGB."""

@@ -10,7 +10,7 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from dashboard.base import video_limits
+from dashboard.base import limits
 from dashboard.base.arguments import Arguments
 from dashboard.services import galleries
 from rspnet import VideoError
@@ -144,8 +144,8 @@ def test_a_gallery_is_made_without_them(
 def test_what_says_nothing_of_itself_is_left_to_the_reader(tmp_path: Path, folder: Path) -> None:
     path = tmp_path / "text.mp4"
     path.write_text("no video")
-    video_limits.check(path)
-    video_limits.check(tmp_path / "nowhere.mp4")
-    video_limits.check(folder / "good" / "0.mp4")
+    limits.check(path)
+    limits.check(tmp_path / "nowhere.mp4")
+    limits.check(folder / "good" / "0.mp4")
     with pytest.raises(VideoError, match="it says that it has 270,000 frames"):
-        video_limits.check(folder / "odd" / "long.mkv")
+        limits.check(folder / "odd" / "long.mkv")

@@ -16,7 +16,7 @@ from dashboard.services.jobs import Job
 from dashboard.services.models import Loaded
 from rspnet import load_model
 from rspnet.data.video.encode import write_video
-from rspnet.retrieval import build
+from rspnet.retrieval import vectors
 from rspnet.retrieval.gallery import Protocol
 from rspnet.retrieval.vectors import Views, load_views
 from tests.dashboard.apps import PATIENCE, open_page, press, run_until, texts
@@ -77,7 +77,7 @@ def test_a_gallery_is_stopped_and_resumed(
         path = tmp_path / "videos" / "walk" / f"{index}.mp4"
         write_video(path, draw(12, index), 25.0, preset="ultrafast")
     gate = Gate(2)
-    monkeypatch.setattr(build, "load_views", gate.load)
+    monkeypatch.setattr(vectors, "load_views", gate.load)
     argv = ["--model", str(model), "--videos", str(tmp_path / "videos")]
     app = open_page(name, argv, monkeypatch)
     assert gate.reached.wait(PATIENCE)
@@ -105,13 +105,12 @@ def test_galleries_in_memory_make_room_for_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RSPNET_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(embeddings, "MOST_HELD", 2)
     path = save_tiny_model(tmp_path)
     loaded = Loaded(load_model(path, "query"), load_model(path, "key"), threading.Lock())
     gate = Gate(999)
-    monkeypatch.setattr(build, "load_views", gate.load)
+    monkeypatch.setattr(vectors, "load_views", gate.load)
     found = []
-    for name in "abc":
+    for name in "abcde"[: embeddings.MOST_HELD + 1]:
         root = tmp_path / name
         write_video(root / f"{name}.mp4", draw(12, 0), 25.0, preset="ultrafast")
         found.append(galleries.open_source(galleries.OWN, Arguments(videos=root)))
@@ -122,15 +121,15 @@ def test_galleries_in_memory_make_room_for_others(
         assert job.error == ""
         return key
 
-    first, second = embed(found[0]), embed(found[1])
-    assert len(embeddings.embedded(first)) == 1  # used once more: the second is the oldest now
-    embed(found[2])
-    assert len(embeddings.embedded(first)) == 1
-    with pytest.raises(ValueError, match="not there"):
-        embeddings.embedded(second)
-    assert embed(found[1]) == second  # from the disk
-    assert [p.stem for p in embeddings.embedded(second).paths] == ["b"]
-    assert gate.names == ["a", "b", "c"]
+    first, *others = (embed(source) for source in found)
+    held = embeddings.embedded(first)
+    assert embeddings.embedded(first) is held
+    for other in others:
+        assert len(embeddings.embedded(other)) == 1
+    again = embeddings.embedded(first)  # from the disk
+    assert again is not held
+    assert [p.stem for p in again.paths] == ["a"]
+    assert gate.names == list("abcde")
 
 
 def is_running(process: int) -> bool:

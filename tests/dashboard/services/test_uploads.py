@@ -16,7 +16,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from analysis.attribution.retrieval_hit import explain_rank
-from dashboard.base.upload_limits import Limits
+from dashboard.base.limits import Limits
 from dashboard.base.viewer import ASSETS
 from dashboard.services import uploads
 from dashboard.services.embeddings import Pool, protocol

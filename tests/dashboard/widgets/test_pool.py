@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-import streamlit as st
 
 from dashboard.services.embeddings import protocol
 from dashboard.services.galleries import Video
@@ -28,7 +27,6 @@ def test_too_few_videos_are_said(
     assert not app.exception
     assert "holds 1 video: at least 2 are needed" in app.info[0].value
     write_video(root / "a" / "two.mp4", draw_colours((200, 150, 150))[:9], 25.0, preset="ultrafast")
-    st.cache_resource.clear()  # the folder is listed anew only now and then
     app = settle(open_page(name, argv, monkeypatch))
     assert not app.exception
     assert "Only 1 of the 2 videos can be used" in app.info[0].value

@@ -3,7 +3,6 @@
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +22,7 @@ from rspnet import VideoReader, load_model
 from rspnet.data.synthetic.videos import draw_factors
 from rspnet.data.transforms import load_clip
 from rspnet.retrieval.gallery import embed_videos
-from tests.dashboard.apps import SCRIPT, texts
+from tests.dashboard.apps import SCRIPT, run_until, texts
 from tests.dashboard.conftest import ROOT, Open
 from tests.dashboard.tiny import save_tiny_model, write_tiny_videos
 
@@ -136,11 +135,7 @@ def test_captum_runs_when_the_visitor_wants_it(open_app: Open, tmp_path: Path) -
     assert f"takes {4 * (cells + 2)} forward passes" in said
     assert "facts-rsp" not in said
     app.button("run_captum").click().run()
-    for _ in range(100):
-        if "facts-rsp" in texts(app):
-            break
-        time.sleep(0.1)
-        app.run()
+    run_until(app, lambda app: "facts-rsp" in texts(app))
     assert not app.exception
     query, key = load_model(model, "query"), load_model(model, "key")
     views = [
@@ -194,11 +189,7 @@ def test_captum_explains_the_margin(open_app: Open, planted_videos: Path, tmp_pa
     assert app.query_params["map"] == "feature_ablation_margin"
     assert "forward passes" in texts(app)
     app.button("run_captum").click().run()
-    for _ in range(100):
-        if "facts-rsp" in texts(app):
-            break
-        time.sleep(0.1)
-        app.run()
+    run_until(app, lambda app: "facts-rsp" in texts(app))
     assert not app.exception
     assert "Feature ablation of the margin" in texts(app)
     assert "facts-rsp" in texts(app)
@@ -216,18 +207,10 @@ def test_a_run_of_captum_is_stopped(
         app.button("run_captum").click().run()
         assert any("Waiting for an earlier" in str(bar.proto.text) for bar in app.get("progress"))
         app.button("stop_captum").click().run()
-        for _ in range(50):
-            if app.info:
-                break
-            time.sleep(0.1)
-            app.run()
+        run_until(app, lambda app: app.info)
     assert "Stopped" in app.info[0].value
     app.button("run_captum_again").click().run()
-    for _ in range(100):
-        if "facts-rsp" in texts(app):
-            break
-        time.sleep(0.1)
-        app.run()
+    run_until(app, lambda app: "facts-rsp" in texts(app))
     assert "facts-rsp" in texts(app)
     assert not app.exception
 
@@ -390,14 +373,7 @@ def test_maps_are_computed_once(open_app: Open, monkeypatch: pytest.MonkeyPatch)
 
 
 def wait_for_neighbours(app: AppTest) -> str:
-    for _ in range(100):
-        page = texts(app)
-        if "Nearest to" in page:
-            return page
-        assert not app.exception
-        time.sleep(0.1)
-        app.run()
-    raise AssertionError("the gallery was not embedded within 10 s")
+    return texts(run_until(app, lambda app: "Nearest to" in texts(app)))
 
 
 def test_neighbours_are_those_of_the_gallery(

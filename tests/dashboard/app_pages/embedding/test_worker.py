@@ -1,6 +1,7 @@
 """t-SNE and UMAP, which nothing but their own end stops, in a process that is ended on Stop."""
 
 import os
+import select
 import time
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from tests.dashboard.tiny import save_tiny_model
 # scikit-learn is not needed by the project, so this stands in for it.
 STAND_IN = """
 import os
-import time
+import threading
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -33,15 +34,16 @@ class TSNE:
 
     def fit_transform(self, vectors):
         (HERE / "process").write_text(str(os.getpid()))
-        if not (HERE / "open").exists():
-            time.sleep(600)  # one call, as there
+        if (HERE / "gate").exists():  # a pipe: one call that does not return, as there
+            (HERE / "gate").write_text("here")
+            threading.Event().wait()
         return vectors[:, 1::-1] * 3
 """
 
 
 @pytest.fixture
 def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Folder of the stand-in: a file ``open`` there lets t-SNE come to its end."""
+    """Folder of the stand-in: with a pipe ``gate`` there t-SNE does not come to its end."""
     folder = tmp_path / "packages" / "sklearn"
     folder.mkdir(parents=True)
     (folder / "__init__.py").write_text("")
@@ -51,12 +53,13 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def wait_for(path: Path) -> int:
-    deadline = time.monotonic() + PATIENCE
-    while not path.exists() or not path.read_text():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    return int(path.read_text())
+def wait_at(gate: Path) -> None:
+    """Wait until a process has written to a pipe."""
+    reader = os.open(gate, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        assert select.select([reader], [], [], PATIENCE)[0]
+    finally:
+        os.close(reader)
 
 
 def is_alive(process: int) -> bool:
@@ -75,7 +78,6 @@ def make_space(num: int = 40) -> Space:
 
 
 def test_the_other_process_gives_what_this_one_would(stand_in: Path) -> None:
-    (stand_in / "open").touch()
     space = make_space()
     found = worker.place(ProjectionRequest(space, "tsne", 3), Job(1))
     assert int((stand_in / "process").read_text()) != os.getpid()
@@ -103,8 +105,10 @@ def test_stop_ends_it_at_once_and_the_page_is_usable(
     argv = ["--model", str(model), "--videos", str(tmp_path / "videos")]
     app = open_page("embedding", argv, monkeypatch)
     run_until(app, lambda app: app.get("plotly_chart"))
+    os.mkfifo(stand_in / "gate")
     app = open_page("embedding", argv, monkeypatch, method="tsne")
-    process = wait_for(stand_in / "process")
+    wait_at(stand_in / "gate")
+    process = int((stand_in / "process").read_text())
     assert is_alive(process)
     (job,) = jobs.under_way()
     begun = time.monotonic()
@@ -119,7 +123,7 @@ def test_stop_ends_it_at_once_and_the_page_is_usable(
     app.segmented_control(key="embedding_method").set_value("pca").run()
     run_until(app, lambda app: app.get("plotly_chart"))
     assert not app.info
-    (stand_in / "open").touch()
+    (stand_in / "gate").unlink()
     app.segmented_control(key="embedding_method").set_value("tsne").run()
     press(app, "Resume")
     run_until(app, lambda app: app.get("plotly_chart"))

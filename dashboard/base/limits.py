@@ -1,23 +1,72 @@
-"""Which of a folder's videos are not opened: found out before a frame is decoded.
+"""What a video may take: one that a visitor sends, and one of a folder, before a frame is decoded.
 
 A frame of 8K takes 100 MB and a clip of it more memory than most machines have; opening a video
 of hours reads all of it. Links that lead out of the folder are not followed: who names a folder
-shows that folder.
+shows that folder. Imports nothing heavy: the page states the limits.
 """
 
+import json
 import os
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Self
 
-from dashboard.base.upload_limits import Limits, duration
-
-MOST_PIXELS = Limits.pixels
 MOST_FRAMES = 100_000
 NAMED = 3
 
 
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What a file may take.
+
+    Attributes:
+        megabytes: Size of the file, MB (2**20 bytes).
+        least_frames: Fewest frames that are of use.
+        frames: Most frames.
+        pixels: Most pixels of a frame.
+        seconds: To decode it and write the copy.
+        memory: Bytes beyond what the decoding process takes when it begins.
+        short_side: Of the copy, pixels, at most.
+    """
+
+    megabytes: int = 100
+    least_frames: int = 2
+    frames: int = 3000
+    pixels: int = 3840 * 2160
+    seconds: float = 60.0
+    memory: int = 1536 * 2**20
+    short_side: int = 256
+
+    def as_argument(self) -> str:
+        """As the decoding process is given them."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_argument(cls, text: str) -> Self:
+        """Read what :meth:`as_argument` wrote."""
+        return cls(**json.loads(text))
+
+    @property
+    def sentence(self) -> str:
+        """For people, before they choose a file."""
+        return (
+            f"up to {self.megabytes} MB, {self.frames:,} frames and 4K each; judged by content, "
+            f"kept as a small copy (short side {self.short_side}) until you leave"
+        )
+
+
+def duration(seconds: float) -> str:
+    """A time in words, such as ``1 min 20 s``."""
+    whole = round(seconds)
+    hours, minutes = whole // 3600, whole % 3600 // 60
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {whole % 60} s" if minutes else f"{whole} s"
+
+
 def check(path: Path) -> None:
-    """Refuse a video that is too large or too long by what it says of itself.
+    """Refuse a video of a folder that is too large or too long by what it says of itself.
 
     What is wrong with a file that says nothing is left to whoever opens it.
 
@@ -38,11 +87,11 @@ def check(path: Path) -> None:
             num_frames = stream.frames or round(seconds * fps)
     except (av.FFmpegError, OSError, IndexError):
         return
-    if width * height > MOST_PIXELS:
+    if width * height > Limits.pixels:
         raise VideoError(
             path,
             f"its frames have {width} x {height} pixels ({width * height / 1e6:.1f} million), and "
-            f"at most {MOST_PIXELS / 1e6:.1f} million (4K) are opened: make a smaller copy, such "
+            f"at most {Limits.pixels / 1e6:.1f} million (4K) are opened: make a smaller copy, such "
             "as by `ffmpeg -i FILE -vf scale=-2:480 COPY.mp4`",
         )
     if fps > 0 and num_frames > MOST_FRAMES:
