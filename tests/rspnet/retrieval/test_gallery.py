@@ -224,6 +224,21 @@ def test_save_and_load_give_the_same(tmp_path: Path) -> None:
     assert listed == ["path,reason", "e.mp4,too short"]
 
 
+def test_a_gallery_of_the_old_name_of_synthetic_videos_is_read(tmp_path: Path) -> None:
+    folder = replace(by_hand(), dataset={"name": "synthetic", "split": "test"}).save(tmp_path / "g")
+    manifest = folder / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"synthetic"', '"stage"'))
+    assert Gallery.load(folder).dataset == {"name": "synthetic", "split": "test"}
+
+
+def test_take_keeps_what_belongs_to_the_videos() -> None:
+    gallery = replace(by_hand(), splits=("train", "train", "test", "test"))
+    taken = gallery.take([3, 0])
+    assert [path.stem for path in taken.paths] == ["d", "a"]
+    assert (taken.labels, taken.splits, taken.clip_starts) == (("y", "x"), ("test", "train"), ())
+    np.testing.assert_array_equal(taken.vectors["rsp"], gallery.vectors["rsp"][[3, 0]])
+
+
 def test_save_replaces_a_gallery_and_nothing_else(tmp_path: Path) -> None:
     folder = full().save(tmp_path / "gallery")
     by_hand().save(folder)
