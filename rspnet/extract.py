@@ -358,7 +358,7 @@ def _finish(config: ExtractConfig, plan: _Plan) -> Manifest:
 
 
 def extract(config: ExtractConfig) -> Manifest | None:
-    """Make a gallery, or go on with one that was begun.
+    """Make a gallery, or resume one that was begun.
 
     Returns:
         The manifest of the complete gallery, in rank 0.

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rspnet.commands import parse_config
-from rspnet.commands.help import help_text
+from rspnet.commands.settings import help_text
 from rspnet.files import default_cache_folder, repository
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -18,8 +18,7 @@ from typing import Any, Literal, TypeVar
 
 import yaml
 
-from rspnet.commands.help import help_text
-from rspnet.commands.settings import parse_config, to_plain
+from rspnet.commands.settings import help_text, parse_config, to_plain
 
 C = TypeVar("C")
 EXIT_MISTAKE = 2

@@ -2,71 +2,34 @@
 
 A configuration is a dataclass; a field that is a dataclass itself is a group of settings, whose
 names are dotted (``data.size``). The explanation of a setting is its entry below ``Attributes:`` in
-the docstring of its class.
+the docstring of its class. Types, conversion and the help are jsonargparse's; here words and files
+are brought into one form, and what it refuses is said in one sentence.
 """
 
 import difflib
-import inspect
 import re
 import sys
 import types
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass, replace
+from argparse import SUPPRESS, Action
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import MISSING, asdict, field, fields
+from functools import reduce
+from operator import or_
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 import yaml
+from jsonargparse import ArgumentError, ArgumentParser
+from jsonargparse._typehints import ActionTypeHint
 
 from rspnet.files import atomic_path
 
 C = TypeVar("C")
-_TRUE, _FALSE = ("true", "yes", "on"), ("false", "no", "off")
-_NOTHING = ("null", "none", "~")
-_ORDER = (dict, list, tuple, bool, Literal, int, float, Path, str, Any)  # of a union's members
-
-
-@dataclass(frozen=True)
-class Setting:
-    """One setting of a configuration, or a group of them.
-
-    Attributes:
-        name: Its dotted name.
-        kind: Its type.
-        default: Its default, or ``dataclasses.MISSING`` where it has to be given.
-        text: What it means.
-        is_group: Whether it is a dataclass of settings.
-        choices: What its value, or each item of it, is one of; empty: anything.
-    """
-
-    name: str
-    kind: Any
-    default: Any
-    text: str
-    is_group: bool = False
-    choices: tuple[str, ...] = ()
-
-    @property
-    def expected(self) -> str:
-        """Its type in words."""
-        if not self.choices:
-            return describe_kind(self.kind)
-        each = "a list, each " if self.takes_several else ""
-        return f"{each}one of {', '.join(self.choices)}"
-
-    @property
-    def takes_several(self) -> bool:
-        """Whether its value may be a list."""
-        return any(get_origin(kind) in (list, tuple) for kind in _members(self.kind))
-
-    @property
-    def takes_one(self) -> bool:
-        """Whether its value may be something else than a list."""
-        return any(_origin(kind) not in (list, tuple, type(None)) for kind in _members(self.kind))
-
-    @property
-    def is_flag(self) -> bool:
-        """Whether its name alone means true."""
-        return self.kind is bool
+COMMAND_LINE = "command line"
+_FLAG_VALUES = ("true", "yes", "on", "false", "no", "off")
+# Settings of older run folders by what they are called now.
+_RENAMED = {"observer": "callback"}
 
 
 def one_of(choices: Sequence[str] | Callable[[], Iterable[str]], default: Any = MISSING) -> Any:
@@ -93,149 +56,100 @@ def one_of(choices: Sequence[str] | Callable[[], Iterable[str]], default: Any = 
     return field(default=default, metadata=about)
 
 
-def explanations(config_class: type) -> dict[str, str]:
-    """What the docstrings of a class and of those that it inherits from say of its attributes.
-
-    Example:
-        >>> explanations(Setting)["kind"]
-        'Its type.'
-    """
-    found: dict[str, str] = {}
-    for owner in reversed(config_class.__mro__):
-        _, _, section = inspect.cleandoc(owner.__doc__ or "").partition("Attributes:\n")
-        name = ""
-        for line in section.splitlines():
-            entry = re.match(r" {4}(\w+): (.*)", line)
-            if entry:
-                name, found[entry[1]] = entry[1], entry[2].strip()
-            elif line and not line.startswith(" "):
-                break
-            elif name and line.strip():
-                found[name] += " " + line.strip()
-    return found
+def _is_union(kind: Any) -> bool:
+    return get_origin(kind) in (Union, types.UnionType)
 
 
-def settings_of(config_class: type, default: Any = MISSING, prefix: str = "") -> Iterator[Setting]:
-    """All settings of a configuration, each group before its members.
+def _narrowed(kind: Any, choices: tuple[str, ...]) -> Any:
+    """A type with ``str`` replaced by a literal of these choices."""
+    if kind is str:
+        return Literal[choices]
+    if _is_union(kind):
+        return reduce(or_, (_narrowed(k, choices) for k in get_args(kind)))
+    if get_origin(kind) is list:
+        return list[_narrowed(get_args(kind)[0], choices)]  # type: ignore[misc]
+    return kind
+
+
+def make_parser(config_class: type) -> ArgumentParser:
+    """The parser of a configuration class, whose help says what each setting means."""
+    parser = ArgumentParser(exit_on_error=False, add_help=False)
+    parser.add_class_arguments(config_class, None)
+    choices = {e.name: e.metadata["choices"] for e in fields(config_class) if e.metadata}
+    for action in parser._actions:
+        if isinstance(action, ActionTypeHint) and action.dest in choices:
+            names = choices[action.dest]
+            names = tuple(names() if callable(names) else names)
+            action._typehint = _narrowed(action._typehint, names)
+        if _Kind(action).several:  # given as `--k 1 5`
+            action.option_strings, action.metavar = [f"--{action.dest}"], "ITEM ..."
+        if action.default is SUPPRESS:  # a whole group, which is explained by its settings
+            action.help = SUPPRESS
+        elif action.help is not None:
+            action.help = re.sub(r":\w+:`~?([^`]+)`", r"\1", action.help).replace("``", "")
+    general = parser.add_argument_group("all commands")
+    alone: dict[str, Any] = {"action": "store_true", "default": SUPPRESS}
+    general.add_argument("--help", help="Show this help.", **alone)
+    general.add_argument(
+        "--config", metavar="FILE.yaml", default=SUPPRESS, help="Read settings from a YAML file."
+    )
+    general.add_argument("--print_config", help="Print the settings as YAML.", **alone)
+    return parser
+
+
+def settings_of(parser: ArgumentParser) -> dict[str, Action]:
+    """The settings of a parser, and their groups, by dotted name."""
+    return {
+        action.dest: action
+        for action in parser._actions
+        if action.dest not in ("help", "config", "print_config")
+    }
+
+
+def help_text(
+    config_class: type,
+    *,
+    prog: str,
+    description: str,
+    examples: Sequence[str] = (),
+    positional: Sequence[str] = (),
+) -> str:
+    """The help of a command: usage, settings by group, examples.
 
     Args:
-        config_class: A dataclass.
-        default: A configuration whose values are the defaults, if not those of the class.
-        prefix: What stands before their names.
+        config_class: Its configuration.
+        prog: How it is called.
+        description: What it does.
+        examples: Command lines.
+        positional: Settings that bare words stand for.
     """
-    texts, kinds = explanations(config_class), get_type_hints(config_class)
-    for entry in fields(config_class):
-        value = entry.default
-        if default is not MISSING:
-            value = getattr(default, entry.name)
-        elif callable(entry.default_factory):
-            value = entry.default_factory()
-        kind, name = kinds[entry.name], prefix + entry.name
-        is_group = isinstance(kind, type) and is_dataclass(kind)
-        choices = entry.metadata.get("choices", ())
-        choices = tuple(choices() if callable(choices) else choices)
-        yield Setting(name, kind, value, texts.get(entry.name, ""), is_group, choices)
-        if is_group:
-            yield from settings_of(kind, value, f"{name}.")
+    parser = make_parser(config_class)
+    parser.description = description
+    settings = settings_of(parser)
+    bare = [f"{name.upper()}{' ...' * _Kind(settings[name]).several}" for name in positional]
+    parser.usage = " ".join(
+        [prog, *bare, "[--help]", "[--config FILE.yaml]", "[--SETTING VALUE ...]"]
+    )
+    lines = "".join(f"  {line}\n" for line in examples)
+    return (parser.format_help() + (f"\nexamples:\n{lines}" if examples else "")).rstrip()
 
 
-def _origin(kind: Any) -> Any:
-    return get_origin(kind) or kind
+class _Kind:
+    """The type of a setting, as far as it decides which words belong to it."""
 
-
-def _members(kind: Any) -> tuple[Any, ...]:
-    return get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
-
-
-def describe_kind(kind: Any) -> str:
-    """A type in words.
-
-    Example:
-        >>> describe_kind(tuple[int, ...] | None)
-        'a list of integers, or none'
-    """
-    if len(_members(kind)) > 1:
-        words = [describe_kind(k) for k in _members(kind) if k is not type(None)]
-        return " or ".join(words) + (", or none" if type(None) in _members(kind) else "")
-    args = get_args(kind)
-    if get_origin(kind) is Literal:
-        return "one of " + ", ".join(str(arg) for arg in args)
-    if get_origin(kind) in (list, tuple):
-        item = describe_kind(args[0]).removeprefix("an ").removeprefix("a ")
-        if get_origin(kind) is tuple and Ellipsis not in args:
-            return f"{len(args)} {item}s"
-        return f"a list, each {item}" if item.startswith("one of") else f"a list of {item}s"
-    names = {bool: "true or false", int: "an integer", float: "a number", str: "a text"}
-    names |= {Path: "a path", dict: "a mapping"}
-    return names.get(_origin(kind), "a value")
-
-
-class _MismatchError(Exception):
-    """A value is not of a type."""
-
-
-def _loaded(text: str) -> Any:
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise _MismatchError from error
-
-
-def _item_kinds(kind: Any, num: int) -> Sequence[Any]:
-    args = get_args(kind) or (Any,)
-    if get_origin(kind) is tuple and Ellipsis not in args:
-        if len(args) != num:
-            raise _MismatchError
-        return args
-    return [args[0]] * num
-
-
-def _number(value: Any, kind: Callable[[Any], Any]) -> Any:
-    whole = kind is int and isinstance(value, float)
-    if isinstance(value, bool) or whole or not isinstance(value, int | float | str):
-        raise _MismatchError
-    try:
-        return kind(value)
-    except ValueError as error:
-        raise _MismatchError from error
-
-
-def _convert(value: Any, kind: Any) -> Any:
-    """A value from a YAML file or a word of the command line, as one of this type."""
-    origin = _origin(kind)
-    if origin in (Union, types.UnionType):
-        members = [k for k in _members(kind) if k is not type(None)]
-        if len(members) < len(_members(kind)) and (
-            value is None or (isinstance(value, str) and value.lower() in _NOTHING)
-        ):
-            return None
-        for member in sorted(members, key=lambda k: _ORDER.index(_origin(k))):
-            try:
-                return _convert(value, member)
-            except _MismatchError:
-                continue
-        raise _MismatchError
-    if origin is Any:
-        return _loaded(value) if isinstance(value, str) else value
-    if origin is Literal:
-        for choice in get_args(kind):
-            if value == choice or (isinstance(value, str) and value == str(choice)):
-                return choice
-        raise _MismatchError
-    if isinstance(value, str) and origin in (list, tuple, dict):
-        value = _loaded(value) if value[:1] in ("[", "{") else value
-    if origin in (list, tuple) and isinstance(value, list | tuple):
-        kinds = _item_kinds(kind, len(value))
-        return origin(_convert(item, k) for item, k in zip(value, kinds, strict=True))
-    if origin is bool and isinstance(value, str) and value.lower() in (*_TRUE, *_FALSE):
-        return value.lower() in _TRUE
-    if origin in (int, float):
-        return _number(value, origin)
-    if origin is Path and isinstance(value, str | Path):
-        return Path(value)
-    if origin in (str, bool, dict) and isinstance(value, origin):
-        return value
-    raise _MismatchError
+    def __init__(self, action: Action) -> None:
+        kind: Any = getattr(action, "_typehint", None)
+        members = set(get_args(kind) if _is_union(kind) else (kind,)) - {type(None)}
+        lists = {k for k in members if get_origin(k) in (list, tuple)}
+        self.group, self.flag = kind is None, kind is bool
+        self.mapping = dict in {get_origin(k) or k for k in members}
+        self.several, self.one = bool(lists), members != lists  # it may be a list, something else
+        text = kind.__name__ if type(kind) is type else str(kind).replace("typing.", "")
+        text = re.sub(
+            r"Literal\[(.*?)\]", lambda names: "one of " + names[1].replace("'", ""), text
+        )
+        text = re.sub(r"^Optional\[(.*)\]$", r"\1 | None", text)
+        self.text = text if text.startswith("one of") else f"of type {text}"
 
 
 def _nearest(name: str, known: Sequence[str]) -> str:
@@ -265,66 +179,60 @@ def _find_file(path: Path) -> Path:
     raise ValueError(f"no configuration file {path}.{_nearest(str(path), recipes)}")
 
 
-class _Reader:
-    """Collects the values that are given for a configuration class, by dotted names."""
+class _Given:
+    """The values that are given for the settings of a parser, as they are written."""
 
-    def __init__(self, config_class: type, positional: Sequence[str] = ()) -> None:
-        self.config_class = config_class
-        self.positional = positional
-        self.settings = {s.name: s for s in settings_of(config_class)}
-        self.given: dict[str, Any] = {}
+    def __init__(self, parser: ArgumentParser) -> None:
+        self.actions = settings_of(parser)
+        self.kinds = {name: _Kind(action) for name, action in self.actions.items()}
+        self.values: dict[str, Any] = {}
+        self.where: dict[str, str] = {}
 
-    def label(self, name: str) -> str:
-        """A setting's name as it is given."""
-        return name.upper() if name in self.positional else f"--{name}"
+    def find(self, name: str, where: str) -> str:
+        """The setting of this name, or the mapping that a key of this name belongs to.
 
-    def find(self, name: str, where: str) -> Setting:
-        """The setting of this name, or the one that a key of a mapping belongs to."""
-        inside = [k for k in self.settings if name.startswith(f"{k}.")]
-        owner = name if name in self.settings else inside[-1] if inside else ""
-        found = self.settings.get(owner)
-        if found is None or (owner != name and _origin(found.kind) is not dict):
-            known = list(self.settings)
-            raise ValueError(f"{where}: unknown setting {name!r}.{_nearest(name, known)}")
+        Raises:
+            ValueError: There is none.
+        """
+        owners = (k for k, kind in self.kinds.items() if kind.mapping and name.startswith(f"{k}."))
+        found = name if name in self.kinds else next(owners, None)
+        if found is None:
+            near = _nearest(name, list(self.kinds))
+            raise ValueError(f"{where}: unknown setting {name!r}.{near}")
         return found
 
     def set(self, name: str, value: Any, where: str) -> None:
-        """Take a value for a setting.
+        """Take a value of a setting, of a key of a mapping, or of a group.
 
         Raises:
-            ValueError: There is no such setting, or the value is of another type.
+            ValueError: There is no such setting, or the value of a group is no mapping.
         """
-        setting = self.find(name, where)
-        try:
-            if setting.is_group or name != setting.name:
-                value = _loaded(value) if isinstance(value, str) else value
-            if setting.is_group:
-                self.set_all(_convert(value, dict), where, f"{name}.")
-            elif name == setting.name:
-                self.given[name] = self._checked(_convert(value, setting.kind), setting)
-            else:
-                inside = name.removeprefix(f"{setting.name}.")
-                self.given[setting.name] = {**self.given.get(setting.name, {}), inside: value}
-        except _MismatchError:
-            expected = "a group of settings" if setting.is_group else setting.expected
-            raise ValueError(f"{where}: {name} is {expected}, got {value!r}") from None
-
-    def _checked(self, value: Any, setting: Setting) -> Any:
-        items = value if isinstance(value, list | tuple) else [value]
-        if setting.choices and value is not None and not set(items) <= set(setting.choices):
-            raise _MismatchError
-        return value
-
-    def set_all(self, tree: Mapping[Any, Any], where: str, prefix: str = "") -> None:
-        """Take the values of a YAML file, whose names are dotted or nested."""
-        for key, value in tree.items():
-            self.set(f"{prefix}{key}", value, where)
+        if where != COMMAND_LINE and name not in self.kinds:
+            name = _RENAMED.get(name, name)
+        owner = self.find(name, where)
+        self.where[owner] = where
+        if name != owner:
+            before = self.values.get(owner)
+            key = name.removeprefix(f"{owner}.")
+            self.values[owner] = (before if isinstance(before, dict) else {}) | {key: value}
+            return
+        kind = self.kinds[name]
+        if isinstance(value, str) and (kind.group or kind.mapping):
+            with suppress(yaml.YAMLError):
+                value = yaml.safe_load(value)
+        if not kind.group:
+            self.values[name] = value
+        elif isinstance(value, Mapping):
+            for key, inner in value.items():
+                self.set(f"{name}.{key}", inner, where)
+        else:
+            raise ValueError(f"{where}: {name} is a group of settings, got {value!r}")
 
     def read_file(self, path: Path) -> None:
-        """Take the values of a YAML file.
+        """Take the values of a YAML file, whose names are dotted or nested.
 
         Raises:
-            ValueError: There is no such file, it is no YAML, or a setting in it is wrong.
+            ValueError: There is no such file, it is no YAML, or a setting in it is unknown.
         """
         path = _find_file(path)
         try:
@@ -333,16 +241,16 @@ class _Reader:
             raise ValueError(f"{path} is not a YAML file: {error}") from error
         if not isinstance(tree, Mapping):
             raise ValueError(f"{path} holds no settings: expected 'name: value' lines")
-        self.set_all(tree, str(path))
+        for key, value in tree.items():
+            self.set(str(key), value, str(path))
 
-    def read_words(self, words: Sequence[str]) -> None:
+    def read_words(self, words: Sequence[str], positional: Sequence[str]) -> None:
         """Take the words of a command line, from left to right: what comes later wins.
 
         Raises:
-            ValueError: A word can't be read.
+            ValueError: A word belongs to no setting, or a setting lacks its value.
         """
-        where, bare, added = "command line", list[str](), set[str]()
-        rest = list(words)
+        bare, added, rest = list[str](), set[str](), list(words)
         while rest:
             word = rest.pop(0)
             if not word.startswith("-"):
@@ -356,72 +264,37 @@ class _Reader:
                     raise ValueError("--config needs a YAML file")
                 self.read_file(Path(value if equals else rest.pop(0)))
                 continue
-            setting = self.find(name, where)
-            values = [value] if equals else self._values(setting, rest)
-            several = setting.takes_several and values[0][:1] != "["
-            if several and (len(values) > 1 or not setting.takes_one):
+            kind = self.kinds[self.find(name, COMMAND_LINE)]
+            values = [value] if equals else self._values(name, kind, rest)
+            if kind.several and values[0][:1] != "[" and (len(values) > 1 or not kind.one):
                 # A repeated option adds to its list.
-                before = self.given.get(name) if name in added else None
-                self.set(name, [*(before or []), *values], where)
+                before = self.values[name] if name in added else []
+                self.set(name, [*before, *values], COMMAND_LINE)
                 added.add(name)
             else:
-                self.set(name, values[0], where)
-        self._place(bare, where)
+                self.set(name, values[0], COMMAND_LINE)
+        for name in positional if bare else ():
+            several = self.kinds[name].several
+            self.set(name, bare if several else bare[0], COMMAND_LINE)
+            bare = [] if several else bare[1:]
+            if not bare:
+                break
+        if bare:
+            hint = "" if positional else ": settings are given as --name value"
+            raise ValueError(f"unexpected word {bare[0]!r}{hint}")
 
-    def _values(self, setting: Setting, rest: list[str]) -> list[str]:
+    def _values(self, name: str, kind: _Kind, rest: list[str]) -> list[str]:
         """Take from ``rest`` the words that belong to an option."""
-        if setting.is_flag:
-            known = rest and rest[0].lower() in (*_TRUE, *_FALSE)
-            return [rest.pop(0) if known else "true"]
+        if kind.flag:
+            return [rest.pop(0) if rest and rest[0].lower() in _FLAG_VALUES else "true"]
         values: list[str] = []
         while rest and not rest[0].startswith("--"):
             values.append(rest.pop(0))
-            if not setting.takes_several or values[0][:1] == "[":
+            if not kind.several or values[0][:1] == "[":
                 break
         if not values:
-            raise ValueError(f"--{setting.name} needs a value: {setting.expected}")
+            raise ValueError(f"--{name} needs a value that is {kind.text}")
         return values
-
-    def _place(self, bare: Sequence[str], where: str) -> None:
-        """Give bare words to the settings that take them, in their order."""
-        left = list(bare)
-        for name in self.positional:
-            if not left:
-                return
-            if self.settings[name].takes_several:
-                self.set(name, left, where)
-                left = []
-            else:
-                self.set(name, left.pop(0), where)
-        if left:
-            hint = "" if self.positional else ": settings are given as --name value"
-            raise ValueError(f"unexpected word {left[0]!r}{hint}")
-
-    def make(self) -> Any:
-        """The configuration.
-
-        Raises:
-            ValueError: A setting is missing, or the class refuses a value.
-        """
-        missing = [
-            f"{self.label(s.name)} ({s.text.rstrip('.')})" if s.text else self.label(s.name)
-            for s in self.settings.values()
-            if s.default is MISSING and not s.is_group and s.name not in self.given
-        ]
-        if missing:
-            raise ValueError(f"missing: {', '.join(missing)}")
-        return self._make(self.config_class, MISSING, "")
-
-    def _make(self, config_class: Any, default: Any, prefix: str) -> Any:
-        values: dict[str, Any] = {}
-        for entry in fields(config_class):
-            setting = self.settings[prefix + entry.name]
-            inside = any(name.startswith(f"{setting.name}.") for name in self.given)
-            if setting.is_group and (inside or setting.default is MISSING):
-                values[entry.name] = self._make(setting.kind, setting.default, f"{setting.name}.")
-            elif setting.name in self.given:
-                values[entry.name] = self.given[setting.name]
-        return config_class(**values) if default is MISSING else replace(default, **values)
 
 
 def parse_config(
@@ -450,10 +323,28 @@ def parse_config(
         >>> parse_config(Config, ["--num-videos", "8", "--linear"])
         Config(num_videos=8, linear=True)
     """
-    reader = _Reader(config_class, positional)
-    reader.read_words(sys.argv[1:] if arguments is None else arguments)
-    made: C = reader.make()
-    return made
+    parser = make_parser(config_class)
+    given = _Given(parser)
+    given.read_words(sys.argv[1:] if arguments is None else arguments, positional)
+    missing = [
+        (name.upper() if name in positional else f"--{name}")
+        + (f" ({action.help.rstrip('.')})" if action.help else "")
+        for name, action in given.actions.items()
+        if action.required and name not in given.values
+    ]
+    if missing:
+        raise ValueError(f"missing: {', '.join(missing)}")
+    try:
+        made = parser.instantiate(parser.parse_object(given.values))
+    except ArgumentError as error:
+        key = re.search(r'Parser key "([^"]+)"', str(error))
+        if key is None or key[1] not in given.values:
+            raise ValueError(str(error)) from error
+        name = key[1]
+        raise ValueError(
+            f"{given.where[name]}: {name} is {given.kinds[name].text}, got {given.values[name]!r}"
+        ) from None
+    return config_class(**{entry.name: made[entry.name] for entry in fields(config_class)})  # type: ignore[arg-type]
 
 
 def to_plain(config: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import pytest
 
-from rspnet.commands import Command, run_cli, run_command
+from rspnet.commands import Command, one_of, run_cli, run_command
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,14 +107,14 @@ def test_bare_words_stand_for_the_settings_named(tmp_path):
     [
         ([], "missing: --source (What is read)"),
         (["--source", "s", "x"], "unexpected word 'x': settings are given as --name value"),
-        (["--source"], "--source needs a value: a text"),
+        (["--source"], "--source needs a value that is of type str"),
         (["--source", "s", "--num_video", "3"], "Did you mean 'num_videos'?"),
-        (["--source", "s", "--start", "x"], "start is an integer, or none, got 'x'"),
-        (["--source", "s", "--num_videos", "1.5"], "num_videos is an integer, got '1.5'"),
+        (["--source", "s", "--start", "x"], "start is of type int | None, got 'x'"),
+        (["--source", "s", "--num_videos", "1.5"], "num_videos is of type int, got '1.5'"),
         (["--source", "s", "--kind", "min"], "kind is one of max, avg, got 'min'"),
-        (["--source", "s", "--k", "a"], "k is a list of integers, got ['a']"),
-        (["--source", "s", "--k", "[1"], "k is a list of integers, got '[1'"),
-        (["--source", "s", "--speeds", "1"], "speeds is 2 integers, got ['1']"),
+        (["--source", "s", "--k", "a"], "k is of type list[int], got ['a']"),
+        (["--source", "s", "--k", "[1"], "k is of type list[int], got '[1'"),
+        (["--source", "s", "--speeds", "1"], "speeds is of type tuple[int, int], got ['1']"),
         (["--source", "s", "--data", "3"], "data is a group of settings, got 3"),
         (["--source", "s", "--config"], "--config needs a YAML file"),
         (["--source", "s", "-v"], "unknown setting '-v'"),
@@ -137,7 +137,7 @@ def test_a_file_is_no_yaml(tmp_path, capsys):
     assert parsed("--config", str(file)).num_videos == 8
     file.write_text("source: 5\n")
     assert call(["--config", str(file)]) == 2
-    assert f"{file}: source is a text, got 5" in capsys.readouterr().err
+    assert f"{file}: source is of type str, got 5" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -220,15 +220,14 @@ def test_help(capsys):
     assert call(words, **options) == 0
     said = capsys.readouterr().out
     assert said.startswith("usage: toy SOURCE [--help] [--config FILE.yaml] [--SETTING VALUE ...]")
-    assert "  SOURCE\n      What is read. (required)" in said
-    assert "  --k INTEGER ...\n      Ranks. (default: [1, 5])" in said
-    assert "  --model TEXT ...\n" in said
-    assert "  --half\n      Whether to halve. (default: false)" in said
-    assert "  --shared {true,false}\n      Whether to share. (default: true)" in said
-    assert "  --kind {max,avg}\n" in said
-    assert "  --speeds INTEGER INTEGER\n      Two speeds. (default: [1, 2])" in said
-    assert "settings of data: The data.\n  --data.size INTEGER\n" in said
-    assert "Side in pixels. (default: 64)" in said
+    flat = " ".join(said.split())
+    assert "--source SOURCE What is read. (required, type: str)" in flat
+    assert "Ranks. (type: list[int], default: [1, 5])" in flat
+    assert "One or more models. (type: str | list[str], default: default)" in flat
+    assert "--half {true,false} Whether to halve. (type: bool, default: False)" in flat
+    assert "--kind {max,avg} Which kind. (type: Literal['max', 'avg'], default: max)" in flat
+    assert "\nThe data:\n  --data.size SIZE " in said
+    assert "Side in pixels. (type: int, default: 64)" in flat
     assert said.endswith("examples:\n  toy --half\n")
 
 
@@ -267,3 +266,31 @@ def test_further_commands_are_read_only_when_they_are_needed(capsys):
     assert run_command(commands, [], prog="toys", more=more) == 0
     said = capsys.readouterr().out
     assert said.endswith("\ncommands:\n  now   at once\n\nstudies:\n  flow  measures flow\n")
+
+
+def test_choices_of_a_registry_are_checked_and_listed(capsys):
+    @dataclass(frozen=True, kw_only=True)
+    class Chosen:
+        """A toy.
+
+        Attributes:
+            heads: Which heads.
+            map: Which map.
+        """
+
+        heads: list[str] = one_of(lambda: ("rsp", "avid"), ["rsp"])
+        map: str | None = one_of(("cam", "margin"), None)
+
+    def call(*words):
+        return run_cli(Chosen, print, words, prog="toy", description="A toy.")
+
+    assert call("--heads", "avid", "rsp", "--map", "cam") == 0
+    assert "Chosen(heads=['avid', 'rsp'], map='cam')" in capsys.readouterr().out
+    assert call("--heads", "avid", "x") == 2
+    assert "heads is of type list[one of rsp, avid], got ['avid', 'x']" in capsys.readouterr().err
+    assert call("--map", "x") == 2
+    assert "map is one of cam, margin | None, got 'x'" in capsys.readouterr().err
+    assert call("--help") == 0
+    assert "(type: list[Literal['rsp', 'avid']], default: ['rsp'])" in " ".join(
+        capsys.readouterr().out.split()
+    )

@@ -69,3 +69,11 @@ def test_a_recipe_that_ships_is_found_from_any_folder(name, tmp_path, monkeypatc
     assert parse_config(TrainConfig, ["--config", name]).model.arch == "s3dg"
     with pytest.raises(ValueError, match="Did you mean 'pretrain/s3dg_k400'"):
         parse_config(TrainConfig, ["--config", "pretrain/s3d_k400"])
+
+
+def test_a_setting_that_an_older_run_called_otherwise_is_read(tmp_path):
+    file = tmp_path / "config.yaml"
+    file.write_text("observer: package:Class\n")
+    assert parse_config(TrainConfig, ["--config", str(file)]).callback == "package:Class"
+    with pytest.raises(ValueError, match="unknown setting 'observer'"):
+        parse_config(TrainConfig, ["--observer", "package:Class"])
