@@ -8,11 +8,8 @@ compares the closed form with Captum's LayerGradCam (linear heads, no ReLU).
 """
 
 import argparse
-import platform
 import sys
 import tempfile
-import time
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +17,7 @@ import torch
 from tqdm import tqdm
 
 from analysis import Score, explain_pair, extract_features
+from benchmarks.harness import describe_machine, print_row
 from rspnet import VideoReader, load_model
 from rspnet.data.sampling import clip_span
 from rspnet.data.sources import expand_roots
@@ -105,9 +103,10 @@ def encoders(names: list[str], num_pairs: int, seed: int) -> None:
                     cam = max(cam, grad_cam_difference(query, key, clips))
             rows.append((arch, head, cells, worst, f"{cam:.1e}" if head == "linear" else "-"))
     print(f"\nlargest |sum of contributions - s| over {num_pairs} pairs, new weights")
-    print(f"{'encoder':18}{'head':8}{'cells':14}{'RSP':>10}{'A-VID':>10}{'- LayerGradCam':>16}")
+    print_row("encoder, head, cells", "RSP", "A-VID", "LayerGradCam", first=40, width=14)
     for arch, head, cells, worst, cam_text in rows:
-        print(f"{arch:18}{head:8}{cells:14}{worst['rsp']:10.1e}{worst['avid']:10.1e}{cam_text:>16}")
+        errors = [f"{worst[name]:.1e}" for name in ("rsp", "avid")]
+        print_row(f"{arch}, {head}, {cells}", *errors, cam_text, first=40, width=14)
     print(f"largest of all: {max(max(row[3].values()) for row in rows):.1e}")
 
 
@@ -119,7 +118,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--encoders", nargs="+", help="names, or 'all'; with new weights")
     options = parser.parse_args()
-    print(f"Python {platform.python_version()}, torch {version('torch')}, {platform.machine()}")
+    print(describe_machine("torch", "captum"))
     if options.encoders:
         names = list_encoders() if options.encoders == ["all"] else options.encoders
         encoders(names, min(options.num_pairs, 3), options.seed)
@@ -130,18 +129,15 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         root = options.root or generate(folder, 8, 0, progress=False)
         paths = expand_roots([root])
-        begin = time.perf_counter()
         for _ in tqdm(range(options.num_pairs), unit="pair", disable=None):
             clips = [random_clip(paths, query.num_frames, query.size, rng) for _ in range(2)]
             pair = explain_pair(query, key, *clips)
             for name, maps in pair.heads.items():
                 errors[name].append(maps.completeness_error)
-        seconds = time.perf_counter() - begin
-    each = seconds / options.num_pairs
-    print(f"\n{options.num_pairs} random pairs of clips of {root}, {each:.2f} s a pair")
-    print(f"{'|sum of contributions - s|':28}{'largest':>10}{'median':>10}")
+    print(f"\n{options.num_pairs} random pairs of clips of {root}")
+    print_row("|sum of contributions - s|", "largest", "median")
     for name, values in errors.items():
-        print(f"{name:28}{max(values):10.1e}{np.median(values):10.1e}")
+        print_row(name, f"{max(values):.1e}", f"{np.median(values):.1e}")
     return 0
 
 

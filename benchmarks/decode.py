@@ -10,14 +10,11 @@ first clip from it that a process takes) and with it (every later one).
 """
 
 import argparse
-import os
-import platform
 import sys
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from importlib.metadata import PackageNotFoundError, version
+from functools import partial
 from pathlib import Path
 
 import av
@@ -26,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from benchmarks.harness import describe_machine, installed, measure, print_row
 from rspnet.data.sources import list_videos
 from rspnet.data.synthetic.videos import render_video
 from rspnet.data.video.encode import write_video
@@ -68,7 +66,7 @@ def verify(paths: Sequence[Path], num_lists: int, seed: int) -> int:
                     counts["differences"] += 1
                 tqdm.write(f"{error}\n    (sequential decode: {why or 'fine'})")
             except ValueError:
-                counts[f"{backend}: files not served"] += 1
+                counts[f"{backend}: files that decord does not read exactly"] += 1
     for name in sorted(counts - Counter(differences=counts["differences"])):
         print(f"{name:32} {counts[name]:12,}")
     print(f"{'differences':32} {counts['differences']:12,}")
@@ -132,15 +130,9 @@ def with_decord(path: Path, indices: list[int]) -> None:
     decord.VideoReader(str(path), num_threads=1).get_batch(indices).asnumpy()
 
 
-def measure(decode: Callable[[Path, list[int]], None], jobs: list[Job], repeats: int) -> float:
-    """Clips a second, the best of some repeats."""
-    best = float("inf")
-    for _ in range(repeats):
-        begin = time.perf_counter()
-        for path, indices in jobs:
-            decode(path, indices)
-        best = min(best, time.perf_counter() - begin)
-    return len(jobs) / best
+def decode_all(decode: Callable[[Path, list[int]], None], jobs: list[Job]) -> None:
+    for path, indices in jobs:
+        decode(path, indices)
 
 
 def random_clips(paths: Sequence[Path], num_clips: int, seed: int) -> list[Job]:
@@ -157,7 +149,7 @@ def random_clips(paths: Sequence[Path], num_clips: int, seed: int) -> list[Job]:
 
 
 def generate(folder: Path) -> dict[str, list[Path]]:
-    """Stage videos as they are, and a longer, larger variant with few key frames."""
+    """Synthetic videos as they are, and a longer, larger variant with few key frames."""
     sets: dict[str, list[Path]] = {"256 x 192, 3 to 5 s": [], "320 x 240, 12 s, 1 key frame": []}
     for index in range(6):
         video = render_video(0, index)
@@ -172,31 +164,22 @@ def generate(folder: Path) -> dict[str, list[Path]]:
     return sets
 
 
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "absent"
-
-
 def speed(sets: dict[str, list[Path]], num_clips: int, repeats: int, seed: int) -> None:
-    cpu = platform.processor() or platform.machine()
-    print(f"Python {platform.python_version()}, {platform.system()}, {cpu}, {os.cpu_count()} CPUs")
-    packages = ("av", "decord", "numpy")
-    print(", ".join(f"{p} {_version(p)}" for p in packages), f"FFmpeg {av.ffmpeg_version_info}")
+    print(describe_machine("av", "decord", "numpy"), f"FFmpeg {av.ffmpeg_version_info}")
     peers: dict[str, Callable[[Path, list[int]], None]] = {
         "VideoReader, first clip": with_new_reader,
         "VideoReader, later clips": with_reader,
         "PyAV, sequential": with_pyav,
     }
-    if _version("decord") != "absent":
+    if installed("decord") != "absent":
         peers["decord, raw"] = with_decord
     print(f"\nclips of {NUM_FRAMES} frames a second, one thread, best of {repeats} x {num_clips}")
-    print(f"{'':32}" + "".join(f"{name:>26}" for name in peers))
+    print_row("", *peers, width=26)
     for name, paths in sets.items():
         jobs = random_clips(paths, num_clips, seed)
-        rates = [measure(decode, jobs, repeats) for decode in peers.values()]
-        print(f"{name:32}" + "".join(f"{rate:26.1f}" for rate in rates), flush=True)
+        works = {peer: partial(decode_all, decode, jobs) for peer, decode in peers.items()}
+        times = measure(works, repeats).values()
+        print_row(name, *(f"{num_clips / min(own.wall):.1f}" for own in times), width=26)
 
 
 def main() -> int:

@@ -10,15 +10,10 @@ lengthen.
 """
 
 import argparse
-import os
-import platform
 import statistics
 import sys
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import torch
@@ -27,6 +22,7 @@ from torch import Tensor, nn
 from analysis import explain_pair, extract_features
 from analysis.attribution.captum_methods import with_detached_norm
 from analysis.core.score import Score
+from benchmarks.harness import Times, describe_machine, measure, print_row
 from rspnet import load_model
 from rspnet.models import Branch
 
@@ -36,7 +32,7 @@ CAPTUM, GRAD_CAM = "Captum LayerGradCam", "pytorch-grad-cam GradCAM"
 
 
 class ScoreModule(nn.Module):
-    """A score as a network with one output, which pytorch-grad-cam asks for."""
+    """A score as a network with one output, which pytorch-grad-cam expects."""
 
     def __init__(self, score: Score) -> None:
         super().__init__()
@@ -48,7 +44,7 @@ class ScoreModule(nn.Module):
 
 
 def scores_of_pair(query: Branch, key: Branch, clips: tuple[Tensor, Tensor]) -> list[Score]:
-    """Both heads' similarity, asked of c_i and of c_j; one forward pass a clip."""
+    """Both heads' similarity, of c_i and of c_j; one forward pass a clip."""
     c_i, c_j = extract_features(query, clips[0]), extract_features(key, clips[1])
     return [
         score
@@ -113,41 +109,16 @@ def works(query: Branch, key: Branch, peers: bool) -> dict[str, Callable[[], obj
     return found
 
 
-@dataclass
-class Times:
-    """Seconds of one work, a value a round.
-
-    Attributes:
-        wall: By the clock.
-        cpu: Of this process, all threads together.
-    """
-
-    wall: list[float] = field(default_factory=list)
-    cpu: list[float] = field(default_factory=list)
-
-
-def measure(todo: dict[str, Callable[[], object]], rounds: int) -> dict[str, Times]:
-    """Time each work in each round, after a first round that does not count."""
-    times = {name: Times() for name in todo}
-    for number in range(rounds + 1):
-        for name, work in todo.items():
-            wall, cpu = time.perf_counter(), time.process_time()
-            work()
-            if number:
-                times[name].wall.append(time.perf_counter() - wall)
-                times[name].cpu.append(time.process_time() - cpu)
-    return times
-
-
 def print_rows(title: str, times: dict[str, Times]) -> None:
     """Medians in milliseconds, and medians of the ratios to the forward passes."""
-    print(f"\n{title:44}{'ms':>10}{'CPU ms':>10}{'to the forward passes':>24}")
+    print()
+    print_row(title, "ms", "CPU ms", "to forward")
     for name, own in times.items():
         ratios = [a / b for a, b in zip(own.cpu, times[PLAIN].cpu, strict=True)]
-        wall, cpu = (1000 * statistics.median(values) for values in (own.wall, own.cpu))
-        print(f"{name:44}{wall:10.1f}{cpu:10.1f}{statistics.median(ratios):23.2f}x", flush=True)
+        wall, cpu = (f"{1000 * statistics.median(values):.1f}" for values in (own.wall, own.cpu))
+        print_row(name, wall, cpu, f"{statistics.median(ratios):.2f}x")
     if CAPTUM in times and GRAD_CAM not in times:
-        print(f"{GRAD_CAM:44}{'not installed: pip install grad-cam':>44}")
+        print(f"{GRAD_CAM:44}not installed: pip install grad-cam")
 
 
 def main() -> int:
@@ -158,13 +129,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--peers", action=argparse.BooleanOptionalAction, default=True)
     options = parser.parse_args()
-    cpu = platform.processor() or platform.machine()
-    print(
-        f"Python {platform.python_version()}, {platform.system()}, {cpu}, {os.cpu_count()} CPUs, "
-        f"{torch.get_num_threads()} threads, {options.rounds} rounds"
-    )
-    packages = ["torch", "torchvision", "captum"] + (["grad-cam"] if grad_cam() else [])
-    print(", ".join(f"{p} {installed(p)}" for p in packages))
+    print(describe_machine("torch", "torchvision", "captum", "grad-cam"))
     query, key = load_model(options.model, "query"), load_model(options.model, "key")
     shape = f"{query.num_frames} x {query.size} x {query.size}"
     report(f"{options.model} ({query.arch}), {shape}", query, key, options)
@@ -181,13 +146,6 @@ def main() -> int:
 
 def report(title: str, query: Branch, key: Branch, options: argparse.Namespace) -> None:
     print_rows(title, measure(works(query, key, options.peers), options.rounds))
-
-
-def installed(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "of unknown version"
 
 
 if __name__ == "__main__":

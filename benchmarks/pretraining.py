@@ -81,11 +81,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 class Search:
-    """A plan, its videos and its results.
-
-    Args:
-        options: Of the command line.
-    """
+    """A plan, its videos and its results."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options

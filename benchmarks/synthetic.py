@@ -4,13 +4,11 @@ python -m benchmarks.synthetic [--num_videos 40] [--num_workers 2]
 """
 
 import argparse
-import os
-import platform
 import sys
 import tempfile
 import time
-from importlib.metadata import version
 
+from benchmarks.harness import describe_machine, print_row
 from rspnet.data.synthetic.videos import generate, read_labels, render_video
 from rspnet.files import default_threads
 
@@ -20,9 +18,7 @@ def main() -> int:
     parser.add_argument("--num_videos", type=int, default=40)
     parser.add_argument("--num_workers", type=int, default=default_threads())
     options = parser.parse_args()
-    cpu = platform.processor() or platform.machine()
-    print(f"Python {platform.python_version()}, {platform.system()}, {cpu}, {os.cpu_count()} CPUs")
-    print(", ".join(f"{p} {version(p)}" for p in ("av", "opencv-python-headless", "numpy")))
+    print(describe_machine("av", "opencv-python-headless", "numpy"))
     begin = time.perf_counter()
     num_frames = sum(len(render_video(0, index).frames) for index in range(4))
     rendering = (time.perf_counter() - begin) / num_frames
@@ -31,11 +27,12 @@ def main() -> int:
         generate(folder, options.num_videos, 0, num_workers=options.num_workers, progress=False)
         seconds = time.perf_counter() - begin
         frames = sum(int(row["num_frames"]) for row in read_labels(folder))
-    print(f"\nrendering alone, one process      {rendering * 1000:8.1f} ms a frame")
-    print(
-        f"videos, {options.num_workers} processes{'':15} {60 * options.num_videos / seconds:8.0f} "
-        f"a minute ({frames / seconds:.0f} frames a second)"
+    print_row("rendering alone, one process, ms a frame", f"{rendering * 1000:.1f}")
+    print_row(
+        f"videos a minute, {options.num_workers} processes",
+        f"{60 * options.num_videos / seconds:.0f}",
     )
+    print_row("their frames a second", f"{frames / seconds:.0f}")
     return 0
 
 

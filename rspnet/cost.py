@@ -17,8 +17,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from rspnet.commands import run_cli
-from rspnet.data.pretrain import SampleKey
 from rspnet.data.sources import FileSource
+from rspnet.data.stream import SampleKey
 from rspnet.data.transforms import Frames
 from rspnet.pretext.method import METHODS, Step
 from rspnet.training.config import TrainConfig

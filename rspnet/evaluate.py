@@ -25,7 +25,14 @@ from torch import Tensor
 from tqdm import tqdm
 
 from rspnet.commands import run_cli
-from rspnet.data.sampling import ClipSpec, Triplet, clip_span, evenly_spaced, sample_triplet
+from rspnet.data.sampling import (
+    ClipSpec,
+    Triplet,
+    clip_span,
+    evenly_spaced,
+    sample_triplet,
+    share_frames,
+)
 from rspnet.data.sources import Source, expand_roots, scan_files
 from rspnet.data.transforms import eval_frames, normalise
 from rspnet.files import atomic_path
@@ -128,10 +135,9 @@ def _embed(
 
 
 def _load_views(source: Source, specs: Sequence[ClipSpec], size: int) -> list[Tensor]:
-    wanted = sorted({index for spec in specs for index in spec.indices})
+    wanted, places = share_frames([spec.indices for spec in specs])
     frames = eval_frames(source.get_frames(wanted), size)
-    place = {index: i for i, index in enumerate(wanted)}
-    return [torch.from_numpy(frames[[place[i] for i in spec.indices]]) for spec in specs]
+    return [torch.from_numpy(frames[place]) for place in places]
 
 
 def evaluate_pretext(

@@ -15,14 +15,14 @@ a bit, and on a CPU ``batch_size`` does not either.
 import hashlib
 import sys
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from rspnet.commands import run_cli
@@ -34,7 +34,6 @@ from rspnet.retrieval.store import (
     Manifest,
     Part,
     Pooling,
-    Protocol,
     clean_up,
     part_path,
     read_manifest,
@@ -44,7 +43,7 @@ from rspnet.retrieval.store import (
     write_unreadable,
 )
 from rspnet.retrieval.vectors import Views, embed_views, load_views, protocol_for, stack_vectors
-from rspnet.training.engine import prepare_workers, start_worker
+from rspnet.training.loading import load_each
 from rspnet.training.processes import Processes, join_processes, leave_processes
 from rspnet.training.run_folder import refuse_unreadable
 from rspnet.weights.checkpoint import load_model
@@ -114,29 +113,6 @@ class _Plan:
     left: tuple[int, ...]
     unreadable: tuple[tuple[str, str], ...]
     known_invalid: Mapping[Path, str]
-
-
-class _Videos(Dataset[Views | str]):
-    """The clips of each video, or the reason why there are none."""
-
-    def __init__(
-        self, paths: Sequence[Path], known_invalid: Mapping[Path, str], protocol: Protocol
-    ) -> None:
-        self.paths = paths
-        self.known_invalid = known_invalid
-        self.protocol = protocol
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __getitem__(self, index: int) -> Views | str:
-        path = self.paths[index]
-        if path in self.known_invalid:
-            return self.known_invalid[path]
-        try:
-            return load_views(path, self.protocol)
-        except ValueError as error:
-            return str(error)
 
 
 def load_branch(config: ExtractConfig, device: torch.device) -> tuple[Branch, str]:
@@ -217,19 +193,6 @@ def _make_plan(config: ExtractConfig, branch: Branch, model: str) -> _Plan:
     return _Plan(videos, manifest, tuple(left), tuple(unreadable), bad)
 
 
-def _shared_plan(config: ExtractConfig, branch: Branch, model: str, processes: Processes) -> _Plan:
-    found: _Plan | str = ""
-    if processes.first:
-        try:
-            found = _make_plan(config, branch, model)
-        except ValueError as error:
-            found = str(error)
-    found = processes.from_first(found)
-    if isinstance(found, str):
-        raise ValueError(found)
-    return found
-
-
 def _check_unreadable(rows: Unreadable, num_videos: int, config: ExtractConfig) -> None:
     """Refuse too many.
 
@@ -243,26 +206,6 @@ def _check_unreadable(rows: Unreadable, num_videos: int, config: ExtractConfig) 
             "command a larger --max_unreadable"
         )
         refuse_unreadable(rows, num_videos, config.max_unreadable, hint, "max_unreadable")
-
-
-def _as_it_is(item: Any) -> Any:
-    return item
-
-
-def _decode(
-    dataset: _Videos, order: Sequence[int], num_workers: int
-) -> Generator[Views | str, None, None]:
-    prepare_workers(num_workers)
-    loader: DataLoader[Any] = DataLoader(
-        dataset,
-        batch_size=None,
-        sampler=order,
-        num_workers=num_workers,
-        collate_fn=_as_it_is,
-        worker_init_fn=start_worker,
-        generator=torch.Generator(),
-    )
-    yield from loader
 
 
 def _embed_part(
@@ -304,9 +247,7 @@ def _make_parts(config: ExtractConfig, branch: Branch, plan: _Plan, processes: P
     mine = plan.left[processes.rank :: processes.size]
     size, total = plan.manifest.shard_size, len(plan.videos)
     ranges = [range(n * size, min((n + 1) * size, total)) for n in mine]
-    order = [i for numbers in ranges for i in numbers]
-    paths = [video.path for video in plan.videos]
-    dataset = _Videos(paths, plan.known_invalid, plan.manifest.protocol)
+    paths = [plan.videos[i].path for numbers in ranges for i in numbers]
     unreadable = list(plan.unreadable)
 
     def note(row: tuple[str, str]) -> None:
@@ -314,12 +255,13 @@ def _make_parts(config: ExtractConfig, branch: Branch, plan: _Plan, processes: P
         _check_unreadable(unreadable, total, config)
 
     title = "Extracting" if processes.size == 1 else f"Extracting, 1 of {processes.size} processes"
-    bar = tqdm(total=len(order), desc=title, unit="video", disable=not processes.first)
+    bar = tqdm(total=len(paths), desc=title, unit="video", disable=not processes.first)
     # TF32 would round each product to 10 bits, and benchmarks pick kernels by the clock.
     exact = torch.backends.cudnn.flags(
         enabled=True, benchmark=False, deterministic=True, allow_tf32=False
     )
-    decoding = _decode(dataset, order, config.num_workers)
+    load = partial(load_views, protocol=plan.manifest.protocol)
+    decoding = load_each(paths, plan.known_invalid, load, config.num_workers)
     with exact, bar, closing(decoding) as items:
         for number, numbers in zip(mine, ranges, strict=True):
             videos = [plan.videos[i] for i in numbers]
@@ -369,7 +311,7 @@ def extract(config: ExtractConfig) -> Manifest | None:
     """
     processes = join_processes(config.device)
     branch, model = load_branch(config, processes.device)
-    plan = _shared_plan(config, branch, model, processes)
+    plan = processes.call_in_first(lambda: _make_plan(config, branch, model))
     _make_parts(config, branch, plan, processes)
     return _finish(config, plan) if processes.first else None
 

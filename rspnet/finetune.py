@@ -38,9 +38,10 @@ from rspnet.recognition.evaluation import PooledFeatures, each_video, load_split
 from rspnet.recognition.probes import knn_votes, linear_probe
 from rspnet.recognition.result import ActionResult, Floats, score
 from rspnet.training.config import RunConfig
-from rspnet.training.engine import Engine, Scalars, check_unreadable, run_main
-from rspnet.training.optim import OptimConfig, create_optimiser, lr_factor
-from rspnet.training.processes import join_processes
+from rspnet.training.engine import Engine, Scalars, run_main
+from rspnet.training.loading import load_batches
+from rspnet.training.optim import OptimConfig, create_optimiser
+from rspnet.training.processes import distribute, join_processes, synced
 from rspnet.weights.checkpoint import load_model
 
 COLUMNS = ("loss", "accuracy", "lr", "clips_per_second", "memory_gib")
@@ -140,51 +141,41 @@ class FinetuneTrainer(Engine[LabelledBatch]):
         c = self.config
         branch = create_branch(c)
         self.plan = clip_plan(c, branch)
-        self.network = Classifier(branch, self.train.classes, c.dropout).to(self.device)
-        if c.channels_last:
-            self.network = self.network.to(memory_format=torch.channels_last_3d)
-        self.unreadable: dict[Path, str] = {}
-        self.steps_per_epoch = len(self.train.videos) / c.batch_size
+        self.network = self.place(Classifier(branch, self.train.classes, c.dropout))
+        self.paths = [video.path for video in self.train.videos]
+        self.num_videos = len(self.paths)
+        self.max_unreadable = c.data.max_unreadable
+        self.steps_per_epoch = self.num_videos / c.batch_size
         self.max_steps = max(1, math.ceil(c.epochs * self.steps_per_epoch))
         self.optimiser = create_optimiser(self.network.parameters(), c.optim, c.batch_size)
-        self.classify = self.distribute(self.network)
+        if c.compile:
+            self.network.compile()
+        self.classify = distribute(self.network, self.processes)
 
     def batches(self) -> Iterator[LabelledBatch]:
         """Micro-batches of this process, from ``self.step`` on."""
         c = self.config
         clips = ActionClips(self.train, self.plan, c.data.augment, c.seed)
-        return self.loader(clips, collate_labelled)
+        steps = range(self.step, self.max_steps)
+        return load_batches(clips, collate_labelled, c, self.processes, steps)
 
     def train_step(self, micro_batches: Sequence[LabelledBatch]) -> Scalars:
         """One optimiser step."""
         c, share = self.config, len(micro_batches)
         self.network.train()
-        factor = lr_factor(self.step, self.max_steps, c.optim, self.steps_per_epoch)
-        lr = c.optim.base_lr(c.batch_size) * factor
         losses, right = torch.zeros((), device=self.device), torch.zeros((), device=self.device)
         for number, batch in enumerate(micro_batches):
             labels = batch.labels.to(self.device)
-            with self.synced(self.classify, last=number == share - 1):
+            with synced(self.classify, last=number == share - 1):
                 with self.autocast():
                     logits = self.classify(normalise(batch.clips.to(self.device)))
                 loss = functional.cross_entropy(logits.float(), labels)
                 self.scaler.scale(loss / share).backward()  # type: ignore[no-untyped-call]
             losses += loss.detach() / share
             right += (logits.argmax(dim=1) == labels).float().mean() / share
-        self.optimise(c.optim.clip_norm, lr)
+        lr = self.optimise(c.optim)
         self.step += 1
         return {"loss": losses, "accuracy": right, "lr": lr}
-
-    def failures(self, batch: LabelledBatch) -> Sequence[tuple[Path, str]]:
-        """Videos of a batch that could not be read."""
-        return [(self.train.videos[index].path, reason) for index, reason in batch.failures]
-
-    def note_failures(self, rows: Sequence[tuple[Path, str]]) -> None:
-        """List them; too many stop the run."""
-        if rows:
-            self.unreadable.update(rows)
-            most = self.config.data.max_unreadable
-            check_unreadable(self.unreadable, len(self.train.videos), most, self.folder)
 
     def finish(self) -> Path:
         """Write ``classifier.safetensors``."""
@@ -240,15 +231,9 @@ def _probe(config: FinetuneConfig, train: VideoSet, test: VideoSet) -> ActionRes
     index = {name: i for i, name in enumerate(train.classes)}
     features, labels, bad = [], [], []
     for part in (train, test):
-        title = f"Features, {part.split}"
+        network, workers = PooledFeatures(branch), config.num_workers
         rows, videos, failed = each_video(
-            PooledFeatures(branch),
-            part,
-            config.data,
-            plan,
-            processes,
-            config.num_workers,
-            title,
+            network, part, config.data, plan, processes, workers, f"Features, {part.split}"
         )
         features.append(rows)
         labels.append(np.array([index[v.label] for v in videos]))
@@ -278,17 +263,12 @@ def _finetune(config: FinetuneConfig, train: VideoSet, test: VideoSet) -> Action
     trainer.run()
     network = trainer.network.eval()
     index = {name: i for i, name in enumerate(train.classes)}
+    data, plan, workers = config.data, trainer.plan, config.num_workers
     logits, videos, bad = each_video(
-        network,
-        test,
-        config.data,
-        trainer.plan,
-        trainer.processes,
-        config.num_workers,
-        "Testing",
+        network, test, data, plan, trainer.processes, workers, "Testing"
     )
     labels = [index[v.label] for v in videos]
-    protocol = _protocol(config, network.branch, trainer.plan, train, test)
+    protocol = _protocol(config, network.branch, plan, train, test)
     protocol |= {"model_sha256": start or None, "train_unreadable": len(trainer.unreadable)}
     return score(logits, labels, train.classes, protocol, bad)
 

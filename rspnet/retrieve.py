@@ -200,7 +200,7 @@ def report(gallery: Gallery, queries: Gallery, results: Sequence[RetrievalResult
             "interval": {str(k): list(pair) for k, pair in r.intervals.items()},
             "num_queries": r.num_queries,
             "num_gallery": r.num_gallery,
-            "num_hopeless": r.num_unmatchable,
+            "num_unmatchable": r.num_unmatchable,
         }
 
     return {

@@ -22,12 +22,14 @@ from rspnet.data.pretrain import cache_folder, training_videos
 from rspnet.data.sources import FrameCache, Scan, scan_files
 from rspnet.files import write_skipped
 from rspnet.names import HEADS
-from rspnet.pretext.method import METHODS, HasFailures, PretextMethod, Step
+from rspnet.pretext.method import METHODS, PretextMethod, Step
 from rspnet.training.config import TrainConfig
-from rspnet.training.engine import Engine, Scalars, check_unreadable, run_main
+from rspnet.training.engine import Engine, HasFailures, Scalars, run_main
+from rspnet.training.loading import load_batches
 from rspnet.training.network import create_network
-from rspnet.training.optim import create_optimiser, lr_factor
-from rspnet.training.processes import BatchShuffle, Processes
+from rspnet.training.optim import create_optimiser
+from rspnet.training.processes import BatchShuffle, distribute, synced
+from rspnet.training.run_folder import check_unreadable
 from rspnet.weights.checkpoint import save_model
 
 
@@ -50,24 +52,6 @@ def find_videos(config: TrainConfig) -> Scan:
         return scan_files(paths, frames_needed, config.num_workers, known)
     cache = FrameCache(cache_folder(data) / "frames", data.cache_short_side)
     return cache.scan(paths, frames_needed, config.num_workers)
-
-
-def shared_scan(config: TrainConfig, processes: Processes) -> Scan:
-    """:func:`find_videos` in rank 0 for all ranks.
-
-    Raises:
-        ValueError: As there, in all ranks.
-    """
-    found: Scan | str | None = None
-    if processes.first:
-        try:
-            found = find_videos(config)
-        except ValueError as error:
-            found = str(error)
-    found = processes.from_first(found)
-    if not isinstance(found, Scan):
-        raise ValueError(found)
-    return found
 
 
 def check_videos(scan: Scan, folder: Path, max_unreadable: float) -> None:
@@ -113,46 +97,34 @@ class Trainer(Engine[Any]):
     def build(self) -> None:
         """Find the videos, make the method's network and its optimiser."""
         c = self.config
-        self.scan = shared_scan(c, self.processes)
-        scan = self.scan
+        scan = self.scan = self.processes.call_in_first(lambda: find_videos(c))
+        self.paths = [video.path for video in scan.usable]
         self.num_videos = len(scan.usable) + len(scan.unreadable) + len(scan.too_short)
-        self.unreadable: dict[Path, str] = dict(self.scan.unreadable)
+        self.unreadable = dict(scan.unreadable)
+        self.max_unreadable = c.data.max_unreadable
         if self.processes.first:
-            check_videos(self.scan, self.folder, c.data.max_unreadable)
-        elif not self.scan.usable:
+            check_videos(scan, self.folder, c.data.max_unreadable)
+        elif not scan.usable:
             raise ValueError("no usable videos; see what rank 0 says")
-        self.steps_per_epoch = len(self.scan.usable) / c.batch_size
+        self.steps_per_epoch = len(scan.usable) / c.batch_size
         self.max_steps = c.max_steps
         if c.epochs is not None:
             self.max_steps = math.ceil(c.epochs * self.steps_per_epoch)
-        self.network = create_network(c).to(self.device)
-        if c.channels_last:
-            self.network = self.network.to(memory_format=torch.channels_last_3d)
+        self.network = self.place(create_network(c))
         set_batch_norm(self.network, c.model.batch_norm, self.device)
         trained = self.network.trained
         self.optimiser = create_optimiser(trained.parameters(), c.optim, c.batch_size)
-        self.trained = self.distribute(trained, some_unused=self.network.may_have_unused)
         if c.compile:
-            for part in self.network.children():
-                if part is not trained:
-                    part.compile()
+            for part in dict.fromkeys((trained, *self.network.children())):
+                part.compile()
+        self.trained = distribute(trained, self.processes, some_unused=self.network.may_have_unused)
 
     def batches(self) -> Iterator[HasFailures]:
         """Micro-batches of this process, from ``self.step`` on."""
         c = self.config
         samples = self.network.samples(self.scan.usable, c.data, c.seed)
-        return self.loader(samples, self.network.collate, num_speeds=len(c.data.speeds))
-
-    def _step(self, number: int) -> Step:
-        """What the method may use for a micro-batch of this step."""
-        return Step(
-            number=self.step,
-            trained=self.trained,
-            device=self.device,
-            autocast=self.autocast,
-            shuffle=BatchShuffle(self.processes, (self.config.seed, 3, self.step, number)),
-            gather=self.processes.gather,
-        )
+        steps, num_speeds = range(self.step, self.max_steps), len(c.data.speeds)
+        return load_batches(samples, self.network.collate, c, self.processes, steps, num_speeds)
 
     def train_step(self, micro_batches: Sequence[HasFailures]) -> Scalars:
         """One optimiser step. Returns what to log, the losses as tensors."""
@@ -165,29 +137,25 @@ class Trainer(Engine[Any]):
             self.network.prepare(micro_batches, new_heads, self.processes.mean)
         rows: list[Scalars] = []
         for number, batch in enumerate(micro_batches):
-            with self.synced(self.trained, last=number == share - 1):
-                losses = self.network.losses(batch, self._step(number))
+            shuffle = BatchShuffle(self.processes, (c.seed, 3, self.step, number))
+            step = Step(
+                number=self.step,
+                trained=self.trained,
+                device=self.device,
+                autocast=self.autocast,
+                shuffle=shuffle,
+                unshuffle=shuffle.undo,
+                gather=self.processes.gather,
+            )
+            with synced(self.trained, last=number == share - 1):
+                losses = self.network.losses(batch, step)
                 self.scaler.scale(losses.total / share).backward()  # type: ignore[no-untyped-call]
             rows.append(losses.scalars)
-        factor = lr_factor(self.step, self.max_steps, c.optim, self.steps_per_epoch)
-        lr = c.optim.base_lr(c.batch_size) * factor
-        self.optimise(c.optim.clip_norm, lr)
+        lr = self.optimise(c.optim)
         self.network.after_step()
         self.step += 1
         means: Scalars = {name: sum(row[name] for row in rows) / share for name in rows[0]}
         return means | {"lr": lr}
-
-    def failures(self, batch: HasFailures) -> Sequence[tuple[Path, str]]:
-        """Videos of a batch that could not be read."""
-        return [(self.scan.usable[index].path, reason) for index, reason in batch.failures]
-
-    def note_failures(self, rows: Sequence[tuple[Path, str]]) -> None:
-        """List them; too many stop the run."""
-        if not rows:
-            return
-        self.unreadable.update(rows)
-        most = self.config.data.max_unreadable
-        check_unreadable(self.unreadable, self.num_videos, most, self.folder)
 
     def finish(self) -> Path:
         """Write both branches as ``model.safetensors``."""
@@ -196,11 +164,8 @@ class Trainer(Engine[Any]):
             "videos": len(self.scan.usable),
             "config": to_plain(self.config),
         }
-        return save_model(
-            self.folder / "model.safetensors",
-            *self.network.branches(),
-            metadata=metadata,
-        )
+        file = self.folder / "model.safetensors"
+        return save_model(file, *self.network.branches(), metadata=metadata)
 
     def summary(self, means: dict[str, float]) -> str:
         """What the method says of the logged means."""

@@ -22,7 +22,6 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Iterable, Sequence
-from importlib.metadata import version
 from pathlib import Path
 
 from playwright.sync_api import sync_playwright
@@ -30,7 +29,7 @@ from playwright.sync_api import sync_playwright
 # Before this file's own folder, where other scripts have names of packages.
 from benchmarks.dashboard_speed import parts
 from benchmarks.dashboard_speed.parts import Bench, Row
-from benchmarks.dashboard_speed.server import machine
+from benchmarks.harness import describe_machine, print_row
 
 PARTS = ("first", "scrubber", "pair", "retrieval", "embedding", "memory")
 ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -57,12 +56,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if chromium is None:
         print("no Chromium: install one, or name it in $CHROMIUM", file=sys.stderr)
         return 2
-    print(machine())
+    print(describe_machine("streamlit", "torch", "playwright"))
     with tempfile.TemporaryDirectory() as made, sync_playwright() as playwright:
         os.environ["RSPNET_CACHE"] = str(Path(made) / "cache")
         browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-        packages = ", ".join(f"{p} {version(p)}" for p in ("streamlit", "torch", "playwright"))
-        print(f"{packages}, Chromium {browser.version}\n")
+        print(f"Chromium {browser.version}\n")
         model = options.model.resolve() if options.model else None
         bench = Bench(browser=browser, folder=Path(made), model=model, repeats=options.repeats)
         _measure(bench, options)
@@ -75,7 +73,7 @@ def _measure(bench: Bench, options: argparse.Namespace) -> None:
     for row in parts.first_visit(bench):  # in any case: it makes what the others use
         if "first" in options.parts:
             _print(row)
-    chosen: dict[str, Iterable[Row]] = {  # nothing is done before it is asked for
+    chosen: dict[str, Iterable[Row]] = {  # nothing is done before its rows are taken
         "first": parts.opening(bench),
         "scrubber": parts.scrubber(bench),
         "pair": parts.pair(bench),
@@ -99,16 +97,15 @@ def _print(row: Row) -> None:
 
 def _print_memory(bench: Bench, num: int) -> None:
     """Growth beyond what the caches hold is what should not be."""
-    print(f"\n{'MB after so many changes of the pair':{WIDTH}}{'RSS':>8}{'own':>8}{'cached':>8}")
+    print()
+    print_row("MB after so many changes of the pair", "RSS", "own", "cached", first=WIDTH, width=8)
     found = []
     for changes, held in parts.memory(bench, num):
-        found.append(held)
-        values = f"{held.resident:8.0f}{held.own:8.0f}{held.cached:8.0f}"
-        print(f"{changes:<{WIDTH}}{values}", flush=True)
+        found.append([held.resident, held.own, held.cached])
+        print_row(changes, *(f"{value:.0f}" for value in found[-1]), first=WIDTH, width=8)
     for name, start in (("growth in all", 0), ("growth since the last but one", -2)):
-        first, last = found[start], found[-1]
-        values = f"{last.resident - first.resident:+8.0f}{last.own - first.own:+8.0f}"
-        print(f"{name:{WIDTH}}{values}{last.cached - first.cached:+8.0f}")
+        growth = [b - a for a, b in zip(found[start], found[-1], strict=True)]
+        print_row(name, *(f"{value:+.0f}" for value in growth), first=WIDTH, width=8)
     print("own: heap and stacks; cached: values in Streamlit's caches of data, each of which holds")
     print("a fixed number of entries. Aim: no growth beyond what the caches hold.")
 

@@ -1,8 +1,6 @@
 """The app in a process of its own, and windows of a browser in front of it."""
 
 import contextlib
-import os
-import platform
 import re
 import socket
 import subprocess
@@ -121,17 +119,3 @@ def rest(page: Page) -> None:
     page.wait_for_timeout(300)
     page.wait_for_function(_AT_REST)
     page.wait_for_timeout(300)
-
-
-def machine() -> str:
-    """Processor, number of CPUs, and how busy they were over the last minute."""
-    name = platform.processor() or platform.machine()
-    with contextlib.suppress(OSError, IndexError):
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-        name = re.findall(r"^model name\s*: (.*)$", text, re.MULTILINE)[0]
-    found = (
-        f"Python {platform.python_version()}, {platform.system()}, {name}, {os.cpu_count()} CPUs"
-    )
-    if hasattr(os, "getloadavg"):
-        found += f", load {os.getloadavg()[0]:.1f} before the start"
-    return found

@@ -1,6 +1,9 @@
 """The benchmark from its options to its tables."""
 
 import argparse
+import hashlib
+import json
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -24,17 +27,18 @@ from benchmarks.small_scale.histograms import NAMES, fewer_fields, histograms
 from benchmarks.small_scale.localisation import localisation_table, measure_localisation
 from benchmarks.small_scale.measures import Row, chance, outcomes
 from benchmarks.small_scale.subjects import (
+    NUM_TRIPLETS,
+    SPEEDS,
     Subject,
     default_spec,
     machine,
-    measure_finetuning,
     measure_pretext,
     named_models,
     random_subjects,
 )
 from rspnet.data.labelled_clips import ActionsConfig
 from rspnet.data.synthetic.videos import VERSION
-from rspnet.finetune import table
+from rspnet.finetune import FinetuneConfig, finetune, table
 from rspnet.names import HEADS
 from rspnet.recognition.result import ActionResult
 from rspnet.retrieval.store import Protocol
@@ -78,9 +82,6 @@ def choose_subjects(options: argparse.Namespace) -> tuple[list[Subject], dict[st
 
 class Benchmark:
     """One run: its options, and what was found.
-
-    Args:
-        options: Of the command line.
 
     Raises:
         ValueError: An option can't be met; what takes long to find out is not checked yet.
@@ -128,7 +129,13 @@ class Benchmark:
         title = f"{videos.name}: {subject.name}, seed {subject.seed}"
         return embed_all(self.out / "features", about, videos.paths, embed, title)
 
-    def ask(self, videos: Videos, kind: str, identity: str, name: str, clips: Vectors) -> Any:
+    def store(self, identity: str) -> Store:
+        """What was measured of a model before."""
+        return Store(self.out / "parts", identity)
+
+    def outcomes_of(
+        self, videos: Videos, kind: str, identity: str, name: str, clips: Vectors
+    ) -> Any:
         """What each test video got, from before if it was measured."""
         o = self.options
         settings = {
@@ -139,7 +146,7 @@ class Benchmark:
             "neighbours": o.neighbours,
             "decay": DECAY,
         }
-        return Store(self.out / "parts", identity).part(
+        return self.store(identity).part(
             "labels", settings, lambda: outcomes(clips, videos, kind, o.neighbours, DECAY)
         )
 
@@ -153,7 +160,7 @@ class Benchmark:
                 keys = [key for key in features if subject.has_heads or key not in HEADS]
                 for kind in titles:
                     for key in keys:
-                        run = self.ask(videos, kind, subject.identity, key, features[key])
+                        run = self.outcomes_of(videos, kind, subject.identity, key, features[key])
                         runs.setdefault((kind, key), []).append(run)
             for (kind, key), own in runs.items():
                 title = FEATURES.get(key, f"backbone, {key}")
@@ -175,66 +182,71 @@ class Benchmark:
                     fewer = fewer_fields(features[key])
                     ways |= {f"cosine, {what}": rows for what, rows in fewer.items()}
                 for way, values in ways.items():
-                    run = self.ask(videos, kind, identity, f"{key}, {way}", values)
+                    run = self.outcomes_of(videos, kind, identity, f"{key}, {way}", values)
                     found[kind].append(Row.of(UNLEARNED[key], way, [run]))
             self.rows[title] = found[kind]
             self.chance[title] = chance(videos, kind)
 
-    def own_tasks(self, title: str, videos: Videos) -> None:
-        """RSP and A-VID on the test videos."""
-        self.pretext[title] = {
-            name: [
-                measure_pretext(
-                    subject,
-                    videos.test_paths,
-                    videos.identity(),
-                    self.options.num_pretext,
-                    self.out / "parts",
-                    self.device,
-                )
-                for subject in group
-            ]
+    def of_models(self, measure: Callable[[Subject], Any]) -> dict[str, list[Any]]:
+        """What is measured of every model with trained heads, by name, a value a seed."""
+        return {
+            name: [measure(subject) for subject in group]
             for name, group in self.groups.items()
             if group[0].has_heads
         }
 
-    def look(self) -> None:
-        """What the heads look at, in generated videos."""
-        self.localisation = {
-            name: [
-                measure_localisation(
-                    subject, self.options.num_maps, self.out / "parts", self.device
-                )
-                for subject in group
-            ]
-            for name, group in self.groups.items()
-            if group[0].has_heads
+    def own_tasks(self, title: str, videos: Videos) -> None:
+        """RSP and A-VID on the test videos."""
+        num = self.options.num_pretext
+        settings = {
+            "videos": videos.identity(),
+            "num_videos": num,
+            "speeds": SPEEDS,
+            "num_triplets": NUM_TRIPLETS,
         }
+
+        def measure(subject: Subject) -> Any:
+            make = partial(measure_pretext, subject, videos.test_paths, num, self.device)
+            return self.store(subject.identity).part("pretext", settings, make)
+
+        self.pretext[title] = self.of_models(measure)
 
     def finetune(self, videos: Videos, folder: str, splits: Path) -> None:
         """The whole network trained on JHMDB's labels, from each model and seed."""
-        for name, group in self.groups.items():
-            if not group[0].has_heads:
-                continue  # it is what fine-tuning gives
-            for number, subject in enumerate(group):
-                data = ActionsConfig(
-                    name="csv",
-                    root=folder,
-                    annotations=str(splits),
-                    num_frames=subject.spec["num_frames"],
-                    size=subject.spec["size"],
-                )
-                values = measure_finetuning(
-                    subject,
-                    data,
-                    videos,
-                    self.options.finetune_epochs,
-                    self.out,
-                    self.device,
-                    self.options.num_workers,
-                )
-                own = name if len(group) == 1 else f"{name}, {number + 1} of {len(group)}"
-                self.finetuned[own] = ActionResult(**values)
+        o = self.options
+        settings = {"videos": videos.identity(), "epochs": o.finetune_epochs}
+
+        def train(subject: Subject) -> ActionResult:
+            spec = subject.spec
+            text = f"{subject.identity} {json.dumps(settings)}"
+            key = hashlib.sha256(text.encode()).hexdigest()[:16]
+            data = ActionsConfig(
+                name="csv",
+                root=folder,
+                annotations=str(splits),
+                num_frames=spec["num_frames"],
+                size=spec["size"],
+            )
+            config = FinetuneConfig(
+                out=str(self.out / "finetune" / key),
+                model=subject.model or "random",
+                arch=None if subject.model else spec["arch"],
+                options={} if subject.model else spec["encoder_options"],
+                seed=subject.seed,
+                epochs=o.finetune_epochs,
+                data=data,
+                device=self.device,
+                num_workers=o.num_workers,
+                threads=torch.get_num_threads(),
+            )
+            store = self.store(subject.identity)
+            values = store.part("finetune", settings, lambda: dict(finetune(config).__dict__))
+            return ActionResult(**values)
+
+        for name, results in self.of_models(train).items():
+            for number, result in enumerate(results, start=1):
+                own = name if len(results) == 1 else f"{name}, {number} of {len(results)}"
+                self.finetuned[own] = result
 
     def run(self) -> None:
         """Measure what was not measured before.
@@ -262,7 +274,10 @@ class Benchmark:
             if o.num_pretext and videos is not None:
                 self.own_tasks(title, videos)
         if o.num_maps:
-            self.look()
+            num, folder = o.num_maps, self.out / "parts"
+            self.localisation = self.of_models(
+                lambda subject: measure_localisation(subject, num, folder, self.device)
+            )
         if o.finetune and real is not None and splits is not None:
             self.finetune(real, o.jhmdb, splits)
 
@@ -307,7 +322,7 @@ class Benchmark:
             "version": 1,
             "options": vars(self.options),
             "protocol": {
-                "retrieval": "cosine of the mean over clips; right at k if any of k has the label",
+                "retrieval": "cosine of the clips' mean; correct at k if any of k has the label",
                 "k-NN": f"{self.options.neighbours} neighbours vote exp(cosine / 0.07)",
                 "linear": f"logistic regression on standardised clips, decay {DECAY}, mean logits",
                 "interval": "95%, bootstrap over test videos, 2000 resamples",

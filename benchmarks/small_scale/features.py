@@ -74,11 +74,7 @@ def find_splits(folder: Path) -> Path:
 
 
 def jhmdb_videos(folder: Path, splits: Path) -> Videos:
-    """JHMDB under HMDB51's split 1.
-
-    Args:
-        folder: Of class folders.
-        splits: CSV with the columns clip, class and hmdb_split1.
+    """JHMDB under HMDB51's split 1, by a CSV with the columns clip, class and hmdb_split1.
 
     Raises:
         ValueError: The folder or the CSV is not there, or a listed video is missing.
@@ -106,11 +102,6 @@ def jhmdb_videos(folder: Path, splits: Path) -> Videos:
 
 def generated_videos(folder: Path, num_videos: int, seed: int) -> Videos:
     """Generated videos: the first half is retrieved for the second by action, actor and set.
-
-    Args:
-        folder: Where they are, or will be.
-        num_videos: How many.
-        seed: Theirs.
 
     Raises:
         ValueError: The folder holds others, or there are less than two.
@@ -164,12 +155,6 @@ def clip_features(
     One pass gives both poolings. On a CPU clips go in pairs, as in :mod:`rspnet.retrieval.vectors`,
     and a clip that comes twice, as in a video that is little longer than one, goes once.
 
-    Args:
-        branch: Query branch.
-        path: A video.
-        protocol: Clips and view.
-        grids: For :func:`grid_features`.
-
     Returns:
         ``max`` and ``avg``, the pooled features (clips, C), the unit embeddings ``rsp`` and
         ``avid`` (clips, 128), and those of the grids.
@@ -193,7 +178,7 @@ def clip_features(
             found.setdefault(name, []).append(rows[: len(own)].float().cpu().numpy())
     features = {name: np.concatenate(rows)[which] for name, rows in found.items()}
     if not all(np.isfinite(rows).all() for rows in features.values()):
-        raise ValueError("the model gives features that are not finite: its weights are no good")
+        raise ValueError("the model gives features that are not finite: its weights are invalid")
     return features
 
 

@@ -129,10 +129,6 @@ def _grey(frames: Frames) -> list[Frames]:
 def histograms(path: Path, size: int) -> dict[str, Vector]:
     """All of a video, as if it were one clip: each (1, D).
 
-    Args:
-        path: A video.
-        size: Height and width of the view in pixels.
-
     Raises:
         ValueError: The video can't be read.
     """

@@ -50,7 +50,7 @@ def outcomes(
         decay: Weight decay of the linear probe on standardised clips.
 
     Returns:
-        ``place`` as :func:`first_places`; ``k-NN`` and ``linear``: 1 for right, 0 for wrong.
+        ``place`` as :func:`first_places`; ``k-NN`` and ``linear``: 1 for correct, 0 for incorrect.
     """
     names = {label: i for i, label in enumerate(sorted(set(videos.labels[kind])))}
     labels = np.array([names[label] for label in videos.labels[kind]], np.int64)
@@ -69,8 +69,8 @@ def outcomes(
     }
 
 
-def right(found: Mapping[str, Sequence[int]]) -> dict[str, Floats]:
-    """For each metric 1 where a test video was right and 0 where not, (N,)."""
+def correct(found: Mapping[str, Sequence[int]]) -> dict[str, Floats]:
+    """For each metric 1 where a test video was correct and 0 where not, (N,)."""
     place = np.asarray(found["place"])
     values = {f"top-{k}": (place > 0) & (place <= k) for k in KS}
     return {name: row.astype(np.float64) for name, row in values.items()} | {
@@ -95,7 +95,7 @@ class Row:
     @classmethod
     def of(cls, name: str, feature: str, runs: Sequence[Mapping[str, Sequence[int]]]) -> "Row":
         """From the outcomes of one or more seeds."""
-        found = [right(run) for run in runs]
+        found = [correct(run) for run in runs]
         return cls(
             name=name,
             feature=feature,
@@ -124,7 +124,7 @@ class Row:
         means = 100 * self.seeds[metric].mean(axis=1)
         return float(means.min()), float(means.max())
 
-    def less(self, other: "Row", metric: str) -> Estimate:
+    def minus(self, other: "Row", metric: str) -> Estimate:
         """The difference in points, paired video by video."""
         return difference(self.per_video(metric), other.per_video(metric))
 

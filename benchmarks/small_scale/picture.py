@@ -66,12 +66,6 @@ def picture(
 ) -> Path:
     """Draw and save.
 
-    Args:
-        rows: Of each table.
-        localisation: What the heads look at; may be empty.
-        chance: Of each table, of each top-k.
-        out: The figure, by its ending.
-
     Raises:
         ValueError: There is nothing to draw, or ``out`` has an ending that can't be written.
     """

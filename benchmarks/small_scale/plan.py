@@ -38,10 +38,6 @@ class Run:
     def config(self, folder: Path, roots: Mapping[str, Sequence[Path]]) -> TrainConfig:
         """The training's configuration.
 
-        Args:
-            folder: Of all runs of the plan.
-            roots: What ``videos`` stands for.
-
         Raises:
             ValueError: A setting does not exist or its value is refused.
         """

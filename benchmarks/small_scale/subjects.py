@@ -1,6 +1,5 @@
 """What is measured: models, their random weights, and their two own tasks."""
 
-import hashlib
 import json
 import platform
 from collections.abc import Sequence
@@ -11,13 +10,9 @@ from typing import Any
 
 import torch
 
-from analysis.report.store import Store
-from benchmarks.small_scale.features import Videos
-from rspnet.data.labelled_clips import ActionsConfig
 from rspnet.data.sampling import clip_span, evenly_spaced
 from rspnet.data.sources import scan_files
 from rspnet.evaluate import evaluate_pretext
-from rspnet.finetune import FinetuneConfig, finetune
 from rspnet.models import Branch, encoder_info
 from rspnet.recognition.classifier import is_classifier, load_classifier
 from rspnet.weights.checkpoint import BranchName, load_model
@@ -109,86 +104,19 @@ def default_spec(arch: str) -> dict[str, Any]:
 
 
 def measure_pretext(
-    subject: Subject,
-    paths: Sequence[Path],
-    identity: str,
-    num_videos: int,
-    store: Path,
-    device: str,
+    subject: Subject, paths: Sequence[Path], num_videos: int, device: str
 ) -> dict[str, Any]:
-    """RSP's ordering accuracy and A-VID's top-1, as :mod:`rspnet.evaluate` measures them.
+    """RSP's ordering accuracy and A-VID's top-1 by :mod:`rspnet.evaluate`, at 1x and 2x.
 
-    Args:
-        subject: What is measured.
-        paths: Held-out videos; those too short for a clip at 2x are skipped.
-        identity: Of these videos.
-        num_videos: So many of them, evenly spaced.
-        store: Folder of what was measured before.
-        device: Where to compute.
+    Of the held-out videos that are long enough for a clip at 2x, so many are taken, evenly spaced.
     """
-
-    def make() -> dict[str, Any]:
-        query, key = subject.branch("query", device), subject.branch("key", device)
-        usable = scan_files(sorted(paths), clip_span(query.num_frames, max(SPEEDS))).usable
-        usable = evenly_spaced(usable, num_videos)
-        return asdict(
-            evaluate_pretext(
-                query, key, usable, speeds=SPEEDS, num_triplets=NUM_TRIPLETS, device=device
-            )
-        )
-
-    settings = {
-        "videos": identity,
-        "num_videos": num_videos,
-        "speeds": SPEEDS,
-        "num_triplets": NUM_TRIPLETS,
-    }
-    found: dict[str, Any] = Store(store, subject.identity).part("pretext", settings, make)
-    return found
-
-
-def measure_finetuning(
-    subject: Subject,
-    data: ActionsConfig,
-    videos: Videos,
-    epochs: float,
-    out: Path,
-    device: str,
-    num_workers: int,
-) -> dict[str, Any]:
-    """Train the whole network on the labels; see :mod:`rspnet.finetune`.
-
-    Args:
-        subject: What training begins with.
-        data: The labelled set.
-        videos: The same set.
-        epochs: How often every video is seen.
-        out: Folder of the runs and of what was measured before.
-        device: Where to compute.
-        num_workers: Processes that decode.
-    """
-    settings = {"videos": videos.identity(), "epochs": epochs}
-    text = f"{subject.identity} {json.dumps(settings)}"
-    key = hashlib.sha256(text.encode()).hexdigest()[:16]
-
-    def make() -> dict[str, Any]:
-        spec = subject.spec
-        config = FinetuneConfig(
-            out=str(out / "finetune" / key),
-            model=subject.model or "random",
-            arch=None if subject.model else spec["arch"],
-            options={} if subject.model else spec["encoder_options"],
-            seed=subject.seed,
-            epochs=epochs,
-            data=data,
-            device=device,
-            num_workers=num_workers,
-            threads=torch.get_num_threads(),
-        )
-        return dict(finetune(config).__dict__)
-
-    found: dict[str, Any] = Store(out / "parts", subject.identity).part("finetune", settings, make)
-    return found
+    query, key = subject.branch("query", device), subject.branch("key", device)
+    usable = scan_files(sorted(paths), clip_span(query.num_frames, max(SPEEDS))).usable
+    usable = evenly_spaced(usable, num_videos)
+    found = evaluate_pretext(
+        query, key, usable, speeds=SPEEDS, num_triplets=NUM_TRIPLETS, device=device
+    )
+    return asdict(found)
 
 
 def machine(device: str) -> dict[str, Any]:

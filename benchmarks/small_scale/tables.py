@@ -33,14 +33,8 @@ def label_table(
     chance: Mapping[str, float],
     controls: Mapping[tuple[str, str], Row],
 ) -> str:
-    """All metrics on one kind of label.
-
-    Args:
-        rows: Models and what needs none.
-        chance: Of each top-k.
-        controls: Random weights, for each model's name and feature; may be empty.
-    """
-    header = ["", "feature", *METRICS, "top-1 less random weights", "seeds' top-1"]
+    """All metrics on one kind of label."""
+    header = ["", "feature", *METRICS, "top-1 minus random weights", "seeds' top-1"]
     rest = ["-"] * (len(METRICS) - len(KS) + 2)
     cells = [["chance", "-", *(f"{chance[f'top-{k}']:.1f}" for k in KS), *rest]]
     for row in rows:
@@ -49,20 +43,15 @@ def label_table(
             for metric in METRICS
         ]
         control = controls.get((row.name, row.feature))
-        less = "-" if control is None else in_points(row.less(control, "top-1"))
+        gain = "-" if control is None else in_points(row.minus(control, "top-1"))
         low, high = row.spread("top-1")
         seeds = "-" if row.num_seeds == 1 else f"{low:.1f} to {high:.1f} ({row.num_seeds})"
-        cells.append([row.name, row.feature, *numbers, less, seeds])
+        cells.append([row.name, row.feature, *numbers, gain, seeds])
     return markdown(header, cells, num_text=2)
 
 
 def heads_table(tables: Mapping[str, Sequence[Row]], names: Sequence[str]) -> str:
-    """RSP less A-VID at top-1, paired by test video.
-
-    Args:
-        tables: Rows, for each title of a table.
-        names: Of the models.
-    """
+    """RSP minus A-VID at top-1, paired by test video."""
     cells = []
     for name in names:
         line = [name]
@@ -71,9 +60,9 @@ def heads_table(tables: Mapping[str, Sequence[Row]], names: Sequence[str]) -> st
                 next(row for row in rows if (row.name, row.feature) == (name, feature))
                 for feature in ("RSP", "A-VID")
             )
-            line.append(in_points(rsp.less(avid, "top-1")))
+            line.append(in_points(rsp.minus(avid, "top-1")))
         cells.append(line)
-    return markdown(["RSP less A-VID, top-1", *tables], cells)
+    return markdown(["RSP minus A-VID, top-1", *tables], cells)
 
 
 def pretext_table(found: Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]]) -> str:
@@ -86,10 +75,7 @@ def pretext_table(found: Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]]
     for title, models in found.items():
         for name, runs in models.items():
             row = [title, name]
-            for value, interval in (
-                ("rsp_accuracy", "rsp_interval"),
-                ("avid_top1", "avid_interval"),
-            ):
+            for value, interval in _OWN_TASKS:
                 values = [100 * run[value] for run in runs]
                 text = f"{sum(values) / len(values):.1f}"
                 if len(runs) == 1:

@@ -14,15 +14,11 @@ from rspnet.evaluate import evaluate_pretext
 from rspnet.weights.checkpoint import load_model
 
 KS = (1, 5, 20)
-SPEEDS = (1, 2)  # that order is asked for, whatever a model was trained with
+SPEEDS = (1, 2)  # of the order that is evaluated, whatever a model was trained with
 
 
 def read_sources(splits: Path, paths: Sequence[Path]) -> list[str]:
-    """From which film or web video each clip was cut.
-
-    Args:
-        splits: CSV with the columns clip and source.
-        paths: Clips, found by class folder and name.
+    """From which film or web video each clip was cut, by a CSV with the columns clip and source.
 
     Raises:
         ValueError: The CSV has no such columns, or a clip is not in it.
@@ -44,12 +40,8 @@ def without_own_source(
 ) -> dict[str, float]:
     """Retrieval among training videos: each is a query among those of other sources.
 
-    Clips cut from one source look alike whatever they show, and split 1 never parts them.
-
-    Args:
-        clips: Features, (N, clips, D).
-        labels: Of the videos.
-        sources: Where each was cut from.
+    Features are (N, clips, D). Clips cut from one source look alike whatever they show, and split
+    1 never parts them.
 
     Returns:
         ``top-k`` in %.
@@ -68,16 +60,11 @@ def without_own_source(
 def held_out_tasks(model: Path, paths: Sequence[Path], num_videos: int) -> dict[str, float]:
     """Both tasks in single views, by :mod:`rspnet.evaluate`, at 1x and 2x.
 
-    What training says of itself depends on what it asked: speeds further apart are told apart
+    What training says of itself depends on its settings: speeds further apart are told apart
     more easily, and a short queue is searched more easily.
 
-    Args:
-        model: Model file.
-        paths: Videos; those too short for a clip at 2x are left out.
-        num_videos: So many of them, evenly spaced.
-
     Returns:
-        In %: ``order``, triplets in the right order, and ``avid``, clips found again among all.
+        In %: ``order``, triplets in the right order, and ``avid``, clips retrieved among all.
     """
     query, key = load_model(model, "query"), load_model(model, "key")
     usable = scan_files(sorted(paths), clip_span(query.num_frames, max(SPEEDS))).usable

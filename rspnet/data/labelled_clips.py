@@ -1,6 +1,6 @@
 """Labelled clips for action recognition: training views, in an order that a seed fixes.
 
-As in :mod:`rspnet.data.pretrain`, everything about a sample follows from (seed, position).
+As in :mod:`rspnet.data.stream`, everything about a sample follows from (seed, position).
 """
 
 from collections.abc import Sequence
@@ -11,36 +11,26 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from rspnet.data.augment import AugmentConfig, augment_clip
 from rspnet.data.datasets.labelled import DatasetConfig, VideoSet
-from rspnet.data.datasets.registry import DATASETS
-from rspnet.data.pretrain import SampleKey
 from rspnet.data.sampling import clip_indices, clip_span, even_starts, pace_of
+from rspnet.data.stream import SampleDataset, SampleKey
 from rspnet.data.transforms import Frames, eval_clips
 from rspnet.data.video.reader import VideoReader
-from rspnet.registry import documents
 
 
 def _light() -> AugmentConfig:
     return AugmentConfig(min_area=0.25, gray=0, brightness=0, contrast=0, saturation=0, hue=0)
 
 
-@documents(datasets=DATASETS)
 @dataclass(frozen=True, kw_only=True)
 class ActionsConfig(DatasetConfig):
     """Videos with labels, and the clips that are taken from them.
 
     Attributes:
-        name: One of {datasets}.
-        root: Folder of the videos. For csv nothing means the folder of the CSV.
-        annotations: The official lists: a folder for ucf101, hmdb51 and ssv2, a CSV file for
-            kinetics and csv, nothing for folder and synthetic.
         split: The split that is trained on.
         test_split: The split that is tested on.
-        fold: Which of the official splits of ucf101 and hmdb51 (1, 2 or 3), or of a csv.
-        classes: Text file with one class name in each line: keep only these classes.
         num_frames: Frames in a clip. Nothing: as the model was made for.
         size: Height and width of a clip in pixels. Nothing: as the model was made for.
         fps: Frames per second of a clip. Nothing: each file's own.
@@ -131,7 +121,7 @@ class LabelledClip:
 
     clip: Tensor
     label: int
-    failures: tuple[tuple[int, str], ...]
+    failures: tuple[tuple[int, str], ...] = ()
 
 
 def collate_labelled(samples: Sequence[LabelledClip]) -> LabelledBatch:
@@ -143,11 +133,10 @@ def collate_labelled(samples: Sequence[LabelledClip]) -> LabelledBatch:
     )
 
 
-class ActionClips(Dataset[LabelledClip]):
-    """Training clips of a labelled set by :class:`~rspnet.data.pretrain.SampleKey`.
+class ActionClips(SampleDataset[LabelledClip]):
+    """Training clips of a labelled set by :class:`~rspnet.data.stream.SampleKey`.
 
-    A video that can't be read, or is known to be invalid, gives its place to the next one in the
-    list and is reported with the sample.
+    A video that is known to be invalid is not opened, but counts as one that can't be read.
 
     Args:
         videos: The training split.
@@ -164,25 +153,14 @@ class ActionClips(Dataset[LabelledClip]):
         self.augment = augment
         self.seed = seed
 
-    def __len__(self) -> int:
-        return len(self.videos)
-
-    def __getitem__(self, key: SampleKey) -> LabelledClip:
-        failures: list[tuple[int, str]] = []
-        for offset in range(len(self.videos)):
-            index = (key.video + offset) % len(self.videos)
-            video = self.videos[index]
-            if video.path in self.known_invalid:
-                failures.append((index, self.known_invalid[video.path]))
-                continue
-            rng = np.random.default_rng([self.seed, 4, key.position])
-            try:
-                with VideoReader(video.path) as reader:
-                    indices = self.plan.draw(len(reader), reader.fps, rng)
-                    frames = reader.get_frames(indices)
-            except ValueError as error:
-                failures.append((index, str(error)))
-                continue
-            view = augment_clip(frames, self.plan.size, self.augment, rng)
-            return LabelledClip(torch.from_numpy(view), self.labels[video.label], tuple(failures))
-        raise ValueError(f"none of {len(self.videos)} videos can be read: {failures[0][1]}")
+    def load(self, video: int, key: SampleKey) -> LabelledClip:
+        """A view of a clip of a video."""
+        path, label = self.videos[video].path, self.videos[video].label
+        if path in self.known_invalid:
+            raise ValueError(self.known_invalid[path])
+        rng = np.random.default_rng([self.seed, 4, key.position])
+        with VideoReader(path) as reader:
+            indices = self.plan.draw(len(reader), reader.fps, rng)
+            frames = reader.get_frames(indices)
+        view = augment_clip(frames, self.plan.size, self.augment, rng)
+        return LabelledClip(torch.from_numpy(view), self.labels[label])

@@ -2,24 +2,22 @@
 
 ``DIR/manifest.parquet`` has a row for each file: ``path`` (relative to the table), ``num_frames``,
 ``fps``, ``height``, ``width``, ``decoders`` (those whose frames are exact for it), ``reason`` (why
-it can't be used; empty for a good file), ``size`` and ``modified_ns``. Pre-training reads it and
+it can't be used; empty for a valid file), ``size`` and ``modified_ns``. Pre-training reads it and
 need not open its files to count their frames; extraction and fine-tuning do not open again what it
-found to be bad, and list it with its reason. A file that has changed since is looked at again.
+found invalid, and list it with its reason. A file that has changed since is looked at again.
 """
 
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from rspnet.commands import run_cli
-from rspnet.data.sources import list_videos
+from rspnet.data.sources import in_processes, list_videos
 from rspnet.files import atomic_path
 
 COLUMNS = (
@@ -35,15 +33,15 @@ class ManifestResult:
 
     Attributes:
         path: The table.
-        good: Files that can be used.
-        bad: (path, reason) of the others.
-        kept: Files that had not changed since the last time and were not opened.
+        num_valid: Files that can be used.
+        invalid: (path, reason) of the others.
+        num_unchanged: Files that had not changed since the last time and were not opened.
     """
 
     path: Path
-    good: int
-    bad: tuple[tuple[str, str], ...]
-    kept: int
+    num_valid: int
+    invalid: tuple[tuple[str, str], ...]
+    num_unchanged: int
 
 
 def _stat(path: Path) -> tuple[int, int]:
@@ -127,7 +125,7 @@ def write_manifest(
         >>> from rspnet.data.synthetic.videos import generate
         >>> folder = generate(tempfile.mkdtemp(), 1, num_workers=1, progress=False)
         >>> result = write_manifest(folder, progress=False)
-        >>> result.good, result.bad
+        >>> result.num_valid, result.invalid
         (1, ())
     """
     root = Path(root)
@@ -142,32 +140,27 @@ def write_manifest(
             rows[row["path"]] = row
         else:
             todo.append(video)
-    kept = len(rows)
+    num_unchanged = len(rows)
     bar = tqdm(
-        total=len(videos), initial=kept, desc="Reading headers", unit="video", disable=not progress
+        total=len(videos),
+        initial=num_unchanged,
+        desc="Reading headers",
+        unit="video",
+        disable=not progress,
     )
     try:
         with bar:
-            for video, found in zip(todo, _read_headers(todo, num_workers), strict=True):
+            for video, found in zip(
+                todo, in_processes(describe_video, todo, num_workers), strict=True
+            ):
                 name = os.path.relpath(video, target.parent)
                 rows[name] = {"path": name} | found
                 bar.update()
     finally:
         if rows:
             _write([rows[name] for name in sorted(rows)], target)
-    bad = tuple((name, row["reason"]) for name, row in sorted(rows.items()) if row["reason"])
-    return ManifestResult(target, len(rows) - len(bad), bad, kept)
-
-
-def _read_headers(paths: Sequence[Path], num_workers: int) -> Iterable[Row]:
-    if num_workers < 2 or len(paths) < 32:
-        yield from map(describe_video, paths)
-        return
-    with ProcessPoolExecutor(num_workers, mp_context=get_context("spawn")) as pool:
-        try:
-            yield from pool.map(describe_video, paths, chunksize=8)
-        finally:
-            pool.shutdown(cancel_futures=True)
+    invalid = tuple((name, row["reason"]) for name, row in sorted(rows.items()) if row["reason"])
+    return ManifestResult(target, len(rows) - len(invalid), invalid, num_unchanged)
 
 
 def manifests_in(roots: Iterable[str | Path]) -> list[Path]:
@@ -228,11 +221,11 @@ class ManifestConfig:
 
 def _run(config: ManifestConfig) -> None:
     result = write_manifest(config.root, config.out, num_workers=config.num_workers)
-    print(f"{result.path}: {result.good} good videos, {len(result.bad)} bad")
-    for name, reason in result.bad[:20]:
+    print(f"{result.path}: {result.num_valid} valid videos, {len(result.invalid)} invalid")
+    for name, reason in result.invalid[:20]:
         print(f"  {name}: {reason}")
-    if len(result.bad) > 20:
-        print(f"  and {len(result.bad) - 20} more: column 'reason' of the table")
+    if len(result.invalid) > 20:
+        print(f"  and {len(result.invalid) - 20} more: column 'reason' of the table")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,25 +1,19 @@
-"""Samples of pre-training: three clips of one video, in an order that a seed fixes.
+"""Samples of pre-training: three clips of one video, by the keys of :mod:`rspnet.data.stream`."""
 
-Everything about a sample follows from (seed, position): which video, which speed, which frames,
-which augmentation. So the stream does not depend on the number of loader workers, and a run that
-is resumed at step n sees just what it would have seen.
-"""
-
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import permutations
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
 
 from rspnet.data.augment import AugmentConfig, augment_clip
 from rspnet.data.datasets.labelled import DatasetConfig, load_video_set
 from rspnet.data.datasets.registry import DATASETS
-from rspnet.data.sampling import ClipSpec, clip_span, pace_of, sample_triplet, share_frames
+from rspnet.data.sampling import clip_span, pace_of, sample_triplet, share_frames
 from rspnet.data.sources import Source, expand_roots
+from rspnet.data.stream import SampleDataset, SampleKey
 from rspnet.files import default_cache_folder
 from rspnet.registry import documents
 
@@ -151,104 +145,6 @@ def cache_folder(data: DataConfig) -> Path:
 
 
 @dataclass(frozen=True)
-class SampleKey:
-    """Names one sample.
-
-    Attributes:
-        position: Its place in the endless stream of samples, counted from 0.
-        video: Index of its video.
-        speed: Which of ``DataConfig.speeds`` c_i and c_j have.
-        other: Which one c_k has.
-    """
-
-    position: int
-    video: int
-    speed: int
-    other: int
-
-
-class SampleStream(Sampler[list[SampleKey]]):
-    """Batches of sample keys. Epochs follow one another without dropping or padding.
-
-    Half of every batch's queries have either speed; where a batch is odd, the half that gets one
-    more alternates. Of more than two speeds every ordered pair comes equally often.
-
-    Args:
-        num_videos: Videos in the data set.
-        batch_size: Samples in a step, of all processes together.
-        seed: Fixes the order.
-        first_step: Step to begin at.
-        num_steps: Step to end before.
-        accumulate: Micro-batches that a step is given in.
-        rank: Number of this process. Each takes its own part of every micro-batch, and the parts
-            in the order of the ranks are what a process alone would have.
-        num_processes: Processes of the run.
-        num_speeds: Playback speeds to take two of.
-
-    Raises:
-        ValueError: A number is not positive, there are not two speeds, or ``batch_size`` can't be
-            split evenly.
-    """
-
-    def __init__(
-        self,
-        num_videos: int,
-        batch_size: int,
-        seed: int,
-        first_step: int,
-        num_steps: int,
-        *,
-        accumulate: int = 1,
-        rank: int = 0,
-        num_processes: int = 1,
-        num_speeds: int = 2,
-    ) -> None:
-        if num_speeds < 2:
-            raise ValueError(f"a sample has two speeds, got num_speeds={num_speeds}")
-        if num_videos < 1 or batch_size < 1:
-            raise ValueError(
-                f"num_videos and batch_size are positive, got {num_videos} and {batch_size}"
-            )
-        if batch_size % (accumulate * num_processes):
-            raise ValueError(
-                f"batch_size is a multiple of accumulate x processes, got {batch_size} for "
-                f"{accumulate} x {num_processes}"
-            )
-        self.num_videos = num_videos
-        self.batch_size = batch_size
-        self.seed = seed
-        self.first_step = first_step
-        self.num_steps = num_steps
-        self.accumulate = accumulate
-        self.rank = rank
-        self.num_processes = num_processes
-        self.speeds = list(permutations(range(num_speeds), 2))
-
-    def __len__(self) -> int:
-        return self.accumulate * max(0, self.num_steps - self.first_step)
-
-    def _order(self, epoch: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-        rng = np.random.default_rng([self.seed, 1, epoch])
-        return rng.permutation(self.num_videos)
-
-    def __iter__(self) -> Iterator[list[SampleKey]]:
-        epoch, order = -1, np.empty(0, np.int64)
-        part = self.batch_size // self.accumulate
-        mine = part // self.num_processes
-        for step in range(self.first_step, self.num_steps):
-            keys = []
-            for i in range(self.batch_size):
-                position = step * self.batch_size + i
-                if position // self.num_videos != epoch:
-                    epoch = position // self.num_videos
-                    order = self._order(epoch)
-                video = int(order[position % self.num_videos])
-                keys.append(SampleKey(position, video, *self.speeds[position % len(self.speeds)]))
-            for first in range(self.rank * mine, self.batch_size, part):
-                yield keys[first : first + mine]
-
-
-@dataclass(frozen=True)
 class Sample:
     """Three augmented clips of one video, each (T, H, W, 3) uint8.
 
@@ -280,11 +176,8 @@ def collate(samples: Sequence[Sample]) -> Batch:
     return Batch(query, same, other, video, tuple(f for s in samples for f in s.failures))
 
 
-class PretrainDataset(Dataset[Sample]):
+class PretrainDataset(SampleDataset[Sample]):
     """Triplets of clips by :class:`SampleKey`.
-
-    A video that can't be read gives its place to the next one in the list and is reported with
-    the sample.
 
     Args:
         videos: Where frames come from; each at least ``config.frames_needed`` long.
@@ -297,29 +190,16 @@ class PretrainDataset(Dataset[Sample]):
         self.config = config
         self.seed = seed
 
-    def __len__(self) -> int:
-        return len(self.videos)
-
-    def __getitem__(self, key: SampleKey) -> Sample:
-        failures: list[tuple[int, str]] = []
-        for offset in range(len(self.videos)):
-            video = (key.video + offset) % len(self.videos)
-            try:
-                clips = self._load(video, key)
-            except ValueError as error:
-                failures.append((video, str(error)))
-                continue
-            return Sample(clips, video, tuple(failures))
-        raise ValueError(f"none of {len(self.videos)} videos can be read: {failures[0][1]}")
-
-    def _load(self, video: int, key: SampleKey) -> tuple[Tensor, Tensor, Tensor]:
+    def load(self, video: int, key: SampleKey) -> Sample:
+        """A triplet of a video."""
         source, config = self.videos[video], self.config
         rng = np.random.default_rng([self.seed, 2, key.position])
         speed, other = config.speeds[key.speed], config.speeds[key.other]
         pace = pace_of(source.fps, config.fps, config.stride)
         triplet = sample_triplet(source.num_frames, config.num_frames, speed, other, rng, pace)
         specs = (triplet.query, triplet.same_speed, triplet.other_speed)
-        frames = self._frames(source, specs)
+        wanted, places = share_frames([spec.indices for spec in specs])
+        frames = source.get_frames(wanted)
         crops, colours = rng.integers(2**63, size=(2, 3))
         for seeds, share in ((crops, config.shared_crops), (colours, config.shared_colours)):
             if rng.random() < share:
@@ -330,22 +210,14 @@ class PretrainDataset(Dataset[Sample]):
             crops[2], colours[2] = crops[1], colours[1]
         views = [
             augment_clip(
-                clip,
+                frames[place],
                 config.size,
                 config.augment,
                 np.random.default_rng(crop),
                 np.random.default_rng(colour),
                 None if zoom is None else np.random.default_rng(zoom),
             )
-            for clip, crop, colour in zip(frames, crops, colours, strict=True)
+            for place, crop, colour in zip(places, crops, colours, strict=True)
         ]
         query, same, opposite = (torch.from_numpy(view) for view in views)
-        return query, same, opposite
-
-    @staticmethod
-    def _frames(
-        source: Source, specs: Sequence[ClipSpec]
-    ) -> list[np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]:
-        wanted, places = share_frames([spec.indices for spec in specs])
-        frames = source.get_frames(wanted)
-        return [frames[place] for place in places]
+        return Sample((query, same, opposite), video)

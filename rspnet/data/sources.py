@@ -6,7 +6,7 @@ Training from files decodes only the frames that a clip takes. For many passes o
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing import get_context
@@ -120,7 +120,7 @@ class Scan:
     Attributes:
         usable: Videos that can be trained on.
         unreadable: Paths with the reason why they can't be read.
-        too_short: Paths of good videos with fewer frames than are needed, with a sentence.
+        too_short: Paths of readable videos with fewer frames than are needed, with a sentence.
     """
 
     usable: list[Source] = field(default_factory=list)
@@ -157,13 +157,23 @@ def _decode_small(job: tuple[Path, Path, int]) -> tuple[tuple[int, int, int], fl
     return small.shape[:3], fps, ""
 
 
-def _map(function: Callable[[T], R], jobs: Sequence[T], num_workers: int, what: str) -> list[R]:
+def in_processes(
+    function: Callable[[T], R], jobs: Sequence[T], num_workers: int
+) -> Generator[R, None, None]:
+    """The function's value for each job, in their order; few jobs stay in this process."""
     if num_workers < 2 or len(jobs) < 32:
-        return [function(job) for job in tqdm(jobs, desc=what, unit="video", leave=False)]
-    context = get_context("spawn")
-    with ProcessPoolExecutor(num_workers, mp_context=context) as pool:
-        results = pool.map(function, jobs, chunksize=8)
-        return list(tqdm(results, total=len(jobs), desc=what, unit="video", leave=False))
+        yield from map(function, jobs)
+        return
+    with ProcessPoolExecutor(num_workers, mp_context=get_context("spawn")) as pool:
+        try:
+            yield from pool.map(function, jobs, chunksize=8)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _map(function: Callable[[T], R], jobs: Sequence[T], num_workers: int, what: str) -> list[R]:
+    results = in_processes(function, jobs, num_workers)
+    return list(tqdm(results, total=len(jobs), desc=what, unit="video", leave=False))
 
 
 Needed = int | Callable[[float], int]

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from rspnet.models.geometry import CellGeometry
-from rspnet.models.init import initialise_convolutions
+from rspnet.models.init import check_clips, initialise_convolutions
 from rspnet.models.registry import register_encoder
 
 # (name, channels in the paper's width, in units of the width) and, behind it, the pool's kernel.
@@ -31,10 +31,6 @@ class C3D(nn.Module):
 
     Args:
         width: Channels of the first layer; 64 is the paper's.
-
-    Attributes:
-        num_features: Channels of the features.
-        cell_geometry: Where their cells lie in a clip.
 
     Shape:
         (B, 3, T, H, W) -> (B, 8 * width, T // 8, H // 16, W // 16).
@@ -60,12 +56,7 @@ class C3D(nn.Module):
 
     def forward(self, clips_BCTHW: Tensor) -> Tensor:
         """Features after conv5b, (B, C, T', H', W')."""
-        frames, height, width = clips_BCTHW.shape[2:]
-        if frames < 8 or min(height, width) < 16:
-            raise ValueError(
-                f"C3D takes clips of at least 8 frames of 16 x 16 pixels, got {frames} frames of "
-                f"{height} x {width}"
-            )
+        check_clips("C3D", clips_BCTHW, 8, 16)
         x = clips_BCTHW
         for name, _, pool in _LAYERS:
             x = self.get_submodule(f"conv{name}")(x)

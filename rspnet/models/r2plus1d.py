@@ -90,10 +90,6 @@ class R2Plus1D(nn.Module):
         layers: Blocks in each of the four stages.
         width: Channels of the stem and the first stage; 64 is the paper's.
 
-    Attributes:
-        num_features: Channels of the features.
-        cell_geometry: Where their cells lie in a clip.
-
     Shape:
         (B, 3, T, H, W) -> (B, 8 * width, T / 8, H / 16, W / 16), rounded up.
 

@@ -99,10 +99,6 @@ class ResNet3D(nn.Module):
     Shape:
         (B, 3, T, H, W) -> (B, 8 * width, T', H', W'), with bottlenecks (B, 32 * width, ...).
 
-    Attributes:
-        num_features: Channels of the features.
-        cell_geometry: Where their cells lie in a clip.
-
     Raises:
         ValueError: An option is out of range.
     """

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from rspnet.models.geometry import CellGeometry
-from rspnet.models.init import initialise_convolutions
+from rspnet.models.init import check_clips, initialise_convolutions
 from rspnet.models.registry import register_encoder
 
 Triple = tuple[int, int, int]
@@ -98,10 +98,6 @@ _INCEPTIONS: dict[str, tuple[int, ...]] = {
 class S3DG(nn.Module):
     """S3D-G of the paper, which fine-tunes it with 64 frames; up to its last Inception block.
 
-    Attributes:
-        num_features: Channels of the features, 1024.
-        cell_geometry: Where their cells lie in a clip.
-
     Shape:
         (B, 3, T, H, W) -> (B, 1024, T / 8, H / 32, W / 32).
 
@@ -140,11 +136,6 @@ class S3DG(nn.Module):
 
     def forward(self, clips_BCTHW: Tensor) -> Tensor:
         """Features of the last Inception block, (B, C, T', H', W')."""
-        frames, height, width = clips_BCTHW.shape[2:]
-        if frames < 5 or min(height, width) < 17:
-            raise ValueError(
-                f"S3D-G takes clips of at least 5 frames of 17 x 17 pixels, got {frames} frames of "
-                f"{height} x {width}"
-            )
+        check_clips("S3D-G", clips_BCTHW, 5, 17)
         x: Tensor = self.feature(clips_BCTHW)
         return x

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from rspnet.models.geometry import CellGeometry
+from rspnet.models.init import check_clips
 from rspnet.models.registry import register_encoder
 
 Triple = tuple[int, int, int]
@@ -49,15 +50,6 @@ def _cells_after(layers: Iterable[nn.Module]) -> CellGeometry:
     return geometry
 
 
-def _check_clips(name: str, clips_BCTHW: Tensor, min_frames: int, min_size: int) -> None:
-    frames, height, width = clips_BCTHW.shape[2:]
-    if frames < min_frames or min(height, width) < min_size:
-        raise ValueError(
-            f"{name} takes clips of at least {min_frames} frames of {min_size} x {min_size} "
-            f"pixels, got {frames} frames of {height} x {width}"
-        )
-
-
 class TorchvisionResNet(nn.Module):
     """``r3d_18``, ``mc3_18`` and ``r2plus1d_18`` (Tran et al., CVPR 2018) after ``layer4``.
 
@@ -66,10 +58,6 @@ class TorchvisionResNet(nn.Module):
 
     Args:
         name: The network's name in torchvision.
-
-    Attributes:
-        num_features: Channels of the features, 512.
-        cell_geometry: Where their cells lie in a clip.
 
     Shape:
         (B, 3, T, H, W) -> (B, 512, T / 8, H / 16, W / 16), rounded up; ``mc3_18`` keeps T.
@@ -91,7 +79,7 @@ class TorchvisionResNet(nn.Module):
 
     def forward(self, clips_BCTHW: Tensor) -> Tensor:
         """Features of the last stage, (B, 512, T', H', W')."""
-        _check_clips(self.name, clips_BCTHW, 1, 1)
+        check_clips(self.name, clips_BCTHW, 1, 1)
         x = clips_BCTHW
         for part in self.children():
             x = part(x)
@@ -126,10 +114,6 @@ class TorchvisionS3D(nn.Module):
     torchvision averages logits over windows of 2 x 7 x 7 cells, which is the mean over all cells
     if there are just as many: for 13 to 20 frames of 209 to 240 pixels.
 
-    Attributes:
-        num_features: Channels of the features, 1024.
-        cell_geometry: Where their cells lie in a clip.
-
     Shape:
         (B, 3, T, H, W) -> (B, 1024, T / 8, H / 32, W / 32).
 
@@ -154,7 +138,7 @@ class TorchvisionS3D(nn.Module):
     def forward(self, clips_BCTHW: Tensor) -> Tensor:
         """Features of the last Inception block, (B, 1024, T', H', W')."""
         # Smaller, and the last pool (2 x 2 x 2, no padding) has nothing to pool.
-        _check_clips("s3d", clips_BCTHW, 5, 17)
+        check_clips("s3d", clips_BCTHW, 5, 17)
         x: Tensor = self.features(clips_BCTHW)
         return x
 
@@ -168,10 +152,6 @@ class TorchvisionSwin(nn.Module):
     2 x 32 x 32 pixels, and its centre lies in their middle, at (0.5, 15.5, 15.5) for the first.
     Attention mixes tokens but moves none. Clips that do not divide evenly are padded at their end,
     in torchvision, so cells at the border may stand for fewer pixels.
-
-    Attributes:
-        num_features: Channels of the features, 768.
-        cell_geometry: Where their cells lie in a clip.
 
     Shape:
         (B, 3, T, H, W) -> (B, 768, T / 2, H / 32, W / 32), rounded up.
@@ -196,7 +176,7 @@ class TorchvisionSwin(nn.Module):
 
     def forward(self, clips_BCTHW: Tensor) -> Tensor:
         """Normalised tokens of the last block, (B, 768, T', H', W')."""
-        _check_clips("swin3d_t", clips_BCTHW, 1, 1)
+        check_clips("swin3d_t", clips_BCTHW, 1, 1)
         x = clips_BCTHW
         for part in self.children():
             x = part(x)
@@ -220,10 +200,6 @@ class TorchvisionMViT(nn.Module):
     Args:
         num_frames: Frames of the clips. Tables of relative positions are as long as this needs.
         size: Height and width of the clips, in pixels; 29 or more.
-
-    Attributes:
-        num_features: Channels of the features, 768.
-        cell_geometry: Where their cells lie in a clip.
 
     Shape:
         (B, 3, num_frames, size, size) -> (B, 768, T / 2, H / 32, W / 32), rounded up.

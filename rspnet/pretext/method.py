@@ -7,7 +7,7 @@ saves; a method says which clips it needs, what its network is and what its loss
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar, Protocol, TypeVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -21,36 +21,6 @@ from rspnet.registry import Registry, did_you_mean
 M = TypeVar("M", bound=type["PretextMethod"])
 
 
-class HasFailures(Protocol):
-    """A batch of any kind."""
-
-    @property
-    def failures(self) -> Sequence[tuple[int, str]]:
-        """Indices of videos that could not be read in their turn, each with the reason."""
-
-
-class Shuffle(Protocol):
-    """Exchanges clips between the processes of a run, and their embeddings back."""
-
-    def __call__(self, clips: Tensor) -> Tensor:
-        """This process's share of all clips in a random order: (N, ...) -> (N, ...)."""
-
-    def undo(self, embeddings: Tensor) -> Tensor:
-        """The embeddings of this process's own clips: (N, D) -> (N, D)."""
-
-
-class NoShuffle:
-    """The :class:`Shuffle` of a run of one process."""
-
-    def __call__(self, clips: Tensor) -> Tensor:
-        """The clips as they are."""
-        return clips
-
-    def undo(self, embeddings: Tensor) -> Tensor:
-        """The embeddings as they are."""
-        return embeddings
-
-
 @dataclass(frozen=True)
 class Step:
     """What a run offers its method for one micro-batch. The defaults are those of one process.
@@ -60,8 +30,9 @@ class Step:
         trained: ``method.trained`` as it is to be called: gradients are averaged over processes.
         device: Where the network is.
         autocast: Makes the context in which the network computes in the run's precision.
-        shuffle: Exchanges clips between processes, so that statistics of BatchNorm do not tell
-            which clips belong together.
+        shuffle: Exchanges clips (N, ...) between processes, so that statistics of BatchNorm do not
+            tell which clips belong together.
+        unshuffle: The embeddings (N, D) of this process's own clips, after ``shuffle``.
         gather: Concatenates a tensor of all processes.
     """
 
@@ -69,7 +40,8 @@ class Step:
     trained: nn.Module
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
-    shuffle: Shuffle = field(default_factory=NoShuffle)
+    shuffle: Callable[[Tensor], Tensor] = lambda clips: clips
+    unshuffle: Callable[[Tensor], Tensor] = lambda embeddings: embeddings
     gather: Callable[[Tensor], Tensor] = lambda tensor: tensor
 
 
@@ -116,12 +88,12 @@ class PretextMethod(nn.Module):
 
     @classmethod
     def samples(cls, videos: Sequence[Source], data: DataConfig, seed: int) -> Dataset[Any]:
-        """Samples by :class:`~rspnet.data.pretrain.SampleKey`: the views that the method needs."""
+        """Samples by :class:`~rspnet.data.stream.SampleKey`: the views that the method needs."""
         raise NotImplementedError
 
     @classmethod
-    def collate(cls, samples: list[Any]) -> HasFailures:
-        """A batch of samples."""
+    def collate(cls, samples: list[Any]) -> Any:
+        """A batch; its ``failures`` are (video, reason) of those that could not be read."""
         raise NotImplementedError
 
     @classmethod

@@ -205,7 +205,7 @@ class RSPNet(PretextMethod, TwoBranch):
         with step.autocast():
             query_embeddings = step.trained(normalise(query))
             key_embeddings = self.embed_keys(keys)
-        own = {name: step.shuffle.undo(z) for name, z in key_embeddings.items()}
+        own = {name: step.unshuffle(z) for name, z in key_embeddings.items()}
         embeddings = Embeddings.of(query_embeddings, own)
         video = batch.video.to(step.device)
         newest = embeddings.other_speed["avid"]

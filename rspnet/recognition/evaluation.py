@@ -1,22 +1,21 @@
 """Test videos through a network: evenly spaced clips of each, shared out over the processes."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from rspnet.data.datasets.labelled import LabelledVideo, VideoSet, load_video_set
 from rspnet.data.labelled_clips import ActionsConfig, ClipPlan
 from rspnet.data.transforms import normalise
-from rspnet.data.video.reader import VideoError, VideoReader
+from rspnet.data.video.reader import VideoReader
 from rspnet.models import Branch
 from rspnet.models.heads import global_average_pool
 from rspnet.recognition.result import Floats
-from rspnet.training.engine import prepare_workers, start_worker
+from rspnet.training.loading import load_each
 from rspnet.training.processes import Processes
 from rspnet.training.run_folder import refuse_unreadable
 
@@ -61,31 +60,9 @@ class PooledFeatures(nn.Module):
         return global_average_pool(self.branch.features(clips))
 
 
-class _TestClips(torch.utils.data.Dataset[tuple[Tensor, str]]):
-    """The clips of videos in the fixed view; an empty tensor and the reason for a bad video."""
-
-    def __init__(
-        self,
-        videos: Sequence[LabelledVideo],
-        known_invalid: Mapping[Path, str],
-        plan: ClipPlan,
-        num_clips: int,
-    ) -> None:
-        self.videos, self.known_invalid = videos, known_invalid
-        self.plan, self.num_clips = plan, num_clips
-
-    def __len__(self) -> int:
-        return len(self.videos)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, str]:
-        path = self.videos[index].path
-        if path in self.known_invalid:
-            return torch.empty(0), self.known_invalid[path]
-        try:
-            with VideoReader(path) as reader:
-                return torch.from_numpy(self.plan.test_clips(reader, self.num_clips)), ""
-        except VideoError as error:
-            return torch.empty(0), str(error)
+def _test_clips(path: Path, plan: ClipPlan, num_clips: int) -> Tensor:
+    with VideoReader(path) as reader:
+        return torch.from_numpy(plan.test_clips(reader, num_clips))
 
 
 @torch.inference_mode()
@@ -103,32 +80,29 @@ def each_video(
     A forward pass has the clips of one video, so that nothing depends on the videos beside it.
 
     Returns:
-        For each good video the result (clips, ...), the good videos, and (path, reason) of the
-        others; the same in every process.
+        For each readable video the result (clips, ...), these videos, and (path, reason) of
+        the others; the same in every process.
 
     Raises:
         ValueError: More videos than ``data.max_unreadable`` can't be read.
     """
     videos = part.videos
     mine = videos[processes.rank :: processes.size]
-    prepare_workers(num_workers)
-    loader = DataLoader(
-        _TestClips(mine, part.known_invalid, plan, data.num_clips),
-        batch_size=None,
-        num_workers=num_workers,
-        worker_init_fn=start_worker,
-        generator=torch.Generator().manual_seed(0),
-    )
+    load = partial(_test_clips, plan=plan, num_clips=data.num_clips)
+    loaded = load_each([v.path for v in mine], part.known_invalid, load, num_workers)
     found: list[tuple[Floats | None, str]] = []
-    for clips, reason in tqdm(loader, desc=title, unit="video", disable=not processes.first):
-        if reason:
-            found.append((None, reason))
+    bar = tqdm(loaded, desc=title, total=len(mine), unit="video", disable=not processes.first)
+    for clips in bar:
+        if isinstance(clips, str):
+            found.append((None, clips))
             continue
         values = function(normalise(clips.to(processes.device)))
         found.append((values.double().cpu().numpy(), ""))
     shares = processes.gather_values(found)
     rows = [shares[i % processes.size][i // processes.size] for i in range(len(videos))]
-    bad = [(str(v.path), reason) for v, (_, reason) in zip(videos, rows, strict=True) if reason]
-    refuse_unreadable(bad, len(videos), data.max_unreadable)
-    good = [(row, v) for v, (row, _) in zip(videos, rows, strict=True) if row is not None]
-    return [row for row, _ in good], [v for _, v in good], bad
+    unreadable = [
+        (str(v.path), reason) for v, (_, reason) in zip(videos, rows, strict=True) if reason
+    ]
+    refuse_unreadable(unreadable, len(videos), data.max_unreadable)
+    kept = [(row, v) for v, (row, _) in zip(videos, rows, strict=True) if row is not None]
+    return [row for row, _ in kept], [v for _, v in kept], unreadable

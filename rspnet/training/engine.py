@@ -5,13 +5,10 @@ A run is an :class:`Engine` with a step of its own. Whatever a step draws at ran
 was killed and resumed ends with the same weights, to the bit on a CPU, as one never stopped.
 """
 
-import inspect
 import math
 import os
-import signal
 import sys
 import time
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
@@ -21,24 +18,31 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from rspnet.commands import save_config, to_plain
-from rspnet.data.pretrain import SampleStream
-from rspnet.files import write_skipped
 from rspnet.training.config import RunConfig
+from rspnet.training.optim import OptimConfig, lr_factor
 from rspnet.training.processes import join_processes, leave_processes, rng_state, set_rng_state
 from rspnet.training.run_folder import (
     Checkpoints,
     Due,
     MetricsLog,
+    check_unreadable,
     load_checkpoint,
-    refuse_unreadable,
     stop_on_signal,
 )
 
-B = TypeVar("B")
+
+class HasFailures(Protocol):
+    """A batch: ``failures`` are (number, reason) of videos that could not be read for it."""
+
+    @property
+    def failures(self) -> Sequence[tuple[int, str]]:
+        """Numbers and reasons."""
+
+
+B = TypeVar("B", bound=HasFailures)
 Scalars = dict[str, float | Tensor]
 EXIT_STOPPED = 143  # 128 + SIGTERM: stopped by a signal with its state saved; start it again
 
@@ -75,6 +79,10 @@ class Engine(ABC, Generic[B]):
     network: nn.Module
     optimiser: torch.optim.Optimizer
     max_steps: int
+    steps_per_epoch: float
+    paths: Sequence[Path]  # files by the number that a batch's failures have
+    num_videos: int  # of which no more than max_unreadable may turn out unreadable
+    max_unreadable: float
 
     # Parts of the configuration that a checkpoint and the run that reads it have in common.
     fixed: Sequence[str] = ("batch_size", "accumulate", "seed", "precision")
@@ -101,6 +109,7 @@ class Engine(ABC, Generic[B]):
         self.processes.share_of(config.batch_size // config.accumulate, "batch_size / accumulate")
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=config.precision == "fp16")
         self.step = 0
+        self.unreadable: dict[Path, str] = {}
         torch.manual_seed(config.seed)
         self.build()
         # Ranks have one network but draws of their own.
@@ -115,7 +124,7 @@ class Engine(ABC, Generic[B]):
 
     @abstractmethod
     def build(self) -> None:
-        """Make network, optimiser and data. The seed is set."""
+        """Make all that is declared above. The seed is set."""
 
     @abstractmethod
     def batches(self) -> Iterator[B]:
@@ -128,13 +137,6 @@ class Engine(ABC, Generic[B]):
     @abstractmethod
     def finish(self) -> Path:
         """Write the result after the last step, in rank 0."""
-
-    def failures(self, batch: B) -> Sequence[tuple[Path, str]]:
-        """Videos that could not be read for a batch, with the reason."""
-        return ()
-
-    def note_failures(self, rows: Sequence[tuple[Path, str]]) -> None:
-        """Take notice of videos that could not be read, in all processes."""
 
     def summary(self, means: dict[str, float]) -> str:
         """What the progress bar shows."""
@@ -211,44 +213,6 @@ class Engine(ABC, Generic[B]):
         self.processes.wait()
         return path
 
-    # Batches.
-
-    def loader(
-        self, dataset: Dataset[Any], collate: Callable[[list[Any]], B], num_speeds: int = 2
-    ) -> Iterator[B]:
-        """Micro-batches of this process from ``self.step`` on.
-
-        Args:
-            dataset: Samples by :class:`~rspnet.data.pretrain.SampleKey`; has a length.
-            collate: Makes a batch of samples.
-            num_speeds: Playback speeds that a sample takes two of.
-        """
-        c = self.run_config
-        stream = SampleStream(
-            len(dataset),  # type: ignore[arg-type]
-            c.batch_size,
-            c.seed,
-            self.step,
-            self.max_steps,
-            accumulate=c.accumulate,
-            rank=self.processes.rank,
-            num_processes=self.processes.size,
-            num_speeds=num_speeds,
-        )
-        prepare_workers(c.num_workers)
-        loader: DataLoader[B] = DataLoader(
-            dataset,
-            batch_sampler=stream,
-            num_workers=c.num_workers,
-            collate_fn=collate,
-            worker_init_fn=start_worker,
-            prefetch_factor=4 if c.num_workers else None,
-            pin_memory=self.device.type == "cuda",
-            # Not the process's own generator: a resumed run makes one loader more.
-            generator=torch.Generator().manual_seed(c.seed),
-        )
-        return iter(loader)
-
     # A step's arithmetic.
 
     def autocast(self) -> AbstractContextManager[Any]:
@@ -259,47 +223,27 @@ class Engine(ABC, Generic[B]):
         dtype = torch.bfloat16 if precision == "bf16" else torch.float16
         return torch.autocast(self.device.type, dtype)
 
-    def distribute(self, module: nn.Module, *, some_unused: bool = False) -> nn.Module:
-        """The module as it is trained: compiled if configured, its gradients averaged over ranks.
+    def place(self, network: nn.Module) -> Any:
+        """The network on the run's device, in the memory layout of the configuration."""
+        network = network.to(self.device)
+        if self.run_config.channels_last:
+            network = network.to(memory_format=torch.channels_last_3d)
+        return network
 
-        Args:
-            module: Has the parameters.
-            some_unused: Some of them may get no gradient in a step.
-        """
-        if self.run_config.compile:
-            module.compile()
-        if self.processes.size == 1:
-            return module
-        # Gradients of 1x1x1 kernels have no one order in memory; PyTorch warns of the copy.
-        warnings.filterwarnings("ignore", message="Grad strides do not match bucket view")
-        parallel = nn.parallel.DistributedDataParallel
-        # Rank 0's statistics of BatchNorm are the ones that are saved; newer PyTorch renamed this.
-        known = inspect.signature(parallel).parameters
-        sync = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
-        options: dict[str, Any] = {sync: False, "find_unused_parameters": some_unused}
-        if self.device.type == "cuda":
-            options["device_ids"] = [self.device]
-        return parallel(module, **options)
-
-    @staticmethod
-    def synced(module: nn.Module, *, last: bool) -> AbstractContextManager[Any]:
-        """Gradients travel with the last micro-batch of a step only."""
-        if isinstance(module, nn.parallel.DistributedDataParallel) and not last:
-            context: AbstractContextManager[Any] = module.no_sync()
-            return context
-        return nullcontext()
-
-    def optimise(self, clip_norm: float, lr: float) -> None:
-        """Step the optimiser with the gradients that are there."""
+    def optimise(self, optim: OptimConfig) -> float:
+        """Step the optimiser with the gradients that are there. Returns the learning rate."""
+        lr = optim.base_lr(self.run_config.batch_size)
+        lr *= lr_factor(self.step, self.max_steps, optim, self.steps_per_epoch)
         for group in self.optimiser.param_groups:
             group["lr"] = lr
-        if clip_norm > 0:
+        if optim.clip_norm > 0:
             self.scaler.unscale_(self.optimiser)
             trained = [p for group in self.optimiser.param_groups for p in group["params"]]
-            nn.utils.clip_grad_norm_(trained, clip_norm)
+            nn.utils.clip_grad_norm_(trained, optim.clip_norm)
         self.scaler.step(self.optimiser)
         self.scaler.update()
         self.optimiser.zero_grad(set_to_none=True)
+        return lr
 
     # The run.
 
@@ -313,11 +257,6 @@ class Engine(ABC, Generic[B]):
                 yield found
                 found = []
 
-    def _callback(self) -> Callback | None:
-        if self.run_config.callback is None or not self.processes.first:
-            return None
-        return load_callback(self.run_config.callback, self.folder, self.run_config)
-
     def run(self) -> Path:
         """Train to ``max_steps`` and write the result.
 
@@ -328,7 +267,9 @@ class Engine(ABC, Generic[B]):
         c, first = self.run_config, self.processes.first
         log = MetricsLog(self.folder, self.columns, self.step, c.wandb) if first else None
         due = Due(c.checkpoint_every_steps, c.checkpoint_every_minutes)
-        callback = self._callback()
+        callback = None
+        if c.callback is not None and first:
+            callback = load_callback(c.callback, self.folder, c)
         bar = tqdm(
             total=self.max_steps,
             initial=self.step,
@@ -343,13 +284,18 @@ class Engine(ABC, Generic[B]):
             for number, micro_batches in enumerate(steps):
                 if number == 0 and self._rng is not None:
                     set_rng_state(self._rng, self.device)
-                failures += [row for batch in micro_batches for row in self.failures(batch)]
+                for batch in micro_batches:
+                    failures += [(self.paths[n], why) for n, why in batch.failures]
                 window.append(self.train_step(micro_batches))
                 bar.update()
                 last = self.step == self.max_steps
                 if self.step % c.log_every_steps == 0 or last:
                     everyone = self.processes.gather_values(failures)
-                    self.note_failures([row for rows in everyone for row in rows])
+                    new = dict(row for rows in everyone for row in rows)
+                    if new:
+                        self.unreadable |= new
+                        most = self.max_unreadable
+                        check_unreadable(self.unreadable, self.num_videos, most, self.folder)
                     self._log(window, log, bar)
                     window, failures = [], []
                 if callback is not None:
@@ -409,42 +355,6 @@ def load_callback(name: str, folder: Path, config: RunConfig) -> Callback:
     except (ImportError, AttributeError, ValueError) as error:
         raise ValueError(f"callback is named module:Class, got {name!r}: {error}") from error
     return factory(folder, config)
-
-
-def prepare_workers(num_workers: int) -> None:
-    """What the process that starts loader processes does before.
-
-    OpenCV's threads do not live on in a forked process, which would crash or wait for them for
-    ever. So there must be none.
-    """
-    import cv2
-
-    if num_workers:
-        cv2.setNumThreads(1)
-
-
-def start_worker(_worker: int) -> None:
-    """What a loader process does first."""
-    import cv2
-
-    # A signal to the whole process group is for the trainer, which still needs its workers to
-    # finish the step. They end with it.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
-
-
-def check_unreadable(
-    unreadable: dict[Path, str], num_videos: int, most: float, folder: Path
-) -> None:
-    """List videos that can't be read in the run's folder; refuse too many.
-
-    Raises:
-        ValueError: A larger share than ``most`` can't be read.
-    """
-    listed = write_skipped(folder, "unreadable.csv", unreadable.items())
-    refuse_unreadable(list(unreadable.items()), num_videos, most, f"All are listed in {listed}")
 
 
 def run_main(what: Callable[[], Path], result: str) -> int:

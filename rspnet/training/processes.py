@@ -3,17 +3,20 @@
 Everything here works with one process too, where nothing is sent.
 """
 
+import inspect
 import json
 import os
 import time
 import uuid
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor, distributed
+from torch import Tensor, distributed, nn
 from torch.distributed import PrefixStore, Store  # type: ignore[attr-defined]
 
 T = TypeVar("T")
@@ -83,6 +86,23 @@ class Processes:
         distributed.broadcast_object_list(box, src=0)
         found: T = box[0]
         return found
+
+    def call_in_first(self, make: Callable[[], T]) -> T:
+        """What a function gives in rank 0, on all ranks.
+
+        Raises:
+            ValueError: As the function does, on all ranks.
+        """
+        found: tuple[T | None, str] = (None, "")
+        if self.first:
+            try:
+                found = make(), ""
+            except ValueError as error:
+                found = None, str(error)
+        value, reason = self.from_first(found)
+        if value is None:
+            raise ValueError(reason)
+        return value
 
     def gather_values(self, value: T) -> list[T]:
         """The values of all ranks, in their order."""
@@ -215,6 +235,36 @@ class BatchShuffle:
         place = torch.argsort(self._order(len(everything))).to(embeddings.device)
         start = self.processes.rank * num
         return everything[place[start : start + num]]
+
+
+def distribute(module: nn.Module, processes: Processes, *, some_unused: bool = False) -> nn.Module:
+    """The module with its gradients averaged over the ranks.
+
+    Args:
+        module: Has the parameters.
+        processes: Of the run.
+        some_unused: Some parameters may get no gradient in a step.
+    """
+    if processes.size == 1:
+        return module
+    # Gradients of 1x1x1 kernels have no one order in memory; PyTorch warns of the copy.
+    warnings.filterwarnings("ignore", message="Grad strides do not match bucket view")
+    parallel = nn.parallel.DistributedDataParallel
+    # Rank 0's statistics of BatchNorm are the ones that are saved; newer PyTorch renamed this.
+    known = inspect.signature(parallel).parameters
+    sync = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
+    options: dict[str, Any] = {sync: False, "find_unused_parameters": some_unused}
+    if processes.device.type == "cuda":
+        options["device_ids"] = [processes.device]
+    return parallel(module, **options)
+
+
+def synced(module: nn.Module, *, last: bool) -> AbstractContextManager[Any]:
+    """Gradients travel with the last micro-batch of a step only."""
+    if isinstance(module, nn.parallel.DistributedDataParallel) and not last:
+        context: AbstractContextManager[Any] = module.no_sync()
+        return context
+    return nullcontext()
 
 
 def rng_state(device: torch.device) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from rspnet.files import atomic_path
+from rspnet.files import atomic_path, write_skipped
 
 
 class MetricsLog:
@@ -173,6 +173,18 @@ def refuse_unreadable(
             f"{len(rows)} of {num_videos} videos can't be read, more than the {most:.0%} that "
             f"{setting} allows. The first: {path}: {reason}. {hint}".rstrip()
         )
+
+
+def check_unreadable(
+    unreadable: Mapping[Path, str], num_videos: int, most: float, folder: Path
+) -> None:
+    """List videos that can't be read in the run's folder; refuse too many.
+
+    Raises:
+        ValueError: A larger share than ``most`` can't be read.
+    """
+    listed = write_skipped(folder, "unreadable.csv", unreadable.items())
+    refuse_unreadable(list(unreadable.items()), num_videos, most, f"All are listed in {listed}")
 
 
 class StopRequest:

@@ -54,7 +54,7 @@ def test_rows_are_means_over_seeds() -> None:
     assert row.spread("top-1") == (25, 50)
     assert row.estimate("top-5").value == 75
     assert (row.estimate("linear").value, row.estimate("k-NN").value) == (75, 25)
-    less = row.less(alone, "top-1")
+    less = row.minus(alone, "top-1")
     assert less.value == 12.5
     assert less.low == 0
     assert row.to_json()["metrics"]["top-1"]["seeds"] == [50, 25]

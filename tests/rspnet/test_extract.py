@@ -278,7 +278,7 @@ def test_what_the_manifest_found_bad_is_listed_with_its_reason_and_not_opened(
     shutil.copytree(videos, root)
     bad = root / "train" / "class0" / "bad.mp4"
     bad.write_text("no video")
-    ((name, reason),) = write_table(root, progress=False).bad
+    ((name, reason),) = write_table(root, progress=False).invalid
     assert root / name == bad
     opened: list[Path] = []
 

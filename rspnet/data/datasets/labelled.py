@@ -82,7 +82,7 @@ def load_video_set(config: DatasetConfig) -> VideoSet:
     """Read the lists of a data set and find its files.
 
     Files are looked up by name; none is opened. What a ``manifest.parquet`` in the root folder
-    says of bad ones goes into ``known_invalid`` (:mod:`rspnet.data.manifest`).
+    says of invalid ones goes into ``known_invalid`` (:mod:`rspnet.data.manifest`).
 
     Raises:
         ValueError: The data set, fold or split is unknown, a folder or list is missing or can't be
@@ -125,8 +125,10 @@ def load_video_set(config: DatasetConfig) -> VideoSet:
             f"{request.root / missing[0]} (or with another video suffix): check `root`"
         )
     videos = tuple(found.values())
-    bad = known_invalid(found, [request.root])
-    return VideoSet(config.name, config.split, config.fold, classes, videos, tuple(missing), bad)
+    invalid = known_invalid(found, [request.root])
+    return VideoSet(
+        config.name, config.split, config.fold, classes, videos, tuple(missing), invalid
+    )
 
 
 def _check(config: DatasetConfig, entry: DatasetEntry) -> Request:

@@ -8,7 +8,7 @@ import torch
 
 from rspnet.data.datasets.labelled import load_video_set
 from rspnet.data.labelled_clips import ActionClips, ActionsConfig, ClipPlan, collate_labelled
-from rspnet.data.pretrain import SampleKey
+from rspnet.data.stream import SampleKey
 from rspnet.data.video.reader import VideoReader
 
 

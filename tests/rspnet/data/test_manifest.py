@@ -26,8 +26,8 @@ def videos(tmp_path, video_folder):
 def test_the_table_says_what_the_files_are(videos):
     result = write_manifest(videos, num_workers=1, progress=False)
     assert result.path == videos / "manifest.parquet"
-    assert (result.good, result.kept) == (4, 0)
-    ((name, reason),) = result.bad
+    assert (result.num_valid, result.num_unchanged) == (4, 0)
+    ((name, reason),) = result.invalid
     assert name == "bad.mp4"
     rows = {row["path"]: row for row in read_manifest(result.path)}
     assert rows["bad.mp4"]["reason"] == reason
@@ -47,14 +47,14 @@ def test_files_that_have_not_changed_are_not_opened_again(videos, monkeypatch):
     looked = []
     look = manifest.describe_video
     monkeypatch.setattr(manifest, "describe_video", lambda path: looked.append(path) or look(path))
-    assert write_manifest(videos, num_workers=1, progress=False).kept == 5
+    assert write_manifest(videos, num_workers=1, progress=False).num_unchanged == 5
     assert looked == []
     changed = videos / "class1" / "v1.mp4"
     os.utime(changed, ns=(1, 1))
     (videos / "class0" / "v0.mp4").unlink()
     result = write_manifest(videos, num_workers=1, progress=False)
     assert looked == [changed]
-    assert (result.good, result.kept) == (3, 3)
+    assert (result.num_valid, result.num_unchanged) == (3, 3)
 
 
 def test_one_that_is_stopped_keeps_what_it_has_found(videos, monkeypatch):
@@ -70,7 +70,7 @@ def test_one_that_is_stopped_keeps_what_it_has_found(videos, monkeypatch):
     assert main([str(videos), "--num_workers=1"]) == 130
     monkeypatch.setattr(manifest, "describe_video", look)
     result = write_manifest(videos, num_workers=1, progress=False)
-    assert (result.kept, result.good) == (2, 4)
+    assert (result.num_unchanged, result.num_valid) == (2, 4)
 
 
 def test_training_counts_no_frames_that_the_table_has(videos, tmp_path, monkeypatch):

@@ -11,7 +11,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from rspnet.data.augment import AugmentConfig
-from rspnet.data.pretrain import DataConfig, PretrainDataset, SampleStream, collate, training_videos
+from rspnet.data.pretrain import DataConfig, PretrainDataset, collate, training_videos
 from rspnet.data.sources import (
     FileSource,
     FrameCache,
@@ -19,6 +19,7 @@ from rspnet.data.sources import (
     list_videos,
     scan_files,
 )
+from rspnet.data.stream import SampleStream
 from rspnet.data.video.reader import VideoReader
 
 PLAIN = AugmentConfig(

@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[3]
 _PROGRAM = """
 import cv2, numpy as np
 from torch.utils.data import DataLoader
-from rspnet.training.engine import prepare_workers, start_worker
+from rspnet.training.loading import prepare_workers, start_worker
 
 class Items:
     def __len__(self):
