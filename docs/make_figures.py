@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,9 @@ from numpy.typing import NDArray
 
 from analysis import ClipMap, View, explain_margin, explain_pair, load_view
 from analysis.core.clip import StoredFrames, view_masks
+from analysis.core.statistics import Estimate
 from analysis.figures.overlay import common_limit
+from analysis.figures.print import draw_figures
 from analysis.figures.style import (
     COLOURS,
     GREY,
@@ -30,6 +33,9 @@ from analysis.figures.style import (
     style,
     values_at,
 )
+from analysis.report.results import ReportResults
+from analysis.studies.registry import get_study
+from analysis.studies.table import RSP_MINUS_AVID
 from rspnet import load_model
 from rspnet.data.synthetic.videos import render_video
 from rspnet.data.transforms import eval_frames
@@ -126,16 +132,25 @@ def draw_tile(axis: Axes, shown: Shown, found: ClipMap | None, frame: int, limit
     outline(axis, shown.limbs[frame])
 
 
-def limb_ratios() -> list[tuple[str, str, dict[str, float]]]:
-    """Weights, head and ratio (value, low, high) of the margin map in limbs, from the report."""
-    report = json.loads(REPORT.read_text())
-    rows = []
-    for result in report["found"]["planted"]["results"]:
-        for row in result["rows"]:
-            key = (row["kind"], row["region"], row["speed"])
-            if key == ("margin_faster", "limbs", "both"):
-                rows.append((result["weights"], row["head"], row["ratio"]))
-    return [row for row in rows if row[0] in ("trained", "random weights")]
+def limb_ratios(*heads: str) -> list[tuple[str, str, Estimate]]:
+    """Weights, head and ratio of ``margin_faster`` in moving limbs, from the model's report."""
+    report = ReportResults.from_json(json.loads(REPORT.read_text()))
+    table = report.tables["localisation"]["synthetic"]
+    rows = table.select(kind="margin_faster", region="limbs", speed="both")
+    chosen = (row for row in rows if row.keys["head"] in heads)
+    return [(str(r.keys["weights"]), str(r.keys["head"]), r["ratio"]) for r in chosen]
+
+
+def interval(found: Estimate, sign: str = "") -> str:
+    """An estimate with its interval, its minus as long as its plus."""
+    words = f"{found.value:{sign}.2f} [{found.low:.2f}, {found.high:.2f}]"
+    return words.replace("-", "\N{MINUS SIGN}")
+
+
+def draw_study(name: str) -> Figure:
+    """The figures of a study, from the model's report."""
+    report = ReportResults.from_json(json.loads(REPORT.read_text()))
+    return draw_figures(get_study(name).figures(report.tables[name]["synthetic"]))
 
 
 def draw_answer() -> Figure:
@@ -176,17 +191,18 @@ def draw_answer() -> Figure:
 def _draw_ratios(axis: Axes) -> None:
     """Dots with intervals: trained and random weights, both heads."""
     axis.axvline(1, color=GREY, lw=0.8, ls=":", zorder=0)
-    for place, (weights, head, ratio) in enumerate(limb_ratios()):
+    found = [row for row in limb_ratios(*HEADS) if not row[0].startswith("swapped")]
+    for place, (weights, head, ratio) in enumerate(found):
         trained = weights == "trained"
         y = -place - (0 if trained else 0.55)
         colour = COLOURS[head]
-        axis.plot([ratio["low"], ratio["high"]], [y, y], color=colour, lw=2.4)
+        axis.plot([ratio.low, ratio.high], [y, y], color=colour, lw=2.4)
         fill = colour if trained else "white"
-        axis.plot(ratio["value"], y, "o", color=colour, ms=7 if trained else 5.5, mfc=fill)
+        axis.plot(ratio.value, y, "o", color=colour, ms=7 if trained else 5.5, mfc=fill)
         axis.text(
             0,
             y + 0.3,
-            f"{HEAD_TITLES[head]}  {ratio['value']:.2f} [{ratio['low']:.2f}, {ratio['high']:.2f}]",
+            f"{HEAD_TITLES[head]}  {interval(ratio)}",
             fontsize=9 if trained else 7.5,
             color=colour,
             fontweight="bold" if trained else "normal",
@@ -276,29 +292,22 @@ def draw_cells() -> Figure:
 
 def draw_controls() -> Figure:
     """What three controls do to the difference of the heads in moving limbs."""
-    report = json.loads(REPORT.read_text())
     names = {
         "trained": "the trained model",
         "swapped heads": "heads swapped: the sign must change exactly",
-        "crossed questions": "objectives swapped: RSP on videos, A-VID on speed",
+        "swapped objectives": "objectives swapped: RSP on videos, A-VID on speed",
         "random weights": "random weights: the architecture alone",
     }
     figure = Figure((8, 2.0))
     axis = figure.add_axes((0.47, 0.24, 0.5, 0.72))
-    for place, result in enumerate(report["found"]["planted"]["results"]):
-        (row,) = (
-            d
-            for d in result["differences"]
-            if (d["kind"], d["region"], d["speed"]) == ("margin_faster", "limbs", "both")
-        )
-        ratio, y = row["ratio"], -place
+    for place, (weights, _, ratio) in enumerate(limb_ratios(RSP_MINUS_AVID)):
+        y = -place
         colour = COLOURS["rsp"] if place == 0 else "#56606b"
-        axis.plot([ratio["low"], ratio["high"]], [y, y], color=colour, lw=2.4)
-        axis.plot(ratio["value"], y, "o", color=colour, ms=7)
-        interval = f"[{ratio['low']:.2f}, {ratio['high']:.2f}]"
-        words = f"{ratio['value']:+.2f} {interval}".replace("-", "\N{MINUS SIGN}")
-        axis.text(ratio["value"], y + 0.27, words, ha="center", fontsize=7.5, color=colour)
-        axis.text(-0.02, y, names[result["weights"]], ha="right", va="center", fontsize=8,
+        axis.plot([ratio.low, ratio.high], [y, y], color=colour, lw=2.4)
+        axis.plot(ratio.value, y, "o", color=colour, ms=7)
+        words = interval(ratio, "+")
+        axis.text(ratio.value, y + 0.27, words, ha="center", fontsize=7.5, color=colour)
+        axis.text(-0.02, y, names[weights], ha="right", va="center", fontsize=8,
                   transform=axis.get_yaxis_transform())  # fmt: skip
     axis.axvline(0, color=GREY, lw=0.8, ls=":", zorder=0)
     axis.set(ylim=(-3.5, 0.75), yticks=[], xlabel="ratio in moving limbs, RSP minus A-VID")
@@ -379,6 +388,8 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "cells": draw_cells,
     "controls": draw_controls,
     "method": draw_method,
+    "localisation": partial(draw_study, "localisation"),
+    "responses": partial(draw_study, "responses"),
 }
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import re
 import shlex
 from collections.abc import Iterator
@@ -10,6 +11,8 @@ from importlib import import_module, util
 from pathlib import Path
 
 import pytest
+
+from analysis.report.results import ReportResults
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", ROOT / "checkpoints" / "README.md", *ROOT.glob("docs/**/*.md")])
@@ -117,3 +120,16 @@ def test_pictures_and_files_that_a_page_names_exist(page: str) -> None:
         assert (ROOT / target).exists(), target
     for target in re.findall(r'--8<-- "([^":]+)', text):
         assert (ROOT / target).is_file(), target
+
+
+def test_headline_numbers_are_those_of_the_report() -> None:
+    report = json.loads((ROOT / "checkpoints" / "rspnet_small.report.json").read_text())
+    table = ReportResults.from_json(report).tables["localisation"]["synthetic"]
+    text = (ROOT / "README.md").read_text().replace("**", "")
+    for region in ("limbs", "prop"):
+        for head in ("rsp", "avid"):
+            row = table.one(
+                weights="trained", kind="margin_faster", head=head, region=region, speed="both"
+            )
+            found = row["ratio"]
+            assert f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]" in text

@@ -8,6 +8,9 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from analysis.attribution.registry import unregister_map
+from analysis.studies import registry
+from analysis.studies.table import StudyTable
 from rspnet.data.synthetic.videos import render_video
 from rspnet.data.video.encode import write_video
 
@@ -47,6 +50,35 @@ def test_explain_pair_writes_maps_that_sum_to_their_scores(
     with np.load(tmp_path / "margin.npz") as stored:
         assert float(stored["i"].sum()) == pytest.approx(scores["margin"], abs=1e-6)
     assert (tmp_path / "margin.png").is_file()
+
+
+def test_a_kind_of_map_is_one_function(tmp_path: Path) -> None:
+    module = load("add_a_map")
+    try:
+        words = ["maps", "--maps", "[margin_in_time]", "--pictures", "false"]
+        assert module.main([*words, "--out", str(tmp_path)]) == 0
+        for head in ("rsp", "avid"):
+            with np.load(tmp_path / f"margin_in_time_{head}_i.npz") as stored:
+                assert np.abs(stored["values"].sum(axis=0)).max() < 1e-12
+                assert np.abs(stored["values"]).max() > 0
+    finally:
+        unregister_map("margin_in_time")
+
+
+def test_a_study_is_one_class(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    module = load("add_a_study")
+    try:
+        out = tmp_path / "standstill.json"
+        assert module.main(["standstill", "--num_videos", "4", "--out", str(out)]) == 0
+        table = StudyTable.load(out)
+        trained, untrained = (
+            table.one(weights=weights, head="rsp")["distance"].value
+            for weights in ("trained", "random weights")
+        )
+        assert trained > 0.3 > untrained
+        assert f"RSP {trained:.2f}" in capsys.readouterr().out
+    finally:
+        del registry._STUDIES["standstill"]
 
 
 def test_the_notebook_runs() -> None:

@@ -55,8 +55,8 @@ def explain_classes(
         raise ValueError(f"classes are {', '.join(model.classes)}, got {', '.join(unknown)}")
     if num < 1:
         raise ValueError(f"num is at least 1, got {num}")
-    looked = extract_features(model.branch, view)
-    F = looked.features.double()
+    seen = extract_features(model.branch, view)
+    F = seen.features.double()
     weight, bias = model.fc.weight.double(), model.fc.bias.double()
     logits = F.mean((2, 3, 4))[0] @ weight.T + bias
     probabilities = logits.softmax(0)
@@ -72,7 +72,7 @@ def explain_classes(
                 score=float(logits[k]),
                 head="classifier",
                 kind="logit",
-                grid=looked.grid,
+                grid=seen.grid,
                 clip=view.info,
                 model_hash=model.branch.hash,
                 exact=True,

@@ -8,12 +8,11 @@ This module imports no torch, and neither do the files of the kinds before a map
 and ``--help`` are there at once.
 """
 
-import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from difflib import get_close_matches
-from importlib import import_module
 from typing import TYPE_CHECKING, Literal
+
+from rspnet.registry import Registry
 
 if TYPE_CHECKING:
     from analysis.attribution.pair_clips import PairClips
@@ -89,7 +88,7 @@ class MapKind:
         return float(values.mean() if self.reduction == "mean" else values.sum())
 
 
-_KINDS: dict[str, MapKind] = {}
+MAP_KINDS: Registry[MapKind] = Registry("kind of map", "analysis.attribution.kinds")
 
 
 def register_map(
@@ -125,9 +124,7 @@ def register_map(
     """
 
     def register(compute: Compute) -> Compute:
-        if key in _KINDS:
-            raise ValueError(f"a kind of map {key!r} is registered already: choose another key")
-        _KINDS[key] = MapKind(
+        kind = MapKind(
             key=key,
             title=title,
             symbol=symbol,
@@ -144,18 +141,10 @@ def register_map(
             num_passes=num_passes,
             order=order,
         )
+        MAP_KINDS.add(key, kind)
         return compute
 
     return register
-
-
-def unregister_map(key: str) -> None:
-    """Take a kind away, such as one that a notebook registers anew.
-
-    Raises:
-        ValueError: There is none of this key.
-    """
-    del _KINDS[map_kind(key).key]
 
 
 def map_kinds() -> dict[str, MapKind]:
@@ -167,10 +156,8 @@ def map_kinds() -> dict[str, MapKind]:
         >>> map_kinds()["eq2"].title
         'Eq. 2'
     """
-    package = import_module("analysis.attribution.kinds")
-    for module in pkgutil.iter_modules(package.__path__):
-        import_module(f"{package.__name__}.{module.name}")
-    return {kind.key: kind for kind in sorted(_KINDS.values(), key=lambda kind: kind.order)}
+    kinds = [MAP_KINDS[key] for key in MAP_KINDS]
+    return {kind.key: kind for kind in sorted(kinds, key=lambda kind: kind.order)}
 
 
 def map_kind(key: str) -> MapKind:
@@ -179,12 +166,7 @@ def map_kind(key: str) -> MapKind:
     Raises:
         ValueError: There is none; the message names the nearest.
     """
-    kinds = map_kinds()
-    if key not in kinds:
-        near = get_close_matches(key, kinds, 1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"kinds of maps are {', '.join(kinds)}, got {key!r}.{hint}")
-    return kinds[key]
+    return MAP_KINDS[key]
 
 
 def default_maps() -> tuple[str, ...]:

@@ -136,7 +136,7 @@ def _forward(branch: Branch, clips: Frames) -> Tensor:
     parts = torch.split(torch.from_numpy(clips), _BATCH)
     F = torch.cat([branch.features(normalise(part.to(device))) for part in parts])
     if not torch.isfinite(F).all():
-        raise ValueError("the model gives features that are not finite: its weights are no good")
+        raise ValueError("the model gives features that are not finite: its weights are invalid")
     return F
 
 
@@ -153,7 +153,7 @@ def features_of_video(
         feature: ``backbone``, ``rsp`` or ``avid``.
 
     Raises:
-        ValueError: No such feature, the video can't be read, or the features are no good.
+        ValueError: No such feature, the video can't be read, or the features are not finite.
     """
     if feature not in FEATURES:
         raise ValueError(f"feature is one of {list(FEATURES)}, got {feature!r}")
@@ -260,14 +260,14 @@ def explain_retrieval(
             changed, there are fewer videos than ``num``, or the head has no exact map.
     """
     check_gallery(branch, gallery, protocol)
-    asked = features_of_video(branch, query, gallery.protocol, feature)
+    seen = features_of_video(branch, query, gallery.protocol, feature)
     own = place_in(gallery, query)
     others = len(gallery)
-    label = asked.path.parent.name if asked.path.parent.name in gallery.labels else ""
-    vector: Vectors = asked.vector.float().cpu().numpy()
+    label = seen.path.parent.name if seen.path.parent.name in gallery.labels else ""
+    vector: Vectors = seen.vector.float().cpu().numpy()
     exclude = None
     if own is not None:
-        _check_unchanged(asked, gallery, own)
+        _check_unchanged(seen, gallery, own)
         exclude, label = gallery.paths[own], gallery.labels[own]
         vector = gallery.vectors[feature][own]
         others -= gallery.paths.count(exclude)
@@ -288,10 +288,10 @@ def explain_retrieval(
                 path=str(one.path),
                 label=one.label,
                 similarity=one.similarity,
-                query_maps=asked.maps(
+                query_maps=seen.maps(
                     _vector(gallery, feature, one), one.similarity, [str(one.path)]
                 ),
-                hit_maps=found.maps(target, one.similarity, [str(asked.path)]),
+                hit_maps=found.maps(target, one.similarity, [str(seen.path)]),
             )
         )
     pairs = enumerate(pairwise(near), start=1)
@@ -303,7 +303,7 @@ def explain_retrieval(
         model_hash=branch.hash,
         num_videos=others,
         hits=tuple(hits),
-        gaps=tuple(_gap(asked, gallery, rank, j, rank + 1, k) for rank, (j, k) in pairs),
+        gaps=tuple(_gap(seen, gallery, rank, j, rank + 1, k) for rank, (j, k) in pairs),
     )
 
 
@@ -312,14 +312,14 @@ def _vector(gallery: Gallery, feature: str, one: Neighbour) -> Tensor:
 
 
 def _gap(
-    asked: VideoFeatures, gallery: Gallery, rank: int, j: Neighbour, other_rank: int, k: Neighbour
+    seen: VideoFeatures, gallery: Gallery, rank: int, j: Neighbour, other_rank: int, k: Neighbour
 ) -> ExplainedGap:
-    target = _vector(gallery, asked.feature, j) - _vector(gallery, asked.feature, k)
+    target = _vector(gallery, seen.feature, j) - _vector(gallery, seen.feature, k)
     gap = j.similarity - k.similarity
     return ExplainedGap(
         rank=rank,
         other_rank=other_rank,
         other_path=str(k.path),
         gap=gap,
-        query_maps=asked.maps(target, gap, [str(j.path), str(k.path)], "retrieval gap"),
+        query_maps=seen.maps(target, gap, [str(j.path), str(k.path)], "retrieval gap"),
     )

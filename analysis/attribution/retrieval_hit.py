@@ -1,7 +1,7 @@
 """One hit of a retrieval explained by itself, however far down the list it stands.
 
 :func:`~analysis.attribution.retrieval.explain_retrieval` explains a list from its top. To explain
-the hit of rank r alone, it is asked about a gallery of three videos: query, hit, and the hit that
+the hit of rank r alone, it is given a gallery of three videos: query, hit, and the hit that
 follows. Neither a cosine nor its map depends on what else is searched. Products of larger matrices
 may round the last digit of a cosine in another way, so scores are written as the whole gallery
 ranks by them.

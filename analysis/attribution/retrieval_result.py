@@ -85,7 +85,7 @@ class ExplainedGap:
         rank: Rank of the nearer one, j.
         other_rank: Rank of the other, k.
         other_path: Its file.
-        gap: Cosine to j less cosine to k.
+        gap: Cosine to j minus cosine to k.
         query_maps: What each place of the query contributes to the gap.
     """
 

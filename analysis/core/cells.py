@@ -1,12 +1,12 @@
 """Cells of a clip: its pixels replaced cell by cell, and pixels summed up into cells.
 
-Every method that asks "what if this place was not there" needs something to put in its stead. No
+Every method that evaluates a clip without one of its places needs something to put in its stead. No
 choice is neutral, so there are several, and numbers are given for each:
 
 - ``blur``: every frame under a Gaussian as wide as a cell (sigma = the cell's stride in pixels).
-  Coarse looks and coarse movement stay;
+  Coarse appearance and coarse movement stay;
 - ``mean``: the clip's mean colour. Nothing stays, and an edge is added;
-- ``frozen``: the middle frame. Looks stay, movement goes;
+- ``frozen``: the middle frame. Appearance stays, movement goes;
 - ``black``: no light.
 """
 

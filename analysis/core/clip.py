@@ -49,7 +49,7 @@ class View:
         return normalise(self.frames)
 
     def with_frames(self, frames: Frames) -> "View":
-        """The same place and time with other pixels, such as frozen or grey ones.
+        """The same place and time with other pixels, such as grey ones.
 
         Raises:
             ValueError: The shape or type differs.

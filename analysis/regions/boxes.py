@@ -55,7 +55,7 @@ def smallest_set(map_THW: Map, share: float) -> NDArray[np.bool_]:
     chosen = np.zeros(positive.shape, np.bool_)
     if total > 0:
         reached = np.cumsum(positive[order]) / total
-        # Rounding must not ask for one cell more than needed.
+        # Rounding must not take one cell more than needed.
         count = int(np.searchsorted(reached, share - 1e-12)) + 1
         chosen[order[:count]] = True
         chosen &= positive > 0
@@ -101,7 +101,7 @@ def region_of_interest(map_THW: Map, share: float = 0.5) -> Region:
     Args:
         map_THW: Signed contributions, (T', H', W').
         share: Share of the positive contribution that the set of cells is to hold. The region
-            itself, one component of that set, may hold less: see ``Region.share``.
+            itself, one component of that set, may hold a smaller share: see ``Region.share``.
 
     Raises:
         ValueError: The map's shape or values, or the share, do not serve.

@@ -1,7 +1,7 @@
 """What a clip's pixels say without any model: where something moves, and what strikes the eye.
 
 *Movement* is dense optical flow (DIS: Kroeger et al. 2016, "Fast Optical Flow using Dense Inverse
-Search") less the flow of the camera, which is a homography that RANSAC fits to the flow at places
+Search") minus the flow of the camera, which is a homography that RANSAC fits to the flow at places
 with texture. Where an object fills most of the picture, its movement is taken for the camera's.
 
 *Saliency* is the spectral residual (Hou and Zhang 2007, "Saliency Detection: A Spectral Residual
@@ -111,7 +111,7 @@ def spectral_residual(frame: Frames, width: int = 64) -> Floats:
     """Saliency of a frame by its spectral residual: what its spectrum has above the usual.
 
     The picture is made small (``width`` pixels; what is smaller than its pixels is no object), the
-    logarithm of its amplitudes less their mean of 3 x 3 neighbours is transformed back with the
+    logarithm of its amplitudes minus their mean of 3 x 3 neighbours is transformed back with the
     phases as they are, squared, and blurred (2.5 pixels).
 
     Shape:

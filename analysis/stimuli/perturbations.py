@@ -30,7 +30,7 @@ class Change:
         title: For axes and tables, with its unit.
         levels: From little to much, ``neutral`` among them.
         neutral: Level of no change.
-        exchange: Whether it takes another video, which generated videos have.
+        exchange: Whether it is a factor swap: it takes another video, which synthetic videos have.
     """
 
     name: str
@@ -89,7 +89,7 @@ def window_of(num_frames: int, max_speed: float) -> int:
 def levels_within(change: Change, num_frames: int, window: int) -> tuple[float, ...]:
     """The levels of a change that a clip of so many frames has in a window of the video.
 
-    Speeds and offsets that reach over its end are left out; a clip is cut into no more pieces than
+    Speeds and offsets that reach over its end are skipped; a clip is cut into no more pieces than
     it has frames.
     """
 
@@ -198,7 +198,7 @@ class Probe:
         start: First frame.
         name: The video's name.
         seed: Of shuffled frames.
-        exchanged: By name of the exchange, the video in its place.
+        exchanged: By name of the factor swap, the video in its place.
     """
 
     reader: FrameReader
@@ -228,7 +228,7 @@ def changed_view(probe: Probe, change: str, level: float, *, unchanged: View | N
         unchanged: ``probe.view`` where it is at hand, not to decode it again.
 
     Raises:
-        ValueError: No such change or level, the video is too short, or it has no such exchange.
+        ValueError: No such change or level, the video is too short, or it has no such factor swap.
     """
     neutral = find_change(change).neutral
     view = unchanged if unchanged is not None else probe.view
@@ -284,7 +284,7 @@ def _exchanged(probe: Probe, change: str) -> View:
     if change not in probe.exchanged:
         raise ValueError(
             f"{probe.name or 'this video'} has none to show in its place ({change}), only "
-            f"{list(probe.exchanged)}: exchanges are of generated videos"
+            f"{list(probe.exchanged)}: factor swaps are of synthetic videos"
         )
     return load_view(
         probe.exchanged[change],

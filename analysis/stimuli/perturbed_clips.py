@@ -1,4 +1,4 @@
-"""Clips to ask: probes of videos, their changed views, and what both heads say of one.
+"""Perturbed clips: probes of videos, their changed views, and what both heads say of one.
 
 For a study over many videos see :mod:`analysis.studies.responses`.
 """
@@ -133,7 +133,7 @@ def video_probe(
 
 
 def synthetic_probe(branch: Branch, seed: int, index: int, window: int) -> Probe:
-    """The first clip of a generated video, with the videos that it can be exchanged for.
+    """The first clip of a generated video, with the videos of its factor swaps.
 
     What takes the place of its factors is drawn once a video, never what it was: another action
     with actor, set and prop kept, and another actor, set, prop, or all three of them with
@@ -270,10 +270,10 @@ def responses_of_video(
     Raises:
         ValueError: No such change or level, or a clip or model does not fit.
     """
-    asked = {name: tuple(own) for name, own in levels.items()}
-    views = views_of(probe, asked)
+    chosen = {name: tuple(own) for name, own in levels.items()}
+    views = views_of(probe, chosen)
     reference = {head: z[0] for head, z in embed_views(query, views[:1]).items()}
-    return curves_of(asked, reference, embed_views(key, views))
+    return curves_of(chosen, reference, embed_views(key, views))
 
 
 def probe_pair(query: Branch, key: Branch, probe: Probe, change: str, level: float) -> PairClips:

@@ -1,4 +1,4 @@
-"""The questions that studies of maps ask: a triplet a video, and both heads' two scores of it.
+"""What studies of maps evaluate: a triplet a video, and both heads' two target scores of it.
 
 Of each video c_i and c_j have one speed and c_k the other; c_i's speed alternates from video to
 video. The *similarity* is the cosine of c_i and c_j. The *margin* is what the head is trained on:
@@ -30,7 +30,7 @@ SEED = 9
 
 @dataclass(frozen=True, kw_only=True)
 class Triplets:
-    """Clips of videos to ask about.
+    """Clips of videos to evaluate.
 
     Attributes:
         views: c_i, c_j and c_k, a triplet a video.
@@ -109,45 +109,42 @@ def encode_triplets(query: Branch, key: Branch, triplets: Triplets) -> list[Trip
     return [encode_triplet(query, key, views) for views in triplets.views]
 
 
-def nearest_videos(questions: Sequence[TripletFeatures], number: int, num: int = 5) -> list[int]:
+def nearest_videos(encoded: Sequence[TripletFeatures], number: int, num: int = 5) -> list[int]:
     """The other videos whose c_j is nearest to a video's c_i by the A-VID head, nearest first.
 
     Args:
-        questions: All videos.
-        number: The one that is asked about.
+        encoded: All videos.
+        number: The one that is evaluated.
         num: At most so many.
 
     Raises:
         ValueError: There is no other video.
     """
-    others = [place for place in range(len(questions)) if place != number]
-    clips = [questions[place].c_j for place in others]
+    others = [place for place in range(len(encoded)) if place != number]
+    clips = [encoded[place].c_j for place in others]
     return [
-        others[n]
-        for n in hard_negatives(questions[number].c_i, clips, "avid", min(num, len(clips)))
+        others[n] for n in hard_negatives(encoded[number].c_i, clips, "avid", min(num, len(clips)))
     ]
 
 
 def scores_of(
-    questions: Sequence[TripletFeatures], number: int, nearest: Sequence[int] | None = None
+    encoded: Sequence[TripletFeatures], number: int, nearest: Sequence[int] | None = None
 ) -> dict[tuple[str, Kind], Score]:
     """Both heads' similarity and margin of one video's c_i.
 
     Args:
-        questions: All videos.
-        number: The one that is asked about.
+        encoded: All videos.
+        number: The one that is evaluated.
         nearest: The videos that the margin of A-VID is against, if not :func:`nearest_videos`.
 
     Raises:
         ValueError: There is no other video, or an embedding has length 0.
     """
-    question = questions[number]
-    places = nearest_videos(questions, number) if nearest is None else nearest
-    against = {"rsp": [question.c_k], "avid": [questions[place].c_j for place in places]}
+    own = encoded[number]
+    places = nearest_videos(encoded, number) if nearest is None else nearest
+    negatives = {"rsp": [own.c_k], "avid": [encoded[place].c_j for place in places]}
     scores: dict[tuple[str, Kind], Score] = {}
     for head in HEADS:
-        scores[head, "similarity"] = Score.similarity(question.c_i.branch, head, question.c_j)
-        scores[head, "margin"] = Score.margin(
-            question.c_i.branch, head, question.c_j, against[head]
-        )
+        scores[head, "similarity"] = Score.similarity(own.c_i.branch, head, own.c_j)
+        scores[head, "margin"] = Score.margin(own.c_i.branch, head, own.c_j, negatives[head])
     return scores

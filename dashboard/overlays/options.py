@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from analysis.attribution.registry import DEFAULT_MAP, MapKind, map_kind, map_kinds
 
-SCALES = {"shared": "Shared", "head": "Per head", "map": "Per map"}
+# The first is the default: margins of two heads are over other clips, and so differ in size.
+SCALES = {"head": "Per head", "shared": "Shared", "map": "Per map"}
 CELLS = {"smooth": "Smooth", "raw": "Raw cells", "fine": "Fine grid"}
 # What a method of a group explains, by what the kind needs.
 EXPLAINS = {"pair": "s", "triplet": "Margin"}
@@ -24,7 +25,7 @@ class DisplayOptions:
     """
 
     kind: str = DEFAULT_MAP
-    scale: str = "shared"
+    scale: str = "head"
     cells: str = "smooth"
     opacity: float = 0.75
 

@@ -133,10 +133,10 @@ def _summary(selection: Selection, view: PairView) -> str:
     shares = []
     for row, (panel, _) in view.panels.items():
         times = f" ({panel.on_moving / panel.moving:.1f} times as much)" if panel.moving else ""
-        shares.append(f"<b>{html.escape(view.title(row))}</b> {panel.on_moving:.0%}{times}")
+        title = html.escape(view.title(row))
+        shares.append(f"<b>{panel.on_moving:.0%} of {title}'s</b> positive map{times}")
     (first, _), *_ = view.panels.values()
-    said = f"Moving pixels are {first.moving:.0%} of {C_I} and hold of each map's positive part: "
-    said += f"{', '.join(shares)}."
+    said = f"Moving pixels are {first.moving:.0%} of {C_I} and hold {' and '.join(shares)}."
     if not view.found.has_one_target:
         said += f" {C_J} has a map and a scale of its own: that of {symbols('`s`')}."
     for head, why in view.found.skipped.items():

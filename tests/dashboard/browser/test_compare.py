@@ -11,11 +11,11 @@ from playwright.sync_api import expect
 from tests.dashboard.browser.visitor import BLUE, RED, Visitor, block
 
 pytestmark = pytest.mark.browser
+PAIR = {"i": "right/clip_0.mp4", "i_start": "0", "j": "right/clip_2.mp4", "j_start": "3"}
 
 
 def test_each_head_is_in_its_row(visitor: Visitor, address: str) -> None:
-    link = {"i": "right/clip_0.mp4", "i_start": "0", "j": "right/clip_2.mp4", "j_start": "3"}
-    visitor.open(address, **link)
+    visitor.open(address, map="contribution", scale="shared", **PAIR)
     visitor.wait_ready()
     for side in "ij":
         rsp, avid = visitor.panel("rsp", side), visitor.panel("avid", side)
@@ -77,16 +77,16 @@ def test_change_of_the_pair_and_the_scale(visitor: Visitor, address: str) -> Non
     token = visitor.wait_other(token)
     assert "clip_4, frames" in visitor.page.inner_text(".heads")
     visitor.page.wait_for_url(re.compile(r"j=right%2Fclip_4.mp4"))
-    visitor.page.get_by_text("Per head", exact=True).click()
+    visitor.page.get_by_text("Shared", exact=True).click()
     token = visitor.wait_other(token)
-    visitor.page.wait_for_url(re.compile(r"scale=head"))
+    visitor.page.wait_for_url(re.compile(r"scale=shared"))
     visitor.page.get_by_text("Margin", exact=True).click()
     visitor.wait_other(token)
     visitor.page.wait_for_url(re.compile(r"map=margin"))
 
 
 def test_place_in_c_i_shows_its_partners_in_c_j(visitor: Visitor, address: str) -> None:
-    visitor.open(address, i="right/clip_0.mp4", i_start="0", j="right/clip_2.mp4", j_start="3")
+    visitor.open(address, map="contribution", **PAIR)
     token = visitor.wait_ready()
     whole = visitor.panel("avid", "j")
     panel = visitor.page.locator('[data-testid="panel-avid-i"]')
@@ -142,23 +142,6 @@ def test_neighbours_stand_below_and_become_c_j(visitor: Visitor, address: str) -
     assert f"{name}, frames" in page.inner_text(".heads")
 
 
-def test_loop_is_a_film_that_plays(visitor: Visitor, address: str) -> None:
-    visitor.open(address)
-    visitor.wait_ready()
-    visitor.page.get_by_text("Loop as one film").click()
-    visitor.page.wait_for_selector("video")
-    visitor.page.wait_for_function(
-        "(v => v.readyState >= 2 && v.videoWidth > 500 && v.muted && v.currentTime > 1.2)"
-        "(document.querySelector('video'))"
-    )
-    # It lasts two seconds and begins anew.
-    visitor.page.wait_for_function(
-        "(v => v.currentTime < 1 && !v.paused)(document.querySelector('video'))"
-    )
-    visitor.page.get_by_text("Loop as one film").click()
-    visitor.wait_ready()
-
-
 def test_bad_choices_are_said_and_left(visitor: Visitor, address: str) -> None:
     visitor.open(address, i="short/text.mp4", j_start="zero", frame="17")
     page = visitor.page
@@ -202,5 +185,5 @@ def test_export_gives_files(visitor: Visitor, address: str, tmp_path: Path) -> N
         path = tmp_path / kind
         download.value.save_as(path)
         assert path.read_bytes().startswith(start)
-        assert download.value.suggested_filename.startswith("rspnet-contribution-")
+        assert download.value.suggested_filename.startswith("rspnet-margin_faster-")
     assert "python -m analysis figure1" in page.locator("code").first.inner_text()

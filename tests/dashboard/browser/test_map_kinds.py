@@ -23,6 +23,7 @@ from tests.dashboard.conftest import write_classifier
 
 pytestmark = pytest.mark.browser
 PAIR = {"i": "right/clip_0.mp4", "i_start": "0", "j": "right/clip_2.mp4", "j_start": "3"}
+CONTRIBUTION = {"map": "contribution", "scale": "shared"} | PAIR
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +53,7 @@ def check_rows(visitor: Visitor, red: str, blue: str) -> None:
 
 
 def test_each_class_is_in_its_row(visitor: Visitor, address: str) -> None:
-    visitor.open(address, **PAIR)
+    visitor.open(address, **CONTRIBUTION)
     token = visitor.wait_ready()
     visitor.page.get_by_text("CAM, Eq. 1", exact=True).click()
     visitor.wait_other(token)
@@ -88,15 +89,15 @@ def test_back_leads_to_where_one_came_from(visitor: Visitor, address: str) -> No
     visitor.wait_other(token)
     page.wait_for_url(re.compile(r"map=eq2"))
     page.go_back()
-    page.wait_for_url(re.compile(r"map=contribution"))
+    page.wait_for_url(re.compile(r"map=margin_faster"))
     page.go_back()
     page.wait_for_url(re.compile(r"/training\?"))
 
 
-def test_captum_has_each_head_in_its_row_and_is_asked_and_stopped(
+def test_captum_has_each_head_in_its_row_and_is_run_and_stopped(
     visitor: Visitor, address: str
 ) -> None:
-    visitor.open(address, **PAIR)
+    visitor.open(address, **CONTRIBUTION)
     token = visitor.wait_ready()
     page = visitor.page
     page.get_by_text("Captum", exact=True).click()
@@ -110,13 +111,13 @@ def test_captum_has_each_head_in_its_row_and_is_asked_and_stopped(
     # No letter of a score without its number: there is none yet.
     bare = [re.compile(r"^RSP\s*relative speed$"), re.compile(r"^A-VID\s*appearance$")]
     expect(page.locator(".label")).to_have_text(bare, timeout=PATIENCE)
-    visitor.keep("compare-captum-question-1440-light")
-    page.get_by_role("button", name="Ask Captum").click()
+    visitor.keep("compare-captum-run-1440-light")
+    page.get_by_role("button", name="Run Captum").click()
     page.wait_for_url(re.compile("map=integrated_gradients"))
     # That it comes to an end is tests/dashboard/test_app.py's, with a smaller model.
-    page.locator(".st-key-stop_witness button").first.click()
+    page.locator(".st-key-stop_captum button").first.click()
     # The pass that it is at goes on to its end.
-    expect(page.get_by_role("button", name="Ask again")).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_role("button", name="Run again")).to_be_visible(timeout=PATIENCE)
     expect(page.locator('[data-testid="stAlert"]')).to_contain_text("Stopped")
     page.get_by_text("Contribution", exact=True).click()
     visitor.wait_other(token)

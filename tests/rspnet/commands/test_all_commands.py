@@ -16,7 +16,7 @@ from rspnet.commands.settings import Setting, settings_of
 
 PACKAGES = {"rspnet": rspnet.__main__, "analysis": analysis.__main__}
 # These read their words in a way of their own still.
-OTHERS = {"maps", "figure1"}
+OTHERS: set[str] = set()
 ALL = [
     (package, name)
     for package, module in PACKAGES.items()

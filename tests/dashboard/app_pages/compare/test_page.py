@@ -41,7 +41,9 @@ def test_first_view_is_a_fast_positive_pair_by_its_margin(open_app: Open) -> Non
     assert app.query_params["map"] == "margin_faster"
     said = texts(app)
     assert "This pair opens first because both clips play at 2x" in said
-    assert re.search(r"Moving pixels are \d+% of .* <b>RSP</b> \d+%", said)
+    assert re.search(
+        r"Moving pixels are \d+% of .* and hold <b>\d+% of RSP's</b> positive map", said
+    )
     app.slider("start_i").set_value(3).run()
     assert "opens first" not in texts(app)
 
