@@ -32,6 +32,17 @@ from analysis.attribution.registry import map_kind
 from analysis.core.clip import Masks, StoredFrames
 from analysis.core.figure_spec import Dot, DotFigure, DotPanel, FigureSpec
 from analysis.core.statistics import Estimate, estimate, mean, ratio
+from analysis.core.table import (
+    AVID_MINUS_RSP,
+    RSP_MINUS_AVID,
+    Key,
+    Row,
+    StudyTable,
+    Table,
+    interval,
+    number,
+    pivot,
+)
 from analysis.regions.ground_truth import REGIONS, regions_of
 from analysis.regions.motion import cell_coverage
 from analysis.stimuli.kinds import (
@@ -49,17 +60,6 @@ from analysis.studies.registry import (
     StudyInputs,
     register_study,
     verdict,
-)
-from analysis.studies.table import (
-    AVID_MINUS_RSP,
-    RSP_MINUS_AVID,
-    Key,
-    Row,
-    StudyTable,
-    Table,
-    interval,
-    number,
-    pivot,
 )
 from rspnet.data.synthetic.videos import render_video, video_name
 from rspnet.evaluate import eval_triplets

@@ -24,6 +24,16 @@ from analysis.core.figure_spec import Dot, DotFigure, DotPanel, FigureSpec
 from analysis.core.grid import Grid
 from analysis.core.score import extract_features
 from analysis.core.statistics import Estimate, difference, mean, rank_correlation
+from analysis.core.table import (
+    RSP_MINUS_AVID,
+    Key,
+    Row,
+    StudyTable,
+    Table,
+    interval,
+    number,
+    pivot,
+)
 from analysis.regions.flow import cell_means, local_contrast, movement, spectral_residual
 from analysis.stimuli.kinds import (
     EvaluatedModel,
@@ -41,16 +51,6 @@ from analysis.studies.registry import (
     VideoStudyConfig,
     register_study,
     verdict,
-)
-from analysis.studies.table import (
-    RSP_MINUS_AVID,
-    Key,
-    Row,
-    StudyTable,
-    Table,
-    interval,
-    number,
-    pivot,
 )
 from rspnet.data.sampling import clip_span
 from rspnet.data.sources import Scan, scan_files

@@ -33,6 +33,14 @@ from analysis.core.figure_spec import (
     LinePanel,
 )
 from analysis.core.statistics import Estimate
+from analysis.core.table import (
+    RSP_MINUS_AVID,
+    Key,
+    StudyTable,
+    Table,
+    interval,
+    pivot,
+)
 from analysis.stimuli.kinds import with_random_weights
 from analysis.stimuli.perturbations import CHANGES, Change, Probe, window_of
 from analysis.stimuli.perturbed_clips import (
@@ -63,14 +71,6 @@ from analysis.studies.selectivity import (
     samples_of,
     selectivity_difference,
     words_of,
-)
-from analysis.studies.table import (
-    RSP_MINUS_AVID,
-    Key,
-    StudyTable,
-    Table,
-    interval,
-    pivot,
 )
 from rspnet.data.video.reader import VideoReader
 from rspnet.models import Branch

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from analysis.core.statistics import Estimate
+from analysis.core.table import RSP_MINUS_AVID, StudyTable
 from analysis.report.store import Store
 from analysis.stimuli.kinds import with_controls
 from analysis.stimuli.triplets import SEED
 from analysis.studies.localisation import EXPECTED, make_scene, measure, summarise
 from analysis.studies.registry import StudyInputs
 from analysis.studies.responses import ResponsesConfig, ResponsesStudy
-from analysis.studies.table import RSP_MINUS_AVID, StudyTable
 from benchmarks.small_scale.subjects import Subject
 from benchmarks.small_scale.tables import markdown
 from rspnet.names import HEADS

@@ -7,6 +7,7 @@ import pytest
 
 from analysis.cli.study import main
 from analysis.core.clip import ClipInfo, View
+from analysis.core.table import AVID_MINUS_RSP, RSP_MINUS_AVID, StudyTable
 from analysis.regions.ground_truth import REGIONS, background_cues, regions_of
 from analysis.stimuli import kinds
 from analysis.stimuli.kinds import KINDS, EvaluatedModel, encode_triplet, with_controls
@@ -22,7 +23,6 @@ from analysis.studies.localisation import (
     summarise,
 )
 from analysis.studies.registry import StudyInputs
-from analysis.studies.table import AVID_MINUS_RSP, RSP_MINUS_AVID, StudyTable
 from rspnet.data.synthetic.videos import render_video
 from rspnet.models import Branch
 from rspnet.names import HEADS

@@ -9,6 +9,7 @@ import pytest
 from analysis.cli.study import main
 from analysis.core.grid import Grid
 from analysis.core.statistics import rank_correlation
+from analysis.core.table import RSP_MINUS_AVID, StudyTable
 from analysis.stimuli import kinds
 from analysis.stimuli.kinds import KINDS, with_controls
 from analysis.studies.optical_flow import (
@@ -21,7 +22,6 @@ from analysis.studies.optical_flow import (
     targets_of,
 )
 from analysis.studies.registry import StudyInputs, run_study
-from analysis.studies.table import RSP_MINUS_AVID, StudyTable
 from rspnet.data.datasets.labelled import DatasetConfig
 from rspnet.data.video.encode import write_video
 from rspnet.models import Branch

@@ -249,8 +249,8 @@ class Table:
 
 
 def number(value: float, digits: int = 2) -> str:
-    """A number with a real minus sign."""
-    text = f"{value:.{digits}f}"
+    """A number with a real minus sign; a count has no decimals."""
+    text = f"{value:.{0 if isinstance(value, int) else digits}f}"
     if not text.strip("-0."):
         text = text.lstrip("-")  # a small negative number is no minus nothing
     return text.replace("-", "\N{MINUS SIGN}")
