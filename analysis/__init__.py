@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from analysis.core.grid import Grid as Grid
     from analysis.core.score import Score as Score
     from analysis.core.score import extract_features as extract_features
+    from analysis.core.table import StudyTable as StudyTable
     from analysis.figures.figure1 import draw_figure1 as draw_figure1
     from analysis.figures.strips import draw_strip as draw_strip
     from analysis.gallery.structure import gallery_statistics as gallery_statistics
@@ -55,7 +56,6 @@ if TYPE_CHECKING:
     from analysis.studies.registry import list_studies as list_studies
     from analysis.studies.registry import register_study as register_study
     from analysis.studies.registry import run_study as run_study
-    from analysis.studies.table import StudyTable as StudyTable
 
 
 def _modules_of_names() -> dict[str, str]:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from analysis import ClipMap, View, explain_margin, explain_pair, load_view
 from analysis.core.clip import StoredFrames, view_masks
 from analysis.core.statistics import Estimate
+from analysis.core.table import RSP_MINUS_AVID
 from analysis.figures.overlay import common_limit
 from analysis.figures.print import draw_figures
 from analysis.figures.style import (
@@ -35,7 +36,6 @@ from analysis.figures.style import (
 )
 from analysis.report.results import ReportResults
 from analysis.studies.registry import get_study
-from analysis.studies.table import RSP_MINUS_AVID
 from rspnet import load_model
 from rspnet.data.synthetic.videos import render_video
 from rspnet.data.transforms import eval_frames

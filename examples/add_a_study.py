@@ -12,9 +12,9 @@ from analysis.__main__ import main
 from analysis.attribution.margin import static_clip
 from analysis.core.score import extract_features
 from analysis.core.statistics import ratio
+from analysis.core.table import Row, StudyTable
 from analysis.stimuli.kinds import with_random_weights
 from analysis.studies.registry import Study, StudyInputs, VideoStudyConfig, register_study
-from analysis.studies.table import Row, StudyTable
 from rspnet.names import HEAD_TITLES, HEADS
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from analysis.attribution.registry import MAP_KINDS
+from analysis.core.table import StudyTable
 from analysis.studies import registry
-from analysis.studies.table import StudyTable
 from rspnet.data.synthetic.videos import render_video
 from rspnet.data.video.encode import write_video
 

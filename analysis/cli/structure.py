@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from analysis.gallery.neighbours import Space
-from analysis.gallery.structure import gallery_statistics
+from analysis.gallery.structure import gallery_statistics, structure_tables
 from rspnet.commands import one_of, run_cli
 from rspnet.retrieval.gallery import FEATURES, Gallery
 
@@ -38,11 +38,10 @@ def run(config: StructureConfig) -> None:
     gallery = Gallery.load(config.gallery)
     spaces = [Space.of(gallery, feature) for feature in dict.fromkeys(config.features)]
     found = gallery_statistics(spaces, k=config.k, num=config.num_pairs)
+    for table in structure_tables(found):
+        print(table.text(), end="\n\n")
     if config.out:
-        found.save(config.out)
-    print(found.table())
-    if config.out:
-        print(config.out)
+        print(found.save(config.out))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

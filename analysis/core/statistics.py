@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 NUM_SAMPLES = 2000
+_CELLS = 2**22  # values of resamples in memory at once
 
 
 @dataclass(frozen=True)
@@ -72,9 +73,13 @@ def estimate(
         )
     if not all(np.isfinite(column).all() for column in table):
         raise ValueError("values of videos are finite numbers: skip and count the others")
-    draws = np.random.default_rng(seed).integers(0, num, size=(num_samples, num))
-    samples = statistic(*(column[draws] for column in table))
-    low, high = np.nanquantile(samples, [0.025, 0.975])
+    rng = np.random.default_rng(seed)
+    samples: list[Floats] = []
+    step = max(1, _CELLS // num)  # a large gallery must not fill the memory
+    for first in range(0, num_samples, step):
+        draws = rng.integers(0, num, size=(min(step, num_samples - first), num))
+        samples.append(statistic(*(column[draws] for column in table)))
+    low, high = np.nanquantile(np.concatenate(samples), [0.025, 0.975])
     value = statistic(*(column[None] for column in table))[0]
     return Estimate(float(value), float(low), float(high), num)
 

@@ -35,7 +35,8 @@ from analysis.figures.style import (
 from analysis.regions.ground_truth import REGIONS
 from analysis.stimuli.kinds import EvaluatedModel, TripletFeatures, with_controls
 from analysis.stimuli.triplets import Triplets, nearest_videos, scores_of
-from analysis.studies.localisation import SPEEDS, Scene, make_scene
+from analysis.studies.controlled import SPEEDS, Scene
+from analysis.studies.localisation import make_scene
 from rspnet.models import Branch
 from rspnet.names import HEADS
 
@@ -228,7 +229,7 @@ def make_region_examples(
         for index in range(num_videos)
     ]
     model = next(with_controls(query, key, [scene.triplets for scene in scenes]))
-    areas = [scene.regions[0]["limbs"].mean() for scene in scenes]
+    areas = [scene.truth[0]["limbs"].mean() for scene in scenes]
     chosen = sorted(np.argsort(areas)[::-1][:num].tolist())
     return [_region_example(scenes[n], model, n) for n in chosen]
 
@@ -242,7 +243,7 @@ def _region_example(scene: Scene, model: EvaluatedModel, video: int) -> RegionEx
         for head in HEADS:
             values = model.maps(video, place, head)["margin"]
             maps[head, speed] = values_at(values, grid, middle)
-    regions = {name: scene.regions[0][name][middle] for name in OUTLINES}
+    regions = {name: scene.truth[0][name][middle] for name in OUTLINES}
     return RegionExample(frames=frames, regions=regions, maps=maps, grid=grid)
 
 

@@ -5,25 +5,23 @@
   (Radovanović, Nanopoulos and Ivanović 2010, "Hubs in Space");
 - *overlap*: the Jaccard index of the k nearest by two features;
 - *purity*: which share of the k nearest has the video's own label;
-- *disagreement* (:mod:`analysis.gallery.disagreement`): pairs that are nearer by one feature than
-  by the other.
+- *disputed pairs* (:mod:`analysis.gallery.disputed`): videos that are nearer by one feature than by
+  the other.
 
-Each has beside it what chance would give. All work through the gallery in blocks.
+The first three have beside them what chance would give. All work through the gallery in blocks.
 """
 
-import json
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
-from pathlib import Path
-from typing import Any
+from itertools import combinations, permutations
 
 import numpy as np
 
-from analysis.core.statistics import NUM_SAMPLES, Estimate
-from analysis.gallery.disagreement import Disagreement, disagreement
+from analysis.core.statistics import Estimate, estimate, mean
+from analysis.core.table import Key, Row, StudyTable, Table, Value, pivot
+from analysis.gallery.disputed import disputed_pairs
 from analysis.gallery.neighbours import (
     Floats,
     Integers,
@@ -32,24 +30,20 @@ from analysis.gallery.neighbours import (
     check_same_videos,
     neighbours,
 )
-from rspnet.files import atomic_path
-
-FORMAT = "rspnet-gallery-views"
 
 
-def _estimate(values_N: Floats, statistic: Callable[[Floats], float], seed: int = 0) -> Estimate:
-    """A statistic of videos with its bootstrap interval; resamples are drawn one by one."""
-    rng, num = np.random.default_rng(seed), len(values_N)
-    samples = [statistic(values_N[rng.integers(0, num, size=num)]) for _ in range(NUM_SAMPLES)]
-    low, high = np.quantile(samples, [0.025, 0.975])
-    return Estimate(statistic(values_N), float(low), float(high), num)
+def skewness(values_SN: Floats) -> Floats:
+    """Third central moment over the standard deviation cubed; 0 where all values are one.
 
-
-def skewness(values_N: Floats | Integers) -> float:
-    """Third central moment over the standard deviation cubed; 0 where all values are one."""
-    centred = np.asarray(values_N, np.float64) - np.mean(values_N)
-    deviation = math.sqrt(float((centred**2).mean()))
-    return float((centred**3).mean()) / deviation**3 if deviation > 1e-12 else 0.0
+    Shape:
+        (S, N) -> (S,).
+    """
+    centred = values_SN - values_SN.mean(axis=-1, keepdims=True)
+    deviation = np.sqrt((centred**2).mean(axis=-1))
+    third = (centred**3).mean(axis=-1)
+    found: Floats = np.zeros_like(third)
+    np.divide(third, deviation**3, out=found, where=deviation > 1e-12)
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +56,6 @@ class Hubs:
         counts: N_k, (N,); its mean is k.
         skewness: Of N_k.
         chance_skewness: That of neighbours drawn at random.
-        paths: The videos' files.
     """
 
     name: str
@@ -70,7 +63,6 @@ class Hubs:
     counts: Integers
     skewness: Estimate
     chance_skewness: float
-    paths: tuple[str, ...]
 
     @property
     def orphans(self) -> Integers:
@@ -85,18 +77,6 @@ class Hubs:
     def hubs(self, num: int = 10) -> Integers:
         """Places of the videos with the largest N_k, the largest first."""
         return np.argsort(-self.counts, kind="stable")[:num].astype(np.int64)
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {
-            "name": self.name,
-            "k": self.k,
-            "skewness": self.skewness.to_json(),
-            "chance_skewness": self.chance_skewness,
-            "orphan_share": self.orphan_share,
-            "orphans": [self.paths[n] for n in self.orphans],
-            "hubs": [{"path": self.paths[n], "count": int(self.counts[n])} for n in self.hubs()],
-        }
 
 
 def hubs(space: Space, k: int = 10, nearest_NK: Integers | None = None) -> Hubs:
@@ -121,9 +101,8 @@ def hubs(space: Space, k: int = 10, nearest_NK: Integers | None = None) -> Hubs:
         name=space.name,
         k=k,
         counts=counts,
-        skewness=_estimate(counts.astype(np.float64), skewness),
+        skewness=estimate([counts.astype(np.float64)], skewness),
         chance_skewness=(1 - 2 * p) / spread if spread > 0 else 0.0,
-        paths=tuple(map(str, space.paths)),
     )
 
 
@@ -144,15 +123,6 @@ class Overlap:
     jaccard: Floats
     mean: Estimate
     chance: float
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {
-            "names": list(self.names),
-            "k": self.k,
-            "mean": self.mean.to_json(),
-            "chance": self.chance,
-        }
 
 
 def chance_jaccard(k: int, num: int) -> float:
@@ -192,7 +162,7 @@ def overlap(
         names=(a.name, b.name),
         k=k,
         jaccard=jaccard,
-        mean=_estimate(jaccard, lambda v: float(v.mean())),
+        mean=mean(jaccard),
         chance=chance_jaccard(k, len(a) - 1),
     )
 
@@ -216,11 +186,6 @@ class Purity:
     chance: float
     by_label: dict[str, float]
     num_skipped: int
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        names = ("name", "k", "chance", "by_label", "num_skipped")
-        return {name: getattr(self, name) for name in names} | {"mean": self.mean.to_json()}
 
 
 def purity(space: Space, k: int = 10, nearest_NK: Integers | None = None) -> Purity:
@@ -248,81 +213,25 @@ def purity(space: Space, k: int = 10, nearest_NK: Integers | None = None) -> Pur
     return Purity(
         name=space.name,
         k=k,
-        mean=_estimate(share, lambda v: float(v.mean())),
+        mean=mean(share),
         chance=float(expected.mean()),
         by_label={str(name): float(share[own == name].mean()) for name in np.unique(own)},
         num_skipped=int((~counted).sum()),
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class GalleryViews:
-    """All of it for some features of one list of videos.
-
-    Attributes:
-        num_videos: N.
-        k: Neighbours.
-        hubs: A feature each.
-        purity: A feature each; none where labels are not known.
-        overlaps: A pair of features each.
-        disagreements: The same.
-    """
-
-    num_videos: int
-    k: int
-    hubs: tuple[Hubs, ...]
-    purity: tuple[Purity, ...]
-    overlaps: tuple[Overlap, ...]
-    disagreements: tuple[Disagreement, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        lists = ("hubs", "purity", "overlaps", "disagreements")
-        return {
-            "format": FORMAT,
-            "version": 1,
-            "num_videos": self.num_videos,
-            "k": self.k,
-        } | {name: [one.to_json() for one in getattr(self, name)] for name in lists}
-
-    def save(self, path: str | Path) -> Path:
-        """Write ``path`` (.json), atomically."""
-        with atomic_path(path) as temporary:
-            temporary.write_text(json.dumps(self.to_json(), indent=1) + "\n", encoding="utf-8")
-        return Path(path)
-
-    def table(self) -> str:
-        """The numbers as lines of text."""
-        lines = [f"{self.num_videos} videos, k = {self.k}; 95% intervals over videos"]
-        for h in self.hubs:
-            lines.append(
-                f"{h.name:10} skewness of N_k {h.skewness} (at random {h.chance_skewness:.2f}), "
-                f"largest N_k {int(h.counts.max())}, orphans {100 * h.orphan_share:.1f}%"
-            )
-        for p in self.purity:
-            lines.append(f"{p.name:10} label purity {p.mean} (at random {p.chance:.2f})")
-        for o in self.overlaps:
-            lines.append(
-                f"{' and '.join(o.names):20} overlap (Jaccard) {o.mean} (at random {o.chance:.3f})"
-            )
-        for d in self.disagreements:
-            for name in d.names:
-                lines.append(f"\nnearer by {name}, of {' and '.join(d.names)}:")
-                for pair in (*d.by_rank[name][:3], *d.by_z[name][:3]):
-                    numbers = ", ".join(
-                        f"{n} neighbour {pair.rank[n]}, z {pair.z[n]:+.1f}" for n in d.names
-                    )
-                    lines.append(f"  {numbers}: {pair.path_i} {pair.path_j}")
-        return "\n".join(lines)
-
-
-def gallery_statistics(spaces: Sequence[Space], *, k: int = 10, num: int = 20) -> GalleryViews:
-    """Hubs, purity, overlap and disagreement of some features.
+def gallery_statistics(spaces: Sequence[Space], *, k: int = 10, num: int = 20) -> StudyTable:
+    """Hubs, purity, overlap and disputed pairs of some features.
 
     Args:
         spaces: The same videos by each feature, at least one.
         k: Neighbours.
         num: How many pairs are listed where features disagree.
+
+    Returns:
+        A row a ``feature``, a row a ``feature`` and ``other_feature``, and the rows of
+        :func:`disputed_pairs`. N_k of every video is among the samples of a feature, the Jaccard
+        index of every video among those of two. The videos' files are in the settings.
 
     Raises:
         ValueError: There is no feature, the videos differ, or a number is out of range.
@@ -334,13 +243,89 @@ def gallery_statistics(spaces: Sequence[Space], *, k: int = 10, num: int = 20) -
     check_same_videos(spaces)
     nearest = {space.name: neighbours(space, k) for space in spaces}
     labels = Counter(label for label in spaces[0].labels if label)
-    known = any(count > 1 for count in labels.values())
-    pairs = list(combinations(spaces, 2))
-    return GalleryViews(
+    rows, disputed = [], []
+    for space in spaces:
+        arranged = hubs(space, k, nearest[space.name])
+        values: dict[str, Value] = {
+            "skewness": arranged.skewness,
+            "skewness_by_chance": arranged.chance_skewness,
+            "largest_count": int(arranged.counts.max()),
+            "orphan_share": arranged.orphan_share,
+        }
+        by_label: dict[str, float] = {}
+        if any(count > 1 for count in labels.values()):
+            pure = purity(space, k, nearest[space.name])
+            values |= {"purity": pure.mean, "purity_by_chance": pure.chance}
+            by_label = pure.by_label
+        counts = arranged.counts.astype(np.float64)
+        rows.append(Row(keys={"feature": space.name}, values=values, samples={"counts": counts}))
+        rows += [
+            Row(keys={"feature": space.name, "label": label}, values={"purity_of_label": share})
+            for label, share in by_label.items()
+        ]
+    for a, b in combinations(spaces, 2):
+        shared = overlap(a, b, k, (nearest[a.name], nearest[b.name]))
+        values = {"overlap": shared.mean, "overlap_by_chance": shared.chance}
+        keys: dict[str, Key] = {"feature": a.name, "other_feature": b.name}
+        rows.append(Row(keys=keys, values=values, samples={"jaccard": shared.jaccard}))
+        disputed += disputed_pairs(a, b, k=k, num=num)
+    return StudyTable(
+        study="structure",
+        rows=tuple(rows + disputed),
         num_videos=len(spaces[0]),
-        k=k,
-        hubs=tuple(hubs(space, k, nearest[space.name]) for space in spaces),
-        purity=tuple(purity(s, k, nearest[s.name]) for s in spaces) if known else (),
-        overlaps=tuple(overlap(a, b, k, (nearest[a.name], nearest[b.name])) for a, b in pairs),
-        disagreements=tuple(disagreement(a, b, k=k, num=num) for a, b in pairs),
+        videos="videos of a gallery",
+        settings={"k": k, "paths": [str(path) for path in spaces[0].paths]},
     )
+
+
+def structure_tables(found: StudyTable, *, num: int = 3) -> list[Table]:
+    """What :func:`gallery_statistics` gave, for readers.
+
+    Args:
+        found: The numbers.
+        num: How many disputed pairs are shown by each measure.
+    """
+    where = f"{found.num_videos} {found.videos}, k = {found.settings['k']}"
+    features = [str(row.keys["feature"]) for row in found.rows if "skewness" in row.values]
+    titles = {
+        "skewness": "skewness of N_k", "skewness_by_chance": "by chance",
+        "largest_count": "largest N_k", "orphan_share": "share of orphans",
+        "purity": "label purity", "purity_by_chance": "purity by chance",
+    }  # fmt: skip
+    lines: dict[str, dict[str, Key]] = {name: {"feature": name} for name in features}
+    arranged = pivot(
+        lines,
+        {title: (measure, {}) for measure, title in titles.items()},
+        found,
+        first="feature",
+        caption=f"{where}; 95% intervals over videos",
+    )
+    shared: list[list[str | Value]] = [
+        [f"{row.keys['feature']} and {row.keys['other_feature']}", *row.values.values()]
+        for row in found.rows
+        if "overlap" in row.values
+    ]
+    if not shared:
+        return [arranged]
+    overlaps = Table(
+        header=("features", "overlap (Jaccard)", "by chance"),
+        rows=shared,
+        caption=f"nearest neighbours in common, {where}; 95% intervals over videos",
+    )
+    pairs: list[list[str | Value]] = []
+    for a, b in permutations(features, 2):
+        for measure in ("rank", "z"):
+            for row in found.select(nearer_by=a, than_by=b, measure=measure)[:num]:
+                ranked = (f"{row.values[f'{n}_rank']:.0f}" for n in (a, b))
+                scores = (row.values[f"{n}_z"] for n in (a, b))
+                files = (found.settings["paths"][row.keys[n]] for n in ("video", "other_video"))
+                pairs.append([f"{a} than by {b}", *ranked, *scores, *files])
+    return [
+        arranged,
+        overlaps,
+        Table(
+            header=("nearer by", "rank", "other rank", "z", "other z", "video", "other video"),
+            rows=pairs,
+            caption=f"videos that are nearer by one feature than by the other, {where}",
+        ),
+    ]

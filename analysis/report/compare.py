@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from analysis.core.statistics import Estimate
+from analysis.core.table import Table
 from analysis.report.page import Section, render
 from analysis.report.report import report
 from analysis.report.results import ReportConfig, ReportResults
 from analysis.report.sections import key_numbers
 from analysis.studies.registry import VIDEOS, list_studies
-from analysis.studies.table import Table
 from rspnet.files import atomic_path
 from rspnet.names import HEAD_TITLES
 from rspnet.weights.checkpoint import load_model

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from analysis.core.serialisation import save_json
+from analysis.core.table import StudyTable
 from analysis.report.store import Store
 from analysis.studies.registry import Study, StudyInputs, list_studies
-from analysis.studies.table import StudyTable
 from rspnet.commands import to_plain
 from rspnet.data.datasets.labelled import DatasetConfig, load_video_set
 from rspnet.models import Branch

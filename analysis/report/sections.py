@@ -6,12 +6,12 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from analysis.core.table import StudyTable, Table, Value
 from analysis.figures.print import draw_figures
 from analysis.figures.style import style
 from analysis.report.page import Picture, Section
 from analysis.report.results import ReportResults
 from analysis.studies.registry import VIDEOS, KeyNumber, Study, list_studies
-from analysis.studies.table import StudyTable, Table, Value
 
 QUESTION = "Does the motion head look at motion, the appearance head at appearance?"
 

@@ -14,7 +14,7 @@ import numpy as np
 from analysis.core.clip import StoredFrames, View
 from analysis.core.score import Kind, Score, hard_negatives
 from analysis.stimuli.kinds import TripletFeatures, encode_triplet, triplet_views
-from rspnet.data.sampling import clip_span
+from rspnet.data.sampling import clip_span, evenly_spaced
 from rspnet.data.sources import expand_roots, scan_files
 from rspnet.data.synthetic.videos import render_video, video_name
 from rspnet.data.transforms import FrameReader
@@ -89,11 +89,8 @@ def file_triplets(
             f"({len(scan.too_short)} are too short, {len(scan.unreadable)} can't be read): "
             "at least two are needed"
         )
-    count = min(num_videos, len(scan.usable))
-    chosen = np.linspace(0, len(scan.usable) - 1, count).round().astype(int)
     views = []
-    for number, place in enumerate(chosen):
-        source = scan.usable[place]
+    for number, source in enumerate(evenly_spaced(scan.usable, num_videos)):
         reader = StoredFrames(source.get_frames(range(source.num_frames)))
         views.append(_drawn(reader, branch, number, seed, str(source.path)))
     return Triplets(views=tuple(views), what=f"videos of {', '.join(map(str, roots))}")

@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from analysis.core.statistics import Estimate
+from analysis.core.table import Key, Row, StudyTable, Table, Value, interval, number, pivot
 from analysis.studies.pretext_tasks import NUM_EVALUATED, synthetic_folder
 from analysis.studies.registry import (
     KeyNumber,
@@ -17,7 +18,6 @@ from analysis.studies.registry import (
     VideoStudyConfig,
     register_study,
 )
-from analysis.studies.table import Key, Row, StudyTable, Table, Value, interval, number, pivot
 from rspnet.data.datasets.labelled import DatasetConfig
 from rspnet.extract import ExtractConfig, extract
 from rspnet.names import HEAD_TITLES

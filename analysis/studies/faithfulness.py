@@ -27,6 +27,7 @@ from analysis.core.clip_map import Map
 from analysis.core.figure_spec import Dot, DotFigure, DotPanel, FigureSpec
 from analysis.core.score import ClipFeatures, Kind, Score
 from analysis.core.statistics import difference, mean, rank_correlation
+from analysis.core.table import Key, Row, StudyTable, Table, Value
 from analysis.stimuli.triplets import SCORES, encode_triplets, scores_of
 from analysis.studies.deletion import (
     MODES,
@@ -45,7 +46,6 @@ from analysis.studies.registry import (
     VideoStudyConfig,
     register_study,
 )
-from analysis.studies.table import Key, Row, StudyTable, Table, Value
 from rspnet.names import HEAD_TITLES, HEADS
 
 Floats = NDArray[np.float64]

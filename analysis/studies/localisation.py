@@ -22,25 +22,44 @@ The controls are those of :mod:`analysis.stimuli.kinds`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
-from numpy.typing import NDArray
-from tqdm import tqdm
 
-from analysis.attribution.registry import map_kind
-from analysis.core.clip import Masks, StoredFrames
-from analysis.core.figure_spec import Dot, DotFigure, DotPanel, FigureSpec
+from analysis.core.clip import StoredFrames
+from analysis.core.figure_spec import DotFigure, DotPanel, FigureSpec
 from analysis.core.statistics import Estimate, estimate, mean, ratio
+from analysis.core.table import (
+    AVID_MINUS_RSP,
+    RSP_MINUS_AVID,
+    Key,
+    Row,
+    StudyTable,
+    Table,
+    head_dots,
+    interval,
+    number,
+    pivot,
+)
 from analysis.regions.ground_truth import REGIONS, regions_of
 from analysis.regions.motion import cell_coverage
 from analysis.stimuli.kinds import (
     EvaluatedModel,
-    Views,
     clip_size,
     kinds_of,
     triplet_views,
-    with_controls,
+)
+from analysis.studies.controlled import (
+    HEADLINE_KIND,
+    SPEEDS,
+    Measured,
+    Scene,
+    at_speeds,
+    by_speed,
+    kind_rows,
+    kind_title,
+    measure_controls,
 )
 from analysis.studies.registry import (
     KeyNumber,
@@ -50,41 +69,11 @@ from analysis.studies.registry import (
     register_study,
     verdict,
 )
-from analysis.studies.table import (
-    AVID_MINUS_RSP,
-    RSP_MINUS_AVID,
-    Key,
-    Row,
-    StudyTable,
-    Table,
-    interval,
-    number,
-    pivot,
-)
 from rspnet.data.synthetic.videos import render_video, video_name
 from rspnet.evaluate import eval_triplets
 from rspnet.names import HEAD_TITLES, HEADS
 
-Floats = NDArray[np.float64]
-
-SPEEDS = (1, 2)
 SHOWN_REGIONS = ("limbs", "body", "prop", "background_cues")
-_KIND_TITLES = {
-    "eq2": "Eq. 2",
-    "contribution": "contribution",
-    "margin": "margin",
-    "margin_faster": "margin to faster",
-    "margin_deviation": "|margin \N{MINUS SIGN} median|",
-    "margin_static": "margin \N{MINUS SIGN} static clip",
-}
-# The margin map signed towards the faster clip: that of a slow query shows what stands still.
-HEADLINE_KIND = "margin_faster"
-# By kind and speed of c_i: margins of slow and fast queries are different things.
-KIND_ROWS = (
-    ("eq2", "both"), ("contribution", "both"), ("margin", "1x"), ("margin", "2x"),
-    ("margin_faster", "both"), ("margin_deviation", "both"),
-    ("margin_static", "1x"), ("margin_static", "2x"),
-)  # fmt: skip
 # What is subtracted from what: the head that should look there comes first.
 EXPECTED = {
     "limbs": RSP_MINUS_AVID,
@@ -93,25 +82,6 @@ EXPECTED = {
     "cues": AVID_MINUS_RSP,
     "static": AVID_MINUS_RSP,
 }
-_MEASURES = ("share", "area", "ratio", "uniform", "ceiling", "pointing", "signed_share")
-
-
-def kind_title(kind: str) -> str:
-    """The name of a kind of map in tables and figures."""
-    return _KIND_TITLES.get(kind) or map_kind(kind).title
-
-
-def kind_rows(table: StudyTable) -> dict[str, dict[str, Key]]:
-    """Rows of a figure of all kinds of maps that were measured, by their titles."""
-    kinds = dict.fromkeys(str(row.keys["kind"]) for row in table.select(weights="trained"))
-    known = {kind for kind, _ in KIND_ROWS}
-    return {
-        kind_title(kind) + ("" if speed == "both" else f", {speed}"): {
-            "kind": kind, "speed": speed,
-        }
-        for kind, speed in (*KIND_ROWS, *((kind, "both") for kind in kinds if kind not in known))
-        if kind in kinds
-    }  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,19 +101,6 @@ class LocalisationConfig(StudyConfig):
     size: int | None = None
     num_triplets: int = 2
     num_random: int = 3
-
-
-@dataclass(frozen=True)
-class Scene:
-    """A video's triplets, those with a query of the first speed first, and their ground truth.
-
-    Attributes:
-        triplets: Views of c_i, c_j and c_k.
-        regions: For each, the masks of c_i, (T, H, W).
-    """
-
-    triplets: tuple[Views, ...]
-    regions: tuple[dict[str, Masks], ...]
 
 
 def make_scene(
@@ -166,114 +123,73 @@ def make_scene(
     return Scene(triplets, tuple(regions_of(video.masks, i) for i, _, _ in triplets))
 
 
-@dataclass(frozen=True)
-class Measured:
-    """Values of videos (V), for triplets averaged by the query's speed (S).
-
-    Attributes:
-        kinds: K.
-        share: (V, S, H heads, K, R regions).
-        pointing: The same shape.
-        signed_share: Signed contribution, the same shape.
-        area: (V, S, R).
-        uniform: Mean coverage of the cells, (V, S, R).
-        ceiling: Largest coverage of a cell, (V, S, R).
-    """
-
-    kinds: tuple[str, ...]
-    share: Floats
-    pointing: Floats
-    signed_share: Floats
-    area: Floats
-    uniform: Floats
-    ceiling: Floats
-
-    @classmethod
-    def average(cls, parts: Sequence["Measured"]) -> "Measured":
-        """The mean of several, such as of draws of random weights."""
-        names = [field.name for field in fields(cls) if field.name != "kinds"]
-        means = {name: np.mean([getattr(p, name) for p in parts], axis=0) for name in names}
-        return cls(parts[0].kinds, **means)
-
-
 def measure(model: EvaluatedModel, scenes: Sequence[Scene]) -> Measured:
     """Compare every map of every scene with the regions.
 
     Args:
         model: The model or control, after its forward passes over the scenes' triplets.
         scenes: The videos.
+
+    Returns:
+        ``share``, ``pointing`` and ``signed_share`` of the maps, (V, S, H heads, K kinds, R
+        regions), and of the regions ``area``, ``uniform`` (mean coverage of the cells) and
+        ``ceiling`` (largest coverage of a cell), (V, S, R).
     """
     triplets = model.questions
     kinds = kinds_of(triplets[0][0].c_i.branch, triplets[0][0].c_j.branch)
-    num_videos, num_queries = len(scenes), len(scenes[0].triplets)
-    share = np.zeros((num_videos, num_queries, len(HEADS), len(kinds), len(REGIONS)))
-    pointing, signed_share = np.zeros_like(share), np.zeros_like(share)
-    area = np.zeros((num_videos, num_queries, len(REGIONS)))
-    uniform, ceiling = np.zeros_like(area), np.zeros_like(area)
-    for v, q in np.ndindex(num_videos, num_queries):
-        regions, grid = scenes[v].regions[q], triplets[v][q].c_i.grid
+    shape = (len(scenes), len(scenes[0].triplets), len(HEADS), len(kinds), len(REGIONS))
+    found = {name: np.zeros(shape) for name in ("share", "pointing", "signed_share")}
+    found |= {name: np.zeros((*shape[:2], shape[-1])) for name in ("area", "uniform", "ceiling")}
+    for v, q in np.ndindex(shape[:2]):
+        regions, grid = scenes[v].truth[q], triplets[v][q].c_i.grid
         coverage_RP = np.stack([cell_coverage(regions[name], grid).ravel() for name in REGIONS])
-        area[v, q] = [regions[name].mean() for name in REGIONS]
-        uniform[v, q] = coverage_RP.mean(axis=1)
-        ceiling[v, q] = coverage_RP.max(axis=1)
+        found["area"][v, q] = [regions[name].mean() for name in REGIONS]
+        found["uniform"][v, q] = coverage_RP.mean(axis=1)
+        found["ceiling"][v, q] = coverage_RP.max(axis=1)
         for h, head in enumerate(HEADS):
             for k, values in enumerate(model.maps(v, q, head).values()):
                 positive = np.clip(values, 0, None).ravel()
                 total = positive.sum()
-                share[v, q, h, k] = coverage_RP @ positive / total if total > 0 else 0
-                pointing[v, q, h, k] = coverage_RP[:, values.argmax()]
-                signed_share[v, q, h, k] = coverage_RP @ values.ravel()
-
-    def by_speed(values: Floats) -> Floats:
-        halves = values.reshape(num_videos, len(SPEEDS), -1, *values.shape[2:])
-        return np.asarray(halves.mean(axis=2), float)
-
-    numbers = (
-        by_speed(values) for values in (share, pointing, signed_share, area, uniform, ceiling)
-    )
-    return Measured(kinds, *numbers)
+                at = (v, q, h, k)
+                found["share"][at] = coverage_RP @ positive / total if total > 0 else 0
+                found["pointing"][at] = coverage_RP[:, values.argmax()]
+                found["signed_share"][at] = coverage_RP @ values.ravel()
+    return {name: by_speed(values) for name, values in found.items()}
 
 
-def summarise(measured: Measured, weights: str) -> list[Row]:
+def summarise(measured: Measured, kinds: Sequence[str], weights: str) -> list[Row]:
     """Estimates over videos, with bootstrap intervals, of one set of weights."""
+    rows, differences = [], []
     # Where a region is out of the picture in all videos of a resample, that one does not count.
     with np.errstate(invalid="ignore"):
-        return _summarise(measured, weights)
-
-
-def _summarise(measured: Measured, weights: str) -> list[Row]:
-    speeds = {f"{speed}x": [s] for s, speed in enumerate(SPEEDS)}
-    rows, differences = [], []
-    for speed, places in {"both": [0, 1], **speeds}.items():
-        share, pointing, signed_share, area, uniform, ceiling = (
-            getattr(measured, name)[:, places].mean(axis=1)
-            for name in ("share", "pointing", "signed_share", "area", "uniform", "ceiling")
-        )
-        for k, kind in enumerate(measured.kinds):
-            for r, region in enumerate(REGIONS):
-                keys: dict[str, Key] = {"weights": weights, "kind": kind}
-                for h, head in enumerate(HEADS):
-                    estimates = (
-                        mean(share[:, h, k, r]),
-                        mean(area[:, r]),
-                        ratio(share[:, h, k, r], area[:, r]),
-                        ratio(uniform[:, r], area[:, r]),
-                        ratio(ceiling[:, r], area[:, r]),
-                        mean(pointing[:, h, k, r]),
-                        mean(signed_share[:, h, k, r]),
-                    )
-                    own = keys | {"head": head, "region": region, "speed": speed}
-                    values = dict(zip(_MEASURES, estimates, strict=True))
-                    rows.append(Row(keys=own, values=values))
-                if region not in EXPECTED:
-                    continue
-                order = HEADS if EXPECTED[region] == RSP_MINUS_AVID else HEADS[::-1]
-                a, b = (HEADS.index(head) for head in order)
+        for (speed, values), (k, kind), (r, region) in product(
+            at_speeds(measured), enumerate(kinds), enumerate(REGIONS)
+        ):
+            area, uniform, ceiling = (values[n][:, r] for n in ("area", "uniform", "ceiling"))
+            keys: dict[str, Key] = {
+                "weights": weights, "kind": kind, "region": region, "speed": speed,
+            }  # fmt: skip
+            share = dict(zip(HEADS, values["share"][:, :, k, r].T, strict=True))
+            for h, head in enumerate(HEADS):
+                own = {
+                    "share": mean(share[head]),
+                    "area": mean(area),
+                    "ratio": ratio(share[head], area),
+                    "uniform": ratio(uniform, area),
+                    "ceiling": ratio(ceiling, area),
+                    "pointing": mean(values["pointing"][:, h, k, r]),
+                    "signed_share": mean(values["signed_share"][:, h, k, r]),
+                }
+                rows.append(Row(keys=keys | {"head": head}, values=own))
+            if region in EXPECTED:
+                first, other = HEADS if EXPECTED[region] == RSP_MINUS_AVID else HEADS[::-1]
                 # The difference of the two ratios above, both heads' shares of a video paired.
-                columns = [share[:, a, k, r], share[:, b, k, r], area[:, r]]
-                found = estimate(columns, lambda x, y, z: (x - y).mean(axis=1) / z.mean(axis=1))
-                own = keys | {"head": EXPECTED[region], "region": region, "speed": speed}
-                differences.append(Row(keys=own, values={"ratio": found}))
+                found = estimate(
+                    [share[first], share[other], area],
+                    lambda x, y, z: (x - y).mean(axis=1) / z.mean(axis=1),
+                )
+                own = {"ratio": found}
+                differences.append(Row(keys=keys | {"head": EXPECTED[region]}, values=own))
     return rows + differences
 
 
@@ -320,35 +236,27 @@ class Localisation(Study[LocalisationConfig]):
             num_triplets=config.num_triplets,
             num_random=config.num_random,
         )
-        total = num_videos * (3 + config.num_random)
-        with tqdm(total=total, desc=self.title, unit="video", disable=not inputs.progress) as bar:
-            scenes = []
-            for index in range(num_videos):
-                scene = make_scene(
-                    config.seed,
-                    index,
-                    num_frames=query.num_frames,
-                    size=size,
-                    num_triplets=config.num_triplets,
-                )
-                scenes.append(scene)
-                bar.update()
-            for name in REGIONS:
-                if not any(region[name].any() for scene in scenes for region in scene.regions):
-                    raise ValueError(
-                        f"none of the {num_videos} videos of seed {config.seed} shows its "
-                        f"{REGIONS[name]}: take more videos or another seed"
-                    )
-            clips = [scene.triplets for scene in scenes]
-            found: dict[str, list[Measured]] = {}
-            for model in with_controls(
-                query, inputs.key, clips, num_random=config.num_random, done=bar.update
-            ):
-                found.setdefault(model.weights, []).append(measure(model, scenes))
-                grid = model.questions[0][0].c_i.grid
-        rows = [
-            row for name, draws in found.items() for row in summarise(Measured.average(draws), name)
+        scenes = [
+            make_scene(
+                config.seed,
+                index,
+                num_frames=query.num_frames,
+                size=size,
+                num_triplets=config.num_triplets,
+            )
+            for index in range(num_videos)
         ]
+        for name in REGIONS:
+            if not any(truth[name].any() for scene in scenes for truth in scene.truth):
+                raise ValueError(
+                    f"none of the {num_videos} videos of seed {config.seed} shows its "
+                    f"{REGIONS[name]}: take more videos or another seed"
+                )
+        found, grid = measure_controls(
+            inputs, scenes, measure, num_random=config.num_random, title=self.title
+        )
+        kinds = kinds_of(query, inputs.key)
+        rows = [row for weights, own in found.items() for row in summarise(own, kinds, weights)]
         return StudyTable(
             study=self.name,
             rows=tuple(rows),
@@ -419,22 +327,12 @@ class Localisation(Study[LocalisationConfig]):
         rows = kind_rows(table)
         panels = []
         for region in SHOWN_REGIONS:
-            dots = [
-                Dot(
-                    place,
-                    head,
-                    table.one(weights=weights, head=head, region=region, **keys)["ratio"],
-                    weights != "trained",
-                )
-                for weights in ("random weights", "trained")
-                for place, keys in enumerate(rows.values())
-                for head in HEADS
-            ]
+            dots = head_dots(table, [{**keys, "region": region} for keys in rows.values()], "ratio")
             first = next(iter(rows.values()))
             own = table.one(weights="trained", head="rsp", region=region, **first)
             title = f"{REGIONS[region]}, {100 * own['area'].value:.1f}% of the pixels"
             lines = ((1.0, False), (own["ceiling"].value, True))
-            panels.append(DotPanel(title, tuple(dots), lines))
+            panels.append(DotPanel(title, dots, lines))
         return [
             DotFigure(
                 "Positive energy of the maps, by region",

@@ -14,26 +14,47 @@ and so has the difference between the heads, paired video by video. The controls
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from analysis.core.figure_spec import Dot, DotFigure, DotPanel, FigureSpec
+from analysis.core.figure_spec import DotFigure, DotPanel, FigureSpec
 from analysis.core.grid import Grid
 from analysis.core.score import extract_features
 from analysis.core.statistics import Estimate, difference, mean, rank_correlation
+from analysis.core.table import (
+    RSP_MINUS_AVID,
+    Key,
+    Row,
+    StudyTable,
+    Table,
+    head_columns,
+    head_dots,
+    interval,
+    number,
+    pivot,
+)
 from analysis.regions.flow import cell_means, local_contrast, movement, spectral_residual
 from analysis.stimuli.kinds import (
     EvaluatedModel,
-    Views,
     clip_size,
     kinds_of,
     triplet_views,
-    with_controls,
 )
-from analysis.studies.localisation import HEADLINE_KIND, kind_rows, kind_title
+from analysis.studies.controlled import (
+    HEADLINE_KIND,
+    SPEEDS,
+    Measured,
+    Scene,
+    at_speeds,
+    by_speed,
+    kind_rows,
+    kind_title,
+    measure_controls,
+)
 from analysis.studies.registry import (
     KeyNumber,
     Study,
@@ -42,18 +63,8 @@ from analysis.studies.registry import (
     register_study,
     verdict,
 )
-from analysis.studies.table import (
-    RSP_MINUS_AVID,
-    Key,
-    Row,
-    StudyTable,
-    Table,
-    interval,
-    number,
-    pivot,
-)
-from rspnet.data.sampling import clip_span
-from rspnet.data.sources import Scan, scan_files
+from rspnet.data.sampling import clip_span, evenly_spaced
+from rspnet.data.sources import scan_files
 from rspnet.data.video.reader import VideoReader
 from rspnet.evaluate import eval_triplets
 from rspnet.models import Branch
@@ -61,7 +72,6 @@ from rspnet.names import HEADS
 
 Floats = NDArray[np.float64]
 
-SPEEDS = (1, 2)
 TARGETS = {
     "flow": "optical flow",
     "saliency": "spectral residual",
@@ -87,19 +97,6 @@ class OpticalFlowConfig(VideoStudyConfig):
     size: int | None = None
 
 
-@dataclass(frozen=True)
-class Footage:
-    """A video's triplets, those with a query of the first speed first, and their pixels' targets.
-
-    Attributes:
-        triplets: Views of c_i, c_j and c_k.
-        targets: For each, :data:`TARGETS` of c_i on the cells of its map.
-    """
-
-    triplets: tuple[Views, ...]
-    targets: tuple[dict[str, Floats], ...]
-
-
 def targets_of(frames: NDArray[np.uint8], grid: Grid) -> dict[str, Floats]:
     """:data:`TARGETS` of a clip on the cells of its map, (T', H', W') each.
 
@@ -115,9 +112,9 @@ def targets_of(frames: NDArray[np.uint8], grid: Grid) -> dict[str, Floats]:
     }
 
 
-def load_footage(
+def load_scene(
     path: Path, branch: Branch, *, size: int, num_triplets: int, rng: np.random.Generator
-) -> Footage:
+) -> Scene:
     """Draw a video's triplets as in training, and measure their pixels.
 
     Raises:
@@ -135,49 +132,40 @@ def load_footage(
             raise ValueError(
                 f"{path}: {' and '.join(constant)} of the clip at frame {first} is constant"
             )
-    return Footage(triplets, targets)
+    return Scene(triplets, targets)
 
 
-def correlations(model: EvaluatedModel, footage: Sequence[Footage]) -> Floats:
+def correlations(model: EvaluatedModel, scenes: Sequence[Scene]) -> Measured:
     """Spearman's rho of every map with every target, averaged over a video's triplets.
 
     A uniform map correlates with nothing: its rho is 0.
 
     Returns:
-        (videos, speeds, heads, kinds, targets).
+        ``rho``, (videos, speeds, heads, kinds, targets).
     """
     first = model.questions[0][0]
-    num_kinds = len(kinds_of(first.c_i.branch, first.c_j.branch))
-    num_queries = len(footage[0].triplets)
-    rho = np.zeros((len(footage), num_queries, len(HEADS), num_kinds, len(TARGETS)))
-    for v, q in np.ndindex(rho.shape[:2]):
-        for h, head in enumerate(HEADS):
-            for k, values in enumerate(model.maps(v, q, head).values()):
-                for t, target in enumerate(TARGETS):
-                    found = rank_correlation(values, footage[v].targets[q][target])
-                    rho[v, q, h, k, t] = np.nan_to_num(found)
-    halves = rho.reshape(len(footage), len(SPEEDS), -1, *rho.shape[2:])
-    return np.asarray(halves.mean(axis=2), float)
+    kinds = kinds_of(first.c_i.branch, first.c_j.branch)
+    shape = (len(scenes), len(scenes[0].triplets), len(HEADS), len(kinds), len(TARGETS))
+    rho = np.zeros(shape)
+    for v, q, h in np.ndindex(shape[:3]):
+        for k, values in enumerate(model.maps(v, q, HEADS[h]).values()):
+            found = [rank_correlation(values, scenes[v].truth[q][name]) for name in TARGETS]
+            rho[v, q, h, k] = np.nan_to_num(found)
+    return {"rho": by_speed(rho)}
 
 
-def summarise(rho: Floats, kinds: Sequence[str], weights: str) -> list[Row]:
+def summarise(measured: Measured, kinds: Sequence[str], weights: str) -> list[Row]:
     """Estimates over videos of what :func:`correlations` gave, of one set of weights."""
     rows = []
-    speeds = {f"{speed}x": [s] for s, speed in enumerate(SPEEDS)}
-    for speed, places in {"both": [0, 1], **speeds}.items():
-        values = rho[:, places].mean(axis=1)
-        for k, kind in enumerate(kinds):
-            for t, target in enumerate(TARGETS):
-                rsp, avid = values[:, 0, k, t], values[:, 1, k, t]
-                found = {
-                    "rsp": mean(rsp), "avid": mean(avid), RSP_MINUS_AVID: difference(rsp, avid),
-                }  # fmt: skip
-                for head, rho_of_head in found.items():
-                    keys: dict[str, Key] = {
-                        "weights": weights, "kind": kind, "head": head, "target": target,
-                        "speed": speed,
-                    }  # fmt: skip
-                    rows.append(Row(keys=keys, values={"rho": rho_of_head}))
+    for (speed, values), (k, kind), (t, target) in product(
+        at_speeds(measured), enumerate(kinds), enumerate(TARGETS)
+    ):
+        rsp, avid = values["rho"][:, :, k, t].T
+        keys: dict[str, Key] = {"weights": weights, "kind": kind, "target": target, "speed": speed}
+        found = {"rsp": mean(rsp), "avid": mean(avid), RSP_MINUS_AVID: difference(rsp, avid)}
+        rows += [
+            Row(keys=keys | {"head": head}, values={"rho": own}) for head, own in found.items()
+        ]
     return rows
 
 
@@ -213,48 +201,41 @@ class OpticalFlow(Study[OpticalFlowConfig]):
             inputs.paths, clip_span(query.num_frames, max(SPEEDS)), config.num_workers
         )
         skipped = {str(path): reason for path, reason in inputs.skipped.items()}
-        skipped |= dict(_named(path, why) for path, why in (*scan.unreadable, *scan.too_short))
-        usable = _evenly_spaced(scan, config.num_videos)
-        footage = []
-        total = len(usable) * (3 + num_random)
-        with tqdm(total=total, desc=self.title, unit="video", disable=not inputs.progress) as bar:
-            for place, path in enumerate(usable):
-                rng = np.random.default_rng([config.seed, place])
-                try:
-                    own = load_footage(
-                        path, query, size=size, num_triplets=config.num_triplets, rng=rng
-                    )
-                    footage.append(own)
-                except ValueError as error:
-                    skipped |= dict([_named(path, str(error))])
-                    bar.update(2 + num_random)  # it needs no more
-                bar.update()
-            if len(footage) < 2:
-                reasons = "".join(f"\n  {p}: {why}" for p, why in list(skipped.items())[:5])
-                raise ValueError(
-                    f"{len(footage)} of {len(inputs.paths)} videos can be measured, at least two "
-                    f"are needed. The first of those skipped:{reasons}"
+        skipped |= {str(path): why for path, why in (*scan.unreadable, *scan.too_short)}
+        usable = [source.path for source in evenly_spaced(scan.usable, config.num_videos)]
+        scenes = []
+        bar = tqdm(usable, desc="Videos", unit="video", disable=not inputs.progress)
+        for place, path in enumerate(bar):
+            rng = np.random.default_rng([config.seed, place])
+            try:
+                scenes.append(
+                    load_scene(path, query, size=size, num_triplets=config.num_triplets, rng=rng)
                 )
-            clips = [video.triplets for video in footage]
-            found: dict[str, list[Floats]] = {}
-            for model in with_controls(
-                query, inputs.key, clips, num_random=num_random, done=bar.update
-            ):
-                found.setdefault(model.weights, []).append(correlations(model, footage))
-                grid = model.questions[0][0].c_i.grid
+            except ValueError as error:
+                skipped[str(path)] = str(error)
+        skipped = {path: why.removeprefix(f"{path}: ") for path, why in skipped.items()}
+        if len(scenes) < 2:
+            reasons = "".join(f"\n  {p}: {why}" for p, why in list(skipped.items())[:5])
+            raise ValueError(
+                f"{len(scenes)} of {len(inputs.paths)} videos can be measured, at least two "
+                f"are needed. The first of those skipped:{reasons}"
+            )
+        found, grid = measure_controls(
+            inputs, scenes, correlations, num_random=num_random, title=self.title
+        )
         kinds = kinds_of(query, inputs.key)
-        rows = [
-            row
-            for weights, draws in found.items()
-            for row in summarise(np.mean(draws, axis=0), kinds, weights)
-        ]
+        rows = [row for weights, own in found.items() for row in summarise(own, kinds, weights)]
         for target in ("saliency", "contrast"):
             keys: dict[str, Key] = {"kind": ITSELF, "target": target}
-            rows.append(Row(keys=keys, values={"rho": _among_pixels(footage, target)}))
+            shared = [
+                float(np.mean([rank_correlation(own["flow"], own[target]) for own in scene.truth]))
+                for scene in scenes
+            ]
+            rows.append(Row(keys=keys, values={"rho": mean(shared)}))
         return StudyTable(
             study=self.name,
             rows=tuple(rows),
-            num_videos=len(footage),
+            num_videos=len(scenes),
             videos=inputs.videos,
             model_hash=query.hash,
             seed=config.seed,
@@ -287,11 +268,6 @@ class OpticalFlow(Study[OpticalFlowConfig]):
 
     def tables(self, table: StudyTable) -> list[Table]:
         """Correlations by kind of map and target: the model, and folded its controls."""
-        columns: dict[str, tuple[str, dict[str, Key]]] = {
-            "RSP": ("rho", {"head": "rsp"}),
-            "A-VID": ("rho", {"head": "avid"}),
-            "RSP minus A-VID": ("rho", {"head": RSP_MINUS_AVID}),
-        }
         kinds = [kind for kind in table.keys("kind") if kind != ITSELF]
         headline = f"{kind_title(HEADLINE_KIND)} with optical"
         return [
@@ -303,7 +279,7 @@ class OpticalFlow(Study[OpticalFlowConfig]):
                     for target in TARGETS
                     for kind in kinds
                 },
-                columns,
+                head_columns("rho"),
                 table,
                 first="map with",
                 caption=(
@@ -322,18 +298,8 @@ class OpticalFlow(Study[OpticalFlowConfig]):
         rows = kind_rows(table)
         panels = []
         for target, title in TARGETS.items():
-            dots = [
-                Dot(
-                    place,
-                    head,
-                    table.one(weights=weights, head=head, target=target, **keys)["rho"],
-                    weights != "trained",
-                )
-                for weights in ("random weights", "trained")
-                for place, keys in enumerate(rows.values())
-                for head in HEADS
-            ]
-            panels.append(DotPanel(title, tuple(dots), ((0.0, False),)))
+            dots = head_dots(table, [{**keys, "target": target} for keys in rows.values()], "rho")
+            panels.append(DotPanel(title, dots, ((0.0, False),)))
         return [
             DotFigure(
                 "Maps and pixels",
@@ -363,17 +329,3 @@ def _headline(table: StudyTable, weights: str = "trained") -> dict[str, Estimate
         )["rho"]
         for head in (*HEADS, RSP_MINUS_AVID)
     }
-
-
-def _named(path: Path, reason: str) -> tuple[str, str]:
-    return str(path), reason.removeprefix(f"{path}: ")
-
-
-def _among_pixels(footage: Sequence[Footage], name: str) -> Estimate:
-    rho = [[rank_correlation(own["flow"], own[name]) for own in v.targets] for v in footage]
-    return mean(np.mean(rho, axis=1))
-
-
-def _evenly_spaced(scan: Scan, num: int) -> list[Path]:
-    every = np.linspace(0, len(scan.usable) - 1, min(num, len(scan.usable))).round().astype(int)
-    return [scan.usable[place].path for place in every]

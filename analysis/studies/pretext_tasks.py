@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from analysis.core.statistics import Estimate
+from analysis.core.table import Key, Row, StudyTable, Table, Value, interval, pivot
 from analysis.studies.registry import (
     KeyNumber,
     Study,
@@ -17,7 +18,6 @@ from analysis.studies.registry import (
     VideoStudyConfig,
     register_study,
 )
-from analysis.studies.table import Key, Row, StudyTable, Table, Value, interval, pivot
 from rspnet.data.synthetic.videos import generate
 from rspnet.evaluate import EvaluateConfig, evaluate
 

@@ -16,8 +16,8 @@ from typing import Any, Generic, Literal, TypeVar
 import analysis.studies
 from analysis.core.figure_spec import FigureSpec
 from analysis.core.statistics import Estimate
+from analysis.core.table import StudyTable, Table, Value
 from analysis.stimuli.triplets import SEED, Triplets, file_triplets, generated_triplets
-from analysis.studies.table import StudyTable, Table, Value
 from rspnet.data.datasets.labelled import DatasetConfig, load_video_set
 from rspnet.data.sources import expand_roots
 from rspnet.models import Branch

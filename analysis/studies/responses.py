@@ -24,7 +24,6 @@ from tqdm import tqdm
 
 from analysis.core.clip import View
 from analysis.core.figure_spec import (
-    Dot,
     DotFigure,
     DotPanel,
     FigureSpec,
@@ -33,6 +32,16 @@ from analysis.core.figure_spec import (
     LinePanel,
 )
 from analysis.core.statistics import Estimate
+from analysis.core.table import (
+    RSP_MINUS_AVID,
+    Key,
+    StudyTable,
+    Table,
+    head_columns,
+    head_dots,
+    interval,
+    pivot,
+)
 from analysis.stimuli.kinds import with_random_weights
 from analysis.stimuli.perturbations import CHANGES, Change, Probe, window_of
 from analysis.stimuli.perturbed_clips import (
@@ -64,14 +73,6 @@ from analysis.studies.selectivity import (
     selectivity_difference,
     words_of,
 )
-from analysis.studies.table import (
-    RSP_MINUS_AVID,
-    Key,
-    StudyTable,
-    Table,
-    interval,
-    pivot,
-)
 from rspnet.data.video.reader import VideoReader
 from rspnet.models import Branch
 from rspnet.names import HEADS
@@ -80,9 +81,6 @@ MAX_SPEED = 4.0
 CURVES = ("speed", "shuffle", "offset", "hue", "crop", "blur")
 _TERMS = {"looks": "appearance"}
 _PERTURBATIONS: dict[str, Change] = {_TERMS.get(n, n): change for n, change in CHANGES.items()}
-_COLUMNS: dict[str, dict[str, Key]] = {
-    "RSP": {"head": "rsp"}, "A-VID": {"head": "avid"}, "RSP minus A-VID": {"head": RSP_MINUS_AVID},
-}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -339,17 +337,15 @@ class ResponsesStudy(Study[ResponsesConfig]):
         }
         selectivities = pivot(
             rows,
-            {title: ("motion_selectivity", keys) for title, keys in _COLUMNS.items()},
+            head_columns("motion_selectivity"),
             table,
             first="perturbations and weights",
             caption=f"motion selectivity, {where}, 95% interval over videos. {parts}",
             strong=lambda title: title.endswith("trained"),
         )
-        columns = {
-            "similarity, RSP": ("similarity", _COLUMNS["RSP"]),
-            "similarity, A-VID": ("similarity", _COLUMNS["A-VID"]),
-            **{f"drop, {title}": ("drop", keys) for title, keys in _COLUMNS.items()},
-        }
+        columns = head_columns("similarity", "similarity, ")
+        columns.popitem()  # a difference of similarities says nothing
+        columns |= head_columns("drop", "drop, ")
         return [selectivities] + [
             pivot(
                 _drop_rows(table, weights),
@@ -377,12 +373,8 @@ class ResponsesStudy(Study[ResponsesConfig]):
         switches = [name for name in names if name in _PERTURBATIONS]
         switches = [name for name in switches if _PERTURBATIONS[name].is_switch]
         measures = table.keys("measure")
-        selectivity = _dots(
-            table,
-            [{"measure": measure} for measure in measures],
-            "motion_selectivity",
-        )
-        drops = _dots(table, [{"perturbation": n, "level": 1.0} for n in switches], "drop")
+        selectivity = head_dots(table, [{"measure": m} for m in measures], "motion_selectivity")
+        drops = head_dots(table, [{"perturbation": n, "level": 1.0} for n in switches], "drop")
         return [
             curves,
             DotFigure(
@@ -471,14 +463,4 @@ def _curve_panel(table: StudyTable, name: str) -> LinePanel:
         tuple(lines),
         logarithmic=name in ("speed", "shuffle"),
         backwards=name == "crop",
-    )
-
-
-def _dots(table: StudyTable, rows: Sequence[dict[str, Key]], measure: str) -> tuple[Dot, ...]:
-    return tuple(
-        Dot(place, head, found[measure], weights != "trained")
-        for weights in reversed(table.keys("weights"))
-        for place, keys in enumerate(rows)
-        for head in HEADS
-        for found in table.select(weights=weights, head=head, **keys)
     )

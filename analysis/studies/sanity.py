@@ -24,10 +24,10 @@ from analysis.core.clip_map import Map
 from analysis.core.figure_spec import FigureSpec, Line, LineFigure, LinePanel
 from analysis.core.score import Kind
 from analysis.core.statistics import Estimate, mean, rank_correlation
+from analysis.core.table import Key, Row, StudyTable, Table, pivot
 from analysis.stimuli.kinds import TripletFeatures, with_random_weights
 from analysis.stimuli.triplets import SCORES, encode_triplets, nearest_videos, scores_of
 from analysis.studies.registry import Study, StudyInputs, VideoStudyConfig, register_study
-from analysis.studies.table import Key, Row, StudyTable, Table, pivot
 from rspnet.models import Branch
 from rspnet.names import HEAD_TITLES, HEADS
 

@@ -23,8 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.core.statistics import Estimate, estimate, mean, ratio
+from analysis.core.table import RSP_MINUS_AVID, Key, Row, StudyTable
 from analysis.stimuli.perturbations import CHANGES
-from analysis.studies.table import RSP_MINUS_AVID, Key, Row, StudyTable
 from rspnet.names import HEADS
 
 Floats = NDArray[np.float64]

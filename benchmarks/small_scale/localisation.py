@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from analysis.core.statistics import Estimate
+from analysis.core.table import RSP_MINUS_AVID, StudyTable
 from analysis.report.store import Store
-from analysis.stimuli.kinds import with_controls
+from analysis.stimuli.kinds import kinds_of, with_controls
 from analysis.stimuli.triplets import SEED
 from analysis.studies.localisation import EXPECTED, make_scene, measure, summarise
 from analysis.studies.registry import StudyInputs
 from analysis.studies.responses import ResponsesConfig, ResponsesStudy
-from analysis.studies.table import RSP_MINUS_AVID, StudyTable
 from benchmarks.small_scale.subjects import Subject
 from benchmarks.small_scale.tables import markdown
 from rspnet.names import HEADS
@@ -52,7 +52,8 @@ def measure_localisation(
             for v in range(num_videos)
         ]
         asking = next(with_controls(query, key, [scene.triplets for scene in scenes]))
-        rows = summarise(measure(asking, scenes), asking.weights)
+        kinds = kinds_of(query, key)
+        rows = summarise(measure(asking, scenes), kinds, asking.weights)
         located = StudyTable(
             study="localisation", rows=tuple(rows), num_videos=num_videos, videos="synthetic videos"
         )

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from analysis.core.grid import Grid
+from analysis.core.table import Key, Row, StudyTable
 from analysis.regions.ground_truth import REGIONS
 from analysis.report.results import ReportConfig, ReportResults
 from analysis.stimuli.kinds import KINDS, WEIGHTS
@@ -13,7 +14,6 @@ from analysis.stimuli.perturbations import CHANGES
 from analysis.stimuli.triplets import SCORES
 from analysis.studies import faithfulness, localisation, optical_flow, sanity, selectivity
 from analysis.studies.selectivity import OTHER_VIDEOS, UNCHANGED
-from analysis.studies.table import Key, Row, StudyTable
 from rspnet.commands import to_plain
 from rspnet.names import HEADS
 

@@ -79,7 +79,7 @@ def _dots(figure: "DotFigure") -> Any:
                 own = [d for d in panel.dots if (d.head, d.control) == (head, control)]
                 if own:
                     drawn.add_trace(_dot_trace(own, head, colour, control, least), 1, column)
-        # Plotly leaves out what is drawn in a column before its dots.
+        # Plotly skips what is drawn in a column before its dots.
         for row in range(0, num_rows, 2):
             drawn.add_hrect(
                 y0=row - 0.5, y1=row + 0.5, fillcolor=BAND, line_width=0, layer="below",

@@ -207,7 +207,7 @@ def files_of(report: Report, part: str, kind: str) -> list[File]:
     if section.tables:
 
         def write() -> bytes:
-            from analysis.studies.table import csv_of
+            from analysis.core.table import csv_of
 
             return csv_of(section.tables)
 

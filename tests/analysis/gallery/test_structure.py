@@ -1,7 +1,6 @@
 """Neighbours in blocks, hubs, overlap, purity and disagreement, against naive loops and by hand."""
 
 import itertools
-import json
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +9,9 @@ import numpy as np
 import pytest
 
 from analysis.cli.structure import main
+from analysis.core.table import Row, StudyTable
 from analysis.gallery import neighbours as gallery_neighbours
-from analysis.gallery.disagreement import disagreement, moments
+from analysis.gallery.disputed import disputed_pairs, moments
 from analysis.gallery.neighbours import Space, check_same_videos, neighbours, ranks, top
 from analysis.gallery.structure import (
     chance_jaccard,
@@ -20,6 +20,7 @@ from analysis.gallery.structure import (
     overlap,
     purity,
     skewness,
+    structure_tables,
 )
 from rspnet.retrieval.gallery import FEATURES, Gallery, Protocol
 
@@ -41,6 +42,10 @@ def on_circle(name: str, degrees: list[float], labels: str) -> Space:
     angles = np.deg2rad(degrees)
     vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
     return Space(name=name, paths=paths_of(len(labels)), labels=tuple(labels), vectors=vectors)
+
+
+def listed(rows: list[Row], name: str, measure: str) -> list[Row]:
+    return [row for row in rows if (row.keys["nearer_by"], row.keys["measure"]) == (name, measure)]
 
 
 @pytest.fixture(params=[1, 100, 2**23], ids=["a row a block", "2 rows a block", "one block"])
@@ -83,38 +88,36 @@ def test_of_equals_the_first_is_the_nearer() -> None:
 @pytest.mark.usefixtures("_blocks")
 def test_z_scores_and_ranks_of_the_most_disputed_pairs_are_those_of_a_plain_loop() -> None:
     a, b = space("rsp", 1), space("avid", 2)
-    found = disagreement(a, b, k=4, num=6)
+    rows = disputed_pairs(a, b, k=4, num=6)
     pairs = list(itertools.combinations(range(NUM), 2))
     z = {}
     for s in (a, b):
         cosines = np.array([float(s.vectors[i].astype(float) @ s.vectors[j]) for i, j in pairs])
-        measure = moments(s)
-        assert measure.mean == pytest.approx(cosines.mean(), abs=1e-6)
-        assert measure.deviation == pytest.approx(cosines.std(), abs=1e-6)
+        average, deviation = moments(s)
+        assert average == pytest.approx(cosines.mean(), abs=1e-6)
+        assert deviation == pytest.approx(cosines.std(), abs=1e-6)
         z[s.name] = (cosines - cosines.mean()) / cosines.std()
     difference = z["rsp"] - z["avid"]
     orders = {s.name: order_of(s) for s in (a, b)}
-    for name, sign in (("rsp", 1), ("avid", -1)):
+    for name, other, sign in (("rsp", "avid", 1), ("avid", "rsp", -1)):
         expected = [pairs[n] for n in np.argsort(-sign * difference)[:6]]
-        assert [(p.i, p.j) for p in found.by_z[name]] == expected
-        for p in found.by_z[name]:
-            assert p.i < p.j
-            assert (p.path_i, p.label_j) == (str(a.paths[p.i]), a.labels[p.j])
+        by_z = listed(rows, name, "z")
+        assert [(row.keys["video"], row.keys["other_video"]) for row in by_z] == expected
+        for row, (i, j) in zip(by_z, expected, strict=True):
+            assert row.keys["than_by"] == other
             for own in ("rsp", "avid"):
-                assert p.z[own] == pytest.approx(z[own][pairs.index((p.i, p.j))], abs=1e-4)
-                assert p.rank[own] == 1 + orders[own][p.i].index(p.j)
-    for name, other in (("rsp", "avid"), ("avid", "rsp")):
-        ranked = [
+                assert row.values[f"{own}_z"] == pytest.approx(
+                    z[own][pairs.index((i, j))], abs=1e-4
+                )
+                assert row.values[f"{own}_rank"] == 1 + orders[own][i].index(j)
+        ranked = sorted(
             (-1 - orders[other][i].index(j), i, j) for i in range(NUM) for j in orders[name][i][:4]
+        )[:6]
+        by_rank = listed(rows, name, "rank")
+        assert [(row.keys["video"], row.keys["other_video"]) for row in by_rank] == [
+            (i, j) for _, i, j in ranked
         ]
-        expected = [(i, j) for _, i, j in sorted(ranked)[:6]]
-        assert [(p.i, p.j) for p in found.by_rank[name]] == expected
-        assert [p.rank[other] for p in found.by_rank[name]] == [-r for r, *_ in sorted(ranked)[:6]]
-    squares = np.zeros(NUM)
-    for (i, j), value in zip(pairs, difference, strict=True):
-        squares[[i, j]] += value**2
-    np.testing.assert_allclose(found.differences, np.sqrt(squares / (NUM - 1)), atol=1e-4)
-    assert found.videos[0] == squares.argmax()
+        assert [row.values[f"{other}_rank"] for row in by_rank] == [-r for r, *_ in ranked]
 
 
 @pytest.mark.usefixtures("_blocks")
@@ -122,29 +125,27 @@ def test_copies_of_a_file_are_no_pair() -> None:
     a, b = (replace(s, paths=(*s.paths[:-1], s.paths[0])) for s in (space("a", 1), space("b", 2)))
     pairs = [(i, j) for i, j in itertools.combinations(range(NUM), 2) if (i, j) != (0, NUM - 1)]
     cosines = np.array([float(a.vectors[i].astype(float) @ a.vectors[j]) for i, j in pairs])
-    assert moments(a).mean == pytest.approx(cosines.mean(), abs=1e-6)
-    assert moments(a).deviation == pytest.approx(cosines.std(), abs=1e-6)
-    found = disagreement(a, b, k=3, num=len(pairs) + 5)
-    assert sorted((p.i, p.j) for p in found.by_z["a"]) == pairs
-    assert np.isfinite(found.differences).all()
+    assert moments(a) == pytest.approx((cosines.mean(), cosines.std()), abs=1e-6)
+    rows = listed(disputed_pairs(a, b, k=3, num=len(pairs) + 5), "a", "z")
+    assert sorted((row.keys["video"], row.keys["other_video"]) for row in rows) == pairs
 
 
 def test_features_that_agree_have_nothing_to_dispute() -> None:
     a = space("a", 1)
-    found = disagreement(a, replace(a, name="b"), k=3, num=3)
-    np.testing.assert_allclose(found.differences, 0, atol=1e-6)
-    assert [p.rank["b"] for p in found.by_rank["a"]] == [3, 3, 3]
+    rows = disputed_pairs(a, replace(a, name="b"), k=3, num=3)
+    assert [row.values["b_rank"] for row in listed(rows, "a", "rank")] == [3, 3, 3]
+    for row in listed(rows, "a", "z"):
+        assert row.values["a_z"] == row.values["b_z"]
 
 
-def test_a_planted_pair_is_found() -> None:
+def test_a_pair_that_is_opposite_by_one_feature_and_one_by_the_other_is_found() -> None:
     a = on_circle("a", [0, 90, 180, 271], "wxyz")
-    b = on_circle("b", [0, 90, 2, 270], "wxyz")  # 0 and 2 are opposite by a, one by b
-    found = disagreement(a, b, k=1, num=1)
-    (pair,) = found.by_z["b"]
-    assert (pair.i, pair.j, pair.label_i, pair.label_j) == (0, 2, "w", "y")
-    assert pair.similarity["a"] == pytest.approx(-1)
-    assert pair.similarity["b"] == pytest.approx(math.cos(math.radians(2)))
-    assert (pair.rank["a"], pair.rank["b"]) == (3, 1)
+    b = on_circle("b", [0, 90, 2, 270], "wxyz")
+    (row,) = listed(disputed_pairs(a, b, k=1, num=1), "b", "z")
+    assert (row.keys["video"], row.keys["other_video"]) == (0, 2)
+    assert row.values["a_cosine"] == pytest.approx(-1)
+    assert row.values["b_cosine"] == pytest.approx(math.cos(math.radians(2)))
+    assert (row.values["a_rank"], row.values["b_rank"]) == (3, 1)
 
 
 def test_hubs_and_orphans_by_hand() -> None:
@@ -158,13 +159,12 @@ def test_hubs_and_orphans_by_hand() -> None:
     assert found.skewness.value == pytest.approx(0)
     # By lot N_1 is binomial with n = 3 and p = 1/3.
     assert found.chance_skewness == pytest.approx((1 / 3) / math.sqrt(2 / 3))
-    assert found.to_json()["orphans"] == ["v003.mp4"]
 
 
 def test_skewness_by_hand() -> None:
     # Deviations -1, -1, -1, 3: the third moment is 24 / 4, the deviation sqrt(12 / 4).
-    assert skewness(np.array([0, 0, 0, 4])) == pytest.approx(6 / 3**1.5)
-    assert skewness(np.array([2, 2, 2])) == 0
+    found = skewness(np.array([[0.0, 0, 0, 4], [2, 2, 2, 2]]))
+    assert found == pytest.approx([6 / 3**1.5, 0])
 
 
 def test_neighbours_in_common_by_hand() -> None:
@@ -198,15 +198,15 @@ def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(ValueError, match="a has 45 and b 44"):
         check_same_videos([a, space("b", 2, NUM - 1)])
     swapped = replace(b, paths=(b.paths[1], b.paths[0], *b.paths[2:]))
-    for compare in (disagreement, overlap):
+    for compare in (disputed_pairs, overlap):
         with pytest.raises(ValueError, match=r"video 0 is v000\.mp4 in a and v001\.mp4 in b"):
             compare(a, swapped)
     with pytest.raises(ValueError, match="k is between 1 and the 44"):
         overlap(a, b, 45)
     with pytest.raises(ValueError, match="a name each"):
-        disagreement(a, a)
+        disputed_pairs(a, a)
     with pytest.raises(ValueError, match="equally similar by a"):
-        disagreement(on_circle("a", [0, 120, 240], "xyz"), on_circle("b", [0, 1, 2], "xyz"), k=1)
+        disputed_pairs(on_circle("a", [0, 120, 240], "xyz"), on_circle("b", [0, 1, 2], "xyz"), k=1)
     with pytest.raises(ValueError, match=r"that of v000\.mp4 is not"):
         replace(a, vectors=a.vectors * np.float32(2))
     with pytest.raises(ValueError, match="at least two"):
@@ -246,16 +246,31 @@ def test_the_command_line_gives_the_api_s_numbers(
     assert main(["--gallery", folder, "--k", "5", "--num_pairs", "3", "--out", str(out)]) == 0
     spaces = [Space.of(gallery(), name) for name in ("rsp", "avid")]
     expected = gallery_statistics(spaces, k=5, num=3)
-    assert json.loads(out.read_text()) == json.loads(json.dumps(expected.to_json()))
-    assert len(expected.hubs) == 2
-    assert len(expected.overlaps) == 1
+    assert StudyTable.load(out).to_json() == expected.to_json()
+    for name, own in zip(("rsp", "avid"), spaces, strict=True):
+        row = expected.select(feature=name)[0]
+        found = hubs(own, 5)
+        assert row.samples["counts"].tolist() == found.counts.tolist()
+        assert row["skewness"] == found.skewness
+        assert row["purity"] == purity(own, 5).mean
+    shared = expected.one(feature="rsp", other_feature="avid")
+    assert shared["overlap"] == overlap(*spaces, 5).mean
+    assert len(expected.select(nearer_by="rsp", than_by="avid", measure="z")) == 3
+    assert [table.header[0] for table in structure_tables(expected)] == [
+        "feature",
+        "features",
+        "nearer by",
+    ]
     printed = capsys.readouterr().out
-    assert expected.table() in printed
-    assert f"overlap (Jaccard) {expected.overlaps[0].mean}" in printed
+    for table in structure_tables(expected):
+        assert table.text() in printed
     assert main(["--gallery", folder, "--k", "45"]) == 2
     assert "k is between 1 and the 44" in capsys.readouterr().err
 
 
 def test_galleries_without_labels_have_no_purity() -> None:
     spaces = [replace(space(name, n), labels=("",) * NUM) for n, name in enumerate("ab")]
-    assert gallery_statistics(spaces, k=3).purity == ()
+    found = gallery_statistics(spaces, k=3)
+    assert not any("purity" in row.values for row in found.rows)
+    assert structure_tables(found)[0].rows[0][-1] == ""
+    assert len(structure_tables(gallery_statistics(spaces[:1], k=3))) == 1

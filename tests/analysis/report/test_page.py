@@ -5,8 +5,8 @@ from html.parser import HTMLParser
 import pytest
 
 from analysis.core.statistics import Estimate
+from analysis.core.table import Table
 from analysis.report.page import Picture, Section, render
-from analysis.studies.table import Table
 
 PNG = b"\x89PNG\r\n\x1a\n"
 

@@ -9,6 +9,7 @@ from analysis.cli.study import main
 from analysis.core.cells import FILLS, CellSwap
 from analysis.core.clip import ClipInfo, View
 from analysis.core.score import Score, extract_features
+from analysis.core.table import StudyTable
 from analysis.stimuli.triplets import Triplets
 from analysis.studies.deletion import MODES, KeptCells, order_of, perturbation_curve
 from analysis.studies.faithfulness import (
@@ -20,7 +21,6 @@ from analysis.studies.faithfulness import (
     summarise,
 )
 from analysis.studies.registry import StudyInputs
-from analysis.studies.table import StudyTable
 from rspnet.models import Branch
 from rspnet.weights.checkpoint import save_model
 from tests.factories import tiny_branch

@@ -7,22 +7,21 @@ import pytest
 
 from analysis.cli.study import main
 from analysis.core.clip import ClipInfo, View
+from analysis.core.table import AVID_MINUS_RSP, RSP_MINUS_AVID, StudyTable
 from analysis.regions.ground_truth import REGIONS, background_cues, regions_of
 from analysis.stimuli import kinds
 from analysis.stimuli.kinds import KINDS, EvaluatedModel, encode_triplet, with_controls
 from analysis.studies import localisation
+from analysis.studies.controlled import Measured, Scene
 from analysis.studies.localisation import (
     EXPECTED,
     Localisation,
     LocalisationConfig,
-    Measured,
-    Scene,
     make_scene,
     measure,
     summarise,
 )
 from analysis.studies.registry import StudyInputs
-from analysis.studies.table import AVID_MINUS_RSP, RSP_MINUS_AVID, StudyTable
 from rspnet.data.synthetic.videos import render_video
 from rspnet.models import Branch
 from rspnet.names import HEADS
@@ -63,13 +62,13 @@ def scene(limbs: int, prop: int, *, size: int = 112, num_frames: int = 16) -> Sc
 def test_each_planted_head_has_its_energy_in_its_region(planted_branch: Branch) -> None:
     scenes = [scene(0, 80), scene(64, 16)]
     found = measure(evaluated(planted_branch, scenes), scenes)
-    assert found.share.shape == (2, 2, 2, len(KINDS), len(REGIONS))
+    assert found["share"].shape == (2, 2, 2, len(KINDS), len(REGIONS))
     limbs, prop, body, static, whole = at("limbs", "prop", "body", "static", "whole")
     kind = KINDS.index("contribution")
-    rsp, avid = found.share[:, :, 0, kind], found.share[:, :, 1, kind]
+    rsp, avid = found["share"][:, :, 0, kind], found["share"][:, :, 1, kind]
     # A map resolves cells, and these reach over the squares' edges; what is not in them is even.
     area = 32**2 / 112**2
-    assert found.area[..., [limbs, prop, body, whole]].tolist() == [[[area, area, 0, 1]] * 2] * 2
+    assert found["area"][..., [limbs, prop, body, whole]].tolist() == [[[area, area, 0, 1]] * 2] * 2
     assert (rsp[..., limbs] > 5 * area).all()
     assert (avid[..., prop] > 5 * area).all()
     assert (rsp[..., prop] < area / 2).all()
@@ -77,10 +76,10 @@ def test_each_planted_head_has_its_energy_in_its_region(planted_branch: Branch) 
     np.testing.assert_allclose(rsp[..., limbs] + rsp[..., static], 1)
     assert (rsp[..., body] == 0).all()
     # The largest cell is inside, or the square's border halves it.
-    assert (found.pointing[:, :, 0, kind, limbs] >= 0.5).all()
-    assert (found.pointing[:, :, 1, kind, prop] >= 0.5).all()
-    assert (found.pointing[:, :, 0, kind, prop] == 0).all()
-    np.testing.assert_array_equal(found.ceiling[..., limbs], 1)
+    assert (found["pointing"][:, :, 0, kind, limbs] >= 0.5).all()
+    assert (found["pointing"][:, :, 1, kind, prop] >= 0.5).all()
+    assert (found["pointing"][:, :, 0, kind, prop] == 0).all()
+    np.testing.assert_array_equal(found["ceiling"][..., limbs], 1)
 
 
 def test_shares_parts_and_pointing_of_a_map_made_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,7 +94,7 @@ def test_shares_parts_and_pointing_of_a_map_made_by_hand(monkeypatch: pytest.Mon
     upper = (32 - edge[1]) // 2
     mask[:, : edge[0], edge[1] + upper :] = False
     for one in scenes:
-        for masks in one.regions:
+        for masks in one.truth:
             masks["limbs"] = mask
     cells = np.broadcast_to(np.array([[6.0, 3.0], [1.0, -2.0]]), grid.cells)
     assert grid.cells[1:] == (2, 2)
@@ -104,19 +103,19 @@ def test_shares_parts_and_pointing_of_a_map_made_by_hand(monkeypatch: pytest.Mon
     half = upper / (32 - edge[1])
     (limbs, whole) = at("limbs", "whole")
     times = grid.cells[0]
-    np.testing.assert_allclose(found.share[..., limbs], (6 + 3 * half) / 10)
-    np.testing.assert_allclose(found.signed_share[..., limbs], times * (6 + 3 * half))
-    np.testing.assert_allclose(found.signed_share[..., whole], times * 8)
-    np.testing.assert_allclose(found.pointing[..., limbs], 1)
-    np.testing.assert_allclose(found.uniform[..., limbs], (1 + half) / 4)
-    np.testing.assert_allclose(found.ceiling[..., limbs], 1)
-    np.testing.assert_allclose(found.area[..., limbs], mask.mean())
+    np.testing.assert_allclose(found["share"][..., limbs], (6 + 3 * half) / 10)
+    np.testing.assert_allclose(found["signed_share"][..., limbs], times * (6 + 3 * half))
+    np.testing.assert_allclose(found["signed_share"][..., whole], times * 8)
+    np.testing.assert_allclose(found["pointing"][..., limbs], 1)
+    np.testing.assert_allclose(found["uniform"][..., limbs], (1 + half) / 4)
+    np.testing.assert_allclose(found["ceiling"][..., limbs], 1)
+    np.testing.assert_allclose(found["area"][..., limbs], mask.mean())
     monkeypatch.setattr(kinds, "maps_of", lambda *_, **__: dict.fromkeys(KINDS, -1 - 0 * cells))
-    assert (measure(evaluated(model, scenes), scenes).share == 0).all()
+    assert (measure(evaluated(model, scenes), scenes)["share"] == 0).all()
 
 
 def table_of(measured: Measured) -> StudyTable:
-    rows = tuple(summarise(measured, "trained"))
+    rows = tuple(summarise(measured, ["margin"], "trained"))
     return StudyTable(study="localisation", rows=rows, num_videos=2, videos="videos by hand")
 
 
@@ -126,7 +125,10 @@ def test_numbers_over_videos_by_hand() -> None:
     share[:, 0, 0], share[:, 1, 0] = 0.4, 0.6  # RSP at 1x and at 2x
     share[0, :, 1], share[1, :, 1] = 0.1, 0.3
     area = np.full((2, 2, len(REGIONS)), 0.25)
-    measured = Measured(("margin",), share, share / 2, -share, area, area, 4 * area)
+    measured = {
+        "share": share, "pointing": share / 2, "signed_share": -share,
+        "area": area, "uniform": area, "ceiling": 4 * area,
+    }  # fmt: skip
     table = table_of(measured)
     keys = {"kind": "margin", "head": "rsp", "region": "limbs"}
     ratios = [table.one(**keys, speed=s)["ratio"].value for s in ("both", "1x", "2x")]
@@ -151,7 +153,9 @@ def test_a_region_out_of_the_picture_counts_where_it_is_in(monkeypatch, recwarn)
     area = np.full((2, 2, len(REGIONS)), 0.25)
     (prop,) = at("prop")
     share[0, ..., prop] = area[0, :, prop] = 0
-    measured = Measured(("margin",), share, share, share, area, area, area)
+    measured = dict.fromkeys(("share", "pointing", "signed_share"), share) | dict.fromkeys(
+        ("area", "uniform", "ceiling"), area
+    )
     found = table_of(measured)
     ratio = found.one(head="rsp", region="prop", speed="both")["ratio"]
     assert (ratio.value, ratio.low, ratio.high) == (2, 2, 2)

@@ -9,6 +9,7 @@ import pytest
 from analysis.cli.study import main
 from analysis.core.grid import Grid
 from analysis.core.statistics import rank_correlation
+from analysis.core.table import RSP_MINUS_AVID, StudyTable
 from analysis.stimuli import kinds
 from analysis.stimuli.kinds import KINDS, with_controls
 from analysis.studies.optical_flow import (
@@ -16,12 +17,11 @@ from analysis.studies.optical_flow import (
     OpticalFlow,
     OpticalFlowConfig,
     correlations,
-    load_footage,
+    load_scene,
     summarise,
     targets_of,
 )
 from analysis.studies.registry import StudyInputs, run_study
-from analysis.studies.table import RSP_MINUS_AVID, StudyTable
 from rspnet.data.datasets.labelled import DatasetConfig
 from rspnet.data.video.encode import write_video
 from rspnet.models import Branch
@@ -104,16 +104,15 @@ def test_targets_of_a_clip_lie_where_it_moves_and_where_it_is_salient() -> None:
 def test_a_map_of_the_flow_itself_has_rho_one(folder: Path, monkeypatch) -> None:
     """Maps made by hand: of RSP the movement, of A-VID its negative, and one constant kind."""
     model, rng = tiny(), np.random.default_rng(0)
-    footage = [
-        load_footage(folder / f"v{n}.mp4", model, size=48, num_triplets=2, rng=rng)
-        for n in range(3)
+    scenes = [
+        load_scene(folder / f"v{n}.mp4", model, size=48, num_triplets=2, rng=rng) for n in range(3)
     ]
-    clips = [video.triplets for video in footage]
+    clips = [video.triplets for video in scenes]
     assert [[i.info.speed for i, _, _ in own] for own in clips] == [[1, 1, 2, 2]] * 3
     model_ = next(with_controls(model, model, clips))
     flow = {
-        id(question): video.targets[number]["flow"]
-        for own, video in zip(model_.questions, footage, strict=True)
+        id(question): video.truth[number]["flow"]
+        for own, video in zip(model_.questions, scenes, strict=True)
         for number, question in enumerate(own)
     }
 
@@ -122,13 +121,13 @@ def test_a_map_of_the_flow_itself_has_rho_one(folder: Path, monkeypatch) -> None
         return dict.fromkeys(KINDS, own) | {"eq2": np.ones_like(own)}
 
     monkeypatch.setattr(kinds, "maps_of", maps)
-    rho = correlations(model_, footage)
+    rho = correlations(model_, scenes)["rho"]
     assert rho.shape == (3, 2, 2, len(KINDS), len(TARGETS))
     assert (rho[:, :, :, KINDS.index("eq2")] == 0).all()
     margin = rho[:, :, :, KINDS.index("margin")]
     np.testing.assert_allclose(margin[:, :, 0, 0], 1)
     np.testing.assert_allclose(margin[:, :, 1, 0], -1)
-    expected = np.mean([rank_correlation(t["flow"], t["contrast"]) for t in footage[1].targets[:2]])
+    expected = np.mean([rank_correlation(t["flow"], t["contrast"]) for t in scenes[1].truth[:2]])
     assert margin[1, 0, 0, 2] == pytest.approx(expected)
 
 
@@ -136,7 +135,7 @@ def test_numbers_over_videos_by_hand() -> None:
     rho = np.zeros((2, 2, 2, 1, len(TARGETS)))
     rho[0, :, 0, 0, 0], rho[1, :, 0, 0, 0] = (0.2, 0.6), (0.4, 0.8)  # RSP at 1x and 2x
     rho[:, :, 1, 0, 0] = 0.1
-    rows = tuple(summarise(rho, ["margin"], "trained"))
+    rows = tuple(summarise({"rho": rho}, ["margin"], "trained"))
     found = StudyTable(study="optical_flow", rows=rows, num_videos=2, videos="by hand")
     keys = {"kind": "margin", "target": "flow"}
     both = found.one(head="rsp", speed="both", **keys)["rho"]

@@ -12,6 +12,7 @@ import analysis
 from analysis.__main__ import main
 from analysis.cli.compare import main as compare
 from analysis.core.statistics import mean
+from analysis.core.table import Row, StudyTable
 from analysis.studies import registry
 from analysis.studies.registry import (
     KeyNumber,
@@ -25,7 +26,6 @@ from analysis.studies.registry import (
     run_study,
     verdict,
 )
-from analysis.studies.table import Row, StudyTable
 from rspnet.models import Branch
 from rspnet.weights.checkpoint import save_model
 

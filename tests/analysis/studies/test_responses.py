@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from analysis.cli.study import main
+from analysis.core.table import StudyTable
 from analysis.stimuli.kinds import with_swapped_heads
 from analysis.stimuli.perturbed_clips import synthetic_probe, video_probe
 from analysis.studies.registry import StudyInputs
@@ -20,7 +21,6 @@ from analysis.studies.selectivity import (
     samples_of,
     selectivity_difference,
 )
-from analysis.studies.table import StudyTable
 from rspnet.data.video.encode import write_video
 from rspnet.models import Branch
 from rspnet.names import HEADS

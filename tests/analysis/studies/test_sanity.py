@@ -10,6 +10,7 @@ import torch
 from analysis.cli.study import main
 from analysis.core.clip import ClipInfo, View
 from analysis.core.statistics import Estimate, rank_correlation
+from analysis.core.table import Row, StudyTable
 from analysis.stimuli.triplets import Triplets, encode_triplets, scores_of
 from analysis.studies.registry import StudyInputs
 from analysis.studies.sanity import (
@@ -21,7 +22,6 @@ from analysis.studies.sanity import (
     randomised,
     steps_of,
 )
-from analysis.studies.table import Row, StudyTable
 from rspnet.models import Branch
 from rspnet.weights.checkpoint import save_model
 

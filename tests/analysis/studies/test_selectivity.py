@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from analysis.core.table import RSP_MINUS_AVID, StudyTable
 from analysis.stimuli.perturbations import CHANGES
 from analysis.studies.selectivity import (
     MEASURES,
@@ -19,7 +20,6 @@ from analysis.studies.selectivity import (
     selectivity_difference,
     words_of,
 )
-from analysis.studies.table import RSP_MINUS_AVID, StudyTable
 from rspnet.names import HEADS
 
 MOTION = ("speed", "shuffle", "reverse", "freeze", "action")

@@ -12,9 +12,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from analysis.core.figure_spec import DotFigure, LineFigure
+from analysis.core.table import StudyTable, number
 from analysis.report.sections import headline
 from analysis.studies.registry import Study, StudyConfig, list_studies, register_study
-from analysis.studies.table import StudyTable, number
 from dashboard.app_pages.evidence import numbers, reports
 from dashboard.app_pages.evidence.page import files_of
 from dashboard.base.arguments import Arguments

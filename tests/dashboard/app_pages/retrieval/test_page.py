@@ -53,10 +53,12 @@ def test_lists_and_numbers_are_those_of_the_command_line(
     result = retrieve(gallery, gallery, "rsp", [1, 5])
     assert f"{result.top_k[1]:.1f} <span" in texts(app)
     assert "Top-k accuracy in %, with 95% intervals over 6 queries" in texts(app)
-    views = gallery_statistics([Space.of(gallery, head) for head in ("rsp", "avid")], k=5, num=1)
-    for hubs in views.hubs:
-        assert f"{signed(hubs.skewness.value, 2)} <span" in texts(app)
-    assert f"share {100 * views.overlaps[0].mean.value:.0f}%" in texts(app)
+    found = gallery_statistics([Space.of(gallery, head) for head in ("rsp", "avid")], k=5, num=1)
+    for head in ("rsp", "avid"):
+        skewness = found.select(feature=head)[0]["skewness"]
+        assert f"{signed(skewness.value, 2)} <span" in texts(app)
+    overlap = found.one(feature="rsp", other_feature="avid")["overlap"]
+    assert f"share {100 * overlap.value:.0f}%" in texts(app)
 
 
 @pytest.mark.usefixtures("_cache")

@@ -15,9 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.core.figure_spec import Dot
 from analysis.core.grid import Grid
 from analysis.core.serialisation import load_json, save_json
 from analysis.core.statistics import Estimate
+from rspnet.names import HEADS
 
 Floats = NDArray[np.float64]
 Key = str | float
@@ -249,8 +251,8 @@ class Table:
 
 
 def number(value: float, digits: int = 2) -> str:
-    """A number with a real minus sign."""
-    text = f"{value:.{digits}f}"
+    """A number with a real minus sign; a count has no decimals."""
+    text = f"{value:.{0 if isinstance(value, int) else digits}f}"
     if not text.strip("-0."):
         text = text.lstrip("-")  # a small negative number is no minus nothing
     return text.replace("-", "\N{MINUS SIGN}")
@@ -339,3 +341,28 @@ def pivot(
         strong=frozenset(place for place, title in enumerate(rows) if strong(title)),
         folded=folded,
     )
+
+
+def head_dots(
+    table: StudyTable, rows: Sequence[Mapping[str, Key]], measure: str
+) -> tuple[Dot, ...]:
+    """Dots of both heads for a figure: of random weights, where there are any, and of the model.
+
+    Args:
+        table: The numbers. Where it has no such row there is no dot.
+        rows: Keys of each row of the figure.
+        measure: What is drawn.
+    """
+    return tuple(
+        Dot(place, head, row[measure], weights != "trained")
+        for weights in ("random weights", "trained")
+        for place, keys in enumerate(rows)
+        for head in HEADS
+        for row in table.select(**{**keys, "weights": weights, "head": head})
+    )
+
+
+def head_columns(measure: str, start: str = "") -> dict[str, tuple[str, dict[str, Key]]]:
+    """Columns of :func:`pivot`: a measure of both heads and its difference."""
+    heads = {"RSP": "rsp", "A-VID": "avid", "RSP minus A-VID": RSP_MINUS_AVID}
+    return {f"{start}{title}": (measure, {"head": head}) for title, head in heads.items()}

@@ -10,7 +10,7 @@ import pytest
 
 from analysis.core.grid import Grid
 from analysis.core.statistics import Estimate
-from analysis.studies.table import Row, StudyTable, Table, csv_of, interval, number, pivot
+from analysis.core.table import Row, StudyTable, Table, csv_of, interval, number, pivot
 
 GRID = Grid((4, 7, 7), (16, 112, 112), (4.0, 16.0, 16.0), (0.0, 0.0, 0.0))
 

@@ -1,0 +1,122 @@
+"""What studies of maps share: a model and its three controls measured on the same clips.
+
+A study gives the clips of each video with what their maps are compared with, and says how one model
+is measured. The controls are those of :mod:`analysis.stimuli.kinds`.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from analysis.attribution.registry import map_kind
+from analysis.core.grid import Grid
+from analysis.core.table import Key, StudyTable
+from analysis.stimuli.kinds import EvaluatedModel, Views, with_controls
+from analysis.studies.registry import StudyInputs
+
+Floats = NDArray[np.float64]
+# By measure, values of videos (V) and speeds of the query (S), with any further axes.
+Measured = dict[str, Floats]
+
+SPEEDS = (1, 2)
+# The margin map signed towards the faster clip: that of a slow query shows what stands still.
+HEADLINE_KIND = "margin_faster"
+# By kind and speed of c_i: margins of slow and fast queries are different things.
+_KIND_ROWS = (
+    ("eq2", "both"), ("contribution", "both"), ("margin", "1x"), ("margin", "2x"),
+    ("margin_faster", "both"), ("margin_deviation", "both"),
+    ("margin_static", "1x"), ("margin_static", "2x"),
+)  # fmt: skip
+_KIND_TITLES = {
+    "eq2": "Eq. 2",
+    "contribution": "contribution",
+    "margin": "margin",
+    "margin_faster": "margin to faster",
+    "margin_deviation": "|margin \N{MINUS SIGN} median|",
+    "margin_static": "margin \N{MINUS SIGN} static clip",
+}
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A video's triplets, those with a query of the first speed first, and their ground truth.
+
+    Attributes:
+        triplets: Views of c_i, c_j and c_k.
+        truth: For each, what the maps of c_i are compared with, by name.
+    """
+
+    triplets: tuple[Views, ...]
+    truth: tuple[dict[str, NDArray[Any]], ...]
+
+
+def measure_controls(
+    inputs: StudyInputs,
+    scenes: Sequence[Scene],
+    measure: Callable[[EvaluatedModel, Sequence[Scene]], Measured],
+    *,
+    num_random: int,
+    title: str,
+) -> tuple[dict[str, Measured], Grid]:
+    """Measure a model and its controls.
+
+    Args:
+        inputs: The model.
+        scenes: At least two videos.
+        measure: Gives the numbers of one model.
+        num_random: Draws of random weights, averaged video by video.
+        title: Of the progress bar.
+
+    Returns:
+        The numbers by weights, in the order of :data:`analysis.stimuli.kinds.WEIGHTS`, and the grid
+        of the maps.
+    """
+    found: dict[str, list[Measured]] = {}
+    total = len(scenes) * (2 + num_random)
+    with tqdm(total=total, desc=title, unit="video", disable=not inputs.progress) as bar:
+        clips = [scene.triplets for scene in scenes]
+        for model in with_controls(
+            inputs.query, inputs.key, clips, num_random=num_random, done=bar.update
+        ):
+            found.setdefault(model.weights, []).append(measure(model, scenes))
+            grid = model.questions[0][0].c_i.grid
+    averages = {
+        weights: {name: np.mean([draw[name] for draw in draws], axis=0) for name in draws[0]}
+        for weights, draws in found.items()
+    }
+    return averages, grid
+
+
+def by_speed(values: Floats) -> Floats:
+    """Average the triplets of each speed, (V, triplets, ...) -> (V, S, ...)."""
+    halves = values.reshape(len(values), len(SPEEDS), -1, *values.shape[2:])
+    return np.asarray(halves.mean(axis=2), float)
+
+
+def at_speeds(measured: Measured) -> Iterator[tuple[str, Measured]]:
+    """The numbers at both speeds together, then at each: (V, S, ...) -> (V, ...)."""
+    yield "both", {name: values.mean(axis=1) for name, values in measured.items()}
+    for place, speed in enumerate(SPEEDS):
+        yield f"{speed}x", {name: values[:, place] for name, values in measured.items()}
+
+
+def kind_title(kind: str) -> str:
+    """The name of a kind of map in tables and figures."""
+    return _KIND_TITLES.get(kind) or map_kind(kind).title
+
+
+def kind_rows(table: StudyTable) -> Mapping[str, dict[str, Key]]:
+    """Rows of a figure of all kinds of maps that were measured, by their titles."""
+    kinds = dict.fromkeys(str(row.keys["kind"]) for row in table.select(weights="trained"))
+    known = {kind for kind, _ in _KIND_ROWS}
+    return {
+        kind_title(kind) + ("" if speed == "both" else f", {speed}"): {
+            "kind": kind, "speed": speed,
+        }
+        for kind, speed in (*_KIND_ROWS, *((kind, "both") for kind in kinds if kind not in known))
+        if kind in kinds
+    }  # fmt: skip
