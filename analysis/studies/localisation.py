@@ -203,7 +203,7 @@ def measure(model: EvaluatedModel, scenes: Sequence[Scene]) -> Measured:
         model: The model or control, after its forward passes over the scenes' triplets.
         scenes: The videos.
     """
-    triplets = model.questions
+    triplets = model.triplets
     kinds = kinds_of(triplets[0][0].c_i.branch, triplets[0][0].c_j.branch)
     num_videos, num_queries = len(scenes), len(scenes[0].triplets)
     share = np.zeros((num_videos, num_queries, len(HEADS), len(kinds), len(REGIONS)))
@@ -345,7 +345,7 @@ class Localisation(Study[LocalisationConfig]):
                 query, inputs.key, clips, num_random=config.num_random, done=bar.update
             ):
                 found.setdefault(model.weights, []).append(measure(model, scenes))
-                grid = model.questions[0][0].c_i.grid
+                grid = model.triplets[0][0].c_i.grid
         rows = [
             row for name, draws in found.items() for row in summarise(Measured.average(draws), name)
         ]

@@ -146,7 +146,7 @@ def correlations(model: EvaluatedModel, footage: Sequence[Footage]) -> Floats:
     Returns:
         (videos, speeds, heads, kinds, targets).
     """
-    first = model.questions[0][0]
+    first = model.triplets[0][0]
     num_kinds = len(kinds_of(first.c_i.branch, first.c_j.branch))
     num_queries = len(footage[0].triplets)
     rho = np.zeros((len(footage), num_queries, len(HEADS), num_kinds, len(TARGETS)))
@@ -241,7 +241,7 @@ class OpticalFlow(Study[OpticalFlowConfig]):
                 query, inputs.key, clips, num_random=num_random, done=bar.update
             ):
                 found.setdefault(model.weights, []).append(correlations(model, footage))
-                grid = model.questions[0][0].c_i.grid
+                grid = model.triplets[0][0].c_i.grid
         kinds = kinds_of(query, inputs.key)
         rows = [
             row

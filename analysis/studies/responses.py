@@ -34,7 +34,7 @@ from analysis.core.figure_spec import (
 )
 from analysis.core.statistics import Estimate
 from analysis.stimuli.kinds import with_random_weights
-from analysis.stimuli.perturbations import CHANGES, Change, Probe, window_of
+from analysis.stimuli.perturbations import PERTURBATIONS, Probe, window_of
 from analysis.stimuli.perturbed_clips import (
     Curve,
     Levels,
@@ -78,8 +78,7 @@ from rspnet.names import HEADS
 
 MAX_SPEED = 4.0
 CURVES = ("speed", "shuffle", "offset", "hue", "crop", "blur")
-_TERMS = {"looks": "appearance"}
-_PERTURBATIONS: dict[str, Change] = {_TERMS.get(n, n): change for n, change in CHANGES.items()}
+
 _COLUMNS: dict[str, dict[str, Key]] = {
     "RSP": {"head": "rsp"}, "A-VID": {"head": "avid"}, "RSP minus A-VID": {"head": RSP_MINUS_AVID},
 }  # fmt: skip
@@ -135,7 +134,7 @@ class _Collector:
         found: dict[tuple[str, float, str], Floats] = {}
         for head in HEADS:
             name, first = next(iter(self.curves[0].items()))
-            neutral = CHANGES[name].neutral
+            neutral = PERTURBATIONS[name].neutral
             own = [curves[name].at(head, neutral) for curves in self.curves]
             s = np.stack(self.reference[head]) @ np.stack(self.unchanged[head]).T
             found[UNCHANGED, 0.0, head] = np.concatenate(own)
@@ -144,7 +143,7 @@ class _Collector:
             for level in first.levels:
                 for head in HEADS:
                     values = [curves[name].at(head, level) for curves in self.curves]
-                    found[_TERMS.get(name, name), float(level), head] = np.concatenate(values)
+                    found[name, float(level), head] = np.concatenate(values)
         return found
 
 
@@ -374,8 +373,8 @@ class ResponsesStudy(Study[ResponsesConfig]):
             3,
             "Similarity on a scale of each head: 1 unchanged, 0 another video",
         )
-        switches = [name for name in names if name in _PERTURBATIONS]
-        switches = [name for name in switches if _PERTURBATIONS[name].is_switch]
+        switches = [name for name in names if name in PERTURBATIONS]
+        switches = [name for name in switches if PERTURBATIONS[name].is_switch]
         measures = table.keys("measure")
         selectivity = _dots(
             table,
@@ -393,7 +392,7 @@ class ResponsesStudy(Study[ResponsesConfig]):
             ),
             DotFigure(
                 "Perturbations that are on or off, and swapped factors",
-                tuple(_PERTURBATIONS[name].title for name in switches),
+                tuple(PERTURBATIONS[name].title for name in switches),
                 (DotPanel("", drops, ((0.0, False), (1.0, True))),),
                 "Drop of the similarity: 0 none, 1 (dotted) another video",
             ),
@@ -441,7 +440,7 @@ def _drop_rows(table: StudyTable, weights: str) -> dict[str, dict[str, Key]]:
         if "perturbation" not in row.keys:
             continue
         name, level = str(row.keys["perturbation"]), row.keys["level"]
-        found = _PERTURBATIONS.get(name)
+        found = PERTURBATIONS.get(name)
         if found is not None and level == found.neutral:
             continue
         named = found is None or found.is_switch
@@ -464,7 +463,7 @@ def _curve_panel(table: StudyTable, name: str) -> LinePanel:
         for head in HEADS
     ]
     return LinePanel(
-        _PERTURBATIONS[name].title,
+        PERTURBATIONS[name].title,
         levels,
         # The first of them lie too close for words.
         tuple("" if name == "offset" and 0 < level < 4 else f"{level:g}" for level in levels),

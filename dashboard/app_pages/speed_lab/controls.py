@@ -15,10 +15,10 @@ from rspnet.data.synthetic.videos import parse_video_name
 # What the menu says; what a level is called on the slider, and how one is written.
 MENU = {
     "speed": "Playback speed", "reverse": "Reversed", "shuffle": "Shuffled",
-    "freeze": "Static clip", "offset": "Later start", "grey": "Grey", "hue": "Hue",
+    "static": "Static clip", "offset": "Later start", "grey": "Grey", "hue": "Hue",
     "crop": "Crop", "flip": "Flipped",
     "blur": "Blur", "action": "Other action", "actor": "Other actor", "set": "Other set",
-    "prop": "Other prop", "looks": "Other appearance",
+    "prop": "Other prop", "appearance": "Other appearance",
 }  # fmt: skip
 UNITS = {
     "speed": "{}x", "shuffle": "{} pieces", "offset": "{} frames", "hue": "{}\N{DEGREE SIGN}",

@@ -113,7 +113,7 @@ def test_a_map_of_the_flow_itself_has_rho_one(folder: Path, monkeypatch) -> None
     model_ = next(with_controls(model, model, clips))
     flow = {
         id(question): video.targets[number]["flow"]
-        for own, video in zip(model_.questions, footage, strict=True)
+        for own, video in zip(model_.triplets, footage, strict=True)
         for number, question in enumerate(own)
     }
 

@@ -112,10 +112,10 @@ def test_figures_hold_the_reports_numbers(report: Path) -> None:
     assert speed.values[-1].value == 1 - own.value
     assert (speed.values[-1].low, speed.values[-1].high) == (1 - own.high, 1 - own.low)
     assert isinstance(switches, DotFigure)
-    row = switches.rows.index("frozen at the middle frame")
+    row = switches.rows.index("static clip")
     value = next(d.value for d in switches.panels[0].dots
                  if (d.row, d.head, d.control) == (row, "avid", False))  # fmt: skip
-    keys = {"weights": "trained", "perturbation": "freeze", "level": 1}
+    keys = {"weights": "trained", "perturbation": "static", "level": 1}
     assert value == responses.one(**keys, head="avid")["drop"]
     assert isinstance(selectivity, DotFigure)
     assert len(selectivity.rows) == 3
@@ -252,11 +252,9 @@ def test_evidence_files(model: Path, report: Path) -> None:
     assert b"<svg" in made["tiny-sanity-synthetic.svg"]
     assert made["tiny.json"] == report.read_bytes()
     rows = list(csv.DictReader(io.StringIO(made["tiny-responses-synthetic.csv"].decode())))
-    keys = {"weights": "trained", "perturbation": "freeze", "level": 1, "head": "rsp"}
+    keys = {"weights": "trained", "perturbation": "static", "level": 1, "head": "rsp"}
     drop = read.results.tables["responses"]["synthetic"].one(**keys)["drop"]
-    row = next(
-        r for r in rows if r["row"] == "frozen at the middle frame" and r["column"] == "drop, RSP"
-    )
+    row = next(r for r in rows if r["row"] == "static clip" and r["column"] == "drop, RSP")
     assert float(row["value"]) == drop.value
     choice = models.list_choices(Arguments(model=model))[0]
     line = reports.command_of(read, choice).line
