@@ -74,21 +74,12 @@ class Curve:
     def to_json(self) -> dict[str, Any]:
         """Plain values: those of videos, and their means with intervals."""
         return {
-            "perturbation": self.perturbation,
+            "change": self.perturbation,
             "title": find_perturbation(self.perturbation).title,
             "levels": list(self.levels),
             "similarity": {head: values.tolist() for head, values in self.similarity.items()},
             "mean": {head: [e.to_json() for e in self.estimates(head)] for head in self.similarity},
         }
-
-    @classmethod
-    def from_json(cls, value: dict[str, Any]) -> "Curve":
-        """The inverse of :meth:`to_json`."""
-        return cls(
-            perturbation=value["perturbation"],
-            levels=tuple(value["levels"]),
-            similarity={h: np.array(v, np.float64) for h, v in value["similarity"].items()},
-        )
 
 
 def video_probe(

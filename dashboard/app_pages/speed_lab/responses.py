@@ -45,7 +45,7 @@ class Subject:
         start: First frame of the clip.
         num_frames: Frames of the clip.
         size: Height and width as the model sees them, pixels.
-        generated: Seed and index of a generated video, None for others.
+        generated: Seed and index of a synthetic video, None for others.
     """
 
     video: Identity

@@ -15,10 +15,10 @@ from analysis.core.figure_spec import DotFigure, LineFigure
 from analysis.report.sections import headline
 from analysis.studies.registry import Study, StudyConfig, list_studies, register_study
 from analysis.studies.table import StudyTable, number
-from dashboard.app_pages.evidence import numbers, reports
+from dashboard.app_pages.evidence import commands, numbers
 from dashboard.app_pages.evidence.page import files_of
 from dashboard.base.arguments import Arguments
-from dashboard.services import models
+from dashboard.services import models, reports
 from tests.dashboard.conftest import texts
 from tests.dashboard.made_report import make_report
 from tests.dashboard.tiny import save_tiny_model, write_tiny_videos
@@ -257,7 +257,7 @@ def test_evidence_files(model: Path, report: Path) -> None:
     row = next(r for r in rows if r["row"] == "static clip" and r["column"] == "drop, RSP")
     assert float(row["value"]) == drop.value
     choice = models.list_choices(Arguments(model=model))[0]
-    line = reports.command_of(read, choice).line
+    line = commands.command_of(read, choice).line
     assert "--num_synthetic 6 --num_random 1 --out" in line
     assert "--seed" not in line
 
