@@ -42,7 +42,6 @@ synthetic: $(STAMP) ## generate videos into data/synthetic (NUM_VIDEOS=32)
 	$(BIN)/python -m rspnet.data.synthetic --out data/synthetic --num_videos $(NUM_VIDEOS) --seed 0
 
 docs: $(STAMP) ## build the documentation into site/
-	$(BIN)/python -m pip install --quiet -r requirements-docs.txt
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 lock: $(STAMP) ## resolve requirements anew into requirements.lock
