@@ -216,7 +216,7 @@ def check_gallery(branch: Branch, gallery: Gallery, protocol: Protocol | None = 
         )
 
 
-def _check_unchanged(video: VideoFeatures, gallery: Gallery, index: int) -> None:
+def check_unchanged(video: VideoFeatures, gallery: Gallery, index: int) -> None:
     """Refuse a video whose vector is no longer the gallery's."""
     known = torch.from_numpy(gallery.vectors[video.feature][index])
     away = float(torch.linalg.vector_norm(video.vector.cpu() - known.double()))
@@ -267,7 +267,7 @@ def explain_retrieval(
     vector: Vectors = seen.vector.float().cpu().numpy()
     exclude = None
     if own is not None:
-        _check_unchanged(seen, gallery, own)
+        check_unchanged(seen, gallery, own)
         exclude, label = gallery.paths[own], gallery.labels[own]
         vector = gallery.vectors[feature][own]
         others -= gallery.paths.count(exclude)
@@ -277,23 +277,10 @@ def explain_retrieval(
         )
     near = gallery.nearest(vector, feature, num + 1, exclude=exclude)
     target = torch.from_numpy(vector).double()
-    hits = []
-    for rank, one in enumerate(near[:num], start=1):
-        found = features_of_video(branch, one.path, gallery.protocol, feature)
-        _check_unchanged(found, gallery, one.index)
-        hits.append(
-            ExplainedHit(
-                rank=rank,
-                index=one.index,
-                path=str(one.path),
-                label=one.label,
-                similarity=one.similarity,
-                query_maps=seen.maps(
-                    _vector(gallery, feature, one), one.similarity, [str(one.path)]
-                ),
-                hit_maps=found.maps(target, one.similarity, [str(seen.path)]),
-            )
-        )
+    hits = [
+        explain_hit(seen, gallery, rank, one, target)
+        for rank, one in enumerate(near[:num], start=1)
+    ]
     pairs = enumerate(pairwise(near), start=1)
     return RetrievalExplanation(
         feature=feature,
@@ -303,7 +290,7 @@ def explain_retrieval(
         model_hash=branch.hash,
         num_videos=others,
         hits=tuple(hits),
-        gaps=tuple(_gap(seen, gallery, rank, j, rank + 1, k) for rank, (j, k) in pairs),
+        gaps=tuple(explain_gap(seen, gallery, rank, j, k) for rank, (j, k) in pairs),
     )
 
 
@@ -311,14 +298,44 @@ def _vector(gallery: Gallery, feature: str, one: Neighbour) -> Tensor:
     return torch.from_numpy(gallery.vectors[feature][one.index]).double()
 
 
-def _gap(
-    seen: VideoFeatures, gallery: Gallery, rank: int, j: Neighbour, other_rank: int, k: Neighbour
+def explain_hit(
+    seen: VideoFeatures, gallery: Gallery, rank: int, one: Neighbour, target: Tensor
+) -> ExplainedHit:
+    """Maps of why a video is near, in the query and in the video.
+
+    Args:
+        seen: The query.
+        gallery: What was searched.
+        rank: Of the video, counted from 1.
+        one: The video.
+        target: The query's vector, (D,).
+
+    Raises:
+        ValueError: The video can't be read or has changed.
+    """
+    found = features_of_video(seen.branch, one.path, gallery.protocol, seen.feature)
+    check_unchanged(found, gallery, one.index)
+    own = _vector(gallery, seen.feature, one)
+    return ExplainedHit(
+        rank=rank,
+        index=one.index,
+        path=str(one.path),
+        label=one.label,
+        similarity=one.similarity,
+        query_maps=seen.maps(own, one.similarity, [str(one.path)]),
+        hit_maps=found.maps(target, one.similarity, [str(seen.path)]),
+    )
+
+
+def explain_gap(
+    seen: VideoFeatures, gallery: Gallery, rank: int, j: Neighbour, k: Neighbour
 ) -> ExplainedGap:
+    """The map of how much nearer to the query one hit is than the next one, ``k``."""
     target = _vector(gallery, seen.feature, j) - _vector(gallery, seen.feature, k)
     gap = j.similarity - k.similarity
     return ExplainedGap(
         rank=rank,
-        other_rank=other_rank,
+        other_rank=rank + 1,
         other_path=str(k.path),
         gap=gap,
         query_maps=seen.maps(target, gap, [str(j.path), str(k.path)], "retrieval gap"),

@@ -1,17 +1,19 @@
-"""One hit of a retrieval explained by itself, however far down the list it stands.
-
-:func:`~analysis.attribution.retrieval.explain_retrieval` explains a list from its top. To explain
-the hit of rank r alone, it is given a gallery of three videos: query, hit, and the hit that
-follows. Neither a cosine nor its map depends on what else is searched. Products of larger matrices
-may round the last digit of a cosine in another way, so scores are written as the whole gallery
-ranks by them.
-"""
+"""One hit of a retrieval explained by itself, however far down the list it stands."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from analysis.attribution.retrieval import check_gallery, explain_retrieval, place_in
+import torch
+
+from analysis.attribution.retrieval import (
+    check_gallery,
+    check_unchanged,
+    explain_gap,
+    explain_hit,
+    features_of_video,
+    place_in,
+)
 from analysis.attribution.retrieval_result import RetrievalExplanation
 from rspnet.models import Branch
 from rspnet.retrieval.gallery import Gallery
@@ -51,36 +53,22 @@ def explain_rank(
         raise ValueError(
             f"rank is between 1 and the {num_others} other videos of the gallery, got {rank}"
         )
-    near = gallery.nearest(gallery.vectors[feature][own], feature, rank + 1, exclude=path)
-    wanted = near[rank - 1]
-    found = _ask(branch, gallery, own, feature, [one.index for one in near[rank - 1 :]])
-    if found.hits[0].path != str(wanted.path):
-        # As near as the next but for rounding: there is no gap to explain.
-        found = _ask(branch, gallery, own, feature, [wanted.index])
-    (hit,) = found.hits
-    score = wanted.similarity
-    hit = replace(
-        hit,
-        rank=rank,
-        index=wanted.index,
-        similarity=score,
-        query_maps=replace(hit.query_maps, score=score),
-        hit_maps=replace(hit.hit_maps, score=score),
+    vector = gallery.vectors[feature][own]
+    near = gallery.nearest(vector, feature, rank + 1, exclude=path)
+    seen = features_of_video(branch, path, gallery.protocol, feature)
+    check_unchanged(seen, gallery, own)
+    hit = explain_hit(seen, gallery, rank, near[rank - 1], torch.from_numpy(vector).double())
+    following = near[rank:]
+    return RetrievalExplanation(
+        feature=feature,
+        query=str(path),
+        label=gallery.labels[own],
+        protocol=gallery.protocol,
+        model_hash=branch.hash,
+        num_videos=num_others,
+        hits=(hit,),
+        gaps=tuple(explain_gap(seen, gallery, rank, near[rank - 1], one) for one in following),
     )
-    gaps = []
-    for gap in found.gaps:
-        by = score - near[rank].similarity
-        maps = replace(gap.query_maps, score=by)
-        gaps.append(replace(gap, rank=rank, other_rank=rank + 1, gap=by, query_maps=maps))
-    return replace(found, num_videos=num_others, hits=(hit,), gaps=tuple(gaps))
-
-
-def _ask(
-    branch: Branch, gallery: Gallery, own: int, feature: str, others: Sequence[int]
-) -> RetrievalExplanation:
-    # In the gallery's order, which decides between hits that are equally near.
-    picked = gallery.take(sorted([own, *others]))
-    return explain_retrieval(branch, picked, gallery.paths[own], feature, 1)
 
 
 def join_ranks(found: Sequence[RetrievalExplanation]) -> RetrievalExplanation:

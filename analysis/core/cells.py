@@ -6,7 +6,7 @@ choice is neutral, so there are several, and numbers are given for each:
 - ``blur``: every frame under a Gaussian as wide as a cell (sigma = the cell's stride in pixels).
   Coarse appearance and coarse movement stay;
 - ``mean``: the clip's mean colour. Nothing stays, and an edge is added;
-- ``frozen``: the middle frame. Appearance stays, movement goes;
+- ``static``: the middle frame. Appearance stays, movement goes;
 - ``black``: no light.
 """
 
@@ -22,8 +22,8 @@ from torch import Tensor
 from analysis.core.grid import Grid
 from rspnet.models.branch import IMAGENET_MEAN, IMAGENET_STD
 
-Fill = Literal["blur", "mean", "frozen", "black"]
-FILLS: tuple[Fill, ...] = ("blur", "mean", "frozen")
+Fill = Literal["blur", "mean", "static", "black"]
+FILLS: tuple[Fill, ...] = ("blur", "mean", "static")
 Floats = NDArray[np.float64]
 
 
@@ -32,7 +32,7 @@ def filling(clip: Tensor, fill: Fill, grid: Grid) -> Tensor:
 
     Args:
         clip: Normalised, (1, 3, T, H, W).
-        fill: ``blur``, ``mean``, ``frozen`` or ``black``.
+        fill: ``blur``, ``mean``, ``static`` or ``black``.
         grid: Of the clip's map; its stride sets the width of the blur.
 
     Shape:
@@ -43,7 +43,7 @@ def filling(clip: Tensor, fill: Fill, grid: Grid) -> Tensor:
     """
     if fill == "mean":
         return clip.mean(dim=(2, 3, 4), keepdim=True).expand_as(clip)
-    if fill == "frozen":
+    if fill == "static":
         middle = clip.shape[2] // 2
         return clip[:, :, middle : middle + 1].expand_as(clip)
     if fill == "black":

@@ -235,7 +235,7 @@ def make_region_examples(
 
 
 def _region_example(scene: Scene, model: EvaluatedModel, video: int) -> RegionExample:
-    grid = model.questions[video][0].c_i.grid
+    grid = model.triplets[video][0].c_i.grid
     middle = grid.clip[0] // 2
     frames, maps = {}, {}
     for place, speed in enumerate(SPEEDS):

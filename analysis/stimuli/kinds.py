@@ -207,12 +207,12 @@ class EvaluatedModel:
 
     Attributes:
         weights: One of :data:`WEIGHTS`.
-        questions: For each video, its triplets.
+        triplets: For each video, its triplets.
         objective: What each head's margin tells apart.
     """
 
     weights: str
-    questions: tuple[tuple[TripletFeatures, ...], ...]
+    triplets: tuple[tuple[TripletFeatures, ...], ...]
     objective: Mapping[str, Objective]
 
     def maps(self, video: int, number: int, head: str) -> dict[str, Map]:
@@ -220,8 +220,8 @@ class EvaluatedModel:
 
         The clips of other videos are the c_j of the triplet of the same number.
         """
-        others = [own[number].c_j for place, own in enumerate(self.questions) if place != video]
-        triplet = self.questions[video][number]
+        others = [own[number].c_j for place, own in enumerate(self.triplets) if place != video]
+        triplet = self.triplets[video][number]
         return maps_of(triplet, head, others, objective=self.objective[head])
 
 
@@ -256,16 +256,16 @@ def with_controls(
 
     def encode(query: Branch, key: Branch) -> tuple[tuple[TripletFeatures, ...], ...]:
         found = []
-        for triplets in videos:
-            found.append(tuple(encode_triplet(query, key, views) for views in triplets))
+        for own in videos:
+            found.append(tuple(encode_triplet(query, key, views) for views in own))
             done()
         return tuple(found)
 
-    questions = encode(query, key)
-    yield EvaluatedModel("trained", questions, OBJECTIVES)
+    triplets = encode(query, key)
+    yield EvaluatedModel("trained", triplets, OBJECTIVES)
     swapped = encode(with_swapped_heads(query), with_swapped_heads(key))
     yield EvaluatedModel("swapped heads", swapped, SWAPPED_OBJECTIVES)
-    yield EvaluatedModel("swapped objectives", questions, SWAPPED_OBJECTIVES)
+    yield EvaluatedModel("swapped objectives", triplets, SWAPPED_OBJECTIVES)
     for draw in range(num_random):
         # Before training the momentum branch is a copy of the query branch.
         branch = with_random_weights(query, draw)

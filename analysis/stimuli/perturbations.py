@@ -1,11 +1,11 @@
 """One thing about a clip changed and all else kept: its speed, its order, its colours, its frame.
 
-A :class:`Change` has levels, one of which leaves the clip as it is (``neutral``). Changes of time
-(``speed``, ``offset``) read other frames of the video; the other ones are pure functions of
-frames. Exchanges show another video in the clip's place, such as the same action by another actor
-(:func:`analysis.studies.responses.synthetic_probe`).
+A :class:`Perturbation` has levels, one of which leaves the clip as it is (``neutral``). Those of
+time (``speed``, ``offset``) read other frames of the video; the other ones are pure functions of
+frames. Factor swaps show another video in the clip's place, such as the same action by another
+actor (:func:`analysis.stimuli.perturbed_clips.synthetic_probe`).
 
-A change of speed keeps the first frame, so a faster clip also reaches further into the video. How
+Another speed keeps the first frame, so a faster clip also reaches further into the video. How
 much that alone does is what ``offset`` is for.
 """
 
@@ -21,23 +21,23 @@ from rspnet.data.sampling import clip_span
 from rspnet.data.transforms import FrameReader, eval_frames
 
 
-@dataclass(frozen=True, kw_only=True)
-class Change:
-    """One thing that changes.
+@dataclass(frozen=True)
+class Perturbation:
+    """One thing about a clip that can be changed.
 
     Attributes:
-        name: Key in :data:`CHANGES`.
+        name: Key in :data:`PERTURBATIONS`.
         title: For axes and tables, with its unit.
         levels: From little to much, ``neutral`` among them.
-        neutral: Level of no change.
-        exchange: Whether it is a factor swap: it takes another video, which synthetic videos have.
+        neutral: Level at which the clip stays as it is.
+        is_factor_swap: Whether it takes another video, which synthetic videos have.
     """
 
     name: str
     title: str
     levels: tuple[float, ...]
     neutral: float = 0
-    exchange: bool = False
+    is_factor_swap: bool = False
 
     @property
     def is_switch(self) -> bool:
@@ -46,39 +46,42 @@ class Change:
 
 
 _SWITCH = (0.0, 1.0)  # off, on
-CHANGES = {
-    change.name: change
-    for change in (
-        Change(name="speed", title="playback speed", levels=(0.25, 0.5, 1, 1.5, 2, 3, 4),
-               neutral=1),
-        Change(name="reverse", title="time reversed", levels=_SWITCH),
-        Change(name="shuffle", title="frames shuffled, pieces", levels=(1, 2, 4, 8, 16), neutral=1),
-        Change(name="freeze", title="frozen at the middle frame", levels=_SWITCH),
-        Change(name="offset", title="start moved by (frames)", levels=(0, 1, 2, 4, 8, 16, 32)),
-        Change(name="grey", title="grey scale", levels=_SWITCH),
-        Change(name="hue", title="hue rotated by (degrees)", levels=(0, 30, 60, 90, 120, 180)),
-        Change(name="crop", title="centre crop, share of the side",
-               levels=(1, 0.9, 0.8, 0.7, 0.6, 0.5), neutral=1),
-        Change(name="flip", title="flipped", levels=_SWITCH),
-        Change(name="blur", title="blur, sigma (pixels)", levels=(0, 0.5, 1, 2, 4)),
-        Change(name="action", title="other action", levels=_SWITCH, exchange=True),
-        Change(name="actor", title="other actor", levels=_SWITCH, exchange=True),
-        Change(name="set", title="other set", levels=_SWITCH, exchange=True),
-        Change(name="prop", title="other prop", levels=_SWITCH, exchange=True),
-        Change(name="looks", title="other actor, set and prop", levels=_SWITCH, exchange=True),
-    )
+_FACTORS = {
+    "action": "other action", "actor": "other actor", "set": "other set", "prop": "other prop",
+    "appearance": "other actor, set and prop",
 }  # fmt: skip
+PERTURBATIONS = {
+    own.name: own
+    for own in (
+        Perturbation("speed", "playback speed", (0.25, 0.5, 1, 1.5, 2, 3, 4), neutral=1),
+        Perturbation("reverse", "time reversed", _SWITCH),
+        Perturbation("shuffle", "frames shuffled, pieces", (1, 2, 4, 8, 16), neutral=1),
+        Perturbation("static", "static clip", _SWITCH),
+        Perturbation("offset", "start moved by (frames)", (0, 1, 2, 4, 8, 16, 32)),
+        Perturbation("grey", "grey scale", _SWITCH),
+        Perturbation("hue", "hue rotated by (degrees)", (0, 30, 60, 90, 120, 180)),
+        Perturbation(
+            "crop", "centre crop, share of the side", (1, 0.9, 0.8, 0.7, 0.6, 0.5), neutral=1
+        ),
+        Perturbation("flip", "flipped", _SWITCH),
+        Perturbation("blur", "blur, sigma (pixels)", (0, 0.5, 1, 2, 4)),
+        *(
+            Perturbation(name, title, _SWITCH, is_factor_swap=True)
+            for name, title in _FACTORS.items()
+        ),
+    )
+}
 
 
-def find_change(name: str) -> Change:
-    """A change by its name.
+def find_perturbation(name: str) -> Perturbation:
+    """A perturbation by its name.
 
     Raises:
         ValueError: There is none.
     """
-    if name not in CHANGES:
-        raise ValueError(f"changes are {list(CHANGES)}, got {name!r}")
-    return CHANGES[name]
+    if name not in PERTURBATIONS:
+        raise ValueError(f"perturbations are {list(PERTURBATIONS)}, got {name!r}")
+    return PERTURBATIONS[name]
 
 
 def window_of(num_frames: int, max_speed: float) -> int:
@@ -86,21 +89,21 @@ def window_of(num_frames: int, max_speed: float) -> int:
     return max(num_frames, clip_span(num_frames, 1, max_speed))
 
 
-def levels_within(change: Change, num_frames: int, window: int) -> tuple[float, ...]:
-    """The levels of a change that a clip of so many frames has in a window of the video.
+def levels_within(own: Perturbation, num_frames: int, window: int) -> tuple[float, ...]:
+    """The levels of a perturbation that a clip of so many frames has in a window of the video.
 
     Speeds and offsets that reach over its end are skipped; a clip is cut into no more pieces than
     it has frames.
     """
 
     def fits(level: float) -> bool:
-        if change.name == "speed":
+        if own.name == "speed":
             return clip_span(num_frames, 1, level) <= window
-        if change.name == "offset":
+        if own.name == "offset":
             return num_frames + level <= window
-        return change.name != "shuffle" or level <= num_frames
+        return own.name != "shuffle" or level <= num_frames
 
-    return tuple(level for level in change.levels if fits(level))
+    return tuple(level for level in own.levels if fits(level))
 
 
 def shuffled_order(num_frames: int, num_pieces: int, seed: int | Sequence[int] = 0) -> list[int]:
@@ -189,7 +192,7 @@ def blurred(frames: Frames, sigma: float) -> Frames:
 
 @dataclass(frozen=True, kw_only=True)
 class Probe:
-    """A clip of a video that changes are made to.
+    """A clip of a video that is perturbed.
 
     Attributes:
         reader: The video.
@@ -198,7 +201,7 @@ class Probe:
         start: First frame.
         name: The video's name.
         seed: Of shuffled frames.
-        exchanged: By name of the factor swap, the video in its place.
+        swapped: By name of the factor swap, the video in its place.
     """
 
     reader: FrameReader
@@ -207,7 +210,7 @@ class Probe:
     start: int = 0
     name: str = ""
     seed: int | tuple[int, ...] = 0
-    exchanged: Mapping[str, FrameReader] = field(default_factory=dict)
+    swapped: Mapping[str, FrameReader] = field(default_factory=dict)
 
     @property
     def view(self) -> View:
@@ -215,62 +218,63 @@ class Probe:
         return load_view(self.reader, self.num_frames, self.size, start=self.start, name=self.name)
 
 
-def changed_view(probe: Probe, change: str, level: float, *, unchanged: View | None = None) -> View:
+def perturbed_view(probe: Probe, name: str, level: float, *, unchanged: View | None = None) -> View:
     """The clip with one thing changed.
 
     Crops are cut from frames of the file's size, then brought to the view's: they lose no more
-    detail than the file lacks. Every other change of frames is made in the view.
+    detail than the file lacks. Every other perturbation of frames is made in the view.
 
     Args:
         probe: Which clip.
-        change: One of :data:`CHANGES`.
+        name: One of :data:`PERTURBATIONS`.
         level: How much: any number that makes sense for it, not only its levels.
         unchanged: ``probe.view`` where it is at hand, not to decode it again.
 
     Raises:
-        ValueError: No such change or level, the video is too short, or it has no such factor swap.
+        ValueError: No such perturbation or level, the video is too short, or it has no such factor
+            swap.
     """
-    neutral = find_change(change).neutral
+    neutral = find_perturbation(name).neutral
     view = unchanged if unchanged is not None else probe.view
     if level == neutral:
         return view
-    if change in ("speed", "offset"):
-        start = probe.start + (_whole(change, level) if change == "offset" else 0)
-        if change == "speed" and not level > 0:
+    if name in ("speed", "offset"):
+        start = probe.start + (_whole(name, level) if name == "offset" else 0)
+        if name == "speed" and not level > 0:
             raise ValueError(f"a playback speed is positive, got {level:g}")
         return load_view(
             probe.reader,
             probe.num_frames,
             probe.size,
             start=start,
-            speed=level if change == "speed" else 1,
+            speed=level if name == "speed" else 1,
             name=probe.name,
         )
-    if change == "shuffle":
-        return _ordered(view, shuffled_order(probe.num_frames, _whole(change, level), probe.seed))
-    if change == "hue":
+    if name == "shuffle":
+        return _ordered(view, shuffled_order(probe.num_frames, _whole(name, level), probe.seed))
+    if name == "hue":
         return view.with_frames(hue_rotated(view.frames, level))
-    if change == "blur":
+    if name == "blur":
         return view.with_frames(blurred(view.frames, level))
-    if change == "crop":
+    if name == "crop":
         frames = cropped(probe.reader.get_frames(list(view.info.frame_indices)), level)
         return view.with_frames(eval_frames(frames, probe.size))
     if level != 1:
-        raise ValueError(f"{change} is on (1) or off (0), got level {level:g}")
-    if change == "reverse":
+        raise ValueError(f"{name} is on (1) or off (0), got level {level:g}")
+    if name == "reverse":
         return _ordered(view, list(range(probe.num_frames))[::-1])
-    if change == "freeze":
+    if name == "static":
         return static_clip(view)
-    if change == "grey":
+    if name == "grey":
         return view.with_frames(grey(view.frames))
-    if change == "flip":
+    if name == "flip":
         return view.with_frames(flipped(view.frames))
-    return _exchanged(probe, change)
+    return _swapped(probe, name)
 
 
-def _whole(change: str, level: float) -> int:
+def _whole(name: str, level: float) -> int:
     if level != int(level):
-        raise ValueError(f"levels of {change} are whole numbers, got {level:g}")
+        raise ValueError(f"levels of {name} are whole numbers, got {level:g}")
     return int(level)
 
 
@@ -280,16 +284,16 @@ def _ordered(view: View, order: Sequence[int]) -> View:
     return View(view.frames[list(order)], ClipInfo(info.video, indices, info.speed))
 
 
-def _exchanged(probe: Probe, change: str) -> View:
-    if change not in probe.exchanged:
+def _swapped(probe: Probe, name: str) -> View:
+    if name not in probe.swapped:
         raise ValueError(
-            f"{probe.name or 'this video'} has none to show in its place ({change}), only "
-            f"{list(probe.exchanged)}: factor swaps are of synthetic videos"
+            f"{probe.name or 'this video'} has none to show in its place ({name}), only "
+            f"{list(probe.swapped)}: factor swaps are of synthetic videos"
         )
     return load_view(
-        probe.exchanged[change],
+        probe.swapped[name],
         probe.num_frames,
         probe.size,
         start=probe.start,
-        name=f"{probe.name}, {find_change(change).title}",
+        name=f"{probe.name}, {find_perturbation(name).title}",
     )

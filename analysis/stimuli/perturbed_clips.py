@@ -1,4 +1,4 @@
-"""Perturbed clips: probes of videos, their changed views, and what both heads say of one.
+"""Perturbed clips: probes of videos, their perturbed views, and both heads' responses.
 
 For a study over many videos see :mod:`analysis.studies.responses`.
 """
@@ -15,11 +15,11 @@ from analysis.attribution.pair_clips import PairClips
 from analysis.core.clip import StoredFrames, View
 from analysis.core.statistics import Estimate, mean
 from analysis.stimuli.perturbations import (
-    CHANGES,
+    PERTURBATIONS,
     Probe,
-    changed_view,
-    find_change,
+    find_perturbation,
     levels_within,
+    perturbed_view,
 )
 from rspnet.data.synthetic.videos import (
     ACTIONS,
@@ -46,12 +46,12 @@ class Curve:
     """Similarity of a clip to itself with one thing changed.
 
     Attributes:
-        change: One of :data:`analysis.stimuli.perturbations.CHANGES`.
+        perturbation: One of :data:`analysis.stimuli.perturbations.PERTURBATIONS`.
         levels: L, the neutral one among them.
         similarity: By head, the cosine of every video at every level, (V, L).
     """
 
-    change: str
+    perturbation: str
     levels: tuple[float, ...]
     similarity: dict[str, Floats]
 
@@ -62,7 +62,7 @@ class Curve:
             ValueError: No such level or head.
         """
         if level not in self.levels:
-            raise ValueError(f"{self.change} was measured at {self.levels}, got {level:g}")
+            raise ValueError(f"{self.perturbation} was measured at {self.levels}, got {level:g}")
         if head not in self.similarity:
             raise ValueError(f"heads are {list(self.similarity)}, got {head!r}")
         return self.similarity[head][:, self.levels.index(level)]
@@ -74,21 +74,12 @@ class Curve:
     def to_json(self) -> dict[str, Any]:
         """Plain values: those of videos, and their means with intervals."""
         return {
-            "change": self.change,
-            "title": find_change(self.change).title,
+            "change": self.perturbation,
+            "title": find_perturbation(self.perturbation).title,
             "levels": list(self.levels),
             "similarity": {head: values.tolist() for head, values in self.similarity.items()},
             "mean": {head: [e.to_json() for e in self.estimates(head)] for head in self.similarity},
         }
-
-    @classmethod
-    def from_json(cls, value: dict[str, Any]) -> "Curve":
-        """The inverse of :meth:`to_json`."""
-        return cls(
-            change=value["change"],
-            levels=tuple(value["levels"]),
-            similarity={h: np.array(v, np.float64) for h, v in value["similarity"].items()},
-        )
 
 
 def video_probe(
@@ -100,13 +91,13 @@ def video_probe(
     name: str = "",
     seed: int | tuple[int, ...] = 0,
 ) -> Probe:
-    """A clip of a video, to be changed.
+    """A clip of a video, to be perturbed.
 
     Args:
         branch: Says how many frames and pixels a clip has.
         reader: The video, open.
         start: First frame; nothing places the window in the middle.
-        window: Frames that the clip and its changes of time take; nothing for those of the clip.
+        window: Frames that the clip and its perturbations of time take; nothing for its own.
         name: The video's name.
         seed: Of shuffled frames.
 
@@ -133,7 +124,7 @@ def video_probe(
 
 
 def synthetic_probe(branch: Branch, seed: int, index: int, window: int) -> Probe:
-    """The first clip of a generated video, with the videos of its factor swaps.
+    """The first clip of a synthetic video, with the videos of its factor swaps.
 
     What takes the place of its factors is drawn once a video, never what it was: another action
     with actor, set and prop kept, and another actor, set, prop, or all three of them with
@@ -161,7 +152,7 @@ def synthetic_probe(branch: Branch, seed: int, index: int, window: int) -> Probe
         "actor": render_video(seed, index, num_frames=window, actor=actor),
         "set": render_video(seed, index, num_frames=window, set_id=set_id),
         "prop": render_video(seed, index, num_frames=window, prop=prop),
-        "looks": render_video(
+        "appearance": render_video(
             seed, index, num_frames=window, actor=actor, set_id=set_id, prop=prop
         ),
     }
@@ -172,16 +163,16 @@ def synthetic_probe(branch: Branch, seed: int, index: int, window: int) -> Probe
         size=branch.size,
         name=video_name(seed, index),
         seed=(seed, index),
-        exchanged=sources,
+        swapped=sources,
     )
 
 
 def levels_of(probe: Probe, window: int) -> Levels:
-    """The changes that a probe has, and their levels inside a window of the video."""
+    """The perturbations that a probe has, and their levels inside a window of the video."""
     return {
-        name: levels_within(change, probe.num_frames, window)
-        for name, change in CHANGES.items()
-        if not change.exchange or name in probe.exchanged
+        name: levels_within(own, probe.num_frames, window)
+        for name, own in PERTURBATIONS.items()
+        if not own.is_factor_swap or name in probe.swapped
     }
 
 
@@ -221,7 +212,7 @@ def curves_of(
     """Curves of one video.
 
     Args:
-        levels: By change.
+        levels: By perturbation.
         reference: By head, the unit embedding of the unchanged clip, (D,).
         embedded: By head, those of :func:`views_of`, (N, D).
     """
@@ -230,11 +221,11 @@ def curves_of(
     for name, own in levels.items():
         rows = []
         for level in own:
-            neutral = level == find_change(name).neutral
+            neutral = level == find_perturbation(name).neutral
             rows.append(0 if neutral else row)
             row += not neutral
         values = {head: similarity[head][rows][None] for head in HEADS}
-        curves[name] = Curve(change=name, levels=own, similarity=values)
+        curves[name] = Curve(perturbation=name, levels=own, similarity=values)
     return curves
 
 
@@ -242,14 +233,14 @@ def views_of(probe: Probe, levels: Levels) -> list[View]:
     """The unchanged view, then that of every level but the neutral ones, in order.
 
     Raises:
-        ValueError: No such change or level, or a frame can't be read.
+        ValueError: No such perturbation or level, or a frame can't be read.
     """
     view = probe.view
     return [view] + [
-        changed_view(probe, name, level, unchanged=view)
+        perturbed_view(probe, name, level, unchanged=view)
         for name, own in levels.items()
         for level in own
-        if level != find_change(name).neutral
+        if level != find_perturbation(name).neutral
     ]
 
 
@@ -260,15 +251,15 @@ def responses_of_video(
 
     Args:
         query: Branch of the unchanged clip.
-        key: Branch of the changed clips, may be the same.
+        key: Branch of the perturbed clips, may be the same.
         probe: The video.
-        levels: By change, in any number; see :func:`levels_of` for those that are measured.
+        levels: By perturbation, in any number; see :func:`levels_of` for those that are measured.
 
     Returns:
-        By change, a curve of one video (V is 1).
+        By perturbation, a curve of one video (V is 1).
 
     Raises:
-        ValueError: No such change or level, or a clip or model does not fit.
+        ValueError: No such perturbation or level, or a clip or model does not fit.
     """
     chosen = {name: tuple(own) for name, own in levels.items()}
     views = views_of(probe, chosen)
@@ -276,21 +267,23 @@ def responses_of_video(
     return curves_of(chosen, reference, embed_views(key, views))
 
 
-def probe_pair(query: Branch, key: Branch, probe: Probe, change: str, level: float) -> PairClips:
+def probe_pair(
+    query: Branch, key: Branch, probe: Probe, perturbation: str, level: float
+) -> PairClips:
     """One perturbation of one clip: the clip as c_i, its perturbed self as c_j.
 
     Their maps are those of :func:`analysis.explain_kind`.
 
     Args:
         query: Branch of the unchanged clip.
-        key: Branch of the changed clip, may be the same.
+        key: Branch of the perturbed clip, may be the same.
         probe: The video.
-        change: One of :data:`analysis.stimuli.perturbations.CHANGES`.
+        perturbation: One of :data:`analysis.stimuli.perturbations.PERTURBATIONS`.
         level: How much.
 
     Raises:
-        ValueError: No such change or level, or a clip or model does not fit.
+        ValueError: No such perturbation or level, or a clip or model does not fit.
     """
     view = probe.view
-    changed = changed_view(probe, change, level, unchanged=view)
-    return PairClips.of(query, key, view, changed)
+    perturbed = perturbed_view(probe, perturbation, level, unchanged=view)
+    return PairClips.of(query, key, view, perturbed)

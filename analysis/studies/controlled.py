@@ -83,7 +83,7 @@ def measure_controls(
             inputs.query, inputs.key, clips, num_random=num_random, done=bar.update
         ):
             found.setdefault(model.weights, []).append(measure(model, scenes))
-            grid = model.questions[0][0].c_i.grid
+            grid = model.triplets[0][0].c_i.grid
     averages = {
         weights: {name: np.mean([draw[name] for draw in draws], axis=0) for name in draws[0]}
         for weights, draws in found.items()

@@ -135,7 +135,7 @@ def measure(model: EvaluatedModel, scenes: Sequence[Scene]) -> Measured:
         regions), and of the regions ``area``, ``uniform`` (mean coverage of the cells) and
         ``ceiling`` (largest coverage of a cell), (V, S, R).
     """
-    triplets = model.questions
+    triplets = model.triplets
     kinds = kinds_of(triplets[0][0].c_i.branch, triplets[0][0].c_j.branch)
     shape = (len(scenes), len(scenes[0].triplets), len(HEADS), len(kinds), len(REGIONS))
     found = {name: np.zeros(shape) for name in ("share", "pointing", "signed_share")}

@@ -143,7 +143,7 @@ def correlations(model: EvaluatedModel, scenes: Sequence[Scene]) -> Measured:
     Returns:
         ``rho``, (videos, speeds, heads, kinds, targets).
     """
-    first = model.questions[0][0]
+    first = model.triplets[0][0]
     kinds = kinds_of(first.c_i.branch, first.c_j.branch)
     shape = (len(scenes), len(scenes[0].triplets), len(HEADS), len(kinds), len(TARGETS))
     rho = np.zeros(shape)

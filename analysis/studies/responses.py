@@ -43,7 +43,7 @@ from analysis.core.table import (
     pivot,
 )
 from analysis.stimuli.kinds import with_random_weights
-from analysis.stimuli.perturbations import CHANGES, Change, Probe, window_of
+from analysis.stimuli.perturbations import PERTURBATIONS, Probe, window_of
 from analysis.stimuli.perturbed_clips import (
     Curve,
     Levels,
@@ -79,8 +79,6 @@ from rspnet.names import HEADS
 
 MAX_SPEED = 4.0
 CURVES = ("speed", "shuffle", "offset", "hue", "crop", "blur")
-_TERMS = {"looks": "appearance"}
-_PERTURBATIONS: dict[str, Change] = {_TERMS.get(n, n): change for n, change in CHANGES.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +131,7 @@ class _Collector:
         found: dict[tuple[str, float, str], Floats] = {}
         for head in HEADS:
             name, first = next(iter(self.curves[0].items()))
-            neutral = CHANGES[name].neutral
+            neutral = PERTURBATIONS[name].neutral
             own = [curves[name].at(head, neutral) for curves in self.curves]
             s = np.stack(self.reference[head]) @ np.stack(self.unchanged[head]).T
             found[UNCHANGED, 0.0, head] = np.concatenate(own)
@@ -142,7 +140,7 @@ class _Collector:
             for level in first.levels:
                 for head in HEADS:
                     values = [curves[name].at(head, level) for curves in self.curves]
-                    found[_TERMS.get(name, name), float(level), head] = np.concatenate(values)
+                    found[name, float(level), head] = np.concatenate(values)
         return found
 
 
@@ -370,8 +368,8 @@ class ResponsesStudy(Study[ResponsesConfig]):
             3,
             "Similarity on a scale of each head: 1 unchanged, 0 another video",
         )
-        switches = [name for name in names if name in _PERTURBATIONS]
-        switches = [name for name in switches if _PERTURBATIONS[name].is_switch]
+        switches = [name for name in names if name in PERTURBATIONS]
+        switches = [name for name in switches if PERTURBATIONS[name].is_switch]
         measures = table.keys("measure")
         selectivity = head_dots(table, [{"measure": m} for m in measures], "motion_selectivity")
         drops = head_dots(table, [{"perturbation": n, "level": 1.0} for n in switches], "drop")
@@ -385,7 +383,7 @@ class ResponsesStudy(Study[ResponsesConfig]):
             ),
             DotFigure(
                 "Perturbations that are on or off, and swapped factors",
-                tuple(_PERTURBATIONS[name].title for name in switches),
+                tuple(PERTURBATIONS[name].title for name in switches),
                 (DotPanel("", drops, ((0.0, False), (1.0, True))),),
                 "Drop of the similarity: 0 none, 1 (dotted) another video",
             ),
@@ -433,7 +431,7 @@ def _drop_rows(table: StudyTable, weights: str) -> dict[str, dict[str, Key]]:
         if "perturbation" not in row.keys:
             continue
         name, level = str(row.keys["perturbation"]), row.keys["level"]
-        found = _PERTURBATIONS.get(name)
+        found = PERTURBATIONS.get(name)
         if found is not None and level == found.neutral:
             continue
         named = found is None or found.is_switch
@@ -456,7 +454,7 @@ def _curve_panel(table: StudyTable, name: str) -> LinePanel:
         for head in HEADS
     ]
     return LinePanel(
-        _PERTURBATIONS[name].title,
+        PERTURBATIONS[name].title,
         levels,
         # The first of them lie too close for words.
         tuple("" if name == "offset" and 0 < level < 4 else f"{level:g}" for level in levels),

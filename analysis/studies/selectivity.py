@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from analysis.core.statistics import Estimate, estimate, mean, ratio
 from analysis.core.table import RSP_MINUS_AVID, Key, Row, StudyTable
-from analysis.stimuli.perturbations import CHANGES
+from analysis.stimuli.perturbations import PERTURBATIONS
 from rspnet.names import HEADS
 
 Floats = NDArray[np.float64]
@@ -50,7 +50,7 @@ class Measure:
     appearance: Chosen
 
 
-_MOTION: Chosen = (("speed", 0.5), ("speed", 2), ("shuffle", LAST), ("reverse", 1), ("freeze", 1))
+_MOTION: Chosen = (("speed", 0.5), ("speed", 2), ("shuffle", LAST), ("reverse", 1), ("static", 1))
 _APPEARANCE: Chosen = (("grey", 1), ("hue", 180), ("crop", 0.7), ("flip", 1), ("blur", 2))
 MEASURES = {
     "perturbations": Measure(
@@ -238,9 +238,10 @@ def selectivity_difference(
 
 def words_of(chosen: Chosen) -> str:
     """Perturbations in words, for a table's caption."""
-    titles = {"appearance": "other actor, set and prop"} | {n: c.title for n, c in CHANGES.items()}
     return ", ".join(
-        titles[name] if level == 1 else f"{name} {'all' if level == LAST else f'{level:g}'}"
+        PERTURBATIONS[name].title
+        if level == 1
+        else f"{name} {'all' if level == LAST else f'{level:g}'}"
         for name, level in chosen
     )
 

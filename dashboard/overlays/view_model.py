@@ -4,6 +4,7 @@ Torch comes in with the first call, not with the import.
 """
 
 import hashlib
+import html
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ import streamlit as st
 
 from dashboard.overlays import maps
 from dashboard.overlays.maps import BY_MODEL, Place
-from dashboard.overlays.options import DisplayOptions
+from dashboard.overlays.options import C_I, DisplayOptions
 from dashboard.overlays.panel import (
     PANEL_PIXELS,
     FractionBox,
@@ -53,6 +54,13 @@ class PairView:
         """Of the maps of c_i."""
         return next(iter(self.found.rows.values()))[0].grid
 
+    @property
+    def strongest_frame(self) -> int:
+        """The middle of the frames whose cells of c_i raise the first row's score the most."""
+        profile = np.array(next(iter(self.panels.values()))[0].profile)
+        best = np.flatnonzero(profile == profile.max())
+        return int(best[(len(best) - 1) // 2])
+
     def title(self, row: str) -> str:
         """Name of a row: of the head, or of the class."""
         return self.found.titles.get(row) or HEAD_TITLES[row]
@@ -77,6 +85,23 @@ class Partners:
     panel: Panel
     box: FractionBox
     frames: tuple[int, int]
+
+
+def moving_words(view: PairView) -> str:
+    """How much of each map lies on moving pixels of c_i, as sentences of HTML."""
+    (first, _), *_ = view.panels.values()
+    if not first.moving:
+        return f"No pixels of {C_I} move."
+    shares = []
+    for number, (row, (panel, _)) in enumerate(view.panels.items()):
+        title, times = html.escape(view.title(row)), f"{panel.on_moving / panel.moving:.1f} times"
+        whose = (
+            f"{title}'s ({times})"
+            if number
+            else (f"the {title} map's positive part ({times} their area)")
+        )
+        shares.append(f"<b>{panel.on_moving:.0%}</b> of {whose}")
+    return f"Moving pixels cover {first.moving:.0%} of {C_I}. They hold {' and '.join(shares)}."
 
 
 def file_name(request: MapRequest, loaded: Loaded) -> str:

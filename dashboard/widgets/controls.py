@@ -26,8 +26,8 @@ CLIP_TITLES = {"i": "Clip i (query)", "j": "Clip j"}
 
 
 def choose_frame(link: dict[str, str], num_frames: int) -> None:
-    """The frame that the panels begin with."""
-    if "frame" in link or "frame" not in st.session_state:
+    """The frame that a link names; without one the page says where its panels begin."""
+    if "frame" in link:
         frames = range(1, num_frames + 1)
         links.take("frame_number", choose_number("the frame", link.get("frame"), frames, 1))
         st.session_state["frame"] = st.session_state["frame_number"] - 1
@@ -75,7 +75,7 @@ def choose_clip(side: str, link: dict[str, str], source: Source, num_frames: int
         is_first = not ({side, "i", f"{side}_speed"} & set(link))
         default = str(st.session_state.get("video_i")) if side == "j" else ""
         if not _is_usable(source, default, num_frames):
-            default = _first_fast(source, num_frames) or first_usable(source, num_frames)
+            default = first_fast(source, num_frames) or first_usable(source, num_frames)
         links.take(key, choose(f"the video of c_{side}", link.get(side), names, default))
     columns = st.columns([5, 4, 3.4], gap="small", vertical_alignment="bottom")
     with columns[0]:
@@ -126,8 +126,12 @@ def first_usable(source: Source, num_frames: int) -> str:
     return next((name for name in names if _is_usable(source, name, num_frames)), names[0])
 
 
-def _first_fast(source: Source, num_frames: int) -> str:
-    """Name of the video whose fast clips open first, empty where none is long enough."""
+def first_fast(source: Source, num_frames: int) -> str:
+    """Name of the video that opens first, empty where none holds a clip at 2x.
+
+    Of the synthetic gallery it is the one whose two heads differ the most, see
+    :data:`~dashboard.services.galleries.SYNTHETIC_EXAMPLE`; of others the first.
+    """
     names = [SYNTHETIC_EXAMPLE, *(video.name for video in source.videos)]
     needed = clip_span(num_frames, FAST)
     return next((name for name in names if _is_usable(source, name, needed)), "")

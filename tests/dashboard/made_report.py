@@ -10,7 +10,7 @@ from analysis.core.table import Key, Row, StudyTable
 from analysis.regions.ground_truth import REGIONS
 from analysis.report.results import ReportConfig, ReportResults
 from analysis.stimuli.kinds import KINDS, WEIGHTS
-from analysis.stimuli.perturbations import CHANGES
+from analysis.stimuli.perturbations import PERTURBATIONS
 from analysis.stimuli.triplets import SCORES
 from analysis.studies import faithfulness, localisation, optical_flow, sanity, selectivity
 from analysis.studies.selectivity import OTHER_VIDEOS, UNCHANGED
@@ -60,15 +60,14 @@ class Maker:
             for head in HEADS:
                 samples[UNCHANGED, 0.0, head] = np.ones(NUM_VIDEOS)
                 samples[OTHER_VIDEOS, 0.0, head] = self.rng.uniform(0, 0.2, NUM_VIDEOS)
-            for change in CHANGES.values():
-                if kind == "real" and change.exchange:
+            for change in PERTURBATIONS.values():
+                if kind == "real" and change.is_factor_swap:
                     continue
-                name = "appearance" if change.name == "looks" else change.name
                 for level in change.levels:
                     size = abs(level - change.neutral) / max(change.levels)
                     for head in HEADS:
                         drops = size * self.rng.uniform(0.1, 0.6, NUM_VIDEOS)
-                        samples[name, float(level), head] = 1 - drops
+                        samples[change.name, float(level), head] = 1 - drops
             rows += selectivity.rows_of(samples, weights)
         names = [f"video {n}" for n in range(NUM_VIDEOS)]
         return self.table("responses", rows, kind, names=names, window=61)

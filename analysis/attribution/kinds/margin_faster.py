@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @register_map(
     key="margin_faster",
     title="Margin, faster clip",
-    symbol="\N{GREEK CAPITAL LETTER DELTA}s fast",
+    symbol="\N{GREEK CAPITAL LETTER DELTA}s",
     units="margin towards the faster clip, per cell",
     needs="triplet",
     sums_to="the margin of the faster clip over the slower one",

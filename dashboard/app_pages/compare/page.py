@@ -52,7 +52,7 @@ def _select(opened: Opened) -> Selection | None:
         uses = [Use("As c_i", _use_as("i")), Use("As c_j", _use_as("j"))]
         if upload_panel.draw("pair", model.num_frames, uses):
             st.rerun()
-    with st.container(key="look", horizontal=True, vertical_alignment="bottom", gap="medium"):
+    with st.container(key="display", horizontal=True, vertical_alignment="bottom", gap="medium"):
         display = choose_display(link)
         classifier = None
         if display.map.needs == "classifier":
@@ -84,7 +84,7 @@ def _use_as(side: str) -> Callable[[str], None]:
 
 def _draw(selection: Selection, opened: Opened) -> None:
     """Draw maps, numbers, what can be exported, and neighbours."""
-    area = st.container(key="stage", gap=None)
+    area = st.container(key="panels", gap=None)
     if selection.display.map.needs == "classifier" and selection.classifier is None:
         needed = classifiers.what_is_needed(opened.arguments, selection.model)
         with area:
@@ -114,6 +114,7 @@ def _draw(selection: Selection, opened: Opened) -> None:
         waiting.empty()
         if opened.link.get("place") and (said := panels.refused_place(selection, view)):
             links.add_note(opened.notes, said)
+        st.session_state.setdefault("frame", view.strongest_frame)
         panels.draw(selection, request, view, loaded)
     links.write(_link(selection))
     export.draw(selection, request, loaded, opened.arguments)
@@ -145,8 +146,9 @@ def _link(selection: Selection) -> dict[str, str]:
     link = {
         "model": selection.model.name,
         "gallery": selection.source.title,
-        "frame": str(int(st.session_state["frame"]) + 1),
     }
+    if "frame" in st.session_state:
+        link["frame"] = str(int(st.session_state["frame"]) + 1)
     if st.session_state.get("place"):
         link["place"] = st.session_state["place"]
     for clip in (selection.clip_i, selection.clip_j):

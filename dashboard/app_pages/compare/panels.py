@@ -22,14 +22,16 @@ from dashboard.overlays.selection import Clip, Selection
 from dashboard.overlays.view_model import PairView, Partners
 from dashboard.services import galleries
 from dashboard.services.models import Loaded
+from dashboard.widgets import shell
 from dashboard.widgets.controls import first_pair
 from rspnet.names import HEAD_TITLES, HEADS
 
 VIEWER = "viewer"
 CHART_PIXELS = 230
 WHY_FIRST = (
-    "This pair opens first because both clips play at 2x, where speed can be seen; of the "
-    "synthetic videos it has the largest margin of RSP by the shipped model."
+    "This pair opens first because both clips play at 2x, where speed can be seen, and of the "
+    "synthetic videos it has the largest margin of RSP by the shipped model; it opens at the "
+    "frames where that margin is largest."
 )
 
 
@@ -48,7 +50,7 @@ def draw_waiting(selection: Selection, beside: Callable[[], None] | None = None)
         for name, title in titles.items()
     ]
     # A first visit to a method that has to be run has both in one run of the page.
-    name = "waiting" if beside is None else "asking"
+    name = "waiting" if beside is None else "offer"
     token = hashlib.sha256(repr((name, clips)).encode()).hexdigest()[:16]
     data = _data(selection, rows, token, 0) | {"idle": beside is not None}
     left, right = _columns(name)
@@ -74,8 +76,12 @@ def draw(selection: Selection, request: MapRequest, view: PairView, loaded: Load
     partners = None
     if place:
         partners = view_model.view_partners(request, selection.display, *place, loaded)
-    st.html(_summary(selection, view))
-    left, right = _columns("stage")
+    with st.container(key="summary", gap="xxsmall"):
+        st.html(_summary(selection, view))
+        shell.link_to(
+            "evidence", "What holds over many videos, with intervals", ":material/arrow_forward:"
+        )
+    left, right = _columns("panels")
     with left:
         data = _shown(selection, view, frame, place, partners)
         shown = viewer(data, VIEWER, _moved, _placed)
@@ -129,16 +135,10 @@ def _moved(frame: int) -> None:
 
 
 def _summary(selection: Selection, view: PairView) -> str:
-    """What one sees, as a sentence of numbers above the panels."""
-    shares = []
-    for row, (panel, _) in view.panels.items():
-        times = f" ({panel.on_moving / panel.moving:.1f} times as much)" if panel.moving else ""
-        title = html.escape(view.title(row))
-        shares.append(f"<b>{panel.on_moving:.0%} of {title}'s</b> positive map{times}")
-    (first, _), *_ = view.panels.values()
-    said = f"Moving pixels are {first.moving:.0%} of {C_I} and hold {' and '.join(shares)}."
+    """What one sees, in sentences with numbers above the panels."""
+    said = view_model.moving_words(view)
     if not view.found.has_one_target:
-        said += f" {C_J} has a map and a scale of its own: that of {symbols('`s`')}."
+        said += f" The map of {C_J} is of {symbols('`s`')}, on a scale of its own."
     for head, why in view.found.skipped.items():
         said += f" No row for {HEAD_TITLES[head]}: {html.escape(why)}."
     clips = (selection.clip_i, selection.clip_j)

@@ -60,7 +60,7 @@ def page() -> None:
     if not opened.models:
         st.error(shell.NO_MODEL, icon=":material/error:")
         return
-    with st.container(key="look", horizontal=True, vertical_alignment="bottom", gap="medium"):
+    with st.container(key="display", horizontal=True, vertical_alignment="bottom", gap="medium"):
         model, title = pool.choose_videos(opened)
         method, colour, clusters = _choose(opened)
     if opened.link:  # what was said of files on another page is nothing to this one

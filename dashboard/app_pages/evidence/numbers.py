@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from dashboard.app_pages.evidence.reports import Report
 from dashboard.services.galleries import Identity
+from dashboard.services.reports import Report
 
 if TYPE_CHECKING:
     from analysis.core.figure_spec import FigureSpec
@@ -39,22 +39,6 @@ def kinds_of(report: Report, part: str) -> dict[str, str]:
 
     tables = report.results.tables.get(part, {})
     return {kind: name.capitalize() for kind, name in VIDEOS.items() if kind in tables}
-
-
-def headline_of(report: Report) -> "Section":
-    """The project's question in a few rows.
-
-    Raises:
-        ValueError: A row of the report is missing.
-    """
-    return _headline(report.identity, report)
-
-
-@st.cache_data(max_entries=8, show_spinner=False)
-def _headline(identity: Identity, _report: Report) -> "Section":
-    from analysis.report.sections import headline
-
-    return headline(_report.results)
 
 
 def section_of(report: Report, part: str, kind: str) -> "Section":

@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from dashboard.app_pages.evidence import numbers, reports
-from dashboard.app_pages.evidence.reports import Report
+from dashboard.app_pages.evidence import commands, numbers
 from dashboard.base import links
 from dashboard.base.state import choose
+from dashboard.services import reports
 from dashboard.services.models import ModelChoice
+from dashboard.services.reports import Report
 from dashboard.widgets import controls, export, shell
 from dashboard.widgets.export import File
 from dashboard.widgets.shell import Opened
@@ -73,7 +74,7 @@ def _choose_report(link: dict[str, str], own: tuple[Report, ...]) -> Report:
 
 
 def _say_no_report(model: ModelChoice) -> None:
-    command = reports.command_for(model)
+    command = commands.command_for(model)
     st.info(
         f"There is no report of {model.name} yet. This command makes one, in an hour or so on two "
         "cores; the page finds it once it is there. It resumes where it was stopped, and "
@@ -88,7 +89,7 @@ def _say_no_report(model: ModelChoice) -> None:
 
 
 def _draw(report: Report, model: ModelChoice, opened: Opened) -> None:
-    headline = numbers.headline_of(report)
+    headline = reports.headline_of(report)
     part, kind = _choose_part(opened.link, report)
     links.show_notes(opened.notes)
     link = {"model": model.name, "report": report.name, "part": part}
@@ -109,11 +110,11 @@ def _draw(report: Report, model: ModelChoice, opened: Opened) -> None:
         _draw_menu(report, part)
     _draw_part(report, part, kind)
     files = files_of(report, part, kind)
-    commands = [
-        reports.command_of(report, model),
+    both = [
+        commands.command_of(report, model),
         export.app_command(opened.arguments, model.path),
     ]
-    export.panel(f"evidence_{part}", files, commands)
+    export.panel(f"evidence_{part}", files, both)
 
 
 def _choose_part(link: dict[str, str], report: Report) -> tuple[str, str]:

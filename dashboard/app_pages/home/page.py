@@ -7,6 +7,7 @@ from dataclasses import replace
 import streamlit as st
 
 from dashboard.base import links
+from dashboard.base.arguments import Arguments
 from dashboard.base.pictures import sheet
 from dashboard.base.style import NOTES, SYMBOLS, signed
 from dashboard.overlays import view_model
@@ -14,12 +15,13 @@ from dashboard.overlays.options import C_I, DisplayOptions, symbols
 from dashboard.overlays.panel import PANEL_PIXELS
 from dashboard.overlays.request import resolve
 from dashboard.overlays.selection import Selection
-from dashboard.services import models
+from dashboard.services import models, reports
 from dashboard.services.galleries import Source
 from dashboard.services.models import About, Loaded, ModelChoice
+from dashboard.services.reports import Report
 from dashboard.widgets import controls, pool, shell
 from dashboard.widgets.shell import Opened
-from rspnet.names import HEAD_TITLES
+from rspnet.names import HEAD_TITLES, HEADS
 
 SUBTITLE = "A video model with two heads: one for relative speed, one for appearance."
 
@@ -48,10 +50,10 @@ PLAIN = DisplayOptions(kind="contribution", scale="head")
 def page() -> None:
     """Draw the page."""
     opened = shell.open_page("RSPNet", SUBTITLE)
-    _draw_links()
     if not opened.models:
         st.error(shell.NO_MODEL, icon=":material/error:")
         return
+    answer = st.container(key="answer")
     row = st.container(key="home_row", horizontal=True, gap="large")
     example = row.container(key="example")
     with row.container(key="about"):
@@ -65,6 +67,8 @@ def page() -> None:
     if source is not None:
         with example:
             _draw_example(model, source)
+    _draw_evidence(model, opened.arguments, answer)
+    _draw_links()
     links.write({"model": model.name, "gallery": title})
 
 
@@ -75,6 +79,56 @@ def _draw_links() -> None:
                 with st.container(border=True, gap="xxsmall"):
                     shell.link_to(name, title, ":material/arrow_forward:")
                     st.html(f'<p class="door">{text}</p>')
+
+
+def _draw_evidence(
+    model: ModelChoice, arguments: Arguments, answer: st.delta_generator.DeltaGenerator
+) -> None:
+    """What the model's report found: one sentence into ``answer``, the key numbers here."""
+    try:
+        own = reports.shelf(arguments, model).own
+        if not own:
+            return
+        headline, said = reports.headline_of(own[0]), _answer(own[0])
+    except (ValueError, KeyError, IndexError):  # the page Evidence says what is wrong with it
+        return
+    if said:
+        answer.html(f'<p class="lead" data-testid="answer">{said}</p>')
+    for table in headline.tables:
+        head = "".join(f"<th>{html.escape(str(name))}</th>" for name in table.header)
+        rows = "".join(
+            "<tr>" + "".join(f"<td>{html.escape(str(value))}</td>" for value in row) + "</tr>"
+            for row in table.rows
+        )
+        st.html(
+            '<div class="row-title">What is known of this model <span class="dim">'
+            f'{html.escape(own[0].about)}; 95% intervals</span></div><div class="facts">'
+            f'<table class="known" data-testid="known"><thead><tr>{head}</tr></thead>'
+            f"<tbody>{rows}</tbody></table></div>"
+        )
+
+
+def _answer(report: Report) -> str:
+    """What the two heads look at, in a sentence; empty where it was not measured."""
+    tables = report.results.tables.get("localisation", {})
+    if not tables:
+        return ""
+    table = tables.get("synthetic") or next(iter(tables.values()))
+    rsp, avid = (
+        table.one(weights="trained", kind=DISPLAY.kind, head=head, region="limbs", speed="both")[
+            "ratio"
+        ]
+        for head in HEADS
+    )
+    found = "The two heads do not differ clearly in how much they look at movement"
+    if rsp.low > avid.high:
+        found = "RSP looks at movement more than A-VID does"
+    return (
+        f"<b>{found}</b>: moving limbs hold {rsp.value:.2f} times [{rsp.low:.2f}, {rsp.high:.2f}] "
+        f"their area in RSP's map and {avid.value:.2f} times [{avid.low:.2f}, {avid.high:.2f}] in "
+        f'<span style="white-space: nowrap">A-VID\'s</span> (margin towards the faster clip, '
+        f"95% intervals over {rsp.num} videos; 1 is what a uniform map would give)."
+    )
 
 
 def _choose(opened: Opened) -> tuple[ModelChoice, str, st.delta_generator.DeltaGenerator]:
@@ -168,11 +222,6 @@ def _example(selection: Selection, loaded: Loaded) -> tuple[Selection, str]:
         text = f"{NOTES[name]}, {score} = {signed(view.score(name), 2)}"
         title = HEAD_TITLES[name]
         tiles.append(_tile(panel.sheet, title, f"map of the {title} head", text))
-    shares = " and ".join(
-        f"{panel.on_moving:.0%} of {HEAD_TITLES[name]}'s"
-        for name, (panel, _) in view.panels.items()
-    )
-    (first, _), *_ = view.panels.values()
     failed = "".join(
         f" <b>{HEAD_TITLES[name]} fails on this pair</b>: its score is negative."
         for name in view.panels
@@ -180,10 +229,9 @@ def _example(selection: Selection, loaded: Loaded) -> tuple[Selection, str]:
     )
     body = (
         f'<div class="example" data-testid="example">{"".join(tiles)}</div>'
-        f'<p class="lead" style="margin-top: 0.8rem">Moving pixels are {first.moving:.0%} of the '
-        f"clip and hold {shares} positive map.{failed} {symbols(kind.text)} Orange raises the "
-        "score, blue lowers it, and the frame shows through where a place does not count. Hover or "
-        "focus a picture to see it move.</p>"
+        f'<p class="lead" style="margin-top: 0.8rem">{view_model.moving_words(view)}{failed} '
+        f"{symbols(kind.text)} Orange raises the score, blue lowers it, and the frame shows "
+        "through where a place does not count. Hover or focus a picture to see it move.</p>"
     )
     return selection, body
 

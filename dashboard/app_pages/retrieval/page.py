@@ -62,7 +62,7 @@ def page() -> None:
     if not opened.models:
         st.error(shell.NO_MODEL, icon=":material/error:")
         return
-    with st.container(key="look", horizontal=True, vertical_alignment="bottom", gap="medium"):
+    with st.container(key="display", horizontal=True, vertical_alignment="bottom", gap="medium"):
         model, title = pool.choose_videos(opened)
         features = _choose_features(opened.link.get("by"))
         place_of_k = st.empty()

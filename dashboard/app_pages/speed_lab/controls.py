@@ -9,16 +9,16 @@ from dashboard.base.state import choose, choose_number, last_start, quote
 from dashboard.services import galleries
 from dashboard.services.galleries import Source, VideoInfo
 from dashboard.services.models import ModelChoice
-from dashboard.widgets.controls import first_usable
+from dashboard.widgets.controls import first_fast, first_usable
 from rspnet.data.synthetic.videos import parse_video_name
 
 # What the menu says; what a level is called on the slider, and how one is written.
 MENU = {
     "speed": "Playback speed", "reverse": "Reversed", "shuffle": "Shuffled",
-    "freeze": "Static clip", "offset": "Later start", "grey": "Grey", "hue": "Hue",
+    "static": "Static clip", "offset": "Later start", "grey": "Grey", "hue": "Hue",
     "crop": "Crop", "flip": "Flipped",
     "blur": "Blur", "action": "Other action", "actor": "Other actor", "set": "Other set",
-    "prop": "Other prop", "looks": "Other appearance",
+    "prop": "Other prop", "appearance": "Other appearance",
 }  # fmt: skip
 UNITS = {
     "speed": "{}x", "shuffle": "{} pieces", "offset": "{} frames", "hue": "{}\N{DEGREE SIGN}",
@@ -33,7 +33,8 @@ def choose_clip(link: dict[str, str], source: Source, model: ModelChoice) -> Sub
     titles = {video.name: video.title for video in source.videos}
     names = list(titles)
     if "video" in link or st.session_state.get("lab_video") not in names:
-        default = first_usable(source, model.num_frames)
+        default = first_fast(source, model.num_frames)
+        default = default or first_usable(source, model.num_frames)
         links.take("lab_video", choose("the video", link.get("video"), names, default))
     left, right = st.columns([5, 4], gap="small", vertical_alignment="bottom")
     with left:
@@ -123,7 +124,7 @@ def choose_change(subject: Subject) -> tuple[str, float]:
         state["lab_name"] = subject.probes[0]
     name = str(
         st.selectbox(
-            "What is changed in c_j", subject.probes, key="lab_name", width=190,
+            "What is changed in clip j", subject.probes, key="lab_name", width=190,
             format_func=lambda n: MENU[n],
         )
     )  # fmt: skip
@@ -143,7 +144,7 @@ def choose_change(subject: Subject) -> tuple[str, float]:
     with st.container(width=520):
         level = float(
             st.select_slider(
-                f"{MENU[name]} of c_j" if name == "speed" else MENU[name],
+                f"{MENU[name]} of clip j" if name == "speed" else MENU[name],
                 levels,
                 key=key,
                 format_func=lambda at: written(name, at),

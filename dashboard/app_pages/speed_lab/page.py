@@ -24,7 +24,7 @@ from dashboard.base.style import COLOURS, DASHES, NOTES, PLAY_FPS, SYMBOLS, sign
 from dashboard.base.viewer import viewer
 from dashboard.overlays.options import C_I, C_J
 from dashboard.services import models, uploads
-from dashboard.services.galleries import Source
+from dashboard.services.galleries import SYNTHETIC_EXAMPLE, Source
 from dashboard.services.models import Loaded, ModelChoice
 from dashboard.widgets import controls, pool, shell, upload_panel
 from dashboard.widgets.shell import Opened
@@ -38,6 +38,10 @@ SUBTITLE = "Which head notices another playback speed, and which one another app
 VIEWER = "lab_viewer"
 CURVE_PIXELS, DOTS_PIXELS = 270, 30
 LOGARITHMIC = ("speed", "shuffle")
+WHY_FIRST = (
+    "This clip opens first because of the synthetic videos it is the one whose two heads differ "
+    "the most at 2x by the shipped model."
+)
 
 
 def page() -> None:
@@ -90,6 +94,7 @@ def _draw(
     """What is changed, by how much, and what comes of it. A move of the level runs this alone."""
     with st.container(key="lab_change", horizontal=True, vertical_alignment="bottom", gap="medium"):
         name, level = choose_change(subject)
+    summary = st.empty()
     row = st.container(key="lab_row", horizontal=True, gap="large", vertical_alignment="top")
     left, right = row.container(key="lab_left"), row.container(key="lab_right", gap="small")
     try:
@@ -98,6 +103,7 @@ def _draw(
             viewer(_data(subject, name, level, view), VIEWER, _moved)
         with right:
             curve = responses.curve_of(subject, name, loaded)
+            summary.html(_summary(curve, name, level, view))
             _draw_curve(curve, name, level)
             st.html(_facts(curve, name, level, view))
     except ValueError as error:
@@ -133,12 +139,9 @@ def _data(subject: Subject, name: str, level: float, view: LabView) -> dict[str,
     if state.get("lab_token") != token:
         state["lab_token"], state["lab_token_frame"] = token, int(state["lab_frame"])
     first, last = subject.start, subject.start + subject.num_frames - 1
-    change = f"{MENU[name].lower()} {written(name, level)}"
-    if responses.change_of(name).is_switch:
-        change = MENU[name].lower() if level else "as it is"
     details = (
         f"{subject.title}, frames {first} to {last}",
-        f"{change}, frames {min(view.frames)} to {max(view.frames)}",
+        f"{_shown(name, level)}, frames {min(view.frames)} to {max(view.frames)}",
     )
     end = f"{view.limit:.2g}"
     rows = []
@@ -219,6 +222,31 @@ def _draw_curve(curve: "Curve", name: str, level: float) -> None:
     )
 
 
+def _shown(name: str, level: float) -> str:
+    """The perturbation that is shown, in words."""
+    perturbation = responses.change_of(name)
+    if level == perturbation.neutral:
+        return "nothing changed"
+    words = MENU[name].lower()
+    return words if perturbation.is_switch else f"{words} {written(name, level)}"
+
+
+def _summary(curve: "Curve", name: str, level: float, view: LabView) -> str:
+    """What one sees, in a sentence of numbers above the panels."""
+    neutral, heads = responses.change_of(name).neutral, []
+    for head in HEADS:
+        before = ""
+        if neutral in curve.levels and level != neutral:
+            before = f", from {signed(float(curve.at(head, neutral)[0]), 2)}"
+        score = signed(view.similarity[head], 2)
+        heads.append(f"<b>{score} by {HEAD_TITLES[head]}</b>{before}")
+    shown = _shown(name, level)
+    said = f"Similarity of the clip to itself with {html.escape(shown)}: {'; '.join(heads)}."
+    if st.session_state["lab_video"] == SYNTHETIC_EXAMPLE:
+        said += f" {WHY_FIRST}"
+    return f'<p class="lead" data-testid="summary">{said}</p>'
+
+
 def _facts(curve: "Curve", name: str, level: float, view: LabView) -> str:
     """Both heads' numbers at the level that is shown, as a table, and how to read them."""
     change = responses.change_of(name)
@@ -235,11 +263,9 @@ def _facts(curve: "Curve", name: str, level: float, view: LabView) -> str:
             f'<td class="number">{neutral}</td><td class="number dim">sum error '
             f"{small(view.error[head])}</td></tr>"
         )
-    what = MENU[name].lower() if change.is_switch else written(name, level)
-    if level == change.neutral:
-        what = "nothing changed"
     return (
-        f'<div class="facts"><table><thead><tr><th></th><th>Shown: {html.escape(what)}</th>'
+        '<div class="facts"><table><thead><tr><th></th>'
+        f"<th>Shown: {html.escape(_shown(name, level))}</th>"
         "<th>Nothing changed</th><th>Sum of the map</th></tr></thead>"
         f"<tbody>{''.join(rows)}</tbody></table>"
         '<p data-testid="lab-reading">A head that a change moves falls away from the dotted line; '

@@ -19,15 +19,15 @@ from dashboard.services.models import Loaded
 
 if TYPE_CHECKING:
     from analysis import KindMaps, PairClips, View
-    from analysis.stimuli.perturbations import Change, Probe
+    from analysis.stimuli.perturbations import Perturbation, Probe
     from analysis.stimuli.perturbed_clips import Curve
 
 # Every video has what these take.
 PROBES = (
-    "speed", "reverse", "shuffle", "freeze", "offset", "grey", "hue", "crop", "flip", "blur",
+    "speed", "reverse", "shuffle", "static", "offset", "grey", "hue", "crop", "flip", "blur",
 )  # fmt: skip
 # Factor swaps need another video that shows the rest unchanged: synthetic ones can be rendered.
-FACTOR_SWAPS = ("action", "actor", "set", "prop", "looks")
+FACTOR_SWAPS = ("action", "actor", "set", "prop", "appearance")
 # More speeds than a study over many videos takes: one clip is soon through the network.
 SPEEDS = (0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 2.5, 3, 3.5, 4)
 KIND = "contribution"
@@ -45,7 +45,7 @@ class Subject:
         start: First frame of the clip.
         num_frames: Frames of the clip.
         size: Height and width as the model sees them, pixels.
-        generated: Seed and index of a generated video, None for others.
+        generated: Seed and index of a synthetic video, None for others.
     """
 
     video: Identity
@@ -102,15 +102,15 @@ class _Reader:
         return galleries.decode(self.subject.video, tuple(int(i) for i in indices))
 
 
-def change_of(name: str) -> "Change":
+def change_of(name: str) -> "Perturbation":
     """A change with the levels that this page has.
 
     Raises:
         ValueError: There is none of this name.
     """
-    from analysis.stimuli.perturbations import find_change
+    from analysis.stimuli.perturbations import find_perturbation
 
-    change = find_change(name)
+    change = find_perturbation(name)
     return replace(change, levels=SPEEDS) if name == "speed" else change
 
 
@@ -144,14 +144,14 @@ class _Late:
 
 # The frames of four clips are 9 MB.
 @st.cache_resource(max_entries=8, show_spinner=False, hash_funcs=BY_MODEL)
-def _exchanged(subject: Subject, loaded: Loaded) -> dict[str, _Late]:
+def _swapped(subject: Subject, loaded: Loaded) -> dict[str, _Late]:
     """By factor swap, the clip of the video in this one's place."""
     from analysis.stimuli.perturbed_clips import synthetic_probe
 
     assert subject.generated is not None
     seed, index = subject.generated
     end = subject.start + subject.num_frames
-    found = synthetic_probe(loaded.query, seed, index, end).exchanged
+    found = synthetic_probe(loaded.query, seed, index, end).swapped
     clip = range(subject.start, end)
     return {name: _Late(own.get_frames(clip), subject.start) for name, own in found.items()}
 
@@ -160,9 +160,9 @@ def _probe(subject: Subject, loaded: Loaded, name: str) -> "Probe":
     """The clip, with what a perturbation takes."""
     from analysis.stimuli.perturbed_clips import video_probe
 
-    exchanged = _exchanged(subject, loaded) if name in FACTOR_SWAPS else {}
+    exchanged = _swapped(subject, loaded) if name in FACTOR_SWAPS else {}
     probe = video_probe(loaded.query, _Reader(subject), start=subject.start, name=subject.title)
-    return replace(probe, exchanged=exchanged)
+    return replace(probe, swapped=exchanged)
 
 
 def curve_of(subject: Subject, name: str, loaded: Loaded) -> "Curve":
@@ -242,13 +242,13 @@ def large_views(
     Raises:
         ValueError: A frame can't be decoded.
     """
-    from analysis.stimuli.perturbations import changed_view
+    from analysis.stimuli.perturbations import perturbed_view
 
     probe = replace(_probe(subject, loaded, name), size=pixels)
     view = probe.view
     # A blur is so many pixels of what the model sees.
     shown = level * pixels / subject.size if name == "blur" else level
-    return view, changed_view(probe, name, shown, unchanged=view)
+    return view, perturbed_view(probe, name, shown, unchanged=view)
 
 
 @st.cache_data(max_entries=48, show_spinner=False, hash_funcs=BY_MODEL)

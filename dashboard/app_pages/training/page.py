@@ -76,7 +76,7 @@ def page() -> None:
     if not found.names:
         _say_no_runs(root, opened)
         return
-    with st.container(key="look", horizontal=True, vertical_alignment="bottom", gap="medium"):
+    with st.container(key="display", horizontal=True, vertical_alignment="bottom", gap="medium"):
         name, span = _choose(opened.link, found.names)
     links.show_notes(opened.notes)
     if found.skipped:

@@ -108,9 +108,9 @@ def test_holding_the_length_changes_the_gradient_and_not_the_value() -> None:
 def test_feature_ablation_is_the_drop_of_each_cell() -> None:
     query, key = make("linear", "resnet18")
     score = margin(query, key)
-    found = feature_ablation(score, clip(0), fill="frozen", batch_size=3)
+    found = feature_ablation(score, clip(0), fill="static", batch_size=3)
     grid = found.grid
-    swap = CellSwap.of(clip(0)[None], "frozen", grid)
+    swap = CellSwap.of(clip(0)[None], "static", grid)
     with torch.no_grad():
         whole = score(clip(0)[None]).item()
         for cell in np.ndindex(*grid.cells):
@@ -118,7 +118,7 @@ def test_feature_ablation_is_the_drop_of_each_cell() -> None:
             kept[(0, *cell)] = 0
             drop = whole - score(swap(kept)).item()
             assert found.values[cell] == pytest.approx(drop, abs=1e-6)
-    assert found.fill == "frozen"
+    assert found.fill == "static"
 
 
 def test_each_head_misses_the_cells_of_its_own_colour(planted_branch: Branch) -> None:
@@ -165,9 +165,9 @@ def test_occlusion_by_a_loop() -> None:
 def test_integrated_gradients_sum_to_the_difference_of_scores() -> None:
     query, key = make("linear")
     score = similarity(query, key)
-    found = integrated_gradients(score, clip(0), fill="frozen", num_steps=200, batch_size=32)
+    found = integrated_gradients(score, clip(0), fill="static", num_steps=200, batch_size=32)
     with torch.no_grad():
-        fill = filling(clip(0)[None], "frozen", found.grid)
+        fill = filling(clip(0)[None], "static", found.grid)
         expected = (score(clip(0)[None]) - score(fill)).item()
     assert found.convergence_delta is not None
     assert found.values.sum() - expected == pytest.approx(found.convergence_delta, abs=1e-5)

@@ -34,9 +34,9 @@ def test_all_cells_are_the_clip_and_none_the_fill() -> None:
 
 def test_fills_keep_what_they_say() -> None:
     clip = a_clip()
-    mean, frozen, blur = (filling(clip, fill, GRID) for fill in ("mean", "frozen", "blur"))
+    mean, static, blur = (filling(clip, fill, GRID) for fill in ("mean", "static", "blur"))
     assert torch.allclose(mean[0, :, 1, 2, 3], clip[0].mean(dim=(1, 2, 3)))
-    assert all(torch.equal(frozen[:, :, t], clip[:, :, 2]) for t in range(4))
+    assert all(torch.equal(static[:, :, t], clip[:, :, 2]) for t in range(4))
     assert blur.shape == clip.shape
     assert (blur.std(dim=(3, 4)) < 0.5 * clip.std(dim=(3, 4))).all()
     even = torch.full_like(clip, 0.7)

@@ -34,31 +34,31 @@ def test_largest_first_and_smallest_last_without_repeats() -> None:
 
 @pytest.mark.parametrize("head", ["rsp", "avid"])
 def test_margins_are_those_of_the_embeddings(triplet_features, head: str) -> None:
-    triplets, questions = triplet_features
-    for place, found in enumerate(margins_of(questions, head)):
-        q = questions[place]
+    triplets, encoded = triplet_features
+    for place, found in enumerate(margins_of(encoded, head)):
+        q = encoded[place]
         own = float(q.c_i.embeddings[head] @ q.c_j.embeddings[head])
-        near = nearest_videos(questions, place)
-        away = [q.c_k] if head == "rsp" else [questions[n].c_j for n in near]
+        near = nearest_videos(encoded, place)
+        away = [q.c_k] if head == "rsp" else [encoded[n].c_j for n in near]
         other = np.mean([float(q.c_i.embeddings[head] @ c.embeddings[head]) for c in away])
         assert found.score == pytest.approx(own - other, abs=1e-6)
         assert found.values.sum() == pytest.approx(found.score, abs=1e-5)
-        example = make_example(questions, triplets, place, found)
+        example = make_example(encoded, triplets, place, found)
         assert example.margin == found.score
         assert example.away_info == away[0].info
         assert (example.frames == triplets.views[place][0].frames).all()
 
 
 def test_drawn_a_row_an_example(triplet_features) -> None:
-    triplets, questions = triplet_features
-    margins = margins_of(questions, "rsp")
-    examples = [make_example(questions, triplets, n, margins[n]) for n in range(3)]
+    triplets, encoded = triplet_features
+    margins = margins_of(encoded, "rsp")
+    examples = [make_example(encoded, triplets, n, margins[n]) for n in range(3)]
     figure = draw_examples(examples)
     assert len(figure.axes) == 3 * 5 + 1
     words = [t.get_text() for t in figure.texts]
     assert sum(w in ("correct", "incorrect") for w in words) == 3
     assert sum(w == "correct" for w in words) == sum(e.margin > 0 for e in examples)
-    other = make_example(questions, triplets, 0, margins_of(questions, "avid")[0])
+    other = make_example(encoded, triplets, 0, margins_of(encoded, "avid")[0])
     with pytest.raises(ValueError, match="by one head"):
         draw_examples([*examples, other])
     with pytest.raises(ValueError, match="none"):

@@ -5,16 +5,16 @@ import pytest
 
 from analysis.core.clip import StoredFrames, load_view
 from analysis.stimuli.perturbations import (
-    CHANGES,
+    PERTURBATIONS,
     Probe,
     blurred,
-    changed_view,
     cropped,
-    find_change,
+    find_perturbation,
     flipped,
     grey,
     hue_rotated,
     levels_within,
+    perturbed_view,
     shuffled_order,
     window_of,
 )
@@ -31,16 +31,16 @@ def noise(num: int = 40, height: int = 48, width: int = 64, seed: int = 0) -> np
 def probe() -> Probe:
     other = {"action": StoredFrames(noise(seed=1))}
     return Probe(
-        reader=StoredFrames(noise()), num_frames=T, size=SIZE, start=2, name="v", exchanged=other
+        reader=StoredFrames(noise()), num_frames=T, size=SIZE, start=2, name="v", swapped=other
     )
 
 
-@pytest.mark.parametrize("name", list(CHANGES))
+@pytest.mark.parametrize("name", list(PERTURBATIONS))
 def test_every_change_has_a_neutral_level_that_leaves_the_clip(probe: Probe, name: str) -> None:
-    change = find_change(name)
+    change = find_perturbation(name)
     assert change.neutral in change.levels
     assert len(set(change.levels)) == len(change.levels)
-    view = changed_view(probe, name, change.neutral)
+    view = perturbed_view(probe, name, change.neutral)
     np.testing.assert_array_equal(view.frames, probe.view.frames)
     assert view.info == probe.view.info
 
@@ -57,7 +57,7 @@ def test_every_change_has_a_neutral_level_that_leaves_the_clip(probe: Probe, nam
 def test_speed_keeps_the_start_and_takes_the_nearest_frame(
     probe: Probe, speed: float, expected: list[int]
 ) -> None:
-    view = changed_view(probe, "speed", speed)
+    view = perturbed_view(probe, "speed", speed)
     assert list(view.info.frame_indices) == expected
     assert view.info.speed == speed
     same = load_view(probe.reader, T, SIZE, start=2, speed=speed, name="v")
@@ -65,24 +65,24 @@ def test_speed_keeps_the_start_and_takes_the_nearest_frame(
 
 
 def test_offset_reads_later_frames(probe: Probe) -> None:
-    view = changed_view(probe, "offset", 5)
+    view = perturbed_view(probe, "offset", 5)
     assert list(view.info.frame_indices) == list(range(7, 15))
     np.testing.assert_array_equal(view.frames[0], probe.view.frames[5])
 
 
 def test_order_of_frames(probe: Probe) -> None:
     own = probe.view
-    back = changed_view(probe, "reverse", 1)
+    back = perturbed_view(probe, "reverse", 1)
     np.testing.assert_array_equal(back.frames, own.frames[::-1])
     assert list(back.info.frame_indices) == list(range(9, 1, -1))
-    halves = changed_view(probe, "shuffle", 2)
+    halves = perturbed_view(probe, "shuffle", 2)
     assert list(halves.info.frame_indices) == [6, 7, 8, 9, 2, 3, 4, 5]
-    mixed = changed_view(probe, "shuffle", 8)
+    mixed = perturbed_view(probe, "shuffle", 8)
     assert sorted(mixed.info.frame_indices) == list(range(2, 10))
     for place, frame in enumerate(mixed.info.frame_indices):
         np.testing.assert_array_equal(mixed.frames[place], own.frames[frame - 2])
-    still = changed_view(probe, "freeze", 1)
-    assert (still.frames == own.frames[4]).all()
+    static = perturbed_view(probe, "static", 1)
+    assert (static.frames == own.frames[4]).all()
 
 
 def test_shuffled_order_is_seeded_and_never_as_it_was() -> None:
@@ -132,7 +132,7 @@ def test_crop_flip_blur() -> None:
 def test_a_crop_is_cut_from_the_file_not_from_the_view() -> None:
     fine = noise(10, 64, 64)
     own = Probe(reader=StoredFrames(fine), num_frames=T, size=SIZE, start=1)
-    view = changed_view(own, "crop", 0.5)  # 32 of 64 pixels: the very pixels of the file
+    view = perturbed_view(own, "crop", 0.5)  # 32 of 64 pixels: the very pixels of the file
     np.testing.assert_array_equal(view.frames, fine[1:9, 16:48, 16:48])
 
 
@@ -144,14 +144,14 @@ def test_frames_are_changed_in_the_view(probe: Probe) -> None:
         ("flip", 1, flipped(own)),
         ("blur", 2, blurred(own, 2)),
     ):
-        view = changed_view(probe, name, level, unchanged=probe.view)
+        view = perturbed_view(probe, name, level, unchanged=probe.view)
         np.testing.assert_array_equal(view.frames, expected)
         assert view.info == probe.view.info
 
 
 def test_exchange_shows_the_other_video_at_the_same_frames(probe: Probe) -> None:
-    view = changed_view(probe, "action", 1)
-    other = load_view(probe.exchanged["action"], T, SIZE, start=2)
+    view = perturbed_view(probe, "action", 1)
+    other = load_view(probe.swapped["action"], T, SIZE, start=2)
     np.testing.assert_array_equal(view.frames, other.frames)
     assert view.info.frame_indices == probe.view.info.frame_indices
     assert view.info.video == "v, other action"
@@ -161,16 +161,16 @@ def test_levels_that_fit() -> None:
     assert window_of(16, 4) == 61
     assert window_of(16, 2) == 31
     assert window_of(16, 0.5) == 16
-    assert levels_within(CHANGES["speed"], 16, 31) == (0.25, 0.5, 1, 1.5, 2)
-    assert levels_within(CHANGES["offset"], 16, 31) == (0, 1, 2, 4, 8)
-    assert levels_within(CHANGES["shuffle"], 8, 31) == (1, 2, 4, 8)
-    assert levels_within(CHANGES["hue"], 8, 8) == CHANGES["hue"].levels
+    assert levels_within(PERTURBATIONS["speed"], 16, 31) == (0.25, 0.5, 1, 1.5, 2)
+    assert levels_within(PERTURBATIONS["offset"], 16, 31) == (0, 1, 2, 4, 8)
+    assert levels_within(PERTURBATIONS["shuffle"], 8, 31) == (1, 2, 4, 8)
+    assert levels_within(PERTURBATIONS["hue"], 8, 8) == PERTURBATIONS["hue"].levels
 
 
 @pytest.mark.parametrize(
-    ("change", "level", "message"),
+    ("name", "level", "message"),
     [
-        ("pitch", 1, "changes are .* got 'pitch'"),
+        ("pitch", 1, "perturbations are .* got 'pitch'"),
         ("speed", -1, "positive, got -1"),
         ("speed", 10, "need a video of 73 frames, this one has 40"),
         ("offset", 31, "need a video of 41 frames"),
@@ -179,9 +179,9 @@ def test_levels_that_fit() -> None:
         ("crop", 0, "above 0 and at most 1, got 0"),
         ("blur", -1, "at least 0 pixels, got -1"),
         ("flip", 2, "on .1. or off .0., got level 2"),
-        ("looks", 1, "v has none to show .* only .'action'."),
+        ("appearance", 1, "v has none to show .* only .'action'."),
     ],
 )
-def test_errors_say_what_to_do(probe: Probe, change: str, level: float, message: str) -> None:
+def test_errors_say_what_to_do(probe: Probe, name: str, level: float, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        changed_view(probe, change, level)
+        perturbed_view(probe, name, level)

@@ -7,7 +7,7 @@ import torch
 from analysis import explain_kind
 from analysis.core.clip import StoredFrames, View
 from analysis.core.score import extract_features
-from analysis.stimuli.perturbations import CHANGES, changed_view
+from analysis.stimuli.perturbations import PERTURBATIONS, perturbed_view
 from analysis.stimuli.perturbed_clips import (
     embed_views,
     levels_of,
@@ -65,13 +65,15 @@ def test_curves_of_a_video_are_cosines_of_its_changed_views(branches) -> None:
     probe = video_probe(query, noise(), window=WINDOW, name="v", seed=5)
     assert probe.start == 5  # the window in the middle of 40 frames
     levels = levels_of(probe, WINDOW)
-    assert list(levels) == [name for name, change in CHANGES.items() if not change.exchange]
+    assert list(levels) == [
+        name for name, change in PERTURBATIONS.items() if not change.is_factor_swap
+    ]
     curves = responses_of_video(query, key, probe, levels)
     own = extract_features(query, probe.view)
     for name, curve in curves.items():
         assert curve.levels == levels[name]
         for level in curve.levels:
-            other = extract_features(key, changed_view(probe, name, level))
+            other = extract_features(key, perturbed_view(probe, name, level))
             for head in HEADS:
                 expected = float(own.unit(head) @ other.unit(head))
                 assert curve.at(head, level) == pytest.approx([expected], abs=1e-6)
@@ -100,27 +102,27 @@ def test_generated_probe_holds_what_is_to_be_kept() -> None:
     whole = render_video(9, 2)
     # A video rendered in part is the beginning of the whole one.
     np.testing.assert_array_equal(probe.reader.get_frames(range(WINDOW)), whole.frames[:WINDOW])
-    assert list(probe.exchanged) == ["action", "actor", "set", "prop", "looks"]
+    assert list(probe.swapped) == ["action", "actor", "set", "prop", "appearance"]
     again = synthetic_probe(branch, 9, 2, WINDOW)
     outside = ~(whole.masks["actor"][:WINDOW].any(axis=0))
-    for name, video in probe.exchanged.items():
+    for name, video in probe.swapped.items():
         frames = video.get_frames(range(WINDOW))
         assert len(video) == WINDOW
-        np.testing.assert_array_equal(frames, again.exchanged[name].get_frames(range(WINDOW)))
+        np.testing.assert_array_equal(frames, again.swapped[name].get_frames(range(WINDOW)))
         assert (frames != whole.frames[:WINDOW]).any()
         if name in ("action", "actor"):  # the set stays: most of what no actor covers
             share = (frames == whole.frames[:WINDOW])[:, outside].all(axis=-1).mean()
             assert share > 0.8
     # A prop is small: all but its pixels stay.
-    same = (probe.exchanged["prop"].get_frames(range(WINDOW)) == whole.frames[:WINDOW]).all(axis=-1)
+    same = (probe.swapped["prop"].get_frames(range(WINDOW)) == whole.frames[:WINDOW]).all(axis=-1)
     assert 0.9 < same.mean() < 1
     # Movement and body stay with another set: the same pixels move.
     moved = [
         (np.ptp(v.get_frames(range(WINDOW)).astype(int), axis=0) > 0).any(axis=-1)
-        for v in (probe.reader, probe.exchanged["set"])
+        for v in (probe.reader, probe.swapped["set"])
     ]
     assert (moved[0] & moved[1]).sum() / (moved[0] | moved[1]).sum() > 0.9
-    assert list(levels_of(probe, WINDOW)) == list(CHANGES)
+    assert list(levels_of(probe, WINDOW)) == list(PERTURBATIONS)
 
 
 def test_errors_say_what_to_do(branches) -> None:

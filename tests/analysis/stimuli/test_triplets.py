@@ -50,9 +50,9 @@ def test_scores_are_cosines_and_margins_of_the_network(
     branches: tuple[Branch, Branch], triplets: Triplets
 ) -> None:
     query, key = branches
-    questions = encode_triplets(query, key, triplets)
-    scores = scores_of(questions, 1)
-    own = questions[1]
+    encoded = encode_triplets(query, key, triplets)
+    scores = scores_of(encoded, 1)
+    own = encoded[1]
     for head in ("rsp", "avid"):
         cosine = own.c_i.unit(head) @ own.c_j.unit(head)
         found = scores[head, "similarity"].contributions(own.c_i).values.sum()
@@ -60,7 +60,7 @@ def test_scores_are_cosines_and_margins_of_the_network(
         if head == "rsp":
             against = own.c_i.unit(head) @ own.c_k.unit(head)
         else:
-            others = [questions[n].c_j.unit(head) for n in (0, 2, 3)]
+            others = [encoded[n].c_j.unit(head) for n in (0, 2, 3)]
             against = torch.stack(others).mean(dim=0) @ own.c_i.unit(head)
         margin = scores[head, "margin"].contributions(own.c_i).values.sum()
         assert margin == pytest.approx((cosine - against).item(), abs=1e-9)
@@ -70,14 +70,14 @@ def test_avid_is_set_against_the_nearest_of_other_videos(
     branches: tuple[Branch, Branch], triplets: Triplets
 ) -> None:
     query, key = branches
-    questions = encode_triplets(query, key, triplets)
-    unit = questions[2].c_i.unit("avid")
-    cosines = {n: (unit @ questions[n].c_j.unit("avid")).item() for n in (0, 1, 3)}
+    encoded = encode_triplets(query, key, triplets)
+    unit = encoded[2].c_i.unit("avid")
+    cosines = {n: (unit @ encoded[n].c_j.unit("avid")).item() for n in (0, 1, 3)}
     expected = sorted(cosines, key=lambda n: -cosines[n])
-    assert nearest_videos(questions, 2) == expected
-    assert nearest_videos(questions, 2, num=2) == expected[:2]
-    chosen = scores_of(questions, 2, nearest=[0])["avid", "margin"].target
-    assert torch.equal(chosen, questions[2].c_j.unit("avid") - questions[0].c_j.unit("avid"))
+    assert nearest_videos(encoded, 2) == expected
+    assert nearest_videos(encoded, 2, num=2) == expected[:2]
+    chosen = scores_of(encoded, 2, nearest=[0])["avid", "margin"].target
+    assert torch.equal(chosen, encoded[2].c_j.unit("avid") - encoded[0].c_j.unit("avid"))
 
 
 def test_files_are_spread_over_the_usable_ones(

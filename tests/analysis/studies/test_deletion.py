@@ -107,7 +107,7 @@ def test_ends_are_the_clip_and_the_fill_in_either_mode(score: Score, cells: Kept
 
 def test_each_set_of_cells_is_sent_through_once(branch: Branch, score: Score) -> None:
     grid = extract_features(branch, clip(0)).grid
-    cells = KeptCells(branch, CellSwap.of(clip(0)[None], "frozen", grid), batch_size=2)
+    cells = KeptCells(branch, CellSwap.of(clip(0)[None], "static", grid), batch_size=2)
     seen: list[int] = []
     handle = branch.register_forward_hook(lambda _m, inputs, _o: seen.append(len(inputs[0])))
     other = Score.similarity(branch, "avid", extract_features(branch, clip(2)))

@@ -112,7 +112,7 @@ def test_a_map_of_the_flow_itself_has_rho_one(folder: Path, monkeypatch) -> None
     model_ = next(with_controls(model, model, clips))
     flow = {
         id(question): video.truth[number]["flow"]
-        for own, video in zip(model_.questions, scenes, strict=True)
+        for own, video in zip(model_.triplets, scenes, strict=True)
         for number, question in enumerate(own)
     }
 

@@ -174,9 +174,9 @@ def test_a_video_that_breaks_off_is_skipped() -> None:
 
     probes = [synthetic_probe(query, 9, index, 15) for index in range(2)]
     for probe in probes:
-        probe.exchanged.clear()
+        probe.swapped.clear()
     with pytest.raises(ValueError, match="synthetic videos and others apart"):
-        respond({}, [probes[0], replace(probes[1], exchanged={"set": probes[0].reader})], 15)
+        respond({}, [probes[0], replace(probes[1], swapped={"set": probes[0].reader})], 15)
     probes.insert(1, video_probe(query, Broken(), window=15, name="broken"))
     found = respond({"trained": (query, query)}, probes, 15)
     assert found.skipped == {"broken": "frame 13 can't be read"}

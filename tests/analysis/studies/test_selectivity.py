@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from analysis.core.table import RSP_MINUS_AVID, StudyTable
-from analysis.stimuli.perturbations import CHANGES
+from analysis.stimuli.perturbations import PERTURBATIONS
 from analysis.studies.selectivity import (
     MEASURES,
     OTHER_VIDEOS,
@@ -22,7 +22,7 @@ from analysis.studies.selectivity import (
 )
 from rspnet.names import HEADS
 
-MOTION = ("speed", "shuffle", "reverse", "freeze", "action")
+MOTION = ("speed", "shuffle", "reverse", "static", "action")
 FACTORS = ("action", "actor", "set", "prop", "appearance")
 V = 12
 
@@ -39,8 +39,7 @@ def samples(motion: dict, appearance: dict, spread: dict | None = None) -> dict:
     for head in HEADS:
         found[UNCHANGED, 0.0, head] = np.ones(V)
         found[OTHER_VIDEOS, 0.0, head] = 1 - spread[head] * factor
-    for name, change in CHANGES.items():
-        name = "appearance" if name == "looks" else name
+    for name, change in PERTURBATIONS.items():
         drop = motion if name in MOTION else appearance
         for level in change.levels:
             for head in HEADS:

@@ -15,10 +15,10 @@ from analysis.core.figure_spec import DotFigure, LineFigure
 from analysis.core.table import StudyTable, number
 from analysis.report.sections import headline
 from analysis.studies.registry import Study, StudyConfig, list_studies, register_study
-from dashboard.app_pages.evidence import numbers, reports
+from dashboard.app_pages.evidence import commands, numbers
 from dashboard.app_pages.evidence.page import files_of
 from dashboard.base.arguments import Arguments
-from dashboard.services import models
+from dashboard.services import models, reports
 from tests.dashboard.conftest import texts
 from tests.dashboard.made_report import make_report
 from tests.dashboard.tiny import save_tiny_model, write_tiny_videos
@@ -112,10 +112,10 @@ def test_figures_hold_the_reports_numbers(report: Path) -> None:
     assert speed.values[-1].value == 1 - own.value
     assert (speed.values[-1].low, speed.values[-1].high) == (1 - own.high, 1 - own.low)
     assert isinstance(switches, DotFigure)
-    row = switches.rows.index("frozen at the middle frame")
+    row = switches.rows.index("static clip")
     value = next(d.value for d in switches.panels[0].dots
                  if (d.row, d.head, d.control) == (row, "avid", False))  # fmt: skip
-    keys = {"weights": "trained", "perturbation": "freeze", "level": 1}
+    keys = {"weights": "trained", "perturbation": "static", "level": 1}
     assert value == responses.one(**keys, head="avid")["drop"]
     assert isinstance(selectivity, DotFigure)
     assert len(selectivity.rows) == 3
@@ -252,14 +252,12 @@ def test_evidence_files(model: Path, report: Path) -> None:
     assert b"<svg" in made["tiny-sanity-synthetic.svg"]
     assert made["tiny.json"] == report.read_bytes()
     rows = list(csv.DictReader(io.StringIO(made["tiny-responses-synthetic.csv"].decode())))
-    keys = {"weights": "trained", "perturbation": "freeze", "level": 1, "head": "rsp"}
+    keys = {"weights": "trained", "perturbation": "static", "level": 1, "head": "rsp"}
     drop = read.results.tables["responses"]["synthetic"].one(**keys)["drop"]
-    row = next(
-        r for r in rows if r["row"] == "frozen at the middle frame" and r["column"] == "drop, RSP"
-    )
+    row = next(r for r in rows if r["row"] == "static clip" and r["column"] == "drop, RSP")
     assert float(row["value"]) == drop.value
     choice = models.list_choices(Arguments(model=model))[0]
-    line = reports.command_of(read, choice).line
+    line = commands.command_of(read, choice).line
     assert "--num_synthetic 6 --num_random 1 --out" in line
     assert "--seed" not in line
 

@@ -180,7 +180,7 @@ def test_synthetic_videos_have_factor_swaps(model: Path, tmp_path: Path) -> None
     subject = Subject(galleries.identity(path), "stage", 14, 4, 8, 32, (3, 1))
     assert subject.probes == (*lab.PROBES, *lab.FACTOR_SWAPS)
     own, changed = lab.large_views(subject, "action", 1, 32, loaded)
-    other = synthetic_probe(loaded.query, 3, 1, 12).exchanged["action"]
+    other = synthetic_probe(loaded.query, 3, 1, 12).swapped["action"]
     frames = eval_frames(other.get_frames(range(4, 12)), 32)
     np.testing.assert_array_equal(changed.frames, frames)
     curve = lab.curve_of(subject, "action", loaded)

@@ -42,7 +42,7 @@ def test_each_head_is_in_its_row(visitor: Visitor, address: str) -> None:
 
 
 def test_scrubber_drives_all_panels_chart_and_link(visitor: Visitor, address: str) -> None:
-    visitor.open(address)
+    visitor.open(address, frame="1")
     token = visitor.wait_ready()
     visitor.wait_chart()
     visitor.wait_cursor(1)
@@ -152,7 +152,7 @@ def test_bad_choices_are_said_and_left(visitor: Visitor, address: str) -> None:
 
 def test_two_sessions_do_not_mix(browser: Any, address: str) -> None:
     one, two = Visitor(browser), Visitor(browser, width=800, scheme="dark")
-    one.open(address, i="left/clip_1.mp4", j="left/clip_3.mp4")
+    one.open(address, i="left/clip_1.mp4", j="left/clip_3.mp4", frame="1")
     two.open(address, i="right/clip_2.mp4", j="right/clip_4.mp4", frame="5")
     one.wait_ready()
     two.wait_ready()

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 
-from dashboard.app_pages.evidence import reports
 from dashboard.base.style import signed
+from dashboard.services import reports
 from tests.dashboard.browser.visitor import Visitor, check_page, served
 from tests.dashboard.made_report import make_report
 from tests.dashboard.tiny import save_tiny_model, similarities, write_tiny_videos
@@ -63,7 +63,7 @@ def test_speed_moves_the_marks_and_the_maps(
     before = {(h, s): visitor.panel(h, s) for h in ("rsp", "avid") for s in "ij"}
     slow = similarities(model, videos / "a_long.mp4", 5, "speed", 0.25)
     assert marked(visitor)[0][0] == 2
-    slider = page.get_by_role("slider", name="Playback speed of c_j")
+    slider = page.get_by_role("slider", name="Playback speed of clip j")
     slider.focus()
     slider.press("Home")
     token = visitor.wait_other(token)

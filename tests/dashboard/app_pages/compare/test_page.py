@@ -15,6 +15,8 @@ import analysis
 from dashboard.base.arguments import Arguments
 from dashboard.base.style import signed
 from dashboard.overlays import captum_job
+from dashboard.overlays.panel import Panel
+from dashboard.overlays.view_model import PairView
 from dashboard.services import galleries, models
 from dashboard.services.embeddings import protocol
 from dashboard.widgets import controls
@@ -41,10 +43,19 @@ def test_first_view_is_a_fast_positive_pair_by_its_margin(open_app: Open) -> Non
     said = texts(app)
     assert "This pair opens first because both clips play at 2x" in said
     assert re.search(
-        r"Moving pixels are \d+% of .* and hold <b>\d+% of RSP's</b> positive map", said
+        r"Moving pixels cover \d+% of .*\. They hold <b>\d+%</b> of the RSP map's positive part",
+        said,
     )
     app.slider("start_i").set_value(3).run()
     assert "opens first" not in texts(app)
+
+
+def test_the_first_frame_is_where_the_first_rows_map_is_largest() -> None:
+    def panel(*profile: float) -> Panel:
+        return Panel("", 1.0, None, 0.0, None, [*profile], 0.5, 0.5)
+
+    both = {"rsp": (panel(-1, -1, 2, 2, 2, 2, 0), panel(9, 0)), "avid": (panel(9, 0), panel(9, 0))}
+    assert PairView(None, both, []).strongest_frame == 3
 
 
 def test_numbers_of_the_planted_model(open_app: Open) -> None:
@@ -416,7 +427,7 @@ def test_note_about_the_link_outlives_the_gallery(open_app: Open) -> None:
 
 
 def test_two_sessions_do_not_mix(open_app: Open) -> None:
-    one, two = open_app(i="left/clip_1.mp4"), open_app(i="right/clip_2.mp4", frame="5")
+    one, two = open_app(i="left/clip_1.mp4", frame="1"), open_app(i="right/clip_2.mp4", frame="5")
     one.slider("start_i").set_value(30).run()
     two.slider("start_i").set_value(2).run()
     one.run()

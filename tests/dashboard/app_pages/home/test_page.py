@@ -28,3 +28,18 @@ def test_home_says_what_one_looks_at(
     assert page.count('class="tile"') == 3
     assert any("the model `nowhere`" in warning.value for warning in app.warning)
     assert dict(app.query_params) == {"model": "planted", "gallery": "Your videos"}
+
+
+def test_home_gives_the_answer_of_the_models_report(
+    planted_videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RSPNET_CACHE", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", ["app.py", "--videos", str(planted_videos)])
+    app = AppTest.from_file(str(APP), default_timeout=60)
+    app.run()
+    assert not app.exception
+    page = texts(app)
+    # As README gives them.
+    assert "moving limbs hold 3.48 times [3.06, 4.01] their area in RSP's map" in page
+    assert "1.61 times [1.39, 1.83]" in page
+    assert "0.63 [0.56, 0.69]" in page

@@ -4,10 +4,10 @@ A report is the JSON that ``python -m analysis report`` writes beside its page.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
@@ -15,9 +15,9 @@ from dashboard.base.arguments import Arguments, shown_path
 from dashboard.services import models
 from dashboard.services.galleries import Identity, identity
 from dashboard.services.models import ModelChoice
-from dashboard.widgets.export import Command
 
 if TYPE_CHECKING:
+    from analysis.report.page import Section
     from analysis.report.results import ReportResults
 
 ENDING = ".report.json"
@@ -165,31 +165,17 @@ def _read(file: Identity) -> Report:
         ) from error
 
 
-def command_for(model: ModelChoice) -> Command:
-    """The command line that makes the report which this page then finds."""
-    out = model.path.with_suffix(".report.html")
-    words = ["python", "-m", "analysis", "report", "--model", shown_path(model.path)]
-    return Command("A report of this model", (*words, "--out", shown_path(out)))
+def headline_of(report: Report) -> "Section":
+    """The project's question in a few rows.
+
+    Raises:
+        ValueError: A row of the report is missing.
+    """
+    return _headline(report.identity, report)
 
 
-def command_of(report: Report, model: ModelChoice) -> Command:
-    """The command line that made a report."""
-    from analysis.report.results import ReportConfig
-    from rspnet.commands import to_plain
+@st.cache_data(max_entries=8, show_spinner=False)
+def _headline(identity: Identity, _report: Report) -> "Section":
+    from analysis.report.sections import headline
 
-    words = ["python", "-m", "analysis", "report", "--model", shown_path(model.path)]
-    plain = to_plain(ReportConfig())
-    for name, value in _flat(report.results.config):
-        if name not in ("model", "out") and value != dict(_flat(plain)).get(name):
-            written = value if isinstance(value, str) else json.dumps(value)
-            words += [f"--{name}", written]
-    out = report.path.with_suffix(".html")
-    return Command("This report", (*words, "--out", shown_path(out)))
-
-
-def _flat(values: Mapping[str, Any], start: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{start}{name}.")
-        else:
-            yield start + name, value
+    return headline(_report.results)
