@@ -11,8 +11,9 @@ from dataclasses import replace
 from analysis.__main__ import main
 from analysis.attribution.kinds.margin import margin
 from analysis.attribution.pair_clips import PairClips
-from analysis.attribution.registry import Side, register_map
+from analysis.attribution.registry import register_map
 from analysis.core.clip_map import ClipMap
+from rspnet.names import Side
 
 
 @register_map(

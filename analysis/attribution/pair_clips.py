@@ -14,12 +14,11 @@ import torch
 from analysis.attribution.class_map import ClassMap, classes_of_pair
 from analysis.attribution.fine import fine_map_of, shifted_features
 from analysis.attribution.margin import reference_map, static_clip
-from analysis.attribution.registry import CLASS_ROWS, SIDES, Side
 from analysis.core.clip import View
 from analysis.core.clip_map import ClipMap
 from analysis.core.score import ClipFeatures, Score, extract_features, hard_negatives
 from rspnet.models import Branch
-from rspnet.names import HEAD_TITLES, HEADS
+from rspnet.names import CLASS_ROWS, HEAD_TITLES, HEADS, SIDES, Side
 from rspnet.recognition.classifier import Classifier
 
 Objective = Literal["speed", "video"]

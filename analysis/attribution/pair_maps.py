@@ -12,11 +12,11 @@ import torch
 from analysis.attribution.pair import PairExplanation, pair_of_features
 from analysis.attribution.pair_clips import NUM_HARD_NEGATIVES, PairClips
 from analysis.attribution.pairwise import PairwiseMap, explain_pairwise
-from analysis.attribution.registry import CLASS_ROWS, MapKind, default_maps, map_kind
+from analysis.attribution.registry import MapKind, default_maps, map_kind
 from analysis.core.clip import View
 from analysis.core.clip_map import ClipMap
 from rspnet.models import Branch
-from rspnet.names import HEADS
+from rspnet.names import CLASS_ROWS, HEADS
 
 
 @dataclass(frozen=True, kw_only=True)

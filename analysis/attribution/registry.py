@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from rspnet.names import Side
 from rspnet.registry import Registry
 
 if TYPE_CHECKING:
@@ -19,13 +20,9 @@ if TYPE_CHECKING:
     from analysis.core.clip_map import ClipMap, Map
     from analysis.core.grid import Grid
 
-Side = Literal["i", "j"]
-SIDES: tuple[Side, Side] = ("i", "j")
 Needs = Literal["pair", "triplet", "classifier"]
 # What opens first: it is the map whose claim is the easiest to check by eye.
 DEFAULT_MAP = "margin_faster"
-# In place of the heads where the maps are a classifier's.
-CLASS_ROWS = ("class1", "class2")
 
 Compute = Callable[["PairClips", str, Side], "ClipMap"]
 

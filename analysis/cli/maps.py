@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.attribution.pair_maps import KindMaps, PairMaps, maps_of_clips
-from analysis.attribution.registry import DEFAULT_MAP, SIDES, map_kinds
+from analysis.attribution.registry import DEFAULT_MAP, map_kinds
 from analysis.cli.pair import PairConfig
 from analysis.figures.figure1 import draw_figure1, pair_tracks
 from analysis.figures.strips import draw_strip, film_of, rows_of
@@ -39,6 +39,7 @@ from analysis.regions.motion import moving_pixels, share_inside
 from analysis.regions.tracks import SHARE, save_tracks
 from rspnet.commands import one_of, run_cli
 from rspnet.files import atomic_path
+from rspnet.names import SIDES
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,8 @@ import math
 from typing import TYPE_CHECKING
 
 from analysis.attribution.kinds.margin import NEGATIVES
-from analysis.attribution.registry import Side, register_map
+from analysis.attribution.registry import register_map
+from rspnet.names import Side
 
 if TYPE_CHECKING:
     from analysis.attribution.captum_methods import Method

@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from analysis.attribution.registry import Side, register_map
+from analysis.attribution.registry import register_map
+from rspnet.names import Side
 
 if TYPE_CHECKING:
     from analysis.attribution.pair_clips import PairClips

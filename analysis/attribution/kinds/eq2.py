@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from analysis.attribution.registry import SIDES, Side, register_map
+from analysis.attribution.registry import register_map
+from rspnet.names import SIDES, Side
 
 if TYPE_CHECKING:
     from analysis.attribution.pair_clips import PairClips

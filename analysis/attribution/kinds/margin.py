@@ -6,7 +6,8 @@ that are nearest to c_i. What c_j and c_k share cancels (:func:`analysis.explain
 
 from typing import TYPE_CHECKING
 
-from analysis.attribution.registry import Side, register_map
+from analysis.attribution.registry import register_map
+from rspnet.names import Side
 
 if TYPE_CHECKING:
     from analysis.attribution.pair_clips import PairClips

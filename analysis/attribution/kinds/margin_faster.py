@@ -11,7 +11,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from analysis.attribution.kinds.margin import NEGATIVES, margin
-from analysis.attribution.registry import Side, register_map
+from analysis.attribution.registry import register_map
+from rspnet.names import Side
 
 if TYPE_CHECKING:
     from analysis.attribution.pair_clips import PairClips

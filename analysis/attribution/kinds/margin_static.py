@@ -7,7 +7,8 @@ cell's unmoved appearance, cancels (:func:`analysis.attribution.margin.reference
 from typing import TYPE_CHECKING
 
 from analysis.attribution.kinds.margin import NEGATIVES
-from analysis.attribution.registry import Side, register_map
+from analysis.attribution.registry import register_map
+from rspnet.names import Side
 
 if TYPE_CHECKING:
     from analysis.attribution.pair_clips import PairClips

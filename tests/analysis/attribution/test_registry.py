@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from analysis import ClipInfo, ClipMap, PairClips, View, all_maps, map_kinds, register_map
-from analysis.attribution.registry import DEFAULT_MAP, MAP_KINDS, Side, map_kind
+from analysis.attribution.registry import DEFAULT_MAP, MAP_KINDS, map_kind
 from analysis.cli.figure1 import main as figure1
 from analysis.cli.maps import main as maps
 from analysis.cli.strips import main as strips
@@ -20,6 +20,7 @@ from analysis.figures.strips import pair_rows
 from analysis.stimuli.kinds import encode_triplet, kinds_of, maps_of
 from dashboard.overlays.options import DisplayOptions, menu, symbols
 from rspnet.models import Branch
+from rspnet.names import Side
 
 ROOT = Path(__file__).resolve().parents[3]
 
