@@ -92,7 +92,7 @@ def _draw(axes: Axes, runs: Sequence[Run], head: str, column: str, span: int) ->
 def draw_curves(runs: Sequence[Run], out: str | Path, *, span: int = 7) -> Path:
     """Draw losses and accuracies of runs, one after the other.
 
-    A task is left out where it had no weight in the loss.
+    A task is skipped where it had no weight in the loss.
 
     Args:
         runs: In the order in which they were trained.
