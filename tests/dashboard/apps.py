@@ -45,6 +45,8 @@ def run_until(app: AppTest, done: Callable[[AppTest], object]) -> AppTest:
         assert time.monotonic() < deadline
         for job in jobs.under_way():
             job.finished.wait(0.1)
+        # The page draws itself anew then (links.draw_again): no move of the visitor.
+        app.session_state["dashboard.base.links.Visit"].draws_again = True
         app.run()
     return app
 

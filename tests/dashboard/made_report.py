@@ -47,10 +47,11 @@ class Maker:
         for weights in WEIGHTS:
             share, pointing, signed = self.rng.random((3, *shape))
             area, uniform = self.rng.uniform(0.4, 0.6, (2, *shape[:2], len(REGIONS)))
-            measured = localisation.Measured(
-                KINDS, share, pointing, signed, area, uniform, 9 * area
-            )
-            rows += localisation.summarise(measured, weights)
+            measured = {
+                "share": share, "pointing": pointing, "signed_share": signed, "area": area,
+                "uniform": uniform, "ceiling": 9 * area,
+            }  # fmt: skip
+            rows += localisation.summarise(measured, KINDS, weights)
         return self.table("localisation", rows, "synthetic", num_triplets=2)
 
     def responses(self, kind: str) -> StudyTable:
@@ -77,7 +78,7 @@ class Maker:
         rows: list[Row] = []
         for weights in WEIGHTS:
             rho = self.rng.uniform(-0.5, 0.9, shape)
-            rows += optical_flow.summarise(rho, KINDS, weights)
+            rows += optical_flow.summarise({"rho": rho}, KINDS, weights)
         for target in ("saliency", "contrast"):
             keys: dict[str, Key] = {"kind": "optical flow itself", "target": target}
             rows.append(Row(keys=keys, values=dict(rows[0].values)))

@@ -69,9 +69,9 @@ def test_region_examples_are_the_videos_with_the_largest_limbs() -> None:
     branch = tiny_branch(0)
     (example,) = make_region_examples(branch, branch, 9, num=1, num_videos=3)
     scenes = [make_scene(9, n, num_frames=8, size=32, num_triplets=1) for n in range(3)]
-    largest = int(np.argmax([one.regions[0]["limbs"].mean() for one in scenes]))
+    largest = int(np.argmax([one.truth[0]["limbs"].mean() for one in scenes]))
     np.testing.assert_array_equal(example.frames[2], scenes[largest].triplets[1][0].frames[4])
-    np.testing.assert_array_equal(example.regions["limbs"], scenes[largest].regions[0]["limbs"][4])
+    np.testing.assert_array_equal(example.regions["limbs"], scenes[largest].truth[0]["limbs"][4])
     model = next(with_controls(branch, branch, [one.triplets for one in scenes]))
     for place, speed in enumerate((1, 2)):
         for head in HEADS:

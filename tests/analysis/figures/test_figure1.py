@@ -210,7 +210,7 @@ def test_a_margin_opens_first_and_c_j_has_a_scale_of_its_own(
     caption = drawn.caption.replace("\N{NO-BREAK SPACE}", " ")
     delta = "\N{GREEK CAPITAL LETTER DELTA}s"
     score = f"{rows['rsp'][0].score:+.3f}".replace("-", "\N{MINUS SIGN}")
-    assert f"RSP {delta} fast = {score}" in caption
+    assert f"RSP {delta} = {score}" in caption
     assert "one scale for all maps of one clip" in caption
 
 

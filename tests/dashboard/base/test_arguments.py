@@ -49,7 +49,7 @@ def test_help_is_a_page_without_an_error(monkeypatch: pytest.MonkeyPatch) -> Non
     app = AppTest.from_file(str(APP)).run(timeout=60)
     assert not app.exception
     assert not app.error
-    assert "--videos PATH" in app.code[0].value
+    assert "--videos VIDEOS" in app.code[0].value
 
 
 def test_the_command_gives_each_word_to_whom_it_is_for(
