@@ -42,6 +42,7 @@ def one_of(choices: Sequence[str] | Callable[[], Iterable[str]], default: Any = 
         default: The default; a list is copied. Without one, the setting has to be given.
 
     Example:
+        >>> from dataclasses import dataclass
         >>> @dataclass(frozen=True, kw_only=True)
         ... class Config:
         ...     heads: list[str] = one_of(("rsp", "avid"), ["rsp"])
@@ -316,6 +317,7 @@ def parse_config(
         ValueError: A setting is unknown (the nearest is named) or missing, or its value is refused.
 
     Example:
+        >>> from dataclasses import dataclass
         >>> @dataclass(frozen=True, kw_only=True)
         ... class Config:
         ...     num_videos: int = 4
