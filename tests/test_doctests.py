@@ -3,7 +3,9 @@
 import doctest
 import inspect
 import pkgutil
+import re
 from importlib import import_module
+from typing import Any
 
 import pytest
 
@@ -19,6 +21,7 @@ MODULES = sorted(
 )
 # What a user calls, and so what has an example.
 SHOWN = {
+    "analysis": [*analysis.__all__],
     "rspnet": [*rspnet.__all__],
     "rspnet.data.augment": ["AugmentConfig", "augment_clip"],
     "rspnet.data.datasets.labelled": ["load_video_set"],
@@ -51,6 +54,12 @@ SHOWN = {
 }
 
 
+def code_of_examples(thing: Any) -> str:
+    """What the examples in a docstring run, without those that are skipped."""
+    examples = doctest.DocTestParser().get_examples(inspect.getdoc(thing) or "")
+    return "".join(e.source for e in examples if not e.options.get(doctest.SKIP))
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_run(name: str) -> None:
     failed, _ = doctest.testmod(import_module(name))
@@ -62,6 +71,20 @@ def test_examples_run(name: str) -> None:
 )
 def test_what_a_user_calls_has_an_example(module: str, name: str) -> None:
     thing = getattr(import_module(module), name)
-    text = inspect.getdoc(thing) or ""
-    assert "Example:" in text
-    assert ">>>" in text
+    assert "Example:" in (inspect.getdoc(thing) or "")
+    assert code_of_examples(thing)
+
+
+CLASSES = [n for n in analysis.__all__ if inspect.isclass(getattr(analysis, n))]
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_what_a_class_offers_is_used_in_its_examples(name: str) -> None:
+    """Every public method and property, in the class's own examples or those of its methods."""
+    offered = {
+        key: value
+        for key, value in vars(getattr(analysis, name)).items()
+        if not key.startswith("_") and (inspect.isroutine(value) or isinstance(value, property))
+    }
+    code = "".join(map(code_of_examples, (getattr(analysis, name), *offered.values())))
+    assert not [key for key in offered if not re.search(rf"(\.|def ){key}\b", code)]

@@ -296,7 +296,7 @@ def attribute(score: Score, clip: Tensor | View, method: Method, **options: Any)
         >>> clip, other = torch.randn(2, 3, 8, 32, 32)
         >>> score = Score.similarity(branch, "rsp", extract_features(branch, other))
         >>> found = attribute(score, clip, "layer_gradcam")
-        >>> bool(abs(found.values.sum() - found.score) < 1e-4)
+        >>> bool(abs(found.values.sum() - found.score) < 1e-6)
         True
 
     Raises:

@@ -47,8 +47,23 @@ def explain_classes(
         classes: Names; none for the ``num`` most likely.
         num: How many, if no names are given.
 
+    Shape:
+        -> of each class a map (T', H', W') that sums to its logit (Eq. 1, supplementary C).
+
     Raises:
         ValueError: No such class, or the clip does not fit the model.
+
+    Example:
+        >>> import numpy as np
+        >>> from analysis import ClipInfo, View, explain_classes
+        >>> from rspnet import Branch
+        >>> branch = Branch("resnet18_fine", {"width": 2}, num_frames=8, size=32).eval()
+        >>> from rspnet.recognition.classifier import Classifier
+        >>> model = Classifier(branch, ["jump", "walk", "wave"]).eval()
+        >>> frames = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), np.uint8)
+        >>> (walk,) = explain_classes(model, View(frames, ClipInfo()), ["walk"])
+        >>> walk.name, walk.clip_map.completeness_error < 1e-6
+        ('walk', True)
     """
     unknown = [name for name in classes if name not in model.classes]
     if unknown:
@@ -99,6 +114,19 @@ def classes_of_pair(
 
     Raises:
         ValueError: The classifier has one class only, or a clip does not fit it.
+
+    Example:
+        >>> import numpy as np
+        >>> from analysis import ClipInfo, View, classes_of_pair
+        >>> from rspnet import Branch
+        >>> branch = Branch("resnet18_fine", {"width": 2}, num_frames=8, size=32).eval()
+        >>> from rspnet.recognition.classifier import Classifier
+        >>> model = Classifier(branch, ["jump", "walk", "wave"]).eval()
+        >>> frames = np.random.default_rng(0).integers(0, 256, (2, 8, 32, 32, 3), np.uint8)
+        >>> c_i, c_j = (View(own, ClipInfo()) for own in frames)
+        >>> (first_i, first_j), (second_i, second_j) = classes_of_pair(model, c_i, c_j)
+        >>> first_i.name == first_j.name, first_i.name == second_i.name
+        (True, False)
     """
     num = len(model.classes)
     if num < 2:

@@ -31,6 +31,20 @@ class MarginExplanation:
         map_j: Map of c_j: sums to s_ij.
         maps_k: Maps of the other clips: each sums to - s_ik / their number.
         static: Map of c_i minus that of the static clip: sums to the difference of their margins.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from analysis import ClipInfo, View, explain_margin
+        >>> from rspnet import Branch
+        >>> branch = Branch("resnet18_fine", {"width": 2}, num_frames=8, size=32).eval()
+        >>> frames = np.random.default_rng(0).integers(0, 256, (3, 8, 32, 32, 3), np.uint8)
+        >>> c_i, c_j, c_k = (View(own, ClipInfo()) for own in frames)
+        >>> found = explain_margin(branch, branch, "rsp", c_i, c_j, [c_k])
+        >>> abs(found.margin) <= 2, found.completeness_error < 1e-6
+        (True, True)
+        >>> found.save(f"{tempfile.mkdtemp()}/margin.npz").name
+        'margin.npz'
     """
 
     map_i: ClipMap
@@ -129,6 +143,10 @@ def explain_margin(
         view_i: c_i.
         view_j: c_j.
         views_k: What c_j is contrasted with, at least one.
+
+    Shape:
+        -> of each clip a map (T', H', W'), in units of the cosine. The margin of RSP is the
+        difference that its loss (Eq. 2 of the paper) is of.
 
     Example:
         >>> import numpy as np

@@ -30,6 +30,16 @@ class HeadMaps:
         contribution_j: The same in c_j.
         eq2_i: Eq. 2 verbatim in c_i; nothing for a head that is not linear.
         eq2_j: The same in c_j.
+
+    Example:
+        >>> import torch
+        >>> from analysis import explain_pair
+        >>> from rspnet import Branch
+        >>> branch = Branch("resnet18_fine", {"width": 2}, num_frames=8, size=32).eval()
+        >>> pair = explain_pair(branch, branch, *torch.randn(2, 3, 8, 32, 32))
+        >>> rsp = pair.heads["rsp"]
+        >>> rsp.contribution_i.shape, rsp.completeness_error < 1e-6
+        ((2, 2, 2), True)
     """
 
     similarity: float
@@ -57,6 +67,17 @@ class PairExplanation:
         clip_j: Where c_j is from.
         model_hash: SHA-256 of the model file.
         units: What the contributions are measured in.
+
+    Example:
+        >>> import tempfile
+        >>> import torch
+        >>> from analysis import PairExplanation, explain_pair
+        >>> from rspnet import Branch
+        >>> branch = Branch("resnet18_fine", {"width": 2}, num_frames=8, size=32).eval()
+        >>> pair = explain_pair(branch, branch, *torch.randn(2, 3, 8, 32, 32))
+        >>> path = pair.save(f"{tempfile.mkdtemp()}/pair.npz")
+        >>> list(PairExplanation.load(path).heads)
+        ['rsp', 'avid']
     """
 
     heads: dict[str, HeadMaps]
@@ -151,9 +172,23 @@ def explain_pair(
         info_j: Where c_j is from.
         heads: Which heads.
 
+    Shape:
+        -> of each head and clip a map (T', H', W'), by :func:`analysis.contribution_map` and by
+        :func:`analysis.similarity_map` (Eq. 2, supplementary C).
+
     Raises:
         ValueError: A clip or a head does not fit, the clips differ in size, the weights are not
             finite, or an embedding has length 0.
+
+    Example:
+        >>> import torch
+        >>> from analysis import explain_pair
+        >>> from rspnet import Branch
+        >>> branch = Branch("resnet18_fine", {"width": 2}, num_frames=8, size=32).eval()
+        >>> clip_i, clip_j = torch.randn(2, 3, 8, 32, 32)
+        >>> rsp = explain_pair(branch, branch, clip_i, clip_j).heads["rsp"]
+        >>> bool(abs(rsp.contribution_i.sum() - rsp.similarity) < 1e-6)
+        True
     """
     c_i = extract_features(query, clip_i, info_i, name="clip_i")
     c_j = extract_features(key, clip_j, info_j, name="clip_j")

@@ -60,6 +60,24 @@ class PairClips:
         on_pass: Called with the number of clips before each forward pass of a method that needs
             many; what it raises ends the work.
         static_features: Features of the clips stopped at their middle frames, where they are known.
+
+    Example:
+        >>> import numpy as np
+        >>> from analysis import ClipInfo, PairClips, View
+        >>> from rspnet import Branch
+        >>> branch = Branch("resnet18_fine", {"width": 2}, num_frames=8, size=32).eval()
+        >>> frames = np.random.default_rng(0).integers(0, 256, (3, 8, 32, 32, 3), np.uint8)
+        >>> c_i, c_j, c_k = (View(own, ClipInfo()) for own in frames)
+        >>> clips = PairClips.of(branch, branch, c_i, c_j, view_k=c_k)
+        >>> clips.view("j") is c_j, clips.branch("j") is branch, clips.features("j") is clips.c_j
+        (True, True, True)
+        >>> s, margin = clips.similarity("rsp"), clips.margin("rsp")
+        >>> clips.map_of(s, "i", "contribution").completeness_error < 1e-6
+        True
+        >>> clips.static_map_of(margin, "i", "margin_static").grid == clips.static("i").grid
+        True
+        >>> str(clips.finer(2).map_of(margin, "i", "margin").grid)
+        '2 x 4 x 4 cells'
     """
 
     query: Branch
@@ -152,6 +170,19 @@ class PairClips:
 
         Raises:
             ValueError: There is no classifier, or it has one class only.
+
+        Example:
+            >>> import numpy as np
+            >>> from analysis import ClipInfo, PairClips, View
+            >>> from rspnet import Branch
+            >>> branch = Branch("resnet18_fine", {"width": 2}, num_frames=8, size=32).eval()
+            >>> from rspnet.recognition.classifier import Classifier
+            >>> model = Classifier(branch, ["jump", "walk", "wave"]).eval()
+            >>> frames = np.random.default_rng(0).integers(0, 256, (2, 8, 32, 32, 3), np.uint8)
+            >>> c_i, c_j = (View(own, ClipInfo()) for own in frames)
+            >>> clips = PairClips.of(branch, branch, c_i, c_j, classifier=model)
+            >>> list(clips.classes)
+            ['class1', 'class2']
         """
         if self.classifier is None:
             raise ValueError(
@@ -212,6 +243,16 @@ class PairClips:
         """Whether c_j is the slower of the two clips that the head's margin tells apart.
 
         False for a margin over other videos, where neither clip is the faster one.
+
+        Example:
+            >>> import numpy as np
+            >>> from analysis import ClipInfo, PairClips, View
+            >>> from rspnet import Branch
+            >>> branch = Branch("resnet18_fine", {"width": 2}, num_frames=8, size=32).eval()
+            >>> frames = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), np.uint8)
+            >>> view, fast = (View(frames, ClipInfo(speed=speed)) for speed in (1, 2))
+            >>> PairClips.of(branch, branch, view, view, view_k=fast).is_slower("rsp")
+            True
         """
         own = self.negatives[head]
         speed = self.c_j.info.speed
@@ -240,7 +281,23 @@ class PairClips:
 
     @contextmanager
     def counted(self, side: Side) -> Iterator[None]:
-        """Within the block, ``on_pass`` is called before each pass through a clip's encoder."""
+        """Within the block, ``on_pass`` is called before each pass through a clip's encoder.
+
+        Example:
+            >>> import numpy as np
+            >>> from dataclasses import replace
+            >>> from analysis import ClipInfo, PairClips, View
+            >>> from rspnet import Branch
+            >>> branch = Branch("resnet18_fine", {"width": 2}, num_frames=8, size=32).eval()
+            >>> frames = np.random.default_rng(0).integers(0, 256, (2, 8, 32, 32, 3), np.uint8)
+            >>> c_i, c_j = (View(own, ClipInfo()) for own in frames)
+            >>> passes = []
+            >>> clips = replace(PairClips.of(branch, branch, c_i, c_j), on_pass=passes.append)
+            >>> with clips.counted("i"):
+            ...     seen = branch.features(c_i.clip[None])
+            >>> passes
+            [1]
+        """
         if self.on_pass is None:
             yield
             return

@@ -31,6 +31,19 @@ class KindMaps:
         titles: Names of the classes; empty for heads.
         probability: Of each class its probability in c_i and in c_j; empty for heads.
         skipped: Of each head that has no such map, why.
+
+    Example:
+        >>> import numpy as np
+        >>> from analysis import ClipInfo, PairClips, View, explain_kind
+        >>> from rspnet import Branch
+        >>> branch = Branch("resnet18_fine", {"width": 2}, num_frames=8, size=32).eval()
+        >>> frames = np.random.default_rng(0).integers(0, 256, (2, 8, 32, 32, 3), np.uint8)
+        >>> c_i, c_j = (View(own, ClipInfo()) for own in frames)
+        >>> found = explain_kind("contribution", PairClips.of(branch, branch, c_i, c_j))
+        >>> list(found.rows), found.has_one_target, found.completeness_error < 1e-6
+        (['rsp', 'avid'], True, True)
+        >>> found.convergence_error("rsp") is None  # no integral is behind these maps
+        True
     """
 
     kind: str
@@ -129,6 +142,19 @@ class PairMaps:
         fine: The same on a finer grid, of the kinds that have one.
         pairwise: By head, which place of c_i goes with which place of c_j.
         skipped: What was not made, and why.
+
+    Example:
+        >>> import numpy as np
+        >>> from analysis import ClipInfo, View, all_maps
+        >>> from rspnet import Branch
+        >>> branch = Branch("resnet18_fine", {"width": 2}, num_frames=8, size=32).eval()
+        >>> frames = np.random.default_rng(0).integers(0, 256, (2, 8, 32, 32, 3), np.uint8)
+        >>> c_i, c_j = (View(own, ClipInfo()) for own in frames)
+        >>> found = all_maps(branch, branch, c_i, c_j, fine=2, kinds=["contribution"])
+        >>> [str(maps["contribution"].rows["rsp"][0].grid) for maps in (found.kinds, found.fine)]
+        ['2 x 2 x 2 cells', '2 x 4 x 4 cells']
+        >>> found.pairwise["rsp"].values.shape
+        (2, 2, 2, 2, 2, 2)
     """
 
     clips: PairClips

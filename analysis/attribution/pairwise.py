@@ -32,6 +32,24 @@ class PairwiseMap:
         clip_j: Where c_j is from.
         model_hash: SHA-256 of the model file.
         units: What the values are measured in.
+
+    Raises:
+        ValueError: The values are not of the shape that the grids give.
+
+    Example:
+        >>> import tempfile
+        >>> import torch
+        >>> from analysis import PairwiseMap, explain_pairwise, extract_features
+        >>> from rspnet import Branch
+        >>> branch = Branch("resnet18_fine", {"width": 2}, num_frames=8, size=32).eval()
+        >>> c_i, c_j = (extract_features(branch, clip) for clip in torch.randn(2, 3, 8, 32, 32))
+        >>> pairs = explain_pairwise(c_i, c_j, "rsp")
+        >>> pairs.completeness_error < 1e-6
+        True
+        >>> pairs.partners((0, 1, 1)).values.shape  # where in c_j one cell of c_i has its evidence
+        (2, 2, 2)
+        >>> PairwiseMap.load(pairs.save(f"{tempfile.mkdtemp()}/pairs.npz")).head
+        'rsp'
     """
 
     values: NDArray[np.float64]
@@ -134,8 +152,21 @@ def explain_pairwise(c_i: ClipFeatures, c_j: ClipFeatures, head: str) -> Pairwis
         c_j: By the key branch.
         head: ``rsp`` or ``avid``.
 
+    Shape:
+        -> values (T', H', W', T'', H'', W''), in units of the cosine.
+
     Raises:
         ValueError: No such head, a head of an unknown kind, or an embedding of length 0.
+
+    Example:
+        >>> import torch
+        >>> from analysis import explain_pairwise, extract_features
+        >>> from rspnet import Branch
+        >>> branch = Branch("resnet18_fine", {"width": 2}, num_frames=8, size=32).eval()
+        >>> c_i, c_j = (extract_features(branch, clip) for clip in torch.randn(2, 3, 8, 32, 32))
+        >>> pairs = explain_pairwise(c_i, c_j, "rsp")
+        >>> bool(abs(pairs.values.sum() - pairs.score) < 1e-6)
+        True
     """
     head_i, head_j = c_i.branch.head(head), c_j.branch.head(head)
     values = pairwise_map(c_i.features.double(), c_j.features.double(), head_i, head_j)[0]

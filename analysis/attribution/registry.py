@@ -108,13 +108,18 @@ def register_map(
     """Register the function below as a kind of map; the settings are those of :class:`MapKind`.
 
     Example:
-        A map of how far each frame of c_i is from grey::
-
-            @register_map(
-                key="grey", title="Grey", symbol="g", units="distance", needs="pair",
-                sums_to="", text="Distance from grey.",
-            )
-            def grey(clips, head, side): ...
+        >>> from dataclasses import replace
+        >>> from analysis import map_kinds, register_map
+        >>> @register_map(
+        ...     key="size", title="Size", symbol="s", units="|contribution|, per cell",
+        ...     needs="pair", sums_to="", text="Contributions without their sign.",
+        ... )
+        ... def size(clips, head, side):
+        ...     found = clips.map_of(clips.similarity(head, side), side, "size")
+        ...     return replace(found, values=abs(found.values), exact=False)
+        >>> map_kinds()["size"].title
+        'Size'
+        >>> MAP_KINDS.remove("size")  # take it out again
 
     Raises:
         ValueError: Another kind has this key.

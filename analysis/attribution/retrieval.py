@@ -258,6 +258,20 @@ def explain_retrieval(
     Raises:
         ValueError: Another model or protocol made the gallery, a video can't be read or has
             changed, there are fewer videos than ``num``, or the head has no exact map.
+
+    Example:
+        >>> import tempfile
+        >>> from analysis import explain_retrieval
+        >>> from rspnet import Branch
+        >>> from rspnet.data.synthetic.videos import generate
+        >>> from rspnet.retrieval.gallery import embed_videos
+        >>> branch = Branch("resnet18_fine", {"width": 2}, num_frames=8, size=32).eval()
+        >>> folder = generate(tempfile.mkdtemp(), 2, num_workers=1, progress=False)
+        >>> videos = sorted(folder.rglob("*.mp4"))
+        >>> gallery = embed_videos(branch, videos, progress=False)
+        >>> found = explain_retrieval(branch, gallery, videos[0], "rsp", num=1)
+        >>> [hit.rank for hit in found.hits], found.completeness_error < 1e-6
+        ([1], True)
     """
     check_gallery(branch, gallery, protocol)
     seen = features_of_video(branch, query, gallery.protocol, feature)

@@ -37,6 +37,20 @@ def explain_rank(
     Raises:
         ValueError: The query is not of the gallery, there is no such rank or feature, or what
             :func:`~analysis.attribution.retrieval.explain_retrieval` refuses.
+
+    Example:
+        >>> import tempfile
+        >>> from analysis import explain_rank
+        >>> from rspnet import Branch
+        >>> from rspnet.data.synthetic.videos import generate
+        >>> from rspnet.retrieval.gallery import embed_videos
+        >>> branch = Branch("resnet18_fine", {"width": 2}, num_frames=8, size=32).eval()
+        >>> folder = generate(tempfile.mkdtemp(), 2, num_workers=1, progress=False)
+        >>> videos = sorted(folder.rglob("*.mp4"))
+        >>> gallery = embed_videos(branch, videos, progress=False)
+        >>> (hit,) = explain_rank(branch, gallery, videos[0], "rsp", rank=1).hits
+        >>> hit.rank, hit.query_maps.completeness_error < 1e-6
+        (1, True)
     """
     check_gallery(branch, gallery)
     own = place_in(gallery, query)

@@ -24,6 +24,12 @@ class ClipInfo:
         video: Its file or name.
         frame_indices: Frames of the video, one a frame of the clip.
         speed: Playback speed; 0.5 shows every frame twice.
+
+    Example:
+        >>> from analysis import ClipInfo
+        >>> info = ClipInfo("a.mp4", (0, 2, 4, 6), speed=2)
+        >>> info.frame_indices[-1]
+        6
     """
 
     video: str = ""
@@ -38,6 +44,16 @@ class View:
     Attributes:
         frames: (T, size, size, 3) uint8: what the maps are drawn on.
         info: Where it is from.
+
+    Example:
+        >>> import numpy as np
+        >>> from analysis import ClipInfo, View
+        >>> view = View(np.zeros((8, 32, 32, 3), np.uint8), ClipInfo("a.mp4"))
+        >>> view.clip.shape
+        torch.Size([3, 8, 32, 32])
+        >>> white = view.with_frames(np.full_like(view.frames, 255))
+        >>> white.info.video
+        'a.mp4'
     """
 
     frames: Frames
@@ -114,8 +130,20 @@ def load_view(
         speed: Playback speed, fractional ones by the nearest frame.
         name: The video's name, if not its path.
 
+    Shape:
+        -> frames (num_frames, size, size, 3) uint8.
+
     Raises:
         ValueError: The video can't be read, or the clip does not lie inside it.
+
+    Example:
+        >>> import tempfile
+        >>> from analysis import load_view
+        >>> from rspnet.data.synthetic.videos import generate
+        >>> folder = generate(tempfile.mkdtemp(), 1, num_workers=1, progress=False)
+        >>> view = load_view(next(folder.rglob("*.mp4")), num_frames=8, size=32, speed=2)
+        >>> view.frames.shape, view.info.frame_indices
+        ((8, 32, 32, 3), (0, 2, 4, 6, 8, 10, 12, 14))
     """
     if isinstance(video, str | Path):
         with VideoReader(video) as reader:

@@ -33,6 +33,21 @@ class ClipMap:
         fill: What stood in for pixels, for a method that replaces some.
         convergence_delta: Of integrated gradients: sum of the attributions minus the difference of
             scores that they are to make up.
+
+    Raises:
+        ValueError: The values are not on the grid, or not finite.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from analysis import ClipMap, Grid
+        >>> grid = Grid.even(cells=(2, 2, 2), clip=(8, 32, 32))
+        >>> found = ClipMap(np.full((2, 2, 2), 0.1), 0.8, "rsp", "contribution", grid, exact=True)
+        >>> found.completeness_error < 1e-6
+        True
+        >>> path = found.save(f"{tempfile.mkdtemp()}/map.npz")
+        >>> ClipMap.load(path).manifest()["kind"]
+        'contribution'
     """
 
     values: Map

@@ -25,6 +25,9 @@ def _check_features(**features: Tensor) -> None:
 def class_activation_map(features: Tensor, weight: Tensor) -> Tensor:
     """Eq. 1: M_v = w F, whose mean over all positions is the class score v = w x.
 
+    Source: supplementary C, after Zhou et al. 2016, "Learning Deep Features for Discriminative
+    Localization".
+
     Args:
         features: F, (B, C, T', H', W').
         weight: w of one class, (C,) or (1, C), or of K classes, (K, C).
@@ -34,6 +37,16 @@ def class_activation_map(features: Tensor, weight: Tensor) -> Tensor:
 
     Raises:
         ValueError: The shapes do not fit.
+
+    Example:
+        >>> import torch
+        >>> from analysis import class_activation_map
+        >>> F, w = torch.randn(1, 16, 2, 7, 7).double(), torch.randn(16).double()
+        >>> found = class_activation_map(F, w)
+        >>> found.shape
+        torch.Size([1, 2, 7, 7])
+        >>> torch.allclose(found.mean(), F.mean((2, 3, 4)) @ w)
+        True
     """
     _check_features(features=features)
     weights = weight[None] if weight.ndim == 1 else weight
@@ -51,7 +64,7 @@ def similarity_map(F_i: Tensor, F_j: Tensor, W_i: Tensor, W_j: Tensor) -> Tensor
 
     Its mean over all positions is s = (W_j x_j)^T (W_i x_i), the similarity without the heads'
     bias and without the norms. Swap i and j for the map of c_j. :func:`contribution_map` is the
-    exact version for the cosine that the model is trained on.
+    exact version for the cosine that the model is trained on. Source: Eq. 2, supplementary C.
 
     Args:
         F_i: Features of c_i, (B, C, T', H', W').
@@ -64,6 +77,15 @@ def similarity_map(F_i: Tensor, F_j: Tensor, W_i: Tensor, W_j: Tensor) -> Tensor
 
     Raises:
         ValueError: The shapes do not fit.
+
+    Example:
+        >>> import torch
+        >>> from analysis import similarity_map
+        >>> F_i, F_j = torch.randn(2, 1, 16, 2, 7, 7).double()
+        >>> W = torch.randn(128, 16).double()
+        >>> s = (F_j.mean((2, 3, 4)) @ W.T) @ (F_i.mean((2, 3, 4)) @ W.T).T
+        >>> torch.allclose(similarity_map(F_i, F_j, W, W).mean(), s)
+        True
     """
     _check_features(F_i=F_i, F_j=F_j)
     for name, W, F in (("W_i", W_i, F_i), ("W_j", W_j, F_j)):
@@ -200,7 +222,8 @@ def contribution_map(F_i: Tensor, F_j: Tensor, head_i: nn.Module, head_j: nn.Mod
     and sum over (T', H', W') to cos(z_i, z_j), bias and norms included. For a ReLU MLP head the
     gate at the pooled feature makes the head affine, and the sum is exact as well.
 
-    Computed in double precision.
+    Computed in double precision. Source: Eq. 2 (supplementary C) with the bias and the norms that
+    it leaves out; this version is not in the paper.
 
     Args:
         F_i: Features of c_i, (B, C, T', H', W').
@@ -214,6 +237,16 @@ def contribution_map(F_i: Tensor, F_j: Tensor, head_i: nn.Module, head_j: nn.Mod
     Raises:
         ValueError: Shapes do not fit, a head is of a kind that is not known, or an embedding has
             length 0.
+
+    Example:
+        >>> import torch
+        >>> from analysis import contribution_map
+        >>> F_i, F_j = torch.randn(2, 1, 16, 2, 7, 7).double()
+        >>> head = torch.nn.Linear(16, 128).double()
+        >>> z_i, z_j = (head(F.mean((2, 3, 4))) for F in (F_i, F_j))
+        >>> found = contribution_map(F_i, F_j, head, head)
+        >>> torch.allclose(found.sum(), torch.cosine_similarity(z_i, z_j))
+        True
     """
     return directed_map(F_i, head_i, unit_embedding(F_j, head_j))
 
@@ -224,11 +257,28 @@ def pairwise_map(F_i: Tensor, F_j: Tensor, head_i: nn.Module, head_j: nn.Module)
     c[p, q] = (W_i F_i[p] + b_i) . (W_j F_j[q] + b_j) / (P Q |z_i| |z_j|). Summed over q it is
     :func:`contribution_map` of c_i, over p that of c_j, over both the cosine.
 
+    Args:
+        F_i: Features of c_i, (B, C, T', H', W').
+        F_j: Features of c_j, (B, C, T'', H'', W'').
+        head_i: Projection head of c_i's branch.
+        head_j: Projection head of c_j's branch.
+
     Shape:
-        (B, C, T', H', W'), (B, C, T'', H'', W'') -> (B, T', H', W', T'', H'', W'').
+        -> (B, T', H', W', T'', H'', W'') in the features' dtype, in units of the cosine.
 
     Raises:
         ValueError: As :func:`contribution_map`.
+
+    Example:
+        >>> import torch
+        >>> from analysis import contribution_map, pairwise_map
+        >>> F_i, F_j = torch.randn(2, 1, 16, 2, 7, 7).double()
+        >>> head = torch.nn.Linear(16, 128).double()
+        >>> pairs = pairwise_map(F_i, F_j, head, head)
+        >>> pairs.shape
+        torch.Size([1, 2, 7, 7, 2, 7, 7])
+        >>> torch.allclose(pairs.sum((4, 5, 6)), contribution_map(F_i, F_j, head, head))
+        True
     """
     _check_features(F_i=F_i, F_j=F_j)
     local_i, z_i = _local_embeddings(F_i.double(), head_i)
@@ -258,6 +308,15 @@ def pooled_map(F: Tensor, target_BC: Tensor, pooling: str) -> Tensor:
 
     Raises:
         ValueError: Shapes or the pooling do not fit, or the pooled features have length 0.
+
+    Example:
+        >>> import torch
+        >>> from analysis import pooled_map
+        >>> F_i, F_j = torch.randn(2, 1, 16, 2, 7, 7).double()
+        >>> x_i, x_j = (F.amax((2, 3, 4)) for F in (F_i, F_j))
+        >>> found = pooled_map(F_i, x_j / x_j.norm(), "max")
+        >>> torch.allclose(found.sum(), torch.cosine_similarity(x_i, x_j))
+        True
     """
     _check_features(F=F)
     if target_BC.shape != F.shape[:2]:

@@ -52,6 +52,19 @@ class Grid:
         stride: From one cell's centre to the next, frames and pixels.
         first: Centre of the first cell, where 0 is the first frame and the centre of the first
             pixel.
+
+    Raises:
+        ValueError: There is no cell or no pixel along an axis, or a stride is not positive.
+
+    Example:
+        >>> import numpy as np
+        >>> from analysis import Grid
+        >>> grid = Grid.even(cells=(2, 2, 2), clip=(8, 32, 32))
+        >>> str(grid)
+        '2 x 2 x 2 cells'
+        >>> Grid.from_json(grid.to_json()) == grid
+        True
+        >>> grid.check(np.zeros((2, 2, 2)))  # refuses a map of another shape
     """
 
     cells: Triple
@@ -68,14 +81,27 @@ class Grid:
 
     @classmethod
     def even(cls, cells: Sequence[int], clip: Sequence[int]) -> "Grid":
-        """Cells of one size that cover the clip, as patches do."""
+        """Cells of one size that cover the clip, as patches do.
+
+        Example:
+            >>> Grid.even(cells=(2, 2, 2), clip=(8, 32, 32)).stride
+            (4.0, 16.0, 16.0)
+        """
         strides = [n / c for n, c in zip(clip, cells, strict=True)]
         firsts = [s / 2 - 0.5 for s in strides]
         return cls(_triple(cells), _triple(clip), _floats(strides), _floats(firsts))
 
     @classmethod
     def of(cls, branch: Branch, cells: Sequence[int], clip: Sequence[int]) -> "Grid":
-        """Cells of a branch's features for a clip of this size."""
+        """Cells of a branch's features for a clip of this size.
+
+        Example:
+            >>> from analysis import Grid
+            >>> from rspnet import Branch
+            >>> branch = Branch("resnet18_fine", {"width": 2}, num_frames=8, size=32).eval()
+            >>> Grid.of(branch, cells=(2, 2, 2), clip=(8, 32, 32)).stride
+            (4.0, 16.0, 16.0)
+        """
         geometry = branch.cell_geometry
         return cls(_triple(cells), _triple(clip), geometry.stride, geometry.first)
 
@@ -94,13 +120,22 @@ class Grid:
         )
 
     def centres(self, axis: int) -> Floats:
-        """Centres of the cells along an axis, in frames or pixels."""
+        """Centres of the cells along an axis, (cells,), in frames or pixels.
+
+        Example:
+            >>> Grid.even(cells=(2, 2, 2), clip=(8, 32, 32)).centres(axis=1)
+            array([ 7.5, 23.5])
+        """
         return np.asarray(self.first[axis] + self.stride[axis] * np.arange(self.cells[axis]), float)
 
     def edges(self, axis: int) -> Floats:
         """Edges of the cells' territories along an axis, (cells + 1,), from 0 to the clip's size.
 
         Pixel k reaches from k to k + 1.
+
+        Example:
+            >>> Grid.even(cells=(2, 2, 2), clip=(8, 32, 32)).edges(axis=1)
+            array([ 0., 16., 32.])
         """
         centres = self.centres(axis) + 0.5
         inner = (centres[1:] + centres[:-1]) / 2
@@ -119,6 +154,13 @@ class Grid:
         Args:
             axis: 0, 1 or 2.
             num: Samples spread evenly over the axis; nothing for the clip's own.
+
+        Shape:
+            -> (num,) integers.
+
+        Example:
+            >>> Grid.even(cells=(2, 2, 2), clip=(8, 32, 32)).cell_of(axis=0)
+            array([0, 0, 0, 0, 1, 1, 1, 1])
         """
         place = self._in_cells(axis, num or self.clip[axis])
         return np.floor(place + 0.5).astype(np.int64).clip(0, self.cells[axis] - 1)
@@ -128,6 +170,13 @@ class Grid:
 
         Smooth interpolates between the centres of cells and keeps the border's value outside of
         them; otherwise each sample has the value of its own cell.
+
+        Example:
+            >>> grid = Grid.even(cells=(2, 2, 2), clip=(8, 32, 32))
+            >>> grid.weights(axis=0, num=4, smooth=False) @ [5.0, 7.0]
+            array([5., 5., 7., 7.])
+            >>> grid.weights(axis=0, num=4) @ [5.0, 7.0]
+            array([5. , 5.5, 6.5, 7. ])
         """
         num = num or self.clip[axis]
         if not smooth:
@@ -142,6 +191,11 @@ class Grid:
         Args:
             box: In cells.
             size: (H, W) of the picture that shows the clip; nothing for the clip's own.
+
+        Example:
+            >>> grid = Grid.even(cells=(2, 2, 2), clip=(8, 32, 32))
+            >>> grid.in_pixels(Box(left=1, top=0, right=2, bottom=1))
+            Box(left=16.0, top=0.0, right=32.0, bottom=16.0)
         """
         height, width = size or self.clip[1:]
         y = self.edges(HEIGHT) * height / self.clip[HEIGHT]

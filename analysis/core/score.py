@@ -87,8 +87,22 @@ def extract_features(
         info: Where it is from; a view knows.
         name: What errors call it.
 
+    Shape:
+        (3, T, H, W) -> features (1, C, T', H', W'), embeddings (128,) by each head.
+
     Raises:
         ValueError: The clip does not fit, or the features are not finite.
+
+    Example:
+        >>> import torch
+        >>> from analysis import extract_features
+        >>> from rspnet import Branch
+        >>> branch = Branch("resnet18_fine", {"width": 2}, num_frames=8, size=32).eval()
+        >>> seen = extract_features(branch, torch.randn(3, 8, 32, 32))
+        >>> seen.features.shape[2:], str(seen.grid)
+        (torch.Size([2, 2, 2]), '2 x 2 x 2 cells')
+        >>> seen.embeddings["rsp"].shape
+        torch.Size([128])
     """
     if isinstance(clip, View):
         info = info or clip.info
@@ -115,6 +129,20 @@ class Score:
         target: t, (D,) in double precision.
         kind: ``similarity`` or ``margin``.
         others: The clips that t was made of: c_j, then its negatives.
+
+    Example:
+        >>> import torch
+        >>> from analysis import Score, extract_features
+        >>> from rspnet import Branch
+        >>> branch = Branch("resnet18_fine", {"width": 2}, num_frames=8, size=32).eval()
+        >>> clips = torch.randn(3, 3, 8, 32, 32)
+        >>> c_i, c_j, c_k = (extract_features(branch, clip) for clip in clips)
+        >>> s = Score.similarity(branch, "rsp", c_j)
+        >>> margin = Score.margin(branch, "rsp", c_j, [c_k])
+        >>> [score.contributions(c_i).completeness_error < 1e-6 for score in (s, margin)]
+        [True, True]
+        >>> s(torch.randn(4, 3, 8, 32, 32)).shape  # scores of other clips, by the network itself
+        torch.Size([4])
     """
 
     branch: Branch

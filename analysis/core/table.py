@@ -103,6 +103,13 @@ class StudyTable:
         0.5
         >>> table.keys("head")
         ('rsp', 'avid')
+        >>> table.select(head="rsp")[0]["ratio"].value
+        2.5
+        >>> StudyTable.from_json(table.to_json()).keys("region")
+        ('limbs',)
+        >>> import tempfile
+        >>> StudyTable.load(table.save(f"{tempfile.mkdtemp()}/toy.json")).num_videos
+        4
     """
 
     study: str

@@ -334,6 +334,19 @@ def draw_figure1(
 
     Raises:
         ValueError: A number or choice is out of range, or the pair has no such maps.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from analysis import ClipInfo, PairClips, View, draw_figure1
+        >>> from analysis.figures.style import save
+        >>> from rspnet import Branch
+        >>> branch = Branch("resnet18_fine", {"width": 2}, num_frames=8, size=32).eval()
+        >>> frames = np.random.default_rng(0).integers(0, 256, (2, 8, 32, 32, 3), np.uint8)
+        >>> c_i, c_j = (View(own, ClipInfo()) for own in frames)
+        >>> drawn = draw_figure1(PairClips.of(branch, branch, c_i, c_j), kind="contribution")
+        >>> save(drawn.figure, f"{tempfile.mkdtemp()}/figure1.png").name
+        'figure1.png'
     """
     if scale not in ("shared", "head"):
         raise ValueError(f"scale is 'shared' or 'head', got {scale!r}")

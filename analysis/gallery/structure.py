@@ -235,6 +235,17 @@ def gallery_statistics(spaces: Sequence[Space], *, k: int = 10, num: int = 20) -
 
     Raises:
         ValueError: There is no feature, the videos differ, or a number is out of range.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from analysis import gallery_statistics
+        >>> vectors = np.random.default_rng(0).normal(size=(30, 8)).astype(np.float32)
+        >>> vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        >>> paths = tuple(Path(f"{n}.mp4") for n in range(30))
+        >>> space = Space(name="rsp", paths=paths, labels=("walk", "jump") * 15, vectors=vectors)
+        >>> row = gallery_statistics([space], k=5).one(feature="rsp", label="walk")
+        >>> 0 <= row.values["purity_of_label"] <= 1
+        True
     """
     if not spaces or len({space.name for space in spaces}) < len(spaces):
         raise ValueError(

@@ -327,8 +327,23 @@ def track_regions(
 def tracks_of(clip_map: ClipMap, *, share: float = SHARE, min_iou: float = MIN_IOU) -> ClipTracks:
     """The tracks of a clip's map, with all that says where they are from.
 
+    Args:
+        clip_map: A signed map.
+        share: Share of the positive contribution that the cells hold, all tracks together.
+        min_iou: Least intersection over union of two steps' cells that links them.
+
     Raises:
         ValueError: A number is out of range.
+
+    Example:
+        >>> import numpy as np
+        >>> from analysis import ClipMap, Grid, tracks_of
+        >>> grid = Grid.even(cells=(2, 2, 2), clip=(8, 32, 32))
+        >>> values = np.zeros((2, 2, 2))
+        >>> values[:, 1, 0] = 0.5  # the same cell in both time steps
+        >>> found = tracks_of(ClipMap(values, 1.0, "rsp", "contribution", grid))
+        >>> len(found.tracks), found.main.boxes[0]
+        (1, Box(left=0.0, top=16.0, right=16.0, bottom=32.0))
     """
     return ClipTracks(
         tracks=track_regions(clip_map.values, clip_map.grid, share=share, min_iou=min_iou),
@@ -377,8 +392,24 @@ def tracks_of_pair(
 ) -> PairTracks:
     """The tracks of both clips of a pair by one head, from its exact contributions.
 
+    Args:
+        pair: Maps of the pair.
+        head: ``rsp`` or ``avid``.
+        share: See :func:`tracks_of`.
+        min_iou: The same.
+
     Raises:
         ValueError: No such head, or a number is out of range.
+
+    Example:
+        >>> import torch
+        >>> from analysis import explain_pair, tracks_of_pair
+        >>> from rspnet import Branch
+        >>> branch = Branch("resnet18_fine", {"width": 2}, num_frames=8, size=32).eval()
+        >>> pair = explain_pair(branch, branch, *torch.randn(2, 3, 8, 32, 32))
+        >>> found = tracks_of_pair(pair, "rsp", share=0.25)
+        >>> found.tracks_i.grid == pair.grid_i, found.similarity == pair.heads["rsp"].similarity
+        (True, True)
     """
     c_i, c_j = (
         tracks_of(clip_map, share=share, min_iou=min_iou) for clip_map in maps_of_pair(pair, head)
@@ -394,6 +425,18 @@ def save_tracks(
     Args:
         path: The file.
         tracks: Of a clip, of a pair, or of a pair by several heads.
+
+    Example:
+        >>> import tempfile
+        >>> import torch
+        >>> from analysis import explain_pair, save_tracks, tracks_of_pair
+        >>> from rspnet import Branch
+        >>> branch = Branch("resnet18_fine", {"width": 2}, num_frames=8, size=32).eval()
+        >>> pair = explain_pair(branch, branch, *torch.randn(2, 3, 8, 32, 32))
+        >>> tracks = {head: tracks_of_pair(pair, head) for head in pair.heads}
+        >>> path = save_tracks(f"{tempfile.mkdtemp()}/tracks.json", tracks)
+        >>> list(json.loads(path.read_text())["heads"])
+        ['rsp', 'avid']
     """
     if isinstance(tracks, ClipTracks):
         plain = {"format": "rspnet-tracks", "version": 1, **tracks.to_json()}

@@ -256,10 +256,20 @@ def responses_of_video(
         levels: By perturbation, in any number; see :func:`levels_of` for those that are measured.
 
     Returns:
-        By perturbation, a curve of one video (V is 1).
+        By perturbation, a curve of one video: similarities (1, L), the cosine at L levels.
 
     Raises:
         ValueError: No such perturbation or level, or a clip or model does not fit.
+
+    Example:
+        >>> from analysis import responses_of_video
+        >>> from rspnet import Branch
+        >>> branch = Branch("resnet18_fine", {"width": 2}, num_frames=8, size=32).eval()
+        >>> frames = np.random.default_rng(0).integers(0, 256, (40, 36, 48, 3), np.uint8)
+        >>> probe = video_probe(branch, StoredFrames(frames))
+        >>> curves = responses_of_video(branch, branch, probe, {"blur": (0, 1, 4)})
+        >>> curves["blur"].similarity["rsp"].shape
+        (1, 3)
     """
     chosen = {name: tuple(own) for name, own in levels.items()}
     views = views_of(probe, chosen)
@@ -283,6 +293,16 @@ def probe_pair(
 
     Raises:
         ValueError: No such perturbation or level, or a clip or model does not fit.
+
+    Example:
+        >>> from analysis import explain_kind, probe_pair
+        >>> from rspnet import Branch
+        >>> branch = Branch("resnet18_fine", {"width": 2}, num_frames=8, size=32).eval()
+        >>> frames = np.random.default_rng(0).integers(0, 256, (40, 36, 48, 3), np.uint8)
+        >>> probe = video_probe(branch, StoredFrames(frames))
+        >>> pair = probe_pair(branch, branch, probe, "blur", level=4)
+        >>> explain_kind("contribution", pair).completeness_error < 1e-6
+        True
     """
     view = probe.view
     perturbed = perturbed_view(probe, perturbation, level, unchanged=view)

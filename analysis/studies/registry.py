@@ -142,6 +142,30 @@ class Study(ABC, Generic[C]):
             ones where there are some.
         config: Its settings.
         place: In the order of a report; small numbers first.
+
+    Example:
+        >>> from analysis import Study, StudyTable
+        >>> class NumVideos(Study[StudyConfig]):
+        ...     '''Count the videos.'''
+        ...
+        ...     name, title, question = "num_videos", "Videos", "How many videos are there?"
+        ...     reading, needs, config = "A plain count.", "any", StudyConfig
+        ...
+        ...     def measure(self, inputs, config):
+        ...         num = len(inputs.paths)
+        ...         return StudyTable(study=self.name, rows=(), num_videos=num, videos="files")
+        ...
+        ...     def finding(self, table):
+        ...         return f"There are {table.num_videos}."
+        >>> study = NumVideos()
+        >>> inputs = StudyInputs(query=None, key=None, paths=(Path("a.mp4"), Path("b.mp4")))
+        >>> table = study.measure(inputs, StudyConfig())
+        >>> study.finding(table), study.summary, study.explain(table)
+        ('There are 2.', 'Count the videos.', 'A plain count.')
+        >>> study.tables(table)[0].caption
+        'Videos, 2 files, 95% interval over videos'
+        >>> study.figures(table), study.key_numbers(table), study.paired(table, table)
+        ([], [], {})
     """
 
     name: str
@@ -208,6 +232,20 @@ def register_study(study: type[Study[Any]]) -> type[Study[Any]]:
 
     Raises:
         ValueError: The name is taken by another study.
+
+    Example:
+        >>> from analysis import Study, get_study, register_study
+        >>> @register_study
+        ... class Nothing(Study[StudyConfig]):
+        ...     name, title, question = "nothing", "Nothing", "Is there nothing?"
+        ...     reading, needs, config = "No numbers.", "any", StudyConfig
+        ...
+        ...     def measure(self, inputs, config): ...
+        ...
+        ...     def finding(self, table): ...
+        >>> get_study("nothing").title
+        'Nothing'
+        >>> del _STUDIES["nothing"]  # take it out again
     """
     found = _STUDIES.get(study.name)
     if found is not None and type(found).__qualname__ != study.__qualname__:
@@ -233,6 +271,11 @@ def get_study(name: str) -> Study[Any]:
 
     Raises:
         ValueError: There is none.
+
+    Example:
+        >>> from analysis import get_study
+        >>> get_study("localisation").needs
+        'synthetic'
     """
     known = {study.name: study for study in list_studies()}
     if name not in known:
@@ -252,10 +295,16 @@ def run_study(name: str, *, progress: bool = True, **settings: Any) -> StudyTabl
         ValueError: No such study, a setting is out of range, or too few videos can be used.
 
     Example:
-        >>> from analysis.studies.registry import run_study
-        >>> table = run_study("localisation", num_videos=40)  # doctest: +SKIP
-        >>> table.one(weights="trained", kind="margin", head="rsp", region="limbs", speed="2x")
-        ... # doctest: +SKIP
+        >>> import tempfile
+        >>> from analysis import run_study
+        >>> from rspnet import Branch, save_model
+        >>> branch = Branch("resnet18_fine", {"width": 2}, num_frames=8, size=32)
+        >>> model = save_model(f"{tempfile.mkdtemp()}/tiny.safetensors", branch, branch)
+        >>> options = {"num_videos": 2, "max_speed": 2, "num_random": 0}
+        >>> table = run_study("responses", model=str(model), progress=False, **options)
+        >>> row = table.one(weights="trained", perturbation="blur", level=4, head="rsp")
+        >>> row["similarity"].num
+        2
     """
     study = get_study(name)
     config = study.config(**settings)
