@@ -82,7 +82,7 @@ def test_change_of_the_pair_and_the_scale(visitor: Visitor, address: str) -> Non
 
 
 def test_place_in_c_i_shows_its_partners_in_c_j(visitor: Visitor, address: str) -> None:
-    visitor.open(address, map="contribution", **PAIR)
+    visitor.open(address, map="contribution", frame="1", **PAIR)
     token = visitor.wait_ready()
     whole = visitor.panel("avid", "j")
     panel = visitor.page.locator('[data-testid="panel-avid-i"]')
