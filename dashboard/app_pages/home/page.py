@@ -95,16 +95,10 @@ def _draw_evidence(
     if said:
         answer.html(f'<p class="lead" data-testid="answer">{said}</p>')
     for table in headline.tables:
-        head = "".join(f"<th>{html.escape(str(name))}</th>" for name in table.header)
-        rows = "".join(
-            "<tr>" + "".join(f"<td>{html.escape(str(value))}</td>" for value in row) + "</tr>"
-            for row in table.rows
-        )
         st.html(
             '<div class="row-title">What is known of this model <span class="dim">'
-            f'{html.escape(own[0].about)}; 95% intervals</span></div><div class="facts">'
-            f'<table class="known" data-testid="known"><thead><tr>{head}</tr></thead>'
-            f"<tbody>{rows}</tbody></table></div>"
+            f"{html.escape(own[0].about)}; 95% intervals</span></div>"
+            f"{table.html(caption=False)}"
         )
 
 
