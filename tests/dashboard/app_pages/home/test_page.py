@@ -42,4 +42,4 @@ def test_home_gives_the_answer_of_the_models_report(
     # As README gives them.
     assert "moving limbs hold 3.48 times [3.06, 4.01] their area in RSP's map" in page
     assert "1.61 times [1.39, 1.83]" in page
-    assert "0.63 [0.56, 0.69]" in page
+    assert "0.63 <small>0.56 to 0.69</small>" in page
