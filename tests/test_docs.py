@@ -101,7 +101,7 @@ def test_command_exists_with_its_options(page: str, command: str) -> None:
             known = help_of(program, name)
         assert known, f"{page}: there is no command {program} {name or ''}"
     for word in words:
-        if program.startswith("benchmarks"):  # written to be read, not to be asked for help
+        if program.startswith("benchmarks"):  # only that the module exists is checked
             break
         if word.startswith("--") and len(word) > 2:
             option = word.split("=")[0]

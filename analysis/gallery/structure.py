@@ -94,7 +94,7 @@ def hubs(space: Space, k: int = 10, nearest_NK: Integers | None = None) -> Hubs:
     nearest_NK = neighbours(space, k) if nearest_NK is None else nearest_NK
     num = len(space)
     counts = np.bincount(nearest_NK.ravel(), minlength=num).astype(np.int64)
-    # By lot N_k is binomial: num - 1 others, each with the probability p.
+    # By chance N_k is binomial: num - 1 others, each with the probability p.
     p = k / (num - 1)
     spread = math.sqrt((num - 1) * p * (1 - p))
     return Hubs(

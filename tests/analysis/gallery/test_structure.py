@@ -157,7 +157,7 @@ def test_hubs_and_orphans_by_hand() -> None:
     assert found.orphan_share == 0.25
     assert found.hubs(2).tolist() == [0, 1]
     assert found.skewness.value == pytest.approx(0)
-    # By lot N_1 is binomial with n = 3 and p = 1/3.
+    # By chance N_1 is binomial with n = 3 and p = 1/3.
     assert found.chance_skewness == pytest.approx((1 / 3) / math.sqrt(2 / 3))
 
 

@@ -103,7 +103,7 @@ class Visitor:
         self.page.on("request", self._watch)
 
     def _hear(self, message: Any) -> None:
-        # Streamlit asks for the server first below the page's own path, then at the root.
+        # Streamlit requests the server first below the page's own path, then at the root.
         if message.type == "error" and not re.search(
             r"/\w+/_stcore/(health|host-config)$", message.location["url"]
         ):
@@ -111,7 +111,7 @@ class Visitor:
 
     def _watch(self, request: Any) -> None:
         if not re.match(r"(https?|wss?)://localhost|data:|blob:", request.url):
-            self.faults.append(f"asked the network for {request.url}")
+            self.faults.append(f"requested {request.url} from the network")
 
     def open(self, address: str, page: str = "compare", **link: str) -> None:
         query = "&".join(f"{name}={value}" for name, value in link.items())
