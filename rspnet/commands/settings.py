@@ -135,6 +135,12 @@ def help_text(
     return (parser.format_help() + (f"\nexamples:\n{lines}" if examples else "")).rstrip()
 
 
+_WORDS = {
+    "int": "an integer", "float": "a number", "bool": "true or false", "str": "a text",
+    "dict": "a mapping",
+}  # fmt: skip
+
+
 class _Kind:
     """The type of a setting, as far as it decides which words belong to it."""
 
@@ -150,7 +156,11 @@ class _Kind:
             r"Literal\[(.*?)\]", lambda names: "one of " + names[1].replace("'", ""), text
         )
         text = re.sub(r"^Optional\[(.*)\]$", r"\1 | None", text)
-        self.text = text if text.startswith("one of") else f"of type {text}"
+        # The type in words: "list[int] | None" is a list, each an integer, or null.
+        text = re.sub(r"^(.*) \| None$", r"\1, or null", text)
+        text = re.sub(r"\blist\[([^\]]*)\]", r"a list, each \1", text)
+        text = re.sub(r"\btuple\[([^\]]*)\]", r"a list of \1", text)
+        self.text = re.sub(r"\b(int|float|bool|str|dict)\b", lambda m: _WORDS[m[1]], text)
 
 
 def _nearest(name: str, known: Sequence[str]) -> str:

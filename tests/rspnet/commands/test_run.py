@@ -107,14 +107,17 @@ def test_bare_words_stand_for_the_settings_named(tmp_path):
     [
         ([], "missing: --source (What is read)"),
         (["--source", "s", "x"], "unexpected word 'x': settings are given as --name value"),
-        (["--source"], "--source needs a value that is of type str"),
+        (["--source"], "--source needs a value that is a text"),
         (["--source", "s", "--num_video", "3"], "Did you mean 'num_videos'?"),
-        (["--source", "s", "--start", "x"], "start is of type int | None, got 'x'"),
-        (["--source", "s", "--num_videos", "1.5"], "num_videos is of type int, got '1.5'"),
+        (["--source", "s", "--start", "x"], "start is an integer, or null, got 'x'"),
+        (["--source", "s", "--num_videos", "1.5"], "num_videos is an integer, got '1.5'"),
         (["--source", "s", "--kind", "min"], "kind is one of max, avg, got 'min'"),
-        (["--source", "s", "--k", "a"], "k is of type list[int], got ['a']"),
-        (["--source", "s", "--k", "[1"], "k is of type list[int], got '[1'"),
-        (["--source", "s", "--speeds", "1"], "speeds is of type tuple[int, int], got ['1']"),
+        (["--source", "s", "--k", "a"], "k is a list, each an integer, got ['a']"),
+        (["--source", "s", "--k", "[1"], "k is a list, each an integer, got '[1'"),
+        (
+            ["--source", "s", "--speeds", "1"],
+            "speeds is a list of an integer, an integer, got ['1']",
+        ),
         (["--source", "s", "--data", "3"], "data is a group of settings, got 3"),
         (["--source", "s", "--config"], "--config needs a YAML file"),
         (["--source", "s", "-v"], "unknown setting '-v'"),
@@ -137,7 +140,7 @@ def test_a_file_is_no_yaml(tmp_path, capsys):
     assert parsed("--config", str(file)).num_videos == 8
     file.write_text("source: 5\n")
     assert call(["--config", str(file)]) == 2
-    assert f"{file}: source is of type str, got 5" in capsys.readouterr().err
+    assert f"{file}: source is a text, got 5" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -287,9 +290,9 @@ def test_choices_of_a_registry_are_checked_and_listed(capsys):
     assert call("--heads", "avid", "rsp", "--map", "cam") == 0
     assert "Chosen(heads=['avid', 'rsp'], map='cam')" in capsys.readouterr().out
     assert call("--heads", "avid", "x") == 2
-    assert "heads is of type list[one of rsp, avid], got ['avid', 'x']" in capsys.readouterr().err
+    assert "heads is a list, each one of rsp, avid, got ['avid', 'x']" in capsys.readouterr().err
     assert call("--map", "x") == 2
-    assert "map is one of cam, margin | None, got 'x'" in capsys.readouterr().err
+    assert "map is one of cam, margin, or null, got 'x'" in capsys.readouterr().err
     assert call("--help") == 0
     assert "(type: list[Literal['rsp', 'avid']], default: ['rsp'])" in " ".join(
         capsys.readouterr().out.split()
