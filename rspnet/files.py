@@ -4,6 +4,7 @@ import csv
 import errno
 import hashlib
 import os
+import re
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -60,6 +61,25 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def printable(path: str | os.PathLike[str]) -> str:
+    r"""A path as text that can be printed and written anywhere.
+
+    Bytes of a name that are not UTF-8, and control characters, are shown escaped. For messages
+    and lists only: the file is opened by the path itself.
+
+    Example:
+        >>> print(printable(os.fsdecode(b"caf\xe9/clip.mp4")))
+        caf\xe9/clip.mp4
+    """
+
+    def escape(found: re.Match[str]) -> str:
+        code = ord(found[0])
+        is_byte = code < 0x80 or 0xDC80 <= code <= 0xDCFF
+        return f"\\x{code & 0xFF:02x}" if is_byte else f"\\u{code:04x}"
+
+    return re.sub("[\x00-\x1f\x7f\ud800-\udfff]", escape, os.fspath(path))
 
 
 def file_hash(path: str | Path) -> str:

@@ -12,7 +12,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from rspnet.commands.run import describe_os_error
-from rspnet.files import atomic_path
+from rspnet.files import atomic_path, printable
 
 
 def test_a_file_is_whole_or_not_there(tmp_path):
@@ -102,3 +102,17 @@ def test_a_full_disk_is_said_whatever_library_writes(write, name, tmp_path, smal
         write(temporary)
     assert describe_os_error(caught.value).startswith(f"the disk is full: {tmp_path / name} could")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        (os.fsdecode(b"caf\xe9.mp4"), r"caf\xe9.mp4"),
+        ("two\nlines\x1b.mp4", r"two\x0alines\x1b.mp4"),
+        ("\ud83d.mp4", r"\ud83d.mp4"),
+        ("café 東京\u3000.mp4", "café 東京\u3000.mp4"),
+    ],
+)
+def test_any_name_can_be_printed(name, shown):
+    assert printable(name) == shown
+    printable(name).encode()
