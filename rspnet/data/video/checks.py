@@ -42,7 +42,7 @@ class VideoError(ValueError):
 
 def describe(error: Exception) -> str:
     """FFmpeg's words, without the name of its function."""
-    return str(getattr(error, "strerror", None) or error or type(error).__name__)
+    return str(getattr(error, "strerror", None) or error) or type(error).__name__
 
 
 @contextmanager
