@@ -239,6 +239,13 @@ class PairClips:
 
         Raises:
             ValueError: As :func:`~analysis.core.ledger.similarity_ledger`.
+
+        Example:
+            >>> from analysis import PairClips, example_branch, example_views
+            >>> branch = example_branch()
+            >>> clips = PairClips.of(branch, branch, *example_views(2))
+            >>> clips.ledger("rsp").completeness_error < 1e-5
+            True
         """
         if head not in self._ledgers:
             self._ledgers[head] = ledger_of(

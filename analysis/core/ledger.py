@@ -48,10 +48,10 @@ class SimilarityLedger:
         >>> branch = example_branch()
         >>> c_i, c_j = example_views(2)
         >>> found = similarity_ledger(branch, branch, "rsp", c_i, c_j)
-        >>> found.completeness_error < 1e-5
-        True
+        >>> list(found.parts), found.completeness_error < 1e-5
+        (['static_static', 'static_motion', 'motion_static', 'motion_motion'], True)
         >>> map_i, map_j = found.maps["motion_motion"]
-        >>> abs(map_i.values.sum() - found.motion_motion) < 1e-9
+        >>> map_i.score == map_j.score == found.motion_motion
         True
     """
 
@@ -89,6 +89,14 @@ def similarity_ledger(
     Raises:
         ValueError: A clip does not fit the model, an embedding has length 0, or no exact map is
             known for the head.
+
+    Example:
+        >>> from analysis import example_branch, example_views, similarity_ledger
+        >>> branch = example_branch()
+        >>> c_i, c_j = example_views(2)
+        >>> found = similarity_ledger(branch, branch, "avid", c_i, c_j)
+        >>> abs(sum(found.parts.values()) - found.similarity) < 1e-6
+        True
     """
     i, static_i = (extract_features(query, view) for view in (c_i, static_clip(c_i)))
     j, static_j = (extract_features(key, view) for view in (c_j, static_clip(c_j)))
