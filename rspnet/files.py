@@ -4,11 +4,19 @@ import csv
 import errno
 import hashlib
 import os
+import socket
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+LOCK = ".lock"
 # What libraries that do not raise OSError say when a write fails.
 _FULL_WORDS = (
     "No space left", "StorageFull", "os error 28", "os error 27", # safetensors, OpenCV
@@ -60,6 +68,84 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+# Locks live in open files, and a forked process has all of them: it must not keep a lock that its
+# parent has left behind, as one that was killed does.
+_held: set[int] = set()
+
+
+def _close_in_child() -> None:
+    while _held:
+        os.close(_held.pop())
+
+
+if fcntl is not None:
+    os.register_at_fork(after_in_child=_close_in_child)
+
+
+def _open_locked(path: Path) -> int | None:
+    """The open lock file, locked; None where this platform or file system has no locks."""
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # The one who held it may have removed it since: then another file has its name.
+            if os.path.samestat(os.fstat(handle), path.stat()):
+                return handle
+        except FileNotFoundError:
+            pass
+        except BlockingIOError as error:
+            holder = os.pread(handle, 200, 0).decode(errors="replace").strip()
+            os.close(handle)
+            raise ValueError(
+                f"{path.parent} is being written by {holder or 'another process'}: wait until "
+                "that has ended, or choose another folder"
+            ) from error
+        except OSError:  # a file system without locks
+            os.close(handle)
+            return None
+        os.close(handle)
+
+
+@contextmanager
+def folder_lock(folder: str | Path) -> Iterator[None]:
+    """Keep other processes (and threads) that take this lock from writing into a folder.
+
+    The lock goes with the block or the process, however that ends. Processes that it forks do not
+    hold it. Where the platform or the file system has no locks, the block runs without one, which
+    is said.
+
+    Args:
+        folder: It is made if it is not there. While the block runs it holds the file ``.lock``.
+
+    Raises:
+        ValueError: Another one holds the lock; its process is named.
+
+    Example:
+        >>> folder = tempfile.mkdtemp()
+        >>> with folder_lock(folder):
+        ...     os.listdir(folder)
+        ['.lock']
+    """
+    path = Path(folder) / LOCK
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = _open_locked(path) if fcntl is not None else None
+    if handle is None:
+        print(f"{folder} can't be locked here: let no other process write into it", file=sys.stderr)
+        yield
+        return
+    _held.add(handle)
+    try:
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+        yield
+    finally:
+        if handle in _held:  # not in a forked process
+            _held.remove(handle)
+            with suppress(OSError):
+                path.unlink()
+            os.close(handle)
 
 
 def file_hash(path: str | Path) -> str:
