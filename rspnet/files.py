@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 try:
     import fcntl
@@ -17,6 +18,9 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 LOCK = ".lock"
+# A file that has this text in it carries its own SHA-256: that of itself with these digits 0.
+SEAL = "rspnet-sha256:"
+BLANK_SEAL = SEAL + 64 * "0"
 # What libraries that do not raise OSError say when a write fails.
 _FULL_WORDS = (
     "No space left", "StorageFull", "os error 28", "os error 27", # safetensors, OpenCV
@@ -152,6 +156,72 @@ def file_hash(path: str | Path) -> str:
     """SHA-256 of a file, as hexadecimal digits."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _find_seal(file: BinaryIO) -> int | None:
+    """Where the digits of the last seal of a file begin."""
+    mark, tail, found = SEAL.encode(), b"", None
+    while chunk := file.read(2**20):
+        begin = file.tell() - len(chunk) - len(tail)
+        tail += chunk
+        place = tail.rfind(mark)
+        if place >= 0:
+            found = begin + place + len(mark)
+        tail = tail[1 - len(mark) :]
+    return found
+
+
+def _hash_with_blank_seal(file: BinaryIO, place: int) -> str:
+    digest, left = hashlib.sha256(), place
+    file.seek(0)
+    while left and (chunk := file.read(min(left, 2**20))):
+        digest.update(chunk)
+        left -= len(chunk)
+    digest.update(64 * b"0")
+    file.seek(place + 64)
+    while chunk := file.read(2**20):
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+def seal(path: str | Path) -> None:
+    """Write a file's own SHA-256 into it, where it has the text :data:`BLANK_SEAL`.
+
+    Example:
+        >>> path = Path(tempfile.mkdtemp()) / "a.txt"
+        >>> _ = path.write_text("All this. " + BLANK_SEAL)
+        >>> seal(path)
+        >>> check_seal(path)
+        True
+        >>> _ = path.write_text(path.read_text().replace("All", "Not"))
+        >>> check_seal(path)
+        Traceback (most recent call last):
+            ...
+        ValueError: it is damaged: its SHA-256 is not the one that it was written with
+    """
+    with Path(path).open("rb+") as file:
+        place = _find_seal(file)
+        if place is None:
+            raise ValueError(f"{path} has no place for its SHA-256")
+        digest = _hash_with_blank_seal(file, place)
+        file.seek(place)
+        file.write(digest.encode())
+
+
+def check_seal(path: str | Path) -> bool:
+    """Whether a file carries its own SHA-256, as :func:`seal` writes it.
+
+    Raises:
+        ValueError: It does, but the file is another one.
+    """
+    with Path(path).open("rb") as file:
+        place = _find_seal(file)
+        if place is None:
+            return False
+        file.seek(place)
+        if file.read(64) != _hash_with_blank_seal(file, place).encode():
+            raise ValueError("it is damaged: its SHA-256 is not the one that it was written with")
+    return True
 
 
 def write_skipped(folder: Path, name: str, rows: Iterable[tuple[str | Path, str]]) -> Path:

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from rspnet.files import atomic_path, file_hash
 from rspnet.models import Branch
-from rspnet.weights.import_weights import fill, is_torch_file, read_torch_file
+from rspnet.weights.import_weights import fill, read_torch_file
+from rspnet.weights.storage import is_torch_file
 
 FORMAT = "rspnet"
 FORMAT_VERSION = 1

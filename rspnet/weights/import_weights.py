@@ -6,7 +6,6 @@ mapped, and what is missing or left over is named.
 """
 
 import copy
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from torch import Tensor
 from rspnet.models import Branch, encoder_info
 from rspnet.models.branch import IMAGENET_MEAN, IMAGENET_STD
 from rspnet.models.heads import create_head
+from rspnet.weights.storage import read_torch
 
 # The release's names of encoders, and the height and width that each was trained on.
 RELEASED_ARCHS = {
@@ -51,26 +51,13 @@ class Branches:
     metadata: dict[str, Any]
 
 
-def is_torch_file(path: Path) -> bool:
-    """Whether a file is what ``torch.save`` writes (now or before PyTorch 1.6), by its content."""
-    if zipfile.is_zipfile(path):
-        return True
-    with path.open("rb") as file:
-        return file.read(2) in (b"\x80\x02", b"\x80\x03", b"\x80\x04")
-
-
 def read_torch_file(path: Path) -> Branches:
     """Read a released checkpoint, a training checkpoint of this project, or torchvision's weights.
 
     Raises:
         ValueError: It is neither, is damaged, or does not fit its architecture.
     """
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises a dozen kinds
-        raise ValueError(
-            f"{path} can't be read without unpickling objects, which is refused: {error}"
-        ) from error
+    state = read_torch(path)
     if isinstance(state, dict) and "network" in state and "config" in state:
         return _read_training(path, state)
     if isinstance(state, dict) and "model" in state and "arch" in state:
