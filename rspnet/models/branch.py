@@ -11,17 +11,15 @@ from torch.nn import functional
 
 from rspnet.models.geometry import CellGeometry
 from rspnet.models.heads import create_head, global_average_pool
-from rspnet.models.registry import check_whole, create_encoder
-from rspnet.names import HEADS
+from rspnet.models.registry import create_encoder
+from rspnet.names import HEADS, MAX_FRAMES, MAX_SIZE, check_whole
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 Normalisation = Sequence[Sequence[float]]
 
 
-# Far beyond any model of video; what is larger is a mistake or a damaged header.
-MAX_FRAMES = MAX_SIZE = 4096
-MAX_PIXELS = 2**28
+MAX_PIXELS = 2**28  # of a clip
 
 
 def _check_normalisation(values: Normalisation) -> tuple[tuple[float, ...], tuple[float, ...]]:
