@@ -34,12 +34,9 @@ class MarginExplanation:
 
     Example:
         >>> import tempfile
-        >>> import numpy as np
-        >>> from analysis import ClipInfo, View, explain_margin
-        >>> from rspnet import Branch
-        >>> branch = Branch("resnet18_fine", {"width": 2}, num_frames=8, size=32).eval()
-        >>> frames = np.random.default_rng(0).integers(0, 256, (3, 8, 32, 32, 3), np.uint8)
-        >>> c_i, c_j, c_k = (View(own, ClipInfo()) for own in frames)
+        >>> from analysis import example_branch, example_views, explain_margin
+        >>> branch = example_branch()
+        >>> c_i, c_j, c_k = example_views(3)
         >>> found = explain_margin(branch, branch, "rsp", c_i, c_j, [c_k])
         >>> abs(found.margin) <= 2, found.completeness_error < 1e-6
         (True, True)
@@ -149,12 +146,9 @@ def explain_margin(
         difference that its loss (Eq. 2 of the paper) is of.
 
     Example:
-        >>> import numpy as np
-        >>> from analysis import ClipInfo, View, explain_margin
-        >>> from rspnet.models import Branch
-        >>> branch = Branch("resnet18", {"width": 4}, num_frames=8, size=32).eval()
-        >>> frames = np.random.default_rng(0).integers(0, 256, (3, 8, 32, 32, 3), np.uint8)
-        >>> c_i, c_j, c_k = (View(own, ClipInfo("v", tuple(range(8)), 1)) for own in frames)
+        >>> from analysis import example_branch, example_views, explain_margin
+        >>> branch = example_branch()
+        >>> c_i, c_j, c_k = example_views(3)
         >>> found = explain_margin(branch, branch, "rsp", c_i, c_j, [c_k])
         >>> bool(abs(found.map_i.values.sum() - found.margin) < 1e-6)
         True

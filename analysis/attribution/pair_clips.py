@@ -62,12 +62,9 @@ class PairClips:
         static_features: Features of the clips stopped at their middle frames, where they are known.
 
     Example:
-        >>> import numpy as np
-        >>> from analysis import ClipInfo, PairClips, View
-        >>> from rspnet import Branch
-        >>> branch = Branch("resnet18_fine", {"width": 2}, num_frames=8, size=32).eval()
-        >>> frames = np.random.default_rng(0).integers(0, 256, (3, 8, 32, 32, 3), np.uint8)
-        >>> c_i, c_j, c_k = (View(own, ClipInfo()) for own in frames)
+        >>> from analysis import PairClips, example_branch, example_views
+        >>> branch = example_branch()
+        >>> c_i, c_j, c_k = example_views(3)
         >>> clips = PairClips.of(branch, branch, c_i, c_j, view_k=c_k)
         >>> clips.view("j") is c_j, clips.branch("j") is branch, clips.features("j") is clips.c_j
         (True, True, True)
@@ -123,9 +120,8 @@ class PairClips:
 
         Example:
             >>> import numpy as np
-            >>> from analysis import ClipInfo, View
-            >>> from rspnet.models import Branch
-            >>> branch = Branch("resnet18", {"width": 4}, num_frames=8, size=32).eval()
+            >>> from analysis import ClipInfo, View, example_branch
+            >>> branch = example_branch()
             >>> frames = np.random.default_rng(0).integers(0, 256, (3, 8, 32, 32, 3), np.uint8)
             >>> views = [View(frames[n], ClipInfo("v", tuple(range(8)), n)) for n in (1, 1, 2)]
             >>> clips = PairClips.of(branch, branch, views[0], views[1], view_k=views[2])
@@ -172,14 +168,11 @@ class PairClips:
             ValueError: There is no classifier, or it has one class only.
 
         Example:
-            >>> import numpy as np
-            >>> from analysis import ClipInfo, PairClips, View
-            >>> from rspnet import Branch
-            >>> branch = Branch("resnet18_fine", {"width": 2}, num_frames=8, size=32).eval()
+            >>> from analysis import PairClips, example_branch, example_views
+            >>> branch = example_branch()
             >>> from rspnet.recognition.classifier import Classifier
             >>> model = Classifier(branch, ["jump", "walk", "wave"]).eval()
-            >>> frames = np.random.default_rng(0).integers(0, 256, (2, 8, 32, 32, 3), np.uint8)
-            >>> c_i, c_j = (View(own, ClipInfo()) for own in frames)
+            >>> c_i, c_j = example_views(2)
             >>> clips = PairClips.of(branch, branch, c_i, c_j, classifier=model)
             >>> list(clips.classes)
             ['class1', 'class2']
@@ -246,9 +239,8 @@ class PairClips:
 
         Example:
             >>> import numpy as np
-            >>> from analysis import ClipInfo, PairClips, View
-            >>> from rspnet import Branch
-            >>> branch = Branch("resnet18_fine", {"width": 2}, num_frames=8, size=32).eval()
+            >>> from analysis import ClipInfo, PairClips, View, example_branch
+            >>> branch = example_branch()
             >>> frames = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), np.uint8)
             >>> view, fast = (View(frames, ClipInfo(speed=speed)) for speed in (1, 2))
             >>> PairClips.of(branch, branch, view, view, view_k=fast).is_slower("rsp")
@@ -284,13 +276,10 @@ class PairClips:
         """Within the block, ``on_pass`` is called before each pass through a clip's encoder.
 
         Example:
-            >>> import numpy as np
             >>> from dataclasses import replace
-            >>> from analysis import ClipInfo, PairClips, View
-            >>> from rspnet import Branch
-            >>> branch = Branch("resnet18_fine", {"width": 2}, num_frames=8, size=32).eval()
-            >>> frames = np.random.default_rng(0).integers(0, 256, (2, 8, 32, 32, 3), np.uint8)
-            >>> c_i, c_j = (View(own, ClipInfo()) for own in frames)
+            >>> from analysis import PairClips, example_branch, example_views
+            >>> branch = example_branch()
+            >>> c_i, c_j = example_views(2)
             >>> passes = []
             >>> clips = replace(PairClips.of(branch, branch, c_i, c_j), on_pass=passes.append)
             >>> with clips.counted("i"):

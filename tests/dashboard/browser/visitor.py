@@ -58,7 +58,7 @@ def find_chromium() -> str | None:
 
 @contextlib.contextmanager
 def served(folder: Path, words: list[str]) -> Iterator[str]:
-    """The app's address, started with these arguments; no traceback may be in its log."""
+    """The app's address, started with these arguments; no traceback of it may be in its log."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
@@ -73,8 +73,9 @@ def served(folder: Path, words: list[str]) -> Iterator[str]:
         finally:
             server.terminate()
             server.wait(10)
-        log.seek(0)
-        assert "Traceback" not in log.read(), (folder / "log.txt").read_text()
+    # A browser that leaves in the middle of a message costs the server a traceback of its own.
+    said = (folder / "log.txt").read_text()
+    assert not re.search(rf'File "{ROOT}/(dashboard|analysis|rspnet)/', said), said
 
 
 def _wait_healthy(server: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
