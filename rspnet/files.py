@@ -10,6 +10,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from rspnet.text import spreadsheet_cell
+
+_LONG_NAME = 100
 # What libraries that do not raise OSError say when a write fails.
 _FULL_WORDS = (
     "No space left", "StorageFull", "os error 28", "os error 27", # safetensors, OpenCV
@@ -36,9 +39,9 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(
-            dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix
-        )
+        # A name may take 255 bytes: that of the temporary file is no longer than a long one.
+        prefix = f".{path.name}." if len(os.fsencode(path.name)) < _LONG_NAME else ".part."
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=path.suffix)
         os.close(handle)
         temporary = Path(name)
         yield temporary
@@ -82,6 +85,24 @@ def printable(path: str | os.PathLike[str]) -> str:
     return re.sub("[\x00-\x1f\x7f\ud800-\udfff]", escape, os.fspath(path))
 
 
+def user_path(path: str | os.PathLike[str]) -> Path:
+    """A path that a user named: ``~`` is the home folder.
+
+    Raises:
+        ValueError: It is empty, or the home folder is not known.
+
+    Example:
+        >>> user_path("~/videos") == Path.home() / "videos"
+        True
+    """
+    if not os.fspath(path).strip():
+        raise ValueError(f"the path is empty (an unset variable?), got {os.fspath(path)!r}")
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
 def file_hash(path: str | Path) -> str:
     """SHA-256 of a file, as hexadecimal digits."""
     with Path(path).open("rb") as file:
@@ -91,7 +112,8 @@ def file_hash(path: str | Path) -> str:
 def write_skipped(folder: Path, name: str, rows: Iterable[tuple[str | Path, str]]) -> Path:
     """Write ``name`` (CSV: path, reason) into a folder, or remove an old one if there is nothing.
 
-    Atomically, as every process of a run may write it.
+    Atomically, as every process of a run may write it. It is for people: what of a name is not
+    UTF-8 is escaped, and what would be a formula in a spreadsheet.
     """
     path, rows = folder / name, list(rows)
     if not rows:
@@ -100,7 +122,7 @@ def write_skipped(folder: Path, name: str, rows: Iterable[tuple[str | Path, str]
     with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["path", "reason"])
-        writer.writerows(rows)
+        writer.writerows(map(spreadsheet_cell, map(printable, row)) for row in rows)
     return path
 
 

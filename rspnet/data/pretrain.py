@@ -11,8 +11,9 @@ from torch import Tensor
 from rspnet.data.augment import AugmentConfig, augment_clip
 from rspnet.data.datasets.labelled import DatasetConfig, load_video_set
 from rspnet.data.datasets.registry import DATASETS
+from rspnet.data.listing import expand_roots
 from rspnet.data.sampling import clip_span, pace_of, sample_triplet, share_frames
-from rspnet.data.sources import Source, expand_roots
+from rspnet.data.sources import Source
 from rspnet.data.stream import SampleDataset, SampleKey
 from rspnet.files import default_cache_folder
 from rspnet.registry import documents

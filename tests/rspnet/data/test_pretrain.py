@@ -11,14 +11,9 @@ import torch
 from torch.utils.data import DataLoader
 
 from rspnet.data.augment import AugmentConfig
+from rspnet.data.listing import expand_roots, list_videos
 from rspnet.data.pretrain import DataConfig, PretrainDataset, collate, training_videos
-from rspnet.data.sources import (
-    FileSource,
-    FrameCache,
-    expand_roots,
-    list_videos,
-    scan_files,
-)
+from rspnet.data.sources import FileSource, FrameCache, scan_files
 from rspnet.data.stream import SampleStream
 from rspnet.data.video.reader import VideoReader
 
