@@ -61,8 +61,11 @@ def escape_bytes(name: str) -> str:
         >>> print(escape_bytes(os.fsdecode(b"caf\xe9.mp4")))
         caf\xe9.mp4
     """
-    plain = _ESCAPED.sub(lambda found: rf"\x5c{found[0][1:]}", name)
-    return re.sub("[\udc80-\udcff]", lambda found: f"\\x{ord(found[0]) & 0xFF:02x}", plain)
+    return _show_bytes(_ESCAPED.sub(lambda found: rf"\x5c{found[0][1:]}", name))
+
+
+def _show_bytes(name: str) -> str:
+    return re.sub("[\udc80-\udcff]", lambda found: f"\\x{ord(found[0]) & 0xFF:02x}", name)
 
 
 def unescape_bytes(text: str) -> str:
@@ -75,12 +78,13 @@ def unescape_bytes(text: str) -> str:
 
 
 def spreadsheet_cell(text: str) -> str:
-    """A text that a spreadsheet does not take for a formula: those get a leading apostrophe.
+    """A text for a CSV that people open, which a spreadsheet does not take for a formula.
 
-    For tables that people open. What the programs read back is written as it is.
+    Formulas get a leading apostrophe; what of a name is not UTF-8 is escaped. What the programs
+    read back is written by :func:`escape_bytes`, or as it is.
 
     Example:
         >>> spreadsheet_cell("=1+1"), spreadsheet_cell("walk")
         ("'=1+1", 'walk')
     """
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return _show_bytes(f"'{text}" if text.startswith(_FORMULA) else text)

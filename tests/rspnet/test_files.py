@@ -1,5 +1,6 @@
 """Files written whole or not at all, and what is said where they can't be."""
 
+import csv
 import errno
 import os
 import resource
@@ -12,7 +13,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from rspnet.commands.run import describe_os_error
-from rspnet.files import atomic_path, printable
+from rspnet.files import atomic_path, printable, write_skipped
 
 
 def test_a_file_is_whole_or_not_there(tmp_path):
@@ -116,3 +117,24 @@ def test_a_full_disk_is_said_whatever_library_writes(write, name, tmp_path, smal
 def test_any_name_can_be_printed(name, shown):
     assert printable(name) == shown
     printable(name).encode()
+
+
+def test_the_list_of_skipped_files_can_be_opened_by_anyone(tmp_path):
+    rows = [(os.fsdecode(b"caf\xe9.mp4"), "=1+1"), ("@SUM.mp4", "two\nlines"), ("a.mp4", "-1")]
+    path = write_skipped(tmp_path, "unreadable.csv", rows)
+    with path.open(newline="", encoding="utf-8") as file:
+        assert list(csv.reader(file)) == [
+            ["path", "reason"],
+            [r"caf\xe9.mp4", "'=1+1"],
+            ["'@SUM.mp4", r"two\x0alines"],
+            ["a.mp4", "'-1"],
+        ]
+
+
+def test_a_temporary_file_has_no_longer_name_than_a_long_one(tmp_path):
+    path = tmp_path / f"{'m' * 251}.csv"
+    with atomic_path(path) as temporary:
+        temporary.write_text("whole")
+        assert temporary.suffix == ".csv"
+        assert temporary.name.startswith(".")
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
