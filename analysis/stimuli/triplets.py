@@ -14,8 +14,9 @@ import numpy as np
 from analysis.core.clip import StoredFrames, View
 from analysis.core.score import Kind, Score, hard_negatives
 from analysis.stimuli.kinds import TripletFeatures, encode_triplet, triplet_views
+from rspnet.data.listing import expand_roots
 from rspnet.data.sampling import clip_span, evenly_spaced
-from rspnet.data.sources import expand_roots, scan_files
+from rspnet.data.sources import scan_files
 from rspnet.data.synthetic.videos import render_video, video_name
 from rspnet.data.transforms import FrameReader
 from rspnet.evaluate import eval_triplets

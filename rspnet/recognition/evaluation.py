@@ -39,12 +39,11 @@ def load_splits(data: ActionsConfig) -> tuple[VideoSet, VideoSet]:
             f"{min(both)}: a test on them means nothing. Name two splits (data.split, "
             "data.test_split), or give the root the folders train and test"
         )
-    for part in (train, test):
-        if part.missing:
-            tqdm.write(
-                f"{len(part.missing)} videos of {part.name} {part.split} are missing, such as "
-                f"{part.missing[0]}"
-            )
+    if len(train.classes) < 2:
+        raise ValueError(
+            f"{data.name} has the single class {train.classes[0]!r}: whatever the model, 100% of "
+            "the videos would be recognised. Two or more classes are needed"
+        )
     return train, test
 
 
