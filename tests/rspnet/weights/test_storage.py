@@ -2,14 +2,13 @@
 
 import shutil
 import zipfile
-from collections.abc import Iterator
 
-import numpy as np
 import pytest
 import torch
 
 from rspnet.training.run_folder import Checkpoints
 from rspnet.weights.storage import read_torch, save_torch
+from tests.factories import damages
 
 NUM_DAMAGES = 200
 
@@ -28,17 +27,6 @@ def same(one: object, other: object) -> bool:
     return type(one) is type(other) and one == other
 
 
-def damaged(data: bytes, num: int = NUM_DAMAGES) -> Iterator[bytes]:
-    """The file with one byte changed, at places spread over all of it, or with 36 of them."""
-    rng = np.random.default_rng(0)
-    for i, place in enumerate(np.linspace(0, len(data) - 1, num).astype(int)):
-        changed = bytearray(data)
-        places = [place] if i % 4 else [place, *rng.integers(0, len(data), 35)]
-        for p in places:
-            changed[p] ^= int(rng.integers(1, 256))
-        yield bytes(changed)
-
-
 def test_a_checkpoint_damaged_at_any_byte_is_passed_over_by_its_name(tmp_path, capsys):
     checkpoints = Checkpoints(tmp_path, keep=2)
     for step in (1, 2):
@@ -46,7 +34,7 @@ def test_a_checkpoint_damaged_at_any_byte_is_passed_over_by_its_name(tmp_path, c
     newest = checkpoints.path(2)
     assert same(read_torch(newest), state(2))
     assert same(torch.load(newest, weights_only=True), state(2))  # by other programs too
-    for data in damaged(newest.read_bytes()):
+    for data in damages(newest.read_bytes(), NUM_DAMAGES):
         newest.write_bytes(data)
         found = checkpoints.load_newest()
         assert found is not None
@@ -61,7 +49,7 @@ def test_an_older_checkpoint_is_checked_by_its_crcs(tmp_path):
     torch.save(state(1), path)
     assert same(read_torch(path), state(1))
     refused = 0
-    for data in damaged(path.read_bytes(), 100):
+    for data in damages(path.read_bytes(), 100):
         path.write_bytes(data)
         try:
             found = read_torch(path)
