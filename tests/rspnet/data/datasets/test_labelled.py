@@ -125,6 +125,16 @@ def test_kinetics_as_torchvision_names_its_folders(tmp_path: Path) -> None:
     assert few.classes == ("massaging_persons_head", "rock_scissors_paper")
 
 
+def test_a_preview_does_not_stand_in_for_a_video(tmp_path: Path) -> None:
+    lists = write(tmp_path / "lists", UCF101)
+    root = touch(tmp_path / "root", "Zumba/v_Z1.gif", "Zumba/v_Z1.mp4", "Zumba/v_Z1.ts")
+    assert found(load("ucf101", root, annotations=lists), root)[0][0] == "Zumba/v_Z1.mp4"
+    table = write(tmp_path, {"k.csv": KINETICS}) + "/k.csv"
+    touch(root, *(f"ddddddddddd.{suffix}" for suffix in ("gif", "mp4", "ts")))
+    val = load("kinetics", root, annotations=table, split="val")
+    assert found(val, root) == [("ddddddddddd.mp4", "yoga")]
+
+
 @pytest.mark.parametrize("encoding", ["latin-1", "utf-16", "utf-8-sig"])
 @pytest.mark.parametrize("disk", ["latin-1", "utf-8"])
 def test_lists_and_names_in_other_encodings(tmp_path: Path, encoding: str, disk: str) -> None:
