@@ -58,6 +58,9 @@ def test_readme_gives_the_numbers_of_the_report() -> None:
         "margin map on the static prop, ratio to its area": (
             "margin map to faster in the prop, over their area"
         ),
+        "correlation of the margin map with optical flow (JHMDB)": (
+            "margin map to faster with optical flow, rho"
+        ),
         "motion selectivity of the embedding": "motion selectivity, synthetic videos",
     }
     for title, name in said.items():

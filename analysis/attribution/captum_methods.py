@@ -290,9 +290,8 @@ def attribute(score: Score, clip: Tensor | View, method: Method, **options: Any)
 
     Example:
         >>> import torch
-        >>> from analysis import Score, attribute, extract_features
-        >>> from rspnet.models import Branch
-        >>> branch = Branch("resnet18", {"width": 4}, num_frames=8, size=32).eval()
+        >>> from analysis import Score, attribute, example_branch, extract_features
+        >>> branch = example_branch()
         >>> clip, other = torch.randn(2, 3, 8, 32, 32)
         >>> score = Score.similarity(branch, "rsp", extract_features(branch, other))
         >>> found = attribute(score, clip, "layer_gradcam")

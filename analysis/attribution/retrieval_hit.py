@@ -40,11 +40,10 @@ def explain_rank(
 
     Example:
         >>> import tempfile
-        >>> from analysis import explain_rank
-        >>> from rspnet import Branch
+        >>> from analysis import example_branch, explain_rank
         >>> from rspnet.data.synthetic.videos import generate
         >>> from rspnet.retrieval.gallery import embed_videos
-        >>> branch = Branch("resnet18_fine", {"width": 2}, num_frames=8, size=32).eval()
+        >>> branch = example_branch()
         >>> folder = generate(tempfile.mkdtemp(), 2, num_workers=1, progress=False)
         >>> videos = sorted(folder.rglob("*.mp4"))
         >>> gallery = embed_videos(branch, videos, progress=False)

@@ -95,9 +95,8 @@ def extract_features(
 
     Example:
         >>> import torch
-        >>> from analysis import extract_features
-        >>> from rspnet import Branch
-        >>> branch = Branch("resnet18_fine", {"width": 2}, num_frames=8, size=32).eval()
+        >>> from analysis import example_branch, extract_features
+        >>> branch = example_branch()
         >>> seen = extract_features(branch, torch.randn(3, 8, 32, 32))
         >>> seen.features.shape[2:], str(seen.grid)
         (torch.Size([2, 2, 2]), '2 x 2 x 2 cells')
@@ -132,9 +131,8 @@ class Score:
 
     Example:
         >>> import torch
-        >>> from analysis import Score, extract_features
-        >>> from rspnet import Branch
-        >>> branch = Branch("resnet18_fine", {"width": 2}, num_frames=8, size=32).eval()
+        >>> from analysis import Score, example_branch, extract_features
+        >>> branch = example_branch()
         >>> clips = torch.randn(3, 3, 8, 32, 32)
         >>> c_i, c_j, c_k = (extract_features(branch, clip) for clip in clips)
         >>> s = Score.similarity(branch, "rsp", c_j)

@@ -262,9 +262,8 @@ def responses_of_video(
         ValueError: No such perturbation or level, or a clip or model does not fit.
 
     Example:
-        >>> from analysis import responses_of_video
-        >>> from rspnet import Branch
-        >>> branch = Branch("resnet18_fine", {"width": 2}, num_frames=8, size=32).eval()
+        >>> from analysis import example_branch, responses_of_video
+        >>> branch = example_branch()
         >>> frames = np.random.default_rng(0).integers(0, 256, (40, 36, 48, 3), np.uint8)
         >>> probe = video_probe(branch, StoredFrames(frames))
         >>> curves = responses_of_video(branch, branch, probe, {"blur": (0, 1, 4)})
@@ -295,9 +294,8 @@ def probe_pair(
         ValueError: No such perturbation or level, or a clip or model does not fit.
 
     Example:
-        >>> from analysis import explain_kind, probe_pair
-        >>> from rspnet import Branch
-        >>> branch = Branch("resnet18_fine", {"width": 2}, num_frames=8, size=32).eval()
+        >>> from analysis import example_branch, explain_kind, probe_pair
+        >>> branch = example_branch()
         >>> frames = np.random.default_rng(0).integers(0, 256, (40, 36, 48, 3), np.uint8)
         >>> probe = video_probe(branch, StoredFrames(frames))
         >>> pair = probe_pair(branch, branch, probe, "blur", level=4)

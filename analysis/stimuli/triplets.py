@@ -65,7 +65,7 @@ def generated_triplets(branch: Branch, num_videos: int, seed: int = SEED) -> Tri
         frames = render_video(seed, index).frames
         name = video_name(seed, index)
         views.append(_drawn(StoredFrames(frames), branch, index, seed, name))
-    return Triplets(views=tuple(views), what=f"generated videos of seed {seed}")
+    return Triplets(views=tuple(views), what=f"synthetic videos of seed {seed}")
 
 
 def file_triplets(

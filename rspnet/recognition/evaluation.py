@@ -1,5 +1,6 @@
 """Test videos through a network: evenly spaced clips of each, shared out over the processes."""
 
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -93,12 +94,13 @@ def each_video(
     loaded = load_each([v.path for v in mine], part.known_invalid, load, num_workers)
     found: list[tuple[Floats | None, str]] = []
     bar = tqdm(loaded, desc=title, total=len(mine), unit="video", disable=not processes.first)
-    for clips in bar:
-        if isinstance(clips, str):
-            found.append((None, clips))
-            continue
-        values = function(normalise(clips.to(processes.device)))
-        found.append((values.double().cpu().numpy(), ""))
+    with closing(loaded):
+        for clips in bar:
+            if isinstance(clips, str):
+                found.append((None, clips))
+                continue
+            values = function(normalise(clips.to(processes.device)))
+            found.append((values.double().cpu().numpy(), ""))
     shares = processes.gather_values(found)
     rows = [shares[i % processes.size][i // processes.size] for i in range(len(videos))]
     unreadable = [

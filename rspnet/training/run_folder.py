@@ -22,10 +22,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import torch
 from tqdm import tqdm
 
 from rspnet.files import atomic_path, write_skipped
+from rspnet.weights.storage import read_torch, save_torch
 
 
 class MetricsLog:
@@ -118,8 +118,7 @@ class Checkpoints:
     def save(self, step: int, state: Mapping[str, Any]) -> Path:
         """Write the state after ``step`` steps and remove what is older than the newest few."""
         path = self.path(step)
-        with atomic_path(path) as temporary:
-            torch.save(dict(state), temporary)
+        save_torch(path, state)
         for old in self.paths()[self.keep :]:
             old.unlink()
         return path
@@ -141,9 +140,10 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         ValueError: It is missing or damaged.
     """
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises a dozen kinds for a damaged file
-        raise ValueError(f"{path} is not a readable training checkpoint: {error}") from error
+        state = read_torch(path)
+    except ValueError as error:
+        why = str(error).removeprefix(f"{path} ")
+        raise ValueError(f"{path} is not a readable training checkpoint: it {why}") from error
     if not isinstance(state, dict) or "step" not in state:
         raise ValueError(f"{path} is not a training checkpoint of `python -m rspnet.train`")
     return state

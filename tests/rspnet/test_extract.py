@@ -20,7 +20,7 @@ from rspnet import extract as module
 from rspnet.data.manifest import write_manifest as write_table
 from rspnet.data.video.encode import write_video
 from rspnet.extract import main
-from rspnet.files import file_hash
+from rspnet.files import file_hash, folder_lock
 from rspnet.models import Branch
 from rspnet.retrieval.gallery import Gallery, embed_video, protocol_for
 from rspnet.retrieval.store import Protocol, part_path, read_manifest, write_manifest
@@ -131,6 +131,63 @@ def test_what_is_missing_is_made_again_and_the_rest_is_kept(
     for number in range(3):
         path = part_path(out, number)
         assert path.stat().st_mtime_ns == times[path.name]
+
+
+def test_damaged_and_swapped_parts_are_made_anew(
+    gallery: Path, model: Path, videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "g"
+    shutil.copytree(gallery, out)
+    whole = part_path(out, 1).read_bytes()
+    changed = bytearray(whole)
+    changed[len(whole) // 2] ^= 1
+    part_path(out, 1).write_bytes(changed)
+    shutil.copy(part_path(out, 0), part_path(out, 3))
+    kept = part_path(out, 2).stat().st_mtime_ns
+    assert main(words(model, videos, out)) == 0
+    said = capsys.readouterr().out
+    assert "Made anew: " in said
+    assert f"{part_path(out, 1)} is no part of a gallery: it is damaged" in said
+    assert f"{part_path(out, 3)} is no part of a gallery: it is another part" in said
+    assert contents(out) == contents(gallery)
+    assert part_path(out, 2).stat().st_mtime_ns == kept
+
+
+def test_an_older_gallery_is_resumed_and_its_swapped_parts_are_made_anew(
+    gallery: Path, model: Path, videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "g"
+    shutil.copytree(gallery, out)
+    values = json.loads((out / "manifest.json").read_text())
+    del values["sealed"]
+    (out / "manifest.json").write_text(json.dumps(values))
+    for number in range(5):
+        table = parquet.read_table(str(part_path(out, number)))
+        note = json.dumps({"version": 2, "unreadable": []})
+        table = table.replace_schema_metadata({"rspnet-gallery": note})
+        parquet.write_table(table, str(part_path(out, number)))
+    before = contents(out)
+    assert main(words(model, videos, out)) == 0
+    assert {n: b for n, b in contents(out).items() if n != "manifest.json"} == {
+        n: b for n, b in before.items() if n != "manifest.json"
+    }
+    shutil.copy(part_path(out, 0), part_path(out, 3))
+    capsys.readouterr()
+    assert main(words(model, videos, out)) == 0
+    assert "part-00003.parquet is no part of a gallery: it tells of" in capsys.readouterr().out
+    for name, vectors in Gallery.load(gallery).vectors.items():
+        assert np.array_equal(Gallery.load(out).vectors[name], vectors)
+
+
+def test_two_writers_of_one_gallery_are_refused(
+    model: Path, videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with folder_lock(tmp_path / "g"):
+        assert main(words(model, videos, tmp_path / "g")) == 2
+    said = capsys.readouterr().err
+    assert f"{tmp_path / 'g'} is being written by process {os.getpid()} on" in said
+    assert main(words(model, videos, tmp_path / "g")) == 0
+    assert not (tmp_path / "g" / ".lock").exists()
 
 
 def start(arguments: list[str], num_processes: int = 1) -> subprocess.Popen[bytes]:

@@ -4,6 +4,9 @@ import csv
 import errno
 import os
 import resource
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import numpy as np
@@ -12,8 +15,9 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+from rspnet import files
 from rspnet.commands.run import describe_os_error
-from rspnet.files import atomic_path, printable, write_skipped
+from rspnet.files import atomic_path, folder_lock, printable, write_skipped
 
 
 def test_a_file_is_whole_or_not_there(tmp_path):
@@ -103,6 +107,43 @@ def test_a_full_disk_is_said_whatever_library_writes(write, name, tmp_path, smal
         write(temporary)
     assert describe_os_error(caught.value).startswith(f"the disk is full: {tmp_path / name} could")
     assert list(tmp_path.iterdir()) == []
+
+
+_HOLD = """
+import os, sys, time
+from rspnet.files import folder_lock
+with folder_lock(sys.argv[1]):
+    child = os.fork()
+    if child:
+        print(child, flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_folder_has_one_writer_and_a_killed_one_leaves_it_free(tmp_path):
+    folder = tmp_path / "new"
+    with subprocess.Popen(
+        [sys.executable, "-c", _HOLD, str(folder)], stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        forked = int(other.stdout.readline())
+        with pytest.raises(ValueError, match=f"{folder} is being written by process {other.pid}"):
+            folder_lock(folder).__enter__()
+        other.kill()
+        other.wait()
+        try:  # the forked process lives on, without the lock
+            with folder_lock(folder), pytest.raises(ValueError, match=f"process {os.getpid()}"):
+                folder_lock(folder).__enter__()
+        finally:
+            os.kill(forked, signal.SIGKILL)
+    assert list(folder.iterdir()) == []
+
+
+def test_where_there_are_no_locks_that_is_said(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(files, "fcntl", None)
+    with folder_lock(tmp_path), folder_lock(tmp_path):
+        pass
+    assert f"{tmp_path} can't be locked here" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
