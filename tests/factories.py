@@ -1,7 +1,9 @@
 """What many tests are made with."""
 
+from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import torch
 
 from rspnet.models import Branch
@@ -33,3 +35,14 @@ def tiny_branch(
         torch.manual_seed(seed)
     options = options or (TINY if arch == "resnet18_fine" else {"width": 4})
     return Branch(arch, options, num_frames=num_frames, size=size, head=head).eval()
+
+
+def damages(data: bytes, num: int) -> Iterator[bytes]:
+    """The file with one byte changed, at places spread over all of it, or with 36 of them."""
+    rng = np.random.default_rng(0)
+    for i, place in enumerate(np.linspace(0, len(data) - 1, num).astype(int)):
+        changed = bytearray(data)
+        places = [place] if i % 4 else [place, *rng.integers(0, len(data), 35)]
+        for p in places:
+            changed[p] ^= int(rng.integers(1, 256))
+        yield bytes(changed)

@@ -1,6 +1,9 @@
 """One branch of RSPNet: an encoder and its two projection heads."""
 
-from collections.abc import Mapping, Sequence
+import math
+import reprlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, cast
 
 import torch
@@ -10,11 +13,53 @@ from torch.nn import functional
 from rspnet.models.geometry import CellGeometry
 from rspnet.models.heads import create_head, global_average_pool
 from rspnet.models.registry import create_encoder
-from rspnet.names import HEADS
+from rspnet.names import HEADS, MAX_FRAMES, MAX_SIZE, check_whole
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 Normalisation = Sequence[Sequence[float]]
+
+
+MAX_PIXELS = 2**28  # of a clip
+
+
+@contextmanager
+def evaluation_mode(*models: nn.Module) -> Iterator[None]:
+    """Within the block models are in evaluation mode; then each module has its own mode again.
+
+    So nothing that is measured depends on the mode that a model is in, and no statistic of
+    BatchNorm moves.
+
+    Example:
+        >>> model = nn.Sequential(nn.BatchNorm3d(2), nn.Dropout()).train()
+        >>> with evaluation_mode(model):
+        ...     model[0].training
+        False
+        >>> model[0].training
+        True
+    """
+    training = [part for model in models for part in model.modules() if part.training]
+    for part in training:
+        part.training = False
+    try:
+        yield
+    finally:
+        for part in training:
+            part.training = True
+
+
+def _check_normalisation(values: Normalisation) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    try:
+        mean, std = (tuple(float(v) for v in part) for part in values)
+        valid = len(mean) == len(std) == 3 and all(map(math.isfinite, mean + std)) and min(std) > 0
+    except (TypeError, ValueError, OverflowError):
+        valid = False
+    if not valid:
+        raise ValueError(
+            "normalisation is mean and standard deviation of three channels, "
+            f"((r, g, b), (r, g, b)), got {reprlib.repr(values)}"
+        )
+    return mean, std
 
 
 class Branch(nn.Module):
@@ -29,6 +74,9 @@ class Branch(nn.Module):
         normalisation: Mean and standard deviation of the channels, ``((r, g, b), (r, g, b))``,
             that the encoder's weights were made for, where these are not ImageNet's. Clips are
             given with ImageNet's all the same, and changed over before the encoder.
+
+    Raises:
+        ValueError: An argument is unknown, or a number is not whole, not positive or beyond reason.
 
     Attributes:
         arch: The encoder's name.
@@ -61,15 +109,21 @@ class Branch(nn.Module):
         normalisation: Normalisation | None = None,
     ) -> None:
         super().__init__()
+        if not isinstance(encoder_options, Mapping | None):
+            raise ValueError(f"encoder_options is a mapping from names, got {encoder_options!r}")
         self.arch = arch
         self.encoder_options = dict(encoder_options or {})
         self.head_kind = head
-        self.num_frames = num_frames
-        self.size = size
+        self.num_frames = check_whole("num_frames", num_frames, MAX_FRAMES)
+        self.size = check_whole("size", size, MAX_SIZE)
+        if num_frames * size**2 > MAX_PIXELS:
+            raise ValueError(
+                f"num_frames x size x size is at most {MAX_PIXELS:,} pixels, got {num_frames} "
+                f"frames of {size} x {size}"
+            )
         self.normalisation: Normalisation | None = None
         if normalisation is not None:
-            mean, std = (tuple(float(v) for v in part) for part in normalisation)
-            self.normalisation = (mean, std)
+            self.normalisation = mean, std = _check_normalisation(normalisation)
             change = torch.tensor([IMAGENET_STD, IMAGENET_MEAN, std, mean]).view(4, 3, 1, 1, 1)
             scale, shift = change[0] / change[2], (change[1] - change[3]) / change[2]
             self.register_buffer("_scale", scale, persistent=False)
@@ -98,7 +152,18 @@ class Branch(nn.Module):
 
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any]) -> "Branch":
-        """A branch with random weights, from what :meth:`spec` gave."""
+        """A branch with random weights, from what :meth:`spec` gave.
+
+        Raises:
+            ValueError: It lacks an entry, has one that is unknown, or one is out of range.
+        """
+        needed = {"arch", "encoder_options", "head", "num_frames", "size"}
+        if not isinstance(spec, Mapping) or not needed <= set(spec) <= needed | {"normalisation"}:
+            found = sorted(map(str, spec)) if isinstance(spec, Mapping) else spec
+            raise ValueError(
+                f"a model is described by {', '.join(sorted(needed))} and, if need be, "
+                f"normalisation, got {reprlib.repr(found)}"
+            )
         return cls(
             spec["arch"],
             spec["encoder_options"],

@@ -1,6 +1,7 @@
 """Encoders by name. Each registers itself beside its code with :func:`register_encoder`."""
 
-from collections.abc import Callable
+import reprlib
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -11,6 +12,9 @@ from rspnet.models.geometry import CellGeometry
 from rspnet.registry import Registry, first_sentence
 
 F = TypeVar("F", bound=Callable[..., nn.Module])
+# No encoder of video comes near: what is beyond is a mistake or a damaged header.
+MAX_OPTION = 4096
+MAX_PARAMETERS = 2**31
 
 
 @dataclass(frozen=True)
@@ -101,6 +105,34 @@ def encoder_info(name: str) -> EncoderInfo:
     return ENCODERS[name]
 
 
+def _check_numbers(name: str, value: Any) -> None:
+    """Refuse numbers beyond reason in an option, however deep they stand."""
+    if isinstance(value, str | bytes | bool) or value is None:
+        return
+    if isinstance(value, Iterable):
+        for part in value.values() if isinstance(value, Mapping) else value:
+            _check_numbers(name, part)
+    elif not abs(value) <= MAX_OPTION:
+        raise ValueError(f"{name} is at most {MAX_OPTION:,}, got {reprlib.repr(value)}")
+
+
+def _check_options(info: EncoderInfo, options: Mapping[str, Any]) -> None:
+    """Make an encoder without memory, and refuse options of which there is none or a huge one."""
+    try:
+        for name, value in options.items():
+            _check_numbers(name, value)
+        with torch.device("meta"):
+            trial = info.factory(**options)
+        count = sum(parameter.numel() for parameter in trial.parameters())
+    except Exception as error:  # whatever nonsense leads to
+        raise ValueError(f"encoder {info.name!r} does not take these options: {error}") from error
+    if count > MAX_PARAMETERS:
+        raise ValueError(
+            f"encoder {info.name!r} with {reprlib.repr(options)} has {count:,} parameters, at most "
+            f"{MAX_PARAMETERS:,} are possible"
+        )
+
+
 def create_encoder(name: str, **options: Any) -> nn.Module:
     """Make an encoder with random weights.
 
@@ -114,8 +146,9 @@ def create_encoder(name: str, **options: Any) -> nn.Module:
         ``num_features`` and the places of the cells as ``cell_geometry``.
 
     Raises:
-        ValueError: The name is unknown (the nearest is named), an option is, or a registered
-            encoder lacks ``num_features`` or ``cell_geometry``.
+        ValueError: The name is unknown (the nearest is named), an option is or is out of range,
+            the encoder would be beyond reason (nothing is allocated then), or a registered one
+            lacks ``num_features`` or ``cell_geometry``.
 
     Example:
         >>> import torch, rspnet
@@ -123,11 +156,12 @@ def create_encoder(name: str, **options: Any) -> nn.Module:
         >>> encoder(torch.randn(1, 3, 16, 112, 112)).shape
         torch.Size([1, 32, 4, 7, 7])
     """
+    if not isinstance(name, str):
+        raise ValueError(f"an encoder is called by its name, got {reprlib.repr(name)}")
     info = ENCODERS[name]
-    try:
-        encoder = info.factory(**options)
-    except TypeError as error:
-        raise ValueError(f"encoder {name!r} does not take these options: {error}") from error
+    if options:
+        _check_options(info, options)
+    encoder = info.factory(**options)
     for attribute, kind in (("num_features", int), ("cell_geometry", CellGeometry)):
         if not isinstance(got := getattr(encoder, attribute, None), kind):
             raise ValueError(

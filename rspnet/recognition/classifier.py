@@ -7,12 +7,12 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from rspnet.files import atomic_path, file_hash
+from rspnet.files import file_hash
 from rspnet.models import Branch
 from rspnet.models.heads import global_average_pool
+from rspnet.weights.storage import build, read_tensors, save_tensors
 
 FORMAT = "rspnet-classifier"
 
@@ -56,9 +56,7 @@ def save_classifier(path: str | Path, model: Classifier, metadata: dict[str, Any
         "classes": json.dumps(model.classes),
         "metadata": json.dumps(metadata),
     }
-    with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata=header)
-    return Path(path)
+    return save_tensors(path, tensors, header)
 
 
 def is_classifier(path: str | Path) -> bool:
@@ -77,23 +75,13 @@ def load_classifier(path: str | Path, device: str | torch.device = "cpu") -> Cla
         ValueError: The file is missing, damaged or something else.
     """
     path = Path(path)
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise ValueError(f"{path} is not a safetensors file: {error}") from error
-    if header.get("format") != FORMAT:
-        raise ValueError(
-            f"{path} is no classifier of `python -m rspnet.finetune`: its header has no "
-            f"'format: {FORMAT}', only {sorted(header)}"
-        )
-    branch = Branch.from_spec(json.loads(header["spec"]))
-    model = Classifier(branch, json.loads(header["classes"]))
-    try:
-        model.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise ValueError(f"{path} does not fit its architecture: {error}") from error
-    branch.hash = file_hash(path)
-    branch.metadata = json.loads(header["metadata"])
+    header, tensors = read_tensors(path, FORMAT, "a classifier of `python -m rspnet.finetune`")
+    classes, metadata = header.get("classes"), header.get("metadata", {})
+    if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
+        raise ValueError(f"{path}: 'classes' in its header is a list of names, got {classes!r}")
+    if not isinstance(metadata, dict):
+        raise ValueError(f"{path}: 'metadata' in its header is an object, got {metadata!r}")
+    model = build(lambda: Classifier(Branch.from_spec(header["spec"]), classes), tensors, path)
+    model.branch.hash = file_hash(path)
+    model.branch.metadata = metadata
     return model.to(device).eval()

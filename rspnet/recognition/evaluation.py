@@ -1,5 +1,6 @@
 """Test videos through a network: evenly spaced clips of each, shared out over the processes."""
 
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,8 @@ from rspnet.data.datasets.labelled import LabelledVideo, VideoSet, load_video_se
 from rspnet.data.labelled_clips import ActionsConfig, ClipPlan
 from rspnet.data.transforms import normalise
 from rspnet.data.video.reader import VideoReader
-from rspnet.models import Branch
+from rspnet.files import printable
+from rspnet.models import Branch, evaluation_mode
 from rspnet.models.heads import global_average_pool
 from rspnet.recognition.result import Floats
 from rspnet.training.loading import load_each
@@ -24,7 +26,8 @@ def load_splits(data: ActionsConfig) -> tuple[VideoSet, VideoSet]:
     """The training and the test split.
 
     Raises:
-        ValueError: One is not there, they differ in their classes, or share a video.
+        ValueError: One is not there, they differ in their classes or have a single one, or share
+            a video.
     """
     train, test = (load_video_set(replace(data, split=s)) for s in (data.split, data.test_split))
     if train.classes != test.classes:
@@ -39,12 +42,11 @@ def load_splits(data: ActionsConfig) -> tuple[VideoSet, VideoSet]:
             f"{min(both)}: a test on them means nothing. Name two splits (data.split, "
             "data.test_split), or give the root the folders train and test"
         )
-    for part in (train, test):
-        if part.missing:
-            tqdm.write(
-                f"{len(part.missing)} videos of {part.name} {part.split} are missing, such as "
-                f"{part.missing[0]}"
-            )
+    if len(train.classes) < 2:
+        raise ValueError(
+            f"{data.name} has the single class {printable(train.classes[0])!r}: whatever the "
+            "model, 100% of the videos would be recognised. Two or more classes are needed"
+        )
     return train, test
 
 
@@ -92,12 +94,14 @@ def each_video(
     loaded = load_each([v.path for v in mine], part.known_invalid, load, num_workers)
     found: list[tuple[Floats | None, str]] = []
     bar = tqdm(loaded, desc=title, total=len(mine), unit="video", disable=not processes.first)
-    for clips in bar:
-        if isinstance(clips, str):
-            found.append((None, clips))
-            continue
-        values = function(normalise(clips.to(processes.device)))
-        found.append((values.double().cpu().numpy(), ""))
+    with closing(loaded):
+        for clips in bar:
+            if isinstance(clips, str):
+                found.append((None, clips))
+                continue
+            with evaluation_mode(function):
+                values = function(normalise(clips.to(processes.device)))
+            found.append((values.double().cpu().numpy(), ""))
     shares = processes.gather_values(found)
     rows = [shares[i % processes.size][i // processes.size] for i in range(len(videos))]
     unreadable = [

@@ -12,6 +12,7 @@
 
 import csv
 import hashlib
+import os
 import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,10 +22,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import torch
 from tqdm import tqdm
 
 from rspnet.files import atomic_path, write_skipped
+from rspnet.weights.storage import read_torch, save_torch
 
 
 class MetricsLog:
@@ -85,7 +86,7 @@ def _start_wandb(project: str, folder: Path) -> Any:
         raise ValueError(
             "wandb is given, but Weights & Biases is not installed: pip install wandb"
         ) from error
-    name = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]
+    name = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:12]
     return wandb.init(project=project, dir=str(folder), id=name, resume="allow", name=folder.name)
 
 
@@ -115,21 +116,39 @@ class Checkpoints:
             half.unlink(missing_ok=True)
 
     def save(self, step: int, state: Mapping[str, Any]) -> Path:
-        """Write the state after ``step`` steps and remove what is older than the newest few."""
+        """Write the state after ``step`` steps and remove what is older than the newest few.
+
+        Those of later steps are damaged, or of a run that took another course from here: they are
+        renamed to ``*.old``, so that they count no more.
+        """
         path = self.path(step)
-        with atomic_path(path) as temporary:
-            torch.save(dict(state), temporary)
-        for old in self.paths()[self.keep :]:
+        save_torch(path, state)
+        paths = self.paths()
+        newest = paths.index(path)
+        for later in paths[:newest]:
+            later.rename(later.with_suffix(".old"))
+        for old in paths[newest + self.keep :]:
             old.unlink()
         return path
 
     def load_newest(self) -> tuple[Path, dict[str, Any]] | None:
-        """The newest checkpoint that can be read, or None. A damaged one is named, passed over."""
+        """The newest checkpoint that can be read, None if there is none. A damaged one is named.
+
+        Raises:
+            ValueError: All that there are are damaged.
+        """
+        reasons: list[str] = []
         for path in self.paths():
             try:
                 return path, load_checkpoint(path)
             except ValueError as error:
                 tqdm.write(f"Passed over: {error}")
+                reasons.append(str(error))
+        if reasons:
+            raise ValueError(
+                f"no checkpoint in {self.folder} can be read, so there is nothing to resume from: "
+                f"{reasons[0]}. To begin anew choose another --out, or remove them"
+            )
         return None
 
 
@@ -140,9 +159,10 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         ValueError: It is missing or damaged.
     """
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises a dozen kinds for a damaged file
-        raise ValueError(f"{path} is not a readable training checkpoint: {error}") from error
+        state = read_torch(path)
+    except ValueError as error:
+        why = str(error).removeprefix(f"{path} ")
+        raise ValueError(f"{path} is not a readable training checkpoint: it {why}") from error
     if not isinstance(state, dict) or "step" not in state:
         raise ValueError(f"{path} is not a training checkpoint of `python -m rspnet.train`")
     return state

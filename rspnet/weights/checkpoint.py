@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
-from rspnet.files import atomic_path, file_hash
+from rspnet.files import file_hash
 from rspnet.models import Branch
-from rspnet.weights.import_weights import fill, is_torch_file, read_torch_file
+from rspnet.weights.import_weights import read_torch_file
+from rspnet.weights.storage import build, is_torch_file, read_tensors, save_tensors
 
 FORMAT = "rspnet"
 FORMAT_VERSION = 1
@@ -69,10 +68,7 @@ def save_model(
         "spec": json.dumps(query.spec()),
         "metadata": json.dumps(dict(metadata or {})),
     }
-    path = Path(path)
-    with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata=header)
-    return path
+    return save_tensors(path, tensors, header)
 
 
 def list_models() -> list[str]:
@@ -120,25 +116,6 @@ def resolve_model(path_or_name: str | Path = "default") -> Path:
     )
 
 
-def _read_header(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-    except (SafetensorError, OSError) as error:
-        raise ValueError(f"{path} is not a safetensors file: {error}") from error
-    if header.get("format") != FORMAT or "spec" not in header:
-        raise ValueError(
-            f"{path} is a safetensors file, but not an RSPNet model: its header has no "
-            f"'format: {FORMAT}' and 'spec', only {sorted(header)}"
-        )
-    if int(header.get("format_version", "0")) > FORMAT_VERSION:
-        raise ValueError(
-            f"{path} has format version {header['format_version']}, this version of rspnet reads "
-            f"up to {FORMAT_VERSION}: update rspnet"
-        )
-    return json.loads(header["spec"]), json.loads(header.get("metadata", "{}"))
-
-
 def load_model(
     path_or_name: str | Path = "default",
     branch: BranchName = "query",
@@ -158,8 +135,9 @@ def load_model(
         The branch, with ``.hash`` (SHA-256 of the file) and ``.metadata``.
 
     Raises:
-        ValueError: No such model or branch, not a model file, or its tensors do not fit the
-            architecture that its header names (each missing or unexpected name is given).
+        ValueError: No such model or branch, not a model file, a damaged one, or its tensors are
+            not finite or do not fit the architecture that its header names (the first missing or
+            unexpected names are given).
 
     Example:
         >>> import torch, rspnet
@@ -172,26 +150,40 @@ def load_model(
     if branch not in ("query", "key"):
         raise ValueError(f"branch is 'query' or 'key', got {branch!r}")
     path = resolve_model(path_or_name)
+    digest = file_hash(path)
+    _check_released(path, digest)
     if is_torch_file(path):
         found = read_torch_file(path)
         model = found.query if branch == "query" else found.key
         model.metadata = found.metadata
     else:
         model = _load_safetensors(path, branch)
-    model.hash = file_hash(path)
+    model.hash = digest
     return model.to(device).eval()
 
 
+def _check_released(path: Path, digest: str) -> None:
+    """Refuse a shipped model that is not the file that was released."""
+    for name, entry in _read_index().items():
+        if path.resolve() == (CHECKPOINTS / str(entry["file"])).resolve() and (
+            entry.get("sha256", digest) != digest
+        ):
+            raise ValueError(
+                f"{path} is damaged: its SHA-256 is {digest[:12]}..., that of the model {name!r} "
+                f"is {entry['sha256'][:12]}...: install it again"
+            )
+
+
 def _load_safetensors(path: Path, branch: BranchName) -> Branch:
-    spec, metadata = _read_header(path)
-    model = Branch.from_spec(spec)
-    prefix = f"{branch}."
-    try:
-        with safe_open(path, framework="pt") as file:
-            names = [key for key in file.keys() if key.startswith(prefix)]  # noqa: SIM118
-            state = {name.removeprefix(prefix): file.get_tensor(name) for name in names}
-    except SafetensorError as error:
-        raise ValueError(f"{path} can't be read: {error}") from error
-    fill(model, state, path)
+    header, tensors = read_tensors(path, FORMAT, "an RSPNet model", f"{branch}.")
+    version, metadata = header.get("format_version", 0), header.get("metadata", {})
+    if not isinstance(version, int) or version > FORMAT_VERSION:
+        raise ValueError(
+            f"{path} has format version {version}, this version of rspnet reads "
+            f"up to {FORMAT_VERSION}: update rspnet"
+        )
+    if not isinstance(metadata, dict):
+        raise ValueError(f"{path}: 'metadata' in its header is an object, got {metadata!r}")
+    model = build(lambda: Branch.from_spec(header["spec"]), tensors, path)
     model.metadata = metadata
     return model

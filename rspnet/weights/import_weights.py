@@ -6,18 +6,20 @@ mapped, and what is missing or left over is named.
 """
 
 import copy
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from rspnet.files import file_hash
 from rspnet.models import Branch, encoder_info
 from rspnet.models.branch import IMAGENET_MEAN, IMAGENET_STD
 from rspnet.models.heads import create_head
+from rspnet.weights.storage import build, fill, read_torch
 
 # The release's names of encoders, and the height and width that each was trained on.
 RELEASED_ARCHS = {
@@ -51,32 +53,19 @@ class Branches:
     metadata: dict[str, Any]
 
 
-def is_torch_file(path: Path) -> bool:
-    """Whether a file is what ``torch.save`` writes (now or before PyTorch 1.6), by its content."""
-    if zipfile.is_zipfile(path):
-        return True
-    with path.open("rb") as file:
-        return file.read(2) in (b"\x80\x02", b"\x80\x03", b"\x80\x04")
-
-
 def read_torch_file(path: Path) -> Branches:
     """Read a released checkpoint, a training checkpoint of this project, or torchvision's weights.
 
     Raises:
         ValueError: It is neither, is damaged, or does not fit its architecture.
     """
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises a dozen kinds
-        raise ValueError(
-            f"{path} can't be read without unpickling objects, which is refused: {error}"
-        ) from error
+    state = read_torch(path)
     if isinstance(state, dict) and "network" in state and "config" in state:
         return _read_training(path, state)
     if isinstance(state, dict) and "model" in state and "arch" in state:
         return _read_released(path, state)
     if isinstance(state, dict) and state and all(isinstance(v, Tensor) for v in state.values()):
-        tensors = {str(key).removeprefix("module."): value for key, value in state.items()}
+        tensors = _tensors(state, path)
         found_arch = torchvision_arch(tensors, path)
         if found_arch is not None:
             return _read_torchvision(path, found_arch, tensors)
@@ -89,21 +78,35 @@ def read_torch_file(path: Path) -> Branches:
     )
 
 
+def _tensors(value: Any, path: Path) -> dict[str, Tensor]:
+    """A dictionary of tensors by their names, and nothing else."""
+    if not isinstance(value, Mapping) or not all(
+        isinstance(key, str) and isinstance(tensor, Tensor) for key, tensor in value.items()
+    ):
+        raise ValueError(f"{path}: expected tensors by their names, got {type(value).__name__}")
+    return {key.removeprefix("module."): tensor for key, tensor in value.items()}
+
+
 def _read_training(path: Path, state: Mapping[str, Any]) -> Branches:
-    config = state["config"]
-    branches = []
-    for name in ("query", "key"):
-        branch = Branch(
-            config["model"]["arch"],
-            config["model"]["options"],
-            head=config["model"]["head"],
-            num_frames=config["data"]["num_frames"],
-            size=config["data"]["size"],
-        )
-        fill(branch, part(state["network"], f"{name}."), path)
-        branches.append(branch)
-    metadata = {"source": "rspnet", "steps": int(state["step"]), "config": config}
-    return Branches(branches[0], branches[1], metadata)
+    config, network = state["config"], _tensors(state["network"], path)
+    try:
+        spec = {
+            "arch": config["model"]["arch"],
+            "encoder_options": config["model"]["options"],
+            "head": config["model"]["head"],
+            "num_frames": config["data"]["num_frames"],
+            "size": config["data"]["size"],
+        }
+        steps = int(state["step"])
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise ValueError(
+            f"{path}: its configuration does not describe a training: {error!r}"
+        ) from error
+    query, key = (
+        build(lambda: Branch.from_spec(spec), part(network, prefix), path)
+        for prefix in ("query.", "key.")
+    )
+    return Branches(query, key, {"source": "rspnet", "steps": steps, "config": config})
 
 
 def _read_released(path: Path, state: Mapping[str, Any]) -> Branches:
@@ -111,7 +114,7 @@ def _read_released(path: Path, state: Mapping[str, Any]) -> Branches:
     if arch not in RELEASED_ARCHS:
         raise ValueError(f"{path} has arch {arch!r}; known are {list(RELEASED_ARCHS)}")
     name, size = RELEASED_ARCHS[arch]
-    tensors = {key.removeprefix("module."): value for key, value in state["model"].items()}
+    tensors = _tensors(state["model"], path)
     branches = []
     for prefix in ("encoder_q.", "encoder_k."):
         mine = part(tensors, prefix)
@@ -119,9 +122,8 @@ def _read_released(path: Path, state: Mapping[str, Any]) -> Branches:
             found = sorted({key.split(".")[0] for key in tensors})
             raise ValueError(f"{path}: no {prefix}* in 'model', only {found}")
         mlp = any(key.startswith("fc1.4.") for key in mine)
-        branch = Branch(name, head="mlp" if mlp else "linear", num_frames=16, size=size)
-        fill(branch, _rename(mine, mlp=mlp), path)
-        branches.append(branch)
+        make = partial(Branch, name, head="mlp" if mlp else "linear", num_frames=16, size=size)
+        branches.append(build(make, _rename(mine, mlp=mlp), path))
     metadata: dict[str, Any] = {"source": "RSPNet release", "arch": arch}
     for entry in ("epoch", "best_loss"):
         value = state.get(entry)
@@ -203,6 +205,14 @@ def _read_torchvision(path: Path, arch: str, tensors: Mapping[str, Tensor]) -> B
             )
         num_frames, size = len(table_t) + 1, 2 * (len(table_h) + 1)
         options = {"num_frames": num_frames, "size": size}
+    # The names that torchvision gives its files end with the first digits of their SHA-256.
+    if any(Path(weights.url).name == path.name for weights in get_model_weights(arch)):
+        digits = path.stem.rpartition("-")[2]
+        if not file_hash(path).startswith(digits):
+            raise ValueError(
+                f"{path} is damaged: its SHA-256 does not begin with {digits}, as its name says: "
+                "download it again"
+            )
     preset = get_model_weights(arch).DEFAULT.transforms()
     mean, std = tuple(preset.mean), tuple(preset.std)
     own_values = None if (mean, std) == (IMAGENET_MEAN, IMAGENET_STD) else (mean, std)
@@ -235,31 +245,3 @@ def _read_torchvision(path: Path, arch: str, tensors: Mapping[str, Tensor]) -> B
 def part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """Entries that begin with a prefix, without it."""
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-
-
-def fill(branch: Branch, tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Put tensors into a branch, as float32.
-
-    Raises:
-        ValueError: A name is missing or left over, or a shape differs; the first ones are named.
-    """
-    expected = branch.state_dict()
-    missing = sorted(set(expected) - set(tensors))
-    unexpected = sorted(set(tensors) - set(expected))
-    shapes = [
-        f"{name} {tuple(tensors[name].shape)} instead of {tuple(expected[name].shape)}"
-        for name in sorted(set(expected) & set(tensors))
-        if tensors[name].shape != expected[name].shape
-    ]
-    if missing or unexpected or shapes:
-        raise ValueError(
-            f"{path} does not fit its architecture {branch.arch!r}: missing {_first(missing)}, "
-            f"unexpected {_first(unexpected)}, of another shape {_first(shapes)}"
-        )
-    branch.load_state_dict({name: t.to(expected[name].dtype) for name, t in tensors.items()})
-
-
-def _first(names: list[str], num: int = 3) -> str:
-    """The first of some names, and how many more there are: another model differs in hundreds."""
-    more = len(names) - num
-    return str(names[:num]) + (f" and {more} more" if more > 0 else "")

@@ -1,8 +1,12 @@
 """Files written whole or not at all, and what is said where they can't be."""
 
+import csv
 import errno
 import os
 import resource
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import numpy as np
@@ -11,8 +15,9 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+from rspnet import files
 from rspnet.commands.run import describe_os_error
-from rspnet.files import atomic_path, printable
+from rspnet.files import atomic_path, folder_lock, printable, write_skipped
 
 
 def test_a_file_is_whole_or_not_there(tmp_path):
@@ -104,6 +109,43 @@ def test_a_full_disk_is_said_whatever_library_writes(write, name, tmp_path, smal
     assert list(tmp_path.iterdir()) == []
 
 
+_HOLD = """
+import os, sys, time
+from rspnet.files import folder_lock
+with folder_lock(sys.argv[1]):
+    child = os.fork()
+    if child:
+        print(child, flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_folder_has_one_writer_and_a_killed_one_leaves_it_free(tmp_path):
+    folder = tmp_path / "new"
+    with subprocess.Popen(
+        [sys.executable, "-c", _HOLD, str(folder)], stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        forked = int(other.stdout.readline())
+        with pytest.raises(ValueError, match=f"{folder} is being written by process {other.pid}"):
+            folder_lock(folder).__enter__()
+        other.kill()
+        other.wait()
+        try:  # the forked process lives on, without the lock
+            with folder_lock(folder), pytest.raises(ValueError, match=f"process {os.getpid()}"):
+                folder_lock(folder).__enter__()
+        finally:
+            os.kill(forked, signal.SIGKILL)
+    assert list(folder.iterdir()) == []
+
+
+def test_where_there_are_no_locks_that_is_said(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(files, "fcntl", None)
+    with folder_lock(tmp_path), folder_lock(tmp_path):
+        pass
+    assert f"{tmp_path} can't be locked here" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("name", "shown"),
     [
@@ -116,3 +158,24 @@ def test_a_full_disk_is_said_whatever_library_writes(write, name, tmp_path, smal
 def test_any_name_can_be_printed(name, shown):
     assert printable(name) == shown
     printable(name).encode()
+
+
+def test_the_list_of_skipped_files_can_be_opened_by_anyone(tmp_path):
+    rows = [(os.fsdecode(b"caf\xe9.mp4"), "=1+1"), ("@SUM.mp4", "two\nlines"), ("a.mp4", "-1")]
+    path = write_skipped(tmp_path, "unreadable.csv", rows)
+    with path.open(newline="", encoding="utf-8") as file:
+        assert list(csv.reader(file)) == [
+            ["path", "reason"],
+            [r"caf\xe9.mp4", "'=1+1"],
+            ["'@SUM.mp4", r"two\x0alines"],
+            ["a.mp4", "'-1"],
+        ]
+
+
+def test_a_temporary_file_has_no_longer_name_than_a_long_one(tmp_path):
+    path = tmp_path / f"{'m' * 251}.csv"
+    with atomic_path(path) as temporary:
+        temporary.write_text("whole")
+        assert temporary.suffix == ".csv"
+        assert temporary.name.startswith(".")
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
