@@ -137,9 +137,17 @@ def test_a_live_recording_is_read_to_its_end(tmp_path: Path) -> None:
 
 def test_a_recording_that_promises_more_is_cut_off(tmp_path: Path) -> None:
     path = write(tmp_path / "a.flv", painted(20), "flv")
-    path.write_bytes(path.read_bytes()[:-3000])
+    whole = path.read_bytes()
+    path.write_bytes(whole[: sum(packets_of(path)[13]) - 20])
     with pytest.raises(VideoError, match="cut off: its header promises"):
         VideoReader(path)
+    path.write_bytes(path.read_bytes().replace(b"filesize", b"fileless"))  # as live recorders do
+    expected = sequential(path)
+    with VideoReader(path) as reader:
+        assert len(reader) == len(expected)
+        assert refused(reader, expected) == [13]
+    path.write_bytes(whole[: packets_of(path)[13][0]])
+    assert len(VideoReader(path)) == 13
 
 
 def test_frames_of_other_sizes_are_scaled_to_the_first(tmp_path: Path) -> None:
