@@ -156,10 +156,10 @@ class RegionEdits(Study[RegionEditsConfig]):
         random = []
         total = num * len(SPEEDS) * (1 + config.num_random)
         with tqdm(total=total, desc=self.title, unit="clip", disable=not inputs.progress) as bar:
-            trained = measure_model(query, key, scenes, bar, clips)
+            trained = measure_model(query, key, scenes, clips, bar)
             for draw in range(config.num_random):
                 branch = with_random_weights(query, draw)
-                random.append(measure_model(branch, branch, scenes, bar, clips))
+                random.append(measure_model(branch, branch, scenes, clips, bar))
         untrained = np.mean(random, axis=0)
         return StudyTable(
             study=self.name,
