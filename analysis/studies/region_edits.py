@@ -102,10 +102,18 @@ def measure_model(
     query: Branch,
     key: Branch,
     scenes: Sequence[Scene],
+    clips: Sequence[Sequence[Sequence[View]]],
     done: "tqdm[Any]",
-    clips: list[list[list[View]]],
 ) -> Floats:
-    """Drops of the margin, (V videos, S speeds, H heads, R regions, E edits)."""
+    """Drops of the margin, (V videos, S speeds, H heads, R regions, E edits).
+
+    Args:
+        query: Query branch.
+        key: Momentum branch.
+        scenes: The videos.
+        clips: :func:`edited` of each video's c_i at each speed.
+        done: Updated after each clip.
+    """
     found = np.zeros((len(scenes), len(SPEEDS), len(HEADS), len(REGIONS), len(HOWS)))
     for q in range(len(SPEEDS)):
         encoded = [encode_triplet(query, key, scene.triplets[q]) for scene in scenes]
