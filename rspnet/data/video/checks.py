@@ -40,6 +40,15 @@ class VideoError(ValueError):
         return type(self), (self.path, self.reason)
 
 
+def damaged_frame(path: Path, number: int) -> VideoError:
+    """The error of a frame that leans on damage."""
+    return VideoError(
+        path,
+        f"damaged: frame {number} can't be decoded as it was recorded, others may be whole; copy "
+        "the file again",
+    )
+
+
 def describe(error: Exception) -> str:
     """FFmpeg's words, without the name of its function."""
     return str(getattr(error, "strerror", None) or error) or type(error).__name__
