@@ -13,6 +13,7 @@ a bit, and on a CPU ``batch_size`` does not either.
 """
 
 import hashlib
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,7 +28,7 @@ from tqdm import tqdm
 
 from rspnet.commands import run_cli
 from rspnet.data.datasets.labelled import DatasetConfig, LabelledVideo, VideoSet, load_video_set
-from rspnet.files import LOCK, folder_lock
+from rspnet.files import LOCK, folder_lock, user_path
 from rspnet.models import Branch
 from rspnet.retrieval.store import (
     MANIFEST,
@@ -139,7 +140,7 @@ def load_branch(config: ExtractConfig, device: torch.device) -> tuple[Branch, st
 def _describe(config: ExtractConfig, branch: Branch, model: str, found: VideoSet) -> Manifest:
     digest = hashlib.sha256()
     for video in found.videos:
-        digest.update(f"{video.path}\t{video.label}\n".encode())
+        digest.update(os.fsencode(f"{video.path}\t{video.label}\n"))
     root = config.data.root
     return Manifest(
         model=model,
@@ -149,7 +150,7 @@ def _describe(config: ExtractConfig, branch: Branch, model: str, found: VideoSet
         ),
         dataset={
             "name": found.name,
-            "root": str(Path(root).absolute()) if root is not None else None,
+            "root": str(user_path(root).absolute()) if root is not None else None,
             "split": found.split,
             "fold": found.fold,
         },

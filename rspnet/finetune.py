@@ -10,9 +10,10 @@ A model is ``random`` (see ``--arch``), the name of a shipped model, or a file: 
 the authors' ``.pth.tar``, torchvision's video weights.
 """
 
+import json
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ from rspnet.recognition.classifier import Classifier, save_classifier
 from rspnet.recognition.evaluation import PooledFeatures, each_video, load_splits
 from rspnet.recognition.probes import knn_votes, linear_probe
 from rspnet.recognition.result import ActionResult, Floats, score
+from rspnet.training.changes import check_changes, describe_videos
 from rspnet.training.config import RunConfig
 from rspnet.training.engine import Engine, Scalars, run_main
 from rspnet.training.loading import load_batches
@@ -129,12 +131,17 @@ class FinetuneTrainer(Engine[LabelledBatch]):
     """
 
     network: Classifier
-    fixed = (*Engine.fixed, "model", "arch", "options")
+    result = "classifier.safetensors"
+    test_settings = ("data.num_clips", "data.test_split")
 
     def __init__(self, config: FinetuneConfig, train: VideoSet) -> None:
         self.config = config
         self.train = train
         super().__init__(config, COLUMNS, "Fine-tuning")
+
+    def find_videos(self) -> str:
+        """They were given."""
+        return self.processes.call_in_first(lambda: _describe(self.train))
 
     def build(self) -> None:
         """Make the classifier and its optimiser."""
@@ -152,7 +159,7 @@ class FinetuneTrainer(Engine[LabelledBatch]):
             self.network.compile()
         self.classify = distribute(self.network, self.processes)
 
-    def batches(self) -> Iterator[LabelledBatch]:
+    def batches(self) -> Generator[LabelledBatch, None, None]:
         """Micro-batches of this process, from ``self.step`` on."""
         c = self.config
         clips = ActionClips(self.train, self.plan, c.data.augment, c.seed)
@@ -179,8 +186,7 @@ class FinetuneTrainer(Engine[LabelledBatch]):
 
     def finish(self) -> Path:
         """Write ``classifier.safetensors``."""
-        metadata = {"steps": self.step, "config": to_plain(self.config)}
-        return save_classifier(self.folder / "classifier.safetensors", self.network, metadata)
+        return save_classifier(self.folder / self.result, self.network, self.metadata())
 
     def summary(self, means: dict[str, float]) -> str:
         """Loss, training accuracy and speed."""
@@ -201,6 +207,10 @@ def clip_plan(config: FinetuneConfig, branch: Branch) -> ClipPlan:
     )
 
 
+def _describe(*parts: VideoSet) -> str:
+    return describe_videos((video.path, video.label) for part in parts for video in part.videos)
+
+
 def _protocol(
     config: FinetuneConfig, branch: Branch, plan: ClipPlan, train: VideoSet, test: VideoSet
 ) -> dict[str, Any]:
@@ -217,7 +227,8 @@ def _protocol(
         "train_missing": len(train.missing),
         "test_videos": len(test.videos),
         "test_missing": len(test.missing),
-        "config": to_plain(config),
+        "videos": _describe(train, test),
+        "config": to_plain(replace(config, accept_changes=[])),
     }
 
 
@@ -283,16 +294,24 @@ def finetune(
         splits: What :func:`load_splits` gave, if it was called already.
 
     Raises:
-        ValueError: The configuration or the data is invalid.
+        ValueError: The configuration or the data is invalid, or ``out`` holds the result of other
+            settings or videos, or another run writes into it.
         StoppedError: A signal stopped the run.
+        RunFailedError: A loader process failed.
     """
     if not isinstance(config.model, str):
         raise ValueError(f"finetune takes one model, got {config.model}")
     train, test = splits or load_splits(config.data)
     run = _probe if config.linear or config.knn else _finetune
-    result = run(config, train, test)
-    if join_processes(config.device).first:
-        result.save(Path(config.out) / "result.json")
+    path, processes = Path(config.out) / "result.json", join_processes(config.device)
+    with processes.only_writer(config.out):
+        if path.is_file():
+            protocol = json.loads(path.read_text())["protocol"]
+            videos = processes.call_in_first(lambda: _describe(train, test))
+            check_changes(config, path, protocol["config"], protocol.get("videos"), videos)
+        result = run(config, train, test)
+        if processes.first:
+            result.save(path)
     return result
 
 

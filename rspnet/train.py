@@ -8,7 +8,7 @@ them). ``torchrun --nproc-per-node N -m rspnet.train ...`` trains with N process
 
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +16,20 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from rspnet.commands import run_cli, to_plain
+from rspnet.commands import run_cli
 from rspnet.data.manifest import known_files, manifests_in
 from rspnet.data.pretrain import cache_folder, training_videos
 from rspnet.data.sources import FrameCache, Scan, scan_files
 from rspnet.files import write_skipped
 from rspnet.names import HEADS
 from rspnet.pretext.method import METHODS, PretextMethod, Step
+from rspnet.training.changes import describe_videos
 from rspnet.training.config import TrainConfig
 from rspnet.training.engine import Engine, HasFailures, Scalars, run_main
 from rspnet.training.loading import load_batches
 from rspnet.training.network import create_network
 from rspnet.training.optim import create_optimiser
-from rspnet.training.processes import BatchShuffle, distribute, synced
+from rspnet.training.processes import BatchShuffle, distribute, join_processes, synced
 from rspnet.training.run_folder import check_unreadable
 from rspnet.weights.checkpoint import save_model
 
@@ -85,7 +86,7 @@ class Trainer(Engine[Any]):
     """
 
     network: PretextMethod
-    fixed = (*Engine.fixed, "method", "model")
+    result = "model.safetensors"
 
     def __init__(self, config: TrainConfig) -> None:
         self.config = config
@@ -94,10 +95,19 @@ class Trainer(Engine[Any]):
         columns = (*method.columns, "lr", "clips_per_second", "memory_gib")
         super().__init__(config, columns, "Pre-training")
 
+    def find_videos(self) -> str:
+        """Scan them in rank 0."""
+
+        def find() -> tuple[Scan, str]:
+            scan = find_videos(self.config)
+            return scan, describe_videos((v.path, v.num_frames) for v in scan.usable)
+
+        self.scan, described = self.processes.call_in_first(find)
+        return described
+
     def build(self) -> None:
-        """Find the videos, make the method's network and its optimiser."""
-        c = self.config
-        scan = self.scan = self.processes.call_in_first(lambda: find_videos(c))
+        """Check the videos, make the method's network and its optimiser."""
+        c, scan = self.config, self.scan
         self.paths = [video.path for video in scan.usable]
         self.num_videos = len(scan.usable) + len(scan.unreadable) + len(scan.too_short)
         self.unreadable = dict(scan.unreadable)
@@ -119,7 +129,7 @@ class Trainer(Engine[Any]):
                 part.compile()
         self.trained = distribute(trained, self.processes, some_unused=self.network.may_have_unused)
 
-    def batches(self) -> Iterator[HasFailures]:
+    def batches(self) -> Generator[HasFailures, None, None]:
         """Micro-batches of this process, from ``self.step`` on."""
         c = self.config
         samples = self.network.samples(self.scan.usable, c.data, c.seed)
@@ -159,13 +169,8 @@ class Trainer(Engine[Any]):
 
     def finish(self) -> Path:
         """Write both branches as ``model.safetensors``."""
-        metadata = {
-            "steps": self.step,
-            "videos": len(self.scan.usable),
-            "config": to_plain(self.config),
-        }
-        file = self.folder / "model.safetensors"
-        return save_model(file, *self.network.branches(), metadata=metadata)
+        metadata = self.metadata() | {"videos": len(self.scan.usable)}
+        return save_model(self.folder / self.result, *self.network.branches(), metadata=metadata)
 
     def summary(self, means: dict[str, float]) -> str:
         """What the method says of the logged means."""
@@ -196,10 +201,12 @@ def train(config: TrainConfig) -> Path:
     """Run pre-training and return the path of ``model.safetensors``.
 
     Raises:
-        ValueError: The configuration or the data is invalid.
+        ValueError: The configuration or the data is invalid, or another run writes into the folder.
         StoppedError: A signal stopped the run.
+        RunFailedError: A loader process failed.
     """
-    return Trainer(config).run()
+    with join_processes(config.device).only_writer(config.out):
+        return Trainer(config).run()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

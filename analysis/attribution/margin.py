@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from analysis.core.clip import View
+from analysis.core.clip import View, static_clip
 from analysis.core.clip_map import ClipMap, Map
 from analysis.core.closed_form import directed_map
 from analysis.core.score import ClipFeatures, Score, extract_features
@@ -68,12 +68,6 @@ class MarginExplanation:
         arrays: dict[str, Any] = {name: m.values for name, m in named.items()}
         about = {"maps": {name: m.manifest() for name, m in named.items()}}
         return save_arrays(path, manifest | about, arrays)
-
-
-def static_clip(view: View) -> View:
-    """The clip stopped at its middle frame: the same appearance, no movement."""
-    middle = view.frames[len(view.frames) // 2]
-    return view.with_frames(np.broadcast_to(middle, view.frames.shape).copy())
 
 
 def deviation(values: Map) -> Map:

@@ -13,9 +13,10 @@ import torch
 
 from analysis.attribution.class_map import ClassMap, classes_of_pair
 from analysis.attribution.fine import fine_map_of, shifted_features
-from analysis.attribution.margin import reference_map, static_clip
-from analysis.core.clip import View
+from analysis.attribution.margin import reference_map
+from analysis.core.clip import View, static_clip
 from analysis.core.clip_map import ClipMap
+from analysis.core.ledger import SimilarityLedger, ledger_of
 from analysis.core.score import ClipFeatures, Score, extract_features, hard_negatives
 from rspnet.models import Branch
 from rspnet.names import CLASS_ROWS, HEAD_TITLES, HEADS, SIDES, Side
@@ -92,6 +93,7 @@ class PairClips:
     _margins: dict[str, Score] = field(default_factory=dict, repr=False)
     _shifted: dict[Side, list[list[ClipFeatures]]] = field(default_factory=dict, repr=False)
     _classes: dict[str, tuple[ClassMap, ClassMap]] = field(default_factory=dict, repr=False)
+    _ledgers: dict[str, SimilarityLedger] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(
@@ -231,6 +233,25 @@ class PairClips:
             clips = self.negatives[head].clips
             self._margins[head] = Score.margin(self.query, head, self.c_j, clips)
         return self._margins[head]
+
+    def ledger(self, head: str) -> SimilarityLedger:
+        """The cosine of c_i and c_j, taken apart into what stands still and what moves.
+
+        Raises:
+            ValueError: As :func:`~analysis.core.ledger.similarity_ledger`.
+
+        Example:
+            >>> from analysis import PairClips, example_branch, example_views
+            >>> branch = example_branch()
+            >>> clips = PairClips.of(branch, branch, *example_views(2))
+            >>> clips.ledger("rsp").completeness_error < 1e-5
+            True
+        """
+        if head not in self._ledgers:
+            self._ledgers[head] = ledger_of(
+                head, self.c_i, self.static("i"), self.c_j, self.static("j")
+            )
+        return self._ledgers[head]
 
     def is_slower(self, head: str) -> bool:
         """Whether c_j is the slower of the two clips that the head's margin tells apart.

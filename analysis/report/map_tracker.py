@@ -33,9 +33,9 @@ from analysis.core.clip import ClipInfo
 from analysis.core.clip_map import Map
 from analysis.core.statistics import rank_correlation
 from analysis.figures.training_maps import TrackedPair, draw_history, draw_step, save_page
+from rspnet.data.listing import expand_roots
 from rspnet.data.pretrain import DataConfig, training_videos
 from rspnet.data.sampling import clip_indices, even_starts, pace_of
-from rspnet.data.sources import expand_roots
 from rspnet.data.transforms import eval_frames, normalise
 from rspnet.data.video.reader import VideoReader
 from rspnet.files import atomic_path

@@ -26,7 +26,8 @@ class Visit:
         page: Name of the page that is drawn.
         entered: Whether it was opened just now.
         link: Parameters in the address, as they were last read or written; None before the first.
-        before: What they were before the page wrote them.
+        before: What they were before the page wrote them, until the browser is seen to have got
+            what was written.
         serial: Counts the links that were opened: another one is another view.
         is_whole: Whether the page has written all of its parameters in this run of the script.
         notes: What is to be said of the link.
@@ -40,7 +41,7 @@ class Visit:
     page: str = ""
     entered: bool = False
     link: dict[str, str] | None = None
-    before: dict[str, str] | None = None
+    before: list[dict[str, str] | None] = field(default_factory=list)
     serial: int = 0
     is_whole: bool = False
     notes: list[str] = field(default_factory=list)
@@ -75,12 +76,14 @@ def restore() -> dict[str, str]:
     link = {name: st.query_params[name] for name in st.query_params}
     entered, here.entered = here.entered, False
     if not entered and link == here.link:
+        here.before.clear()
         return {}
-    if not entered and link == here.before and not _moves_in_history():
+    if not entered and link in here.before and not _moves_in_history():
         # A click while the page was being drawn: the browser had not yet got what was written.
         here.link = link
         return {}
-    here.link, here.before = link, None
+    here.link = link
+    here.before.clear()
     here.serial += 1
     return link or (_remembered(here) if entered else {})
 
@@ -107,7 +110,8 @@ def write(view: dict[str, str]) -> None:
     if view != here.link:
         # A run that is cut short raises here, and the browser gets nothing.
         st.query_params.from_dict(view)
-        here.link, here.before = view, here.link
+        here.before.append(here.link)
+        here.link = view
 
 
 def rewrite(**changed: str) -> None:

@@ -1,16 +1,18 @@
 """From the words of a command line to an exit status.
 
-0: done. 1: done in part, or a run that failed in itself. 2: a mistake of the user, said in one
-sentence that begins with ``error:``. 130: stopped with Ctrl-C. 143: a training stopped by a signal
-with its state saved.
+0: done. 1: done in part, or a run that failed in itself. 2: a mistake of the user. 130: stopped
+with Ctrl-C. 143: a training stopped by a signal with its state saved. Failures and mistakes are
+said in one sentence that begins with ``error:``; a traceback is a fault in the program.
 """
 
 import difflib
 import errno
+import io
 import os
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -21,10 +23,15 @@ import yaml
 from rspnet.commands.settings import help_text, parse_config, to_plain
 
 C = TypeVar("C")
+EXIT_FAILED = 1
 EXIT_MISTAKE = 2
 EXIT_INTERRUPTED = 130  # 128 + SIGINT
 EXIT_PIPE_CLOSED = 141  # 128 + SIGPIPE
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class RunFailedError(Exception):
+    """A run failed by no mistake in its settings or data, as where a process of it was killed."""
 
 
 def _blocking_file(path: Path) -> Path | None:
@@ -94,14 +101,22 @@ def check_out(out: str | Path, kind: Literal["folder", "file"]) -> None:
         ) from error
 
 
-def _sentence(error: Exception) -> str | None:
-    """What is said of an error that a user can cause; nothing of a fault in the program."""
+def _sentence(error: Exception) -> tuple[str, int] | None:
+    """What is said of an error, and the exit status; nothing for a fault in the program."""
     if isinstance(error, OSError):
-        return describe_os_error(error)
+        return describe_os_error(error), EXIT_MISTAKE
     if isinstance(error, ValueError):
-        return str(error)
+        return str(error), EXIT_MISTAKE
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return f"the memory is full: lower the batch size or the number of workers. {error}"
+        advice = "lower the batch size or the number of workers"
+        return f"the memory is full: {advice}. {error}", EXIT_MISTAKE
+    if isinstance(error, RunFailedError):
+        return str(error), EXIT_FAILED
+    if isinstance(error, BrokenExecutor):
+        return (
+            "a worker process was killed, as the system does when the memory is full: lower "
+            "--num_workers, and give the same command again"
+        ), EXIT_FAILED
     return None
 
 
@@ -167,6 +182,8 @@ def run_cli(
         0
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a name may be of bytes that it can't print
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         status = _read_and_run(
             config_class, run, words, out,
@@ -183,11 +200,12 @@ def run_cli(
         print(f"stopped: the same command {how}", file=sys.stderr)
         return EXIT_INTERRUPTED
     except Exception as error:
-        sentence = _sentence(error)
-        if sentence is None:
+        found = _sentence(error)
+        if found is None:
             raise
+        sentence, status = found
         print("error:", " ".join(sentence.split()), file=sys.stderr)
-        return EXIT_MISTAKE
+        return status
 
 
 @dataclass(frozen=True)

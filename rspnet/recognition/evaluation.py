@@ -1,5 +1,6 @@
 """Test videos through a network: evenly spaced clips of each, shared out over the processes."""
 
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -39,12 +40,11 @@ def load_splits(data: ActionsConfig) -> tuple[VideoSet, VideoSet]:
             f"{min(both)}: a test on them means nothing. Name two splits (data.split, "
             "data.test_split), or give the root the folders train and test"
         )
-    for part in (train, test):
-        if part.missing:
-            tqdm.write(
-                f"{len(part.missing)} videos of {part.name} {part.split} are missing, such as "
-                f"{part.missing[0]}"
-            )
+    if len(train.classes) < 2:
+        raise ValueError(
+            f"{data.name} has the single class {train.classes[0]!r}: whatever the model, 100% of "
+            "the videos would be recognised. Two or more classes are needed"
+        )
     return train, test
 
 
@@ -92,13 +92,13 @@ def each_video(
     loaded = load_each([v.path for v in mine], part.known_invalid, load, num_workers)
     found: list[tuple[Floats | None, str]] = []
     bar = tqdm(loaded, desc=title, total=len(mine), unit="video", disable=not processes.first)
-    for clips in bar:
-        if isinstance(clips, str):
-            found.append((None, clips))
-            continue
-        with evaluation_mode(function):
+    with closing(loaded), evaluation_mode(function):
+        for clips in bar:
+            if isinstance(clips, str):
+                found.append((None, clips))
+                continue
             values = function(normalise(clips.to(processes.device)))
-        found.append((values.double().cpu().numpy(), ""))
+            found.append((values.double().cpu().numpy(), ""))
     shares = processes.gather_values(found)
     rows = [shares[i % processes.size][i // processes.size] for i in range(len(videos))]
     unreadable = [

@@ -6,7 +6,8 @@
     GALLERY/part-00000.parquet    rows of the first ``shard_size`` videos, and so on
     GALLERY/unreadable.csv        path and reason of the videos that could not be read, if any
 
-Columns of a part: ``path``, ``label``, ``split`` (strings), ``clip_starts`` (first frame of each
+Columns of a part: ``path``, ``label``, ``split`` (strings; what of a name is not UTF-8 by
+:func:`rspnet.text.escape_bytes`), ``clip_starts`` (first frame of each
 clip), ``backbone``, ``rsp`` and ``avid`` (float32, of one length each, L2-normalised). pandas,
 Polars and DuckDB read ``GALLERY/*.parquet``. The reason why a video of a part is not in it stands
 in the part's own metadata, so that a part is all there is to know about its videos. There stand as
@@ -31,6 +32,7 @@ from numpy.typing import NDArray
 
 from rspnet.files import BLANK_SEAL, atomic_path, check_seal, seal, write_skipped
 from rspnet.names import MAX_FRAMES, MAX_SIZE, check_whole
+from rspnet.text import escape_bytes, unescape_bytes
 
 FEATURES = ("backbone", "rsp", "avid")
 FORMAT = "rspnet-gallery"
@@ -241,7 +243,8 @@ def write_part(path: str | Path, part: Part, mark: str = "") -> Path:
     from pyarrow import parquet
 
     text = pyarrow.string()
-    arrays = [pyarrow.array(values, text) for values in (part.paths, part.labels, part.splits)]
+    names = (part.paths, part.labels, part.splits)
+    arrays = [pyarrow.array(list(map(escape_bytes, values)), text) for values in names]
     starts = [list(row) for row in part.clip_starts]
     arrays.append(pyarrow.array(starts, pyarrow.list_(pyarrow.int32())))
     for name in FEATURES:
@@ -314,7 +317,8 @@ def read_part(path: str | Path, mark: str = "", videos: Sequence[Path] | None = 
             if not np.isfinite(vectors[name]).all():
                 raise ValueError(f"it is damaged: {name} has values that are NaN or infinite")
         paths, labels, splits = (
-            tuple(table.column(name).to_pylist()) for name in ("path", "label", "split")
+            tuple(map(unescape_bytes, table.column(name).to_pylist()))
+            for name in ("path", "label", "split")
         )
         starts = tuple(tuple(row) for row in table.column("clip_starts").to_pylist())
         found = sorted([*paths, *(video for video, _ in unreadable)])

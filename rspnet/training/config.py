@@ -51,6 +51,8 @@ class RunConfig:
         accumulate: Micro-batches that a step's samples are split into, to save memory.
         resume: ``auto`` resumes from the newest checkpoint in ``out`` if there is one; ``never``
             starts anew and refuses a folder that holds a run; else the path of a checkpoint.
+        accept_changes: Settings that may differ from those of the run that is resumed, such as
+            ``optim.lr data.root``; ``videos`` where files came or went. Others are refused.
         checkpoint_every_steps: Steps between checkpoints; 0 for none but by time and at the end.
         checkpoint_every_minutes: Minutes between checkpoints; 0 for none.
         keep_checkpoints: How many of the newest checkpoints are kept.
@@ -73,6 +75,7 @@ class RunConfig:
     batch_size: int = 32
     accumulate: int = 1
     resume: str = "auto"
+    accept_changes: list[str] = field(default_factory=list)
     checkpoint_every_steps: int = 0
     checkpoint_every_minutes: float = 10.0
     keep_checkpoints: int = 3

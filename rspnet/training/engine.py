@@ -5,24 +5,28 @@ A run is an :class:`Engine` with a step of its own. Whatever a step draws at ran
 was killed and resumed ends with the same weights, to the bit on a CPU, as one never stopped.
 """
 
+import json
 import math
 import os
 import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 import torch
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from rspnet.commands import save_config, to_plain
+from rspnet.commands import RunFailedError, save_config, to_plain
+from rspnet.training.changes import LENGTH, Changes, check_changes
 from rspnet.training.config import RunConfig
-from rspnet.training.optim import OptimConfig, lr_factor
+from rspnet.training.optim import OptimConfig, lr_factor, step_optimiser
 from rspnet.training.processes import join_processes, leave_processes, rng_state, set_rng_state
 from rspnet.training.run_folder import (
     Checkpoints,
@@ -45,10 +49,6 @@ class HasFailures(Protocol):
 B = TypeVar("B", bound=HasFailures)
 Scalars = dict[str, float | Tensor]
 EXIT_STOPPED = 143  # 128 + SIGTERM: stopped by a signal with its state saved; start it again
-
-DIVERGED = (
-    "lower optim.lr, set optim.clip_norm, or take another precision; the last checkpoint is good"
-)
 
 
 def check_precision(precision: str, device: torch.device) -> None:
@@ -82,7 +82,8 @@ class Callback(Protocol):
 class Engine(ABC, Generic[B]):
     """A training run.
 
-    Subclasses make ``network`` and ``optimiser`` in :meth:`build`, give batches and do a step.
+    Subclasses find videos, make ``network`` and ``optimiser`` in :meth:`build`, give batches and do
+    a step.
 
     Args:
         config: Settings of the run.
@@ -101,8 +102,9 @@ class Engine(ABC, Generic[B]):
     num_videos: int  # of which no more than max_unreadable may turn out unreadable
     max_unreadable: float
 
-    # Parts of the configuration that a checkpoint and the run that reads it have in common.
-    fixed: Sequence[str] = ("batch_size", "accumulate", "seed", "precision")
+    result: str  # name of the file that `finish` writes
+    clips_per_sample = 1
+    test_settings: Sequence[str] = ()  # settings that matter to no step, but to what follows it
 
     def __init__(self, config: RunConfig, columns: Sequence[str], title: str) -> None:
         self.run_config = config
@@ -123,24 +125,39 @@ class Engine(ABC, Generic[B]):
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=config.precision == "fp16")
         self.step = 0
         self.unreadable: dict[Path, str] = {}
+        # What is kept of the settings, with the result too: at which step which ones changed.
+        self.record = to_plain(replace(config, accept_changes=[]))
+        self.changes: list[dict[str, Any]] = []
+        self._rng: dict[str, Any] | None = None
+        if resumed:  # before anything is looked for, or written
+            check_changes(config, resumed[0], resumed[1]["config"])
+        self.videos = self.find_videos()
+        changed: Changes = {}
+        if resumed:
+            path, state = resumed
+            changed = check_changes(config, path, state["config"], state.get("videos"), self.videos)
         torch.manual_seed(config.seed)
         self.build()
         # Ranks have one network but draws of their own.
         torch.manual_seed(config.seed + 1_000_003 * self.processes.rank)
-        if self.processes.first:
-            save_config(config, self.folder / "config.yaml")
-        self._rng: dict[str, Any] | None = None
         if resumed:
-            self._restore(*resumed)
+            self._restore(*resumed, changed)
+        settings = self.folder / "config.yaml"
+        if self.processes.first and (self.step < self.max_steps or not settings.exists()):
+            save_config(replace(config, accept_changes=[]), settings)
 
     # What a kind of run provides.
+
+    @abstractmethod
+    def find_videos(self) -> str:
+        """Find what is trained on; nothing is written. Returns what ``describe_videos`` says."""
 
     @abstractmethod
     def build(self) -> None:
         """Make all that is declared above. The seed is set."""
 
     @abstractmethod
-    def batches(self) -> Iterator[B]:
+    def batches(self) -> Generator[B, None, None]:
         """This process's micro-batches from ``self.step`` on."""
 
     @abstractmethod
@@ -150,6 +167,11 @@ class Engine(ABC, Generic[B]):
     @abstractmethod
     def finish(self) -> Path:
         """Write the result after the last step, in rank 0."""
+
+    def metadata(self) -> dict[str, Any]:
+        """What is written with the result: its steps and settings, and how these changed."""
+        changes = {"changes": self.changes} if self.changes else {}
+        return {"steps": self.step, "config": self.record, **changes}
 
     def summary(self, means: dict[str, float]) -> str:
         """What the progress bar shows."""
@@ -174,20 +196,24 @@ class Engine(ABC, Generic[B]):
         path = self.processes.from_first(found[0] if found else None)
         return (path, load_checkpoint(path)) if path else None
 
-    def _restore(self, path: Path, state: dict[str, Any]) -> None:
-        now, then = to_plain(self.run_config), state["config"]
-        for part in self.fixed:
-            if then.get(part, now[part]) != now[part]:
-                raise ValueError(
-                    f"{path} was written with {part} = {then[part]}, now it is {now[part]}: "
-                    "give the same, or another --out"
-                )
+    def _restore(self, path: Path, state: dict[str, Any], changed: Changes) -> None:
         try:
             self.network.load_state_dict(state["network"])
         except RuntimeError as error:
             raise ValueError(f"{path} does not fit this configuration: {error}") from error
         self.optimiser.load_state_dict(state["optimiser"])
         self.step = int(state["step"])
+        self.changes = list(state.get("changes", []))
+        if self.step > self.max_steps:
+            raise ValueError(
+                f"{path} is of step {self.step}, but the run is to end after {self.max_steps}: "
+                "give as many steps or more, or another --out"
+            )
+        if self.step == self.max_steps:
+            self._check_finished(path, changed)
+            self.record = state["config"]
+        elif changed:
+            self.changes.append({"step": self.step, **changed})
         if state.get("scaler"):
             self.scaler.load_state_dict(state["scaler"])
         generators = state.get("rng", [])
@@ -199,32 +225,50 @@ class Engine(ABC, Generic[B]):
                 f"{self.processes.size}: the run resumes, but not with the same bits"
             )
         if self.processes.first:
-            tqdm.write(f"Resuming from {path} at step {self.step}")
+            more = "" if self.step < self.max_steps else ", its last: there is nothing to train"
+            tqdm.write(f"Resuming from {path} at step {self.step}{more}")
+
+    def _check_finished(self, path: Path, changed: Changes) -> None:
+        without_effect = set(changed) - set(self.test_settings) - LENGTH
+        if without_effect:
+            raise ValueError(
+                f"{path} is of the run's last step: other settings of "
+                f"{', '.join(sorted(without_effect))} would change nothing that it learnt. Give "
+                "more steps, or another --out"
+            )
 
     def save_checkpoint(self) -> Path:
         """Write all that is needed to resume from here. All processes take part.
 
         Raises:
-            ValueError: A weight is not finite: nothing is written over the last good checkpoint.
+            ValueError: A weight is not finite, or the file can't be written: earlier checkpoints
+                stay as they are.
         """
         tensors = self.network.state_dict().values()
         broken = not all(bool(t.isfinite().all()) for t in tensors if t.is_floating_point())
         if self.processes.any(broken)[0]:
-            raise ValueError(f"weights are not finite after step {self.step}: {DIVERGED}")
+            raise ValueError(f"weights are not finite after step {self.step}: {self._diverged()}")
         generators = self.processes.gather_values(rng_state(self.device))
-        path = self.checkpoints.path(self.step)
-        if self.processes.first:
+
+        def save() -> Path:
             state = {
                 "step": self.step,
-                "config": to_plain(self.run_config),
+                "config": self.record,
+                "videos": self.videos,
+                "changes": self.changes,
                 "network": self.network.state_dict(),
                 "optimiser": self.optimiser.state_dict(),
                 "scaler": self.scaler.state_dict(),
                 "rng": generators,
             }
-            self.checkpoints.save(self.step, state)
-        self.processes.wait()
-        return path
+            return self.checkpoints.save(self.step, state)
+
+        return self.processes.call_in_first(save)
+
+    def _diverged(self) -> str:
+        paths = self.checkpoints.paths()
+        kept = f"the newest checkpoint is {paths[0]}" if paths else "no checkpoint was written yet"
+        return f"lower optim.lr, set optim.clip_norm, or take another precision; {kept}"
 
     # A step's arithmetic.
 
@@ -247,56 +291,77 @@ class Engine(ABC, Generic[B]):
         """Step the optimiser with the gradients that are there. Returns the learning rate."""
         lr = optim.base_lr(self.run_config.batch_size)
         lr *= lr_factor(self.step, self.max_steps, optim, self.steps_per_epoch)
-        for group in self.optimiser.param_groups:
-            group["lr"] = lr
-        if optim.clip_norm > 0:
-            self.scaler.unscale_(self.optimiser)
-            trained = [p for group in self.optimiser.param_groups for p in group["params"]]
-            nn.utils.clip_grad_norm_(trained, optim.clip_norm)
-        self.scaler.step(self.optimiser)
-        self.scaler.update()
-        self.optimiser.zero_grad(set_to_none=True)
+        step_optimiser(self.optimiser, self.scaler, lr, optim.clip_norm)
         return lr
 
     # The run.
 
     def _steps(self) -> Generator[list[B], None, None]:
-        # Closed in the end, also by an error: loader processes would outlive their iterator's frame
-        # and be waited for, as they don't listen to signals.
         found: list[B] = []
-        for batch in self.batches():
-            found.append(batch)
-            if len(found) == self.run_config.accumulate:
-                yield found
-                found = []
+        with closing(self.batches()) as batches:  # it ends its loader processes
+            for batch in batches:
+                found.append(batch)
+                if len(found) == self.run_config.accumulate:
+                    yield found
+                    found = []
 
     def run(self) -> Path:
         """Train to ``max_steps`` and write the result.
 
         Raises:
             StoppedError: A signal stopped it; the state is saved.
+            RunFailedError: A loader process failed; the state is saved.
             ValueError: Too many videos turned out unreadable, or the loss is not finite.
         """
+        if self.step < self.max_steps:
+            c, first = self.run_config, self.processes.first
+            log = MetricsLog(self.folder, self.columns, self.step, c.wandb) if first else None
+            with closing(log) if log else nullcontext():
+                self._train(log)
+            self.save_checkpoint()
+        path = self.folder / self.result
+        if steps_of(path) != self.step:  # else it is there, and others may know it by its hash
+            self.processes.call_in_first(self.finish)
+        return path
+
+    def _train(self, log: MetricsLog | None) -> None:
         c, first = self.run_config, self.processes.first
-        log = MetricsLog(self.folder, self.columns, self.step, c.wandb) if first else None
         due = Due(c.checkpoint_every_steps, c.checkpoint_every_minutes)
         callback = None
         if c.callback is not None and first:
             callback = load_callback(c.callback, self.folder, c)
         bar = tqdm(
-            total=self.max_steps,
-            initial=self.step,
-            desc=self.title,
-            unit="step",
-            disable=not first,
+            total=self.max_steps, initial=self.step, desc=self.title, unit="step", disable=not first
         )
         window: list[Scalars] = []
         failures: list[tuple[Path, str]] = []
+        begun = self.step
         self._started = time.monotonic()
         with stop_on_signal() as stop, bar, closing(self._steps()) as steps:
-            for number, micro_batches in enumerate(steps):
-                if number == 0 and self._rng is not None:
+            while self.step < self.max_steps:
+                micro_batches: list[B] = []
+                failure: Exception | None = None
+                try:
+                    if stop.signal is None:
+                        micro_batches = next(steps)
+                except Exception as error:
+                    failure = error
+                if self.step == begun and self._rng is not None:
                     set_rng_state(self._rng, self.device)
+                # All processes learn here, between two steps, what happened to one of them.
+                saving, stopping, failing = self.processes.any(
+                    first and self.step > begun and due(self.step),
+                    stop.signal is not None,
+                    failure is not None,
+                )
+                if saving or stopping or failing:
+                    path = self.save_checkpoint()
+                if failing:
+                    raise _saved(failure, self.step, path) from failure
+                if stopping:
+                    raise StoppedError(
+                        f"stopped at step {self.step}; the same command resumes it ({path})"
+                    )
                 for batch in micro_batches:
                     failures += [(self.paths[n], why) for n, why in batch.failures]
                 window.append(self.train_step(micro_batches))
@@ -312,29 +377,10 @@ class Engine(ABC, Generic[B]):
                     self._log(window, log, bar)
                     window, failures = [], []
                 if callback is not None:
-                    begun = time.monotonic()
+                    paused = time.monotonic()
                     callback(self.step, self.network, last=last)
                     # The callback's time is no part of the run's speed.
-                    self._started += time.monotonic() - begun
-                stopping, saving = self.processes.any(
-                    stop.signal is not None, due(self.step) and first
-                )
-                if last:
-                    break
-                if saving or stopping:
-                    path = self.save_checkpoint()
-                if stopping:
-                    if log is not None:
-                        log.close()
-                    raise StoppedError(
-                        f"stopped at step {self.step}; the same command resumes it ({path})"
-                    )
-        if log is not None:
-            log.close()
-        self.save_checkpoint()
-        result = self.processes.from_first(self.finish() if first else None)
-        assert result is not None
-        return result
+                    self._started += time.monotonic() - paused
 
     def _log(self, window: list[Scalars], log: MetricsLog | None, bar: "tqdm[Any]") -> None:
         names = window[0].keys()
@@ -350,10 +396,25 @@ class Engine(ABC, Generic[B]):
             log.write(self.step, means)
         bar.set_postfix_str(self.summary(means))
         if not math.isfinite(means["loss"]):
-            raise ValueError(f"the loss is {means['loss']} at step {self.step}: {DIVERGED}")
+            raise ValueError(f"the loss is {means['loss']} at step {self.step}: {self._diverged()}")
         self._started = time.monotonic()
 
-    clips_per_sample = 1
+
+def _saved(failure: Exception | None, step: int, path: Path) -> Exception:
+    """What is raised for an error between two steps, once the state is saved."""
+    if failure is not None and not isinstance(failure, RunFailedError):
+        return failure
+    reason = failure or "another process of the run failed"
+    return RunFailedError(f"{reason}. The state after step {step} is saved: {path}")
+
+
+def steps_of(path: Path) -> int | None:
+    """Steps of a model or classifier by its metadata; None if there is no such file."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return int(json.loads(file.metadata()["metadata"])["steps"])
+    except (SafetensorError, OSError, ValueError, LookupError, TypeError):
+        return None
 
 
 def load_callback(name: str, folder: Path, config: RunConfig) -> Callback:

@@ -1,18 +1,26 @@
-"""Loader processes: how they begin, and the batches or videos that they load."""
+"""Loader processes: how they begin and end, and the batches or videos that they load."""
 
 import signal
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+import threading
+import traceback
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
-from rspnet.data.stream import SampleStream
+from rspnet.commands import RunFailedError, describe_os_error
+from rspnet.data.stream import SampleKey, SampleStream
 from rspnet.training.config import RunConfig
 from rspnet.training.processes import Processes
 
 T = TypeVar("T")
+_END = object()
 
 
 def prepare_workers(num_workers: int) -> None:
@@ -32,11 +40,133 @@ def start_worker(_worker: int) -> None:
     import cv2
 
     # A signal to the whole process group is for the trainer, which still needs its workers to
-    # finish the step. They end with it.
+    # finish the step. It kills them when it has no more need of them.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """What a loader process raised; ``mistake`` if a user can cause that."""
+
+    sentence: str
+    mistake: bool
+
+    @classmethod
+    def of(cls, error: Exception) -> "_Failure":
+        if isinstance(error, ValueError | OSError):
+            return cls(describe_os_error(error) if isinstance(error, OSError) else str(error), True)
+        name, place = type(error).__name__, traceback.extract_tb(error.__traceback__)[-1]
+        notes = " ".join(getattr(error, "__notes__", ()))
+        return cls(
+            f"a loader process failed with {name}: {error} ({Path(place.filename).name}, line "
+            f"{place.lineno}, in {place.name}){notes}; the same command with --num_workers 0 shows "
+            "the traceback",
+            False,
+        )
+
+
+class _Loaded(Dataset[Any]):
+    """What ``load`` gives for a key; in a loader process also what it raises, as a value."""
+
+    def __init__(self, load: Callable[[Any], Any]) -> None:
+        self.load = load
+
+    def __getitem__(self, key: Any) -> Any:
+        if get_worker_info() is None:
+            return self.load(key)
+        try:
+            return self.load(key)
+        except Exception as error:
+            return _Failure.of(error)
+
+
+def _as_it_is(item: Any) -> Any:
+    return item
+
+
+def _next(iterator: Any, workers: Sequence[BaseProcess]) -> Any:
+    try:
+        item = next(iterator, _END)
+    except Exception:
+        # By whatever name PyTorch calls it: a process that has gone took its memory with it.
+        wait([worker.sentinel for worker in workers], timeout=1)
+        _refuse_dead(workers)
+        raise
+    _refuse_dead(workers)
+    if isinstance(item, _Failure):
+        raise ValueError(item.sentence) if item.mistake else RunFailedError(item.sentence)
+    return item
+
+
+def _refuse_dead(workers: Sequence[BaseProcess]) -> None:
+    for code in (worker.exitcode for worker in workers):
+        if code == -signal.SIGBUS:
+            raise RunFailedError(
+                "a loader process was killed (SIGBUS), as its shared memory is full: lower "
+                "--num_workers or --batch_size, or enlarge /dev/shm, and give the same command"
+                " again"
+            )
+        if code:
+            how = f"killed ({signal.Signals(-code).name})" if code < 0 else f"ended ({code})"
+            raise RunFailedError(
+                f"a loader process was {how}, as the system does when the memory is full: lower "
+                "--num_workers or --batch_size, and give the same command again"
+            )
+
+
+def _load(
+    load: Callable[[Any], T], keys: Iterable[Any], num_workers: int, prefetch: int, seed: int
+) -> Generator[T, None, None]:
+    """What ``load`` gives for each key, in their order. Close it: its processes end with it."""
+    prepare_workers(num_workers)
+    loader: DataLoader[Any] = DataLoader(
+        _Loaded(load),
+        batch_size=None,
+        sampler=keys,
+        num_workers=num_workers,
+        collate_fn=_as_it_is,
+        worker_init_fn=start_worker,
+        prefetch_factor=prefetch if num_workers else None,
+        # Not the process's own generator: a resumed run makes one loader more.
+        generator=torch.Generator().manual_seed(seed),
+    )
+    in_main = threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(signal.SIGCHLD) or signal.SIG_DFL
+    iterator: Any = iter(loader)
+    workers: Sequence[BaseProcess] = getattr(iterator, "_workers", ())
+    try:
+        if in_main:
+            # PyTorch's handler raises wherever the process is, such as amidst a step.
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        while (item := _next(iterator, workers)) is not _END:
+            yield item
+    finally:
+        # They ignore the signal by which Python would end them at its exit, and wait for ever.
+        for worker in workers:
+            worker.kill()
+        for worker in workers:
+            worker.join()
+        # PyTorch's own end takes a lock, which one that was killed may hold.
+        iterator._shutdown = True
+        if in_main:
+            signal.signal(signal.SIGCHLD, before)
+
+
+def _load_batch(
+    dataset: Dataset[Any], collate: Callable[[list[Any]], T], keys: Sequence[SampleKey]
+) -> T:
+    samples = []
+    for key in keys:
+        try:
+            samples.append(dataset[key])
+        except Exception as error:
+            videos = getattr(dataset, "videos", None)
+            error.add_note(f" at {videos[key.video].path}" if videos else "")
+            raise
+    return collate(samples)
 
 
 def load_batches(
@@ -46,7 +176,7 @@ def load_batches(
     processes: Processes,
     steps: range,
     num_speeds: int = 2,
-) -> Iterator[T]:
+) -> Generator[T, None, None]:
     """Micro-batches of this process.
 
     Args:
@@ -56,6 +186,9 @@ def load_batches(
         processes: Of the run.
         steps: Steps that they are for.
         num_speeds: Playback speeds that a sample takes two of.
+
+    Raises:
+        RunFailedError: A loader process was killed, or failed.
     """
     stream = SampleStream(
         len(dataset),  # type: ignore[arg-type]
@@ -68,40 +201,20 @@ def load_batches(
         num_processes=processes.size,
         num_speeds=num_speeds,
     )
-    prepare_workers(config.num_workers)
-    loader: DataLoader[T] = DataLoader(
-        dataset,
-        batch_sampler=stream,
-        num_workers=config.num_workers,
-        collate_fn=collate,
-        worker_init_fn=start_worker,
-        prefetch_factor=4 if config.num_workers else None,
-        pin_memory=processes.device.type == "cuda",
-        # Not the process's own generator: a resumed run makes one loader more.
-        generator=torch.Generator().manual_seed(config.seed),
-    )
-    return iter(loader)
+    load = partial(_load_batch, dataset, collate)
+    return _load(load, stream, config.num_workers, prefetch=4, seed=config.seed)
 
 
-class _Videos(Dataset[T | str], Generic[T]):
-    def __init__(
-        self, paths: Sequence[Path], known_invalid: Mapping[Path, str], load: Callable[[Path], T]
-    ) -> None:
-        self.paths, self.known_invalid, self.load = paths, known_invalid, load
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __getitem__(self, index: int) -> T | str:
-        path = self.paths[index]
-        try:
-            return self.known_invalid[path] if path in self.known_invalid else self.load(path)
-        except ValueError as error:
-            return str(error)
-
-
-def _as_it_is(item: Any) -> Any:
-    return item
+def _load_video(
+    known_invalid: Mapping[Path, str], load: Callable[[Path], T], path: Path
+) -> T | str:
+    try:
+        return known_invalid[path] if path in known_invalid else load(path)
+    except ValueError as error:
+        return str(error)
+    except Exception as error:
+        error.add_note(f" at {path}")
+        raise
 
 
 def load_each(
@@ -117,14 +230,9 @@ def load_each(
         known_invalid: Those that are not opened, and why.
         load: Reads one in a loader process; its ValueError is the reason.
         num_workers: Loader processes; 0 reads in this one.
+
+    Raises:
+        RunFailedError: A loader process was killed, or failed.
     """
-    prepare_workers(num_workers)
-    loader: DataLoader[Any] = DataLoader(
-        _Videos(paths, known_invalid, load),
-        batch_size=None,
-        num_workers=num_workers,
-        collate_fn=_as_it_is,
-        worker_init_fn=start_worker,
-        generator=torch.Generator(),  # not the process's own, whose draws are the network's
-    )
-    yield from loader
+    read = partial(_load_video, known_invalid, load)
+    return _load(read, paths, num_workers, prefetch=2, seed=0)

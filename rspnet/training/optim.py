@@ -102,3 +102,25 @@ def lr_factor(
         progress = (step - config.warmup_steps) / max(1, max_steps - config.warmup_steps)
     cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
     return config.final_lr + (1 - config.final_lr) * cosine
+
+
+def step_optimiser(
+    optimiser: torch.optim.Optimizer, scaler: torch.amp.GradScaler, lr: float, clip_norm: float
+) -> None:
+    """Step with the gradients that are there, and clear them.
+
+    Args:
+        optimiser: Has the parameters.
+        scaler: Of the gradients, which scales nothing but in half precision.
+        lr: Learning rate.
+        clip_norm: Largest norm of the gradient; 0 for no limit.
+    """
+    for group in optimiser.param_groups:
+        group["lr"] = lr
+    if clip_norm > 0:
+        scaler.unscale_(optimiser)
+        trained = [p for group in optimiser.param_groups for p in group["params"]]
+        nn.utils.clip_grad_norm_(trained, clip_norm)
+    scaler.step(optimiser)
+    scaler.update()
+    optimiser.zero_grad(set_to_none=True)

@@ -9,15 +9,19 @@ import os
 import time
 import uuid
 import warnings
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
 from torch import Tensor, distributed, nn
 from torch.distributed import PrefixStore, Store  # type: ignore[attr-defined]
+
+from rspnet.commands import describe_os_error
+from rspnet.files import folder_lock
 
 T = TypeVar("T")
 
@@ -91,18 +95,31 @@ class Processes:
         """What a function gives in rank 0, on all ranks.
 
         Raises:
-            ValueError: As the function does, on all ranks.
+            ValueError: The function raises this or an OSError; on all ranks.
         """
         found: tuple[T | None, str] = (None, "")
         if self.first:
             try:
                 found = make(), ""
+            except OSError as error:
+                found = None, describe_os_error(error)
             except ValueError as error:
                 found = None, str(error)
         value, reason = self.from_first(found)
-        if value is None:
+        if reason:
             raise ValueError(reason)
-        return value
+        return cast(T, value)
+
+    @contextmanager
+    def only_writer(self, folder: str | Path) -> Iterator[None]:
+        """Within it no other run writes into a folder.
+
+        Raises:
+            ValueError: One does; on all ranks.
+        """
+        with ExitStack() as stack:
+            self.call_in_first(lambda: stack.enter_context(folder_lock(folder)))
+            yield
 
     def gather_values(self, value: T) -> list[T]:
         """The values of all ranks, in their order."""

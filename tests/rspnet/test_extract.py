@@ -25,6 +25,7 @@ from rspnet.models import Branch
 from rspnet.retrieval.gallery import Gallery, embed_video, protocol_for
 from rspnet.retrieval.store import Protocol, part_path, read_manifest, write_manifest
 from rspnet.retrieval.vectors import Views, load_views
+from rspnet.retrieve import main as retrieve_main
 from rspnet.weights.checkpoint import load_model, save_model
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -375,3 +376,29 @@ def test_wrong_settings_are_refused_by_name(
     assert main(words(model, videos, tmp_path / "g", *more)) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "g").exists()
+
+
+def test_names_that_are_not_utf8_are_used_or_listed(
+    model: Path, videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root, clip = tmp_path / "data", next(videos.rglob("*.mp4"))
+    names = [os.fsdecode(name) for name in (b"caf\xe9/a\xff.mp4", b"caf\xe9/b.mp4", b"=x/\xe9.mp4")]
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(clip, root / name)
+    (root / names[1]).write_text("no video")
+    for before in (False, True):  # the second time what the table found is not opened again
+        out = tmp_path / f"gallery {before}"
+        assert main(words(model, root, out, "--max_unreadable=0.5")) == 0
+        found = Gallery.load(out)
+        assert [str(path.relative_to(root)) for path in found.paths] == [names[2], names[0]]
+        assert all(path.is_file() for path in found.paths)
+        assert found.labels == ("=x", os.fsdecode(b"caf\xe9"))
+        assert [path for path, _ in found.skipped] == [root / names[1]]
+        listed = (out / "unreadable.csv").read_text("utf-8")
+        assert r"caf\xe9/b.mp4" in listed
+        assert Gallery.load(found.save(tmp_path / f"again {before}")).paths == found.paths
+        assert main(words(model, root, out, "--max_unreadable=0.5")) == 0  # nothing is left to do
+        write_table(root, num_workers=1, progress=False)
+    assert retrieve_main([f"--gallery={out}", f"--queries={out}", "--k=1"]) == 0
+    assert "1 unreadable" in capsys.readouterr().out

@@ -171,7 +171,7 @@ def test_mistakes_end_with_a_sentence(tmp_path, video_folder, capsys):
     assert main(words(out, video_folder, "--resume=never")) == 2
     assert "holds a run already" in capsys.readouterr().err
     assert main(words(out, video_folder, "--seed=9")) == 2
-    assert "seed = 0, now it is 9" in capsys.readouterr().err
+    assert "(then -> now): seed 0 -> 9. Give the same" in capsys.readouterr().err
 
 
 def test_unreadable_videos_are_listed_and_too_many_stop_the_run(tmp_path, video_folder, capsys):

@@ -45,6 +45,16 @@ def test_click_before_the_browser_got_the_written_link_is_no_new_link() -> None:
     assert address(app) == {"query": "red", "k": "5"}
 
 
+def test_two_clicks_before_the_browser_got_the_written_links() -> None:
+    app = opened()
+    for _ in range(2):
+        app.query_params.pop("why", None)
+        del app.query_params["k"]
+        app.button[0].click().run()
+        assert app.session_state.given == {}
+        assert address(app) == {"query": "red", "k": "5", "why": "rsp.1"}
+
+
 def test_back_to_the_same_link_is_a_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
     app = opened()
     monkeypatch.setattr(links, "_moves_in_history", lambda: True)

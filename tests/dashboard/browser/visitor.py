@@ -15,6 +15,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import playwright.sync_api
 
 ROOT = Path(__file__).resolve().parents[3]
 SHOTS = ROOT / "artifacts" / "dashboard"
@@ -127,6 +128,17 @@ class Visitor:
         """Wait for overlays other than these."""
         self.page.wait_for_selector(f'{READY}:not([data-ready="{token}"])')
         return self.wait_ready()
+
+    def wait_link(self, pattern: str) -> None:
+        """Wait until the address matches; what the page shows instead is said."""
+        try:
+            self.page.wait_for_function("p => new RegExp(p).test(location.href)", arg=pattern)
+        except playwright.sync_api.TimeoutError as error:
+            text = self.page.locator('[data-testid="stApp"]').inner_text()
+            raise AssertionError(
+                f"the address is {self.page.evaluate('location.href')}, not {pattern}; the page "
+                f"shows: {text[:2000]}"
+            ) from error
 
     def wait_chart(self) -> None:
         self.page.wait_for_selector(".js-plotly-plot .main-svg")
