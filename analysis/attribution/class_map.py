@@ -42,7 +42,7 @@ def explain_classes(
     """Class activation maps of a clip, from one forward pass.
 
     Args:
-        model: In evaluation mode.
+        model: In any mode.
         view: The clip.
         classes: Names; none for the ``num`` most likely.
         num: How many, if no names are given.
@@ -103,7 +103,7 @@ def classes_of_pair(
     """Two classes in both clips of a pair, one forward pass a clip.
 
     Args:
-        model: In evaluation mode.
+        model: In any mode.
         view_i: c_i.
         view_j: c_j.
 

@@ -25,7 +25,7 @@ def explain_rank(
     """One neighbour of a query, and the exact maps of why it is near.
 
     Args:
-        branch: Query branch of the model that made the gallery, in evaluation mode.
+        branch: Query branch of the model that made the gallery.
         gallery: What is searched.
         query: A video of the gallery.
         feature: What to rank by: ``backbone``, ``rsp`` or ``avid``.

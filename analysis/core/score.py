@@ -21,7 +21,7 @@ from analysis.core.clip import ClipInfo, View
 from analysis.core.clip_map import ClipMap
 from analysis.core.closed_form import directed_map, unit_embedding
 from analysis.core.grid import Grid
-from rspnet.models import Branch
+from rspnet.models import Branch, evaluation_mode
 
 Kind = Literal["similarity", "margin"]
 
@@ -82,7 +82,7 @@ def extract_features(
     """Send a clip through a branch, once.
 
     Args:
-        branch: In evaluation mode.
+        branch: In any mode; the clip goes through it in evaluation mode.
         clip: Normalised, (3, T, H, W), or a view.
         info: Where it is from; a view knows.
         name: What errors call it.
@@ -107,13 +107,14 @@ def extract_features(
         info = info or clip.info
         clip = clip.clip
     clip = check_clip(branch, clip, name).to(next(branch.parameters()).device)
-    F = branch.features(clip)
+    with evaluation_mode(branch):
+        F = branch.features(clip)
+        embeddings = {head: z[0] for head, z in branch.project(F).items()}
     if not torch.isfinite(F).all():
         raise ValueError(
             f"the model gives features that are not finite for {name}: its weights (or the clip) "
             "hold NaN or infinity"
         )
-    embeddings = {head: z[0] for head, z in branch.project(F).items()}
     grid = Grid.of(branch, F.shape[2:], clip.shape[2:])
     return ClipFeatures(branch, F, embeddings, grid, info or ClipInfo())
 
@@ -182,7 +183,8 @@ class Score:
         Shape:
             (B, 3, T, H, W) normalised -> (B,).
         """
-        scores: Tensor = self.branch(clips_BCTHW)[self.head] @ self.target.to(clips_BCTHW)
+        with evaluation_mode(self.branch):
+            scores: Tensor = self.branch(clips_BCTHW)[self.head] @ self.target.to(clips_BCTHW)
         return scores
 
     @torch.no_grad()

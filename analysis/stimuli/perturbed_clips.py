@@ -31,7 +31,7 @@ from rspnet.data.synthetic.videos import (
     video_name,
 )
 from rspnet.data.transforms import FrameReader
-from rspnet.models import Branch
+from rspnet.models import Branch, evaluation_mode
 from rspnet.names import HEADS
 
 T = TypeVar("T")
@@ -192,7 +192,9 @@ def embed_views(
     rows: dict[str, list[Floats]] = {head: [] for head in HEADS}
     for first in range(0, len(views), batch_size):
         batch = torch.stack([view.clip for view in views[first : first + batch_size]])
-        for head, z in branch(batch.to(device)).items():
+        with evaluation_mode(branch):
+            embeddings = branch(batch.to(device))
+        for head, z in embeddings.items():
             rows[head].append(z.double().cpu().numpy())
     found = {head: np.concatenate(parts) for head, parts in rows.items()}
     for head, vectors in found.items():

@@ -14,7 +14,7 @@ from rspnet.data.labelled_clips import ActionsConfig, ClipPlan
 from rspnet.data.transforms import normalise
 from rspnet.data.video.reader import VideoReader
 from rspnet.files import printable
-from rspnet.models import Branch
+from rspnet.models import Branch, evaluation_mode
 from rspnet.models.heads import global_average_pool
 from rspnet.recognition.result import Floats
 from rspnet.training.loading import load_each
@@ -99,7 +99,8 @@ def each_video(
             if isinstance(clips, str):
                 found.append((None, clips))
                 continue
-            values = function(normalise(clips.to(processes.device)))
+            with evaluation_mode(function):
+                values = function(normalise(clips.to(processes.device)))
             found.append((values.double().cpu().numpy(), ""))
     shares = processes.gather_values(found)
     rows = [shares[i % processes.size][i // processes.size] for i in range(len(videos))]

@@ -5,7 +5,6 @@ A run is an :class:`Engine` with a step of its own. Whatever a step draws at ran
 was killed and resumed ends with the same weights, to the bit on a CPU, as one never stopped.
 """
 
-import json
 import math
 import os
 import sys
@@ -19,21 +18,20 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from rspnet.commands import RunFailedError, save_config, to_plain
-from rspnet.training.changes import LENGTH, Changes, check_changes
+from rspnet.training.changes import Changes, check_changes
 from rspnet.training.config import RunConfig
 from rspnet.training.optim import OptimConfig, lr_factor, step_optimiser
 from rspnet.training.processes import join_processes, leave_processes, rng_state, set_rng_state
+from rspnet.training.resume import check_steps_left, find_checkpoint, steps_of
 from rspnet.training.run_folder import (
     Checkpoints,
     Due,
     MetricsLog,
     check_unreadable,
-    load_checkpoint,
     stop_on_signal,
 )
 
@@ -49,6 +47,23 @@ class HasFailures(Protocol):
 B = TypeVar("B", bound=HasFailures)
 Scalars = dict[str, float | Tensor]
 EXIT_STOPPED = 143  # 128 + SIGTERM: stopped by a signal with its state saved; start it again
+
+
+def check_precision(precision: str, device: torch.device) -> None:
+    """Refuse what a device is no good at.
+
+    Raises:
+        ValueError: Half precision on a CPU.
+    """
+    why = {
+        "bf16": "in bf16 on CPUs give wrong gradients, some of them NaN",
+        "fp16": "in fp16 on CPUs take about eight times as long as in fp32",
+    }
+    if device.type == "cpu" and precision in why:
+        raise ValueError(
+            f"precision is {precision!r}, but PyTorch's 3D convolutions {why[precision]}: "
+            "take 'fp32', or a GPU"
+        )
 
 
 class StoppedError(Exception):
@@ -95,11 +110,7 @@ class Engine(ABC, Generic[B]):
         self.title = title
         self.processes = join_processes(config.device)
         self.device = self.processes.device
-        if config.precision == "bf16" and self.device.type == "cpu":
-            raise ValueError(
-                "precision is 'bf16', but PyTorch's 3D convolutions in bf16 on CPUs give wrong "
-                "gradients, some of them NaN: take 'fp32', or a GPU"
-            )
+        check_precision(config.precision, self.device)
         if config.threads:
             torch.set_num_threads(config.threads)
         self.folder = Path(config.out)
@@ -107,7 +118,9 @@ class Engine(ABC, Generic[B]):
         if self.processes.first:
             self.folder.mkdir(parents=True, exist_ok=True)
             self.checkpoints.clean()
-        resumed = self._find_checkpoint()
+        resumed = find_checkpoint(
+            config.resume, self.checkpoints, self.folder / self.result, self.processes
+        )
         self.processes.share_of(config.batch_size // config.accumulate, "batch_size / accumulate")
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=config.precision == "fp16")
         self.step = 0
@@ -117,21 +130,22 @@ class Engine(ABC, Generic[B]):
         self.changes: list[dict[str, Any]] = []
         self._rng: dict[str, Any] | None = None
         if resumed:  # before anything is looked for, or written
-            check_changes(config, resumed[0], resumed[1]["config"])
+            check_changes(config, resumed[0], resumed[1].get("config", {}))
         self.videos = self.find_videos()
         changed: Changes = {}
         if resumed:
             path, state = resumed
-            changed = check_changes(config, path, state["config"], state.get("videos"), self.videos)
+            settings = state.get("config", {})
+            changed = check_changes(config, path, settings, state.get("videos"), self.videos)
         torch.manual_seed(config.seed)
         self.build()
         # Ranks have one network but draws of their own.
         torch.manual_seed(config.seed + 1_000_003 * self.processes.rank)
         if resumed:
             self._restore(*resumed, changed)
-        settings = self.folder / "config.yaml"
-        if self.processes.first and (self.step < self.max_steps or not settings.exists()):
-            save_config(replace(config, accept_changes=[]), settings)
+        file = self.folder / "config.yaml"
+        if self.processes.first and (self.step < self.max_steps or not file.exists()):
+            save_config(replace(config, accept_changes=[]), file)
 
     # What a kind of run provides.
 
@@ -166,38 +180,16 @@ class Engine(ABC, Generic[B]):
 
     # Checkpoints.
 
-    def _find_checkpoint(self) -> tuple[Path, dict[str, Any]] | None:
-        resume = self.run_config.resume
-        if resume not in ("auto", "never"):
-            return Path(resume), load_checkpoint(Path(resume))
-        if resume == "never":
-            if self.processes.from_first(bool(self.checkpoints.paths())):
-                raise ValueError(
-                    f"{self.folder} holds a run already: choose another --out, "
-                    "or --resume auto to resume it"
-                )
-            return None
-        found = self.checkpoints.load_newest() if self.processes.first else None
-        if self.processes.size == 1:
-            return found
-        path = self.processes.from_first(found[0] if found else None)
-        return (path, load_checkpoint(path)) if path else None
-
     def _restore(self, path: Path, state: dict[str, Any], changed: Changes) -> None:
         try:
             self.network.load_state_dict(state["network"])
-        except RuntimeError as error:
+            self.optimiser.load_state_dict(state["optimiser"])
+        except (RuntimeError, LookupError, ValueError) as error:
             raise ValueError(f"{path} does not fit this configuration: {error}") from error
-        self.optimiser.load_state_dict(state["optimiser"])
         self.step = int(state["step"])
         self.changes = list(state.get("changes", []))
-        if self.step > self.max_steps:
-            raise ValueError(
-                f"{path} is of step {self.step}, but the run is to end after {self.max_steps}: "
-                "give as many steps or more, or another --out"
-            )
+        check_steps_left(path, self.step, self.max_steps, changed, self.test_settings)
         if self.step == self.max_steps:
-            self._check_finished(path, changed)
             self.record = state["config"]
         elif changed:
             self.changes.append({"step": self.step, **changed})
@@ -214,15 +206,6 @@ class Engine(ABC, Generic[B]):
         if self.processes.first:
             more = "" if self.step < self.max_steps else ", its last: there is nothing to train"
             tqdm.write(f"Resuming from {path} at step {self.step}{more}")
-
-    def _check_finished(self, path: Path, changed: Changes) -> None:
-        without_effect = set(changed) - set(self.test_settings) - LENGTH
-        if without_effect:
-            raise ValueError(
-                f"{path} is of the run's last step: other settings of "
-                f"{', '.join(sorted(without_effect))} would change nothing that it learnt. Give "
-                "more steps, or another --out"
-            )
 
     def save_checkpoint(self) -> Path:
         """Write all that is needed to resume from here. All processes take part.
@@ -393,15 +376,6 @@ def _saved(failure: Exception | None, step: int, path: Path) -> Exception:
         return failure
     reason = failure or "another process of the run failed"
     return RunFailedError(f"{reason}. The state after step {step} is saved: {path}")
-
-
-def steps_of(path: Path) -> int | None:
-    """Steps of a model or classifier by its metadata; None if there is no such file."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            return int(json.loads(file.metadata()["metadata"])["steps"])
-    except (SafetensorError, OSError, ValueError, LookupError, TypeError):
-        return None
 
 
 def load_callback(name: str, folder: Path, config: RunConfig) -> Callback:

@@ -1,7 +1,6 @@
 """Loader processes: how they begin and end, and the batches or videos that they load."""
 
 import signal
-import threading
 import traceback
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any, TypeVar
 
 import torch
 from torch.utils.data import DataLoader, Dataset, get_worker_info
+from torch.utils.data._utils import signal_handling
 
 from rspnet.commands import RunFailedError, describe_os_error
 from rspnet.data.stream import SampleKey, SampleStream
@@ -133,14 +133,13 @@ def _load(
         # Not the process's own generator: a resumed run makes one loader more.
         generator=torch.Generator().manual_seed(seed),
     )
-    in_main = threading.current_thread() is threading.main_thread()
-    before = signal.getsignal(signal.SIGCHLD) or signal.SIG_DFL
     iterator: Any = iter(loader)
     workers: Sequence[BaseProcess] = getattr(iterator, "_workers", ())
+    if workers:
+        # PyTorch raises for processes that it watches wherever it is, such as amidst a step.
+        signal_handling._remove_worker_pids(id(iterator))  # type: ignore[attr-defined]
+        iterator._worker_pids_set = False
     try:
-        if in_main:
-            # PyTorch's handler raises wherever the process is, such as amidst a step.
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         while (item := _next(iterator, workers)) is not _END:
             yield item
     finally:
@@ -151,8 +150,6 @@ def _load(
             worker.join()
         # PyTorch's own end takes a lock, which one that was killed may hold.
         iterator._shutdown = True
-        if in_main:
-            signal.signal(signal.SIGCHLD, before)
 
 
 def _load_batch(

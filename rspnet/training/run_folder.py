@@ -116,20 +116,39 @@ class Checkpoints:
             half.unlink(missing_ok=True)
 
     def save(self, step: int, state: Mapping[str, Any]) -> Path:
-        """Write the state after ``step`` steps and remove what is older than the newest few."""
+        """Write the state after ``step`` steps and remove what is older than the newest few.
+
+        Those of later steps are damaged, or of a run that took another course from here: they are
+        renamed to ``*.old``, so that they count no more.
+        """
         path = self.path(step)
         save_torch(path, state)
-        for old in self.paths()[self.keep :]:
+        paths = self.paths()
+        newest = paths.index(path)
+        for later in paths[:newest]:
+            later.rename(later.with_suffix(".old"))
+        for old in paths[newest + self.keep :]:
             old.unlink()
         return path
 
     def load_newest(self) -> tuple[Path, dict[str, Any]] | None:
-        """The newest checkpoint that can be read, or None. A damaged one is named, passed over."""
+        """The newest checkpoint that can be read, None if there is none. A damaged one is named.
+
+        Raises:
+            ValueError: All that there are are damaged.
+        """
+        reasons: list[str] = []
         for path in self.paths():
             try:
                 return path, load_checkpoint(path)
             except ValueError as error:
                 tqdm.write(f"Passed over: {error}")
+                reasons.append(str(error))
+        if reasons:
+            raise ValueError(
+                f"no checkpoint in {self.folder} can be read, so there is nothing to resume from: "
+                f"{reasons[0]}. To begin anew choose another --out, or remove them"
+            )
         return None
 
 

@@ -1,18 +1,28 @@
 """Faults injected into runs: what is said, what is saved, and that nothing is left or lost."""
 
+import errno
+import itertools
 import os
+import random
+import resource
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from contextlib import closing
 from multiprocessing import active_children
 from pathlib import Path
 
 import pytest
 import torch
 
-from rspnet import train
+from rspnet import finetune, train
+from rspnet.commands import RunFailedError
 from rspnet.data.pretrain import PretrainDataset
+from rspnet.files import folder_lock
+from rspnet.training import engine, loading, run_folder
 from rspnet.training.run_folder import load_checkpoint
 from rspnet.weights.checkpoint import save_model
 from tests.factories import tiny_branch
@@ -97,24 +107,22 @@ def test_a_loader_process_that_fails_costs_no_step(
 
 _BROKEN = """
 import sys
-from importlib import import_module
 from rspnet.data.video.reader import VideoReader
+from rspnet.extract import main
 def broken(*_):
     raise KeyError("no such codec")
-command, *words = sys.argv[1:]
 VideoReader.get_frames = broken
-sys.exit(import_module("rspnet." + command).main(words))
+sys.exit(main(sys.argv[1:]))
 """
 
 
-@pytest.mark.parametrize("command", ["train", "extract"])
-def test_a_command_ends_after_an_unexpected_exception(command, tmp_path, video_folder):
+def test_a_process_ends_after_an_unexpected_exception(tmp_path, video_folder):
     model = save_model(tmp_path / "m.safetensors", *2 * [tiny_branch(0, size=16)])
     arguments = [f"--out={tmp_path / 'out'}", f"--data.root={video_folder}", "--num_workers=2"]
-    arguments += TINY if command == "train" else [f"--model={model}", "--num_clips=1"]
+    arguments += [f"--model={model}", "--num_clips=1"]
     begun = time.monotonic()
     done = subprocess.run(
-        [sys.executable, "-c", _BROKEN, command, *arguments],
+        [sys.executable, "-c", _BROKEN, *arguments],
         env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
@@ -125,3 +133,160 @@ def test_a_command_ends_after_an_unexpected_exception(command, tmp_path, video_f
     assert "a loader process failed with KeyError: 'no such codec'" in done.stderr
     assert "Traceback" not in done.stderr
     assert time.monotonic() - begun < 50
+
+
+def test_every_rank_learns_of_a_failure_in_another(monkeypatch):
+    """The one whose loader failed says why, the others that one did; and both have saved."""
+    error = RunFailedError("a loader process was killed (SIGKILL)")
+    said = [str(engine._saved(e, 3, Path("c.pt"))) for e in (error, None)]
+    assert said == [
+        "a loader process was killed (SIGKILL). The state after step 3 is saved: c.pt",
+        "another process of the run failed. The state after step 3 is saved: c.pt",
+    ]
+    assert engine._saved(ValueError("x"), 3, Path("c.pt")).args == ("x",)
+
+
+def test_what_a_loader_process_says_of_a_mistake_is_said_as_it_is(video_folder):
+    paths = sorted(video_folder.rglob("*.mp4"))
+
+    def load(path):
+        if path == paths[2]:
+            raise OSError(errno.EIO, "Input/output error", str(path))
+        return path.name
+
+    with closing(loading.load_each(paths, {paths[0]: "bad"}, load, 2)) as items:
+        assert [next(items), next(items)] == ["bad", paths[1].name]
+        with pytest.raises(ValueError, match=f"^Input/output error: {paths[2]}$"):
+            next(items)
+    assert active_children() == []
+
+
+def test_loading_that_is_given_up_leaves_no_process(video_folder):
+    for _ in range(3):
+        items = loading.load_each(sorted(video_folder.rglob("*.mp4")), {}, str, 2)
+        next(items)
+        assert len(active_children()) == 2
+        items.close()
+        assert active_children() == []
+
+
+def test_one_writer(tmp_path, video_folder, capsys):
+    out = tmp_path / "run"
+    splits = tmp_path / "splits"
+    for split in ("train", "test"):
+        shutil.copytree(video_folder, splits / split)
+    with folder_lock(out):
+        for command, arguments in (
+            (train, words(out, video_folder)),
+            (finetune, [f"--out={out}", "--data.name=folder", f"--data.root={splits}"]),
+        ):
+            assert command.main(arguments) == 2
+            error = one_error(capsys)
+            assert f"{out} is being written by process {os.getpid()} on" in error
+        assert [path.name for path in out.iterdir()] == [".lock"]
+
+
+def test_a_full_disk_leaves_the_checkpoints_of_before(tmp_path, video_folder):
+    """Files may have no more bytes than one checkpoint has not: so it is where disks are full."""
+    out = tmp_path / "run"
+    assert train.main([*words(out, video_folder, "--max_steps=1"), "--num_workers=0"]) == 0
+    (first,) = (out / "checkpoints").iterdir()
+    before = first.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, limits[1]))
+    try:
+        assert train.main([*words(out, video_folder, "--max_steps=2"), "--num_workers=0"]) == 2
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [path.name for path in (out / "checkpoints").iterdir()] == [first.name]
+    assert first.read_bytes() == before
+    assert train.main([*words(out, video_folder, "--max_steps=2"), "--num_workers=0"]) == 0
+
+
+@pytest.mark.parametrize("code", [errno.EROFS, errno.EACCES, errno.ENOSPC])
+def test_a_folder_that_takes_no_more_files(code, tmp_path, video_folder, monkeypatch, capsys):
+    out, make = tmp_path / "run", tempfile.mkstemp
+
+    def refuse(*args, **options):
+        if (
+            options["dir"].name == "checkpoints"
+            and (out / "metrics.csv").read_text().count("\n") > 3
+        ):
+            raise OSError(code, os.strerror(code), str(options["dir"]))
+        return make(*args, **options)
+
+    arguments = [*words(out, video_folder, "--max_steps=6"), "--num_workers=0"]
+    monkeypatch.setattr(tempfile, "mkstemp", refuse)
+    assert train.main([*arguments, "--checkpoint_every_steps=2"]) == 2
+    assert f"{out / 'checkpoints'}" in one_error(capsys)
+    assert [path.name for path in (out / "checkpoints").iterdir()] == ["step_00000002.pt"]
+
+
+def test_weights_that_are_not_finite_are_not_kept_and_what_is_left_is_named(
+    tmp_path, video_folder, monkeypatch, capsys
+):
+    out, step = tmp_path / "run", train.Trainer.train_step
+    arguments = [*words(out, video_folder, "--max_steps=6"), "--num_workers=0"]
+
+    def diverge(self, batches):
+        found = step(self, batches)
+        return found | {"loss": float("nan")} if self.step == 3 else found
+
+    monkeypatch.setattr(train.Trainer, "train_step", diverge)
+    assert train.main(arguments) == 2
+    assert "the loss is nan at step 3: lower optim.lr" in (error := one_error(capsys))
+    assert error.endswith("; no checkpoint was written yet")
+    assert train.main([*arguments, "--checkpoint_every_steps=2"]) == 2
+    kept = out / "checkpoints" / "step_00000002.pt"
+    assert one_error(capsys).endswith(f"; the newest checkpoint is {kept}")
+
+
+def test_a_clock_that_jumps_stops_no_checkpoint(tmp_path, video_folder, monkeypatch):
+    """The clock of the host is set back by a day at every step; time goes on by a minute."""
+    passed = itertools.count(step=60)
+    monkeypatch.setattr(time, "monotonic", lambda: float(next(passed)))
+    days = itertools.count(20_000, -1)
+    monkeypatch.setattr(time, "time", lambda: 86400.0 * next(days))
+    due = run_folder.Due(0, 2.5)
+    assert [due(step) for step in range(1, 10)].count(True) >= 3
+
+
+def test_a_checkpoint_damaged_at_any_byte_is_passed_over(whole, tmp_path, video_folder, capsys):
+    out = tmp_path / "run"
+    arguments = [*words(out, video_folder, "--max_steps=6"), "--num_workers=0"]
+    assert train.main([*arguments, "--max_steps=4", "--checkpoint_every_steps=2"]) == 0
+    older, newest = sorted((out / "checkpoints").iterdir())
+    sound, rng = newest.read_bytes(), random.Random(0)
+    for place in [0, len(sound) - 1, *(rng.randrange(len(sound)) for _ in range(18))]:
+        newest.write_bytes(sound[:place] + bytes([sound[place] ^ 4]) + sound[place + 1 :])
+        found = run_folder.Checkpoints(out / "checkpoints", 3).load_newest()
+        assert found is not None
+        assert found[0] == older
+    newest.write_bytes(sound[:-7])
+    assert train.main(arguments) == 0
+    assert "Passed over" in capsys.readouterr().out
+    assert same(network(out, 6), network(whole, 6))
+
+
+def test_where_all_checkpoints_are_damaged_nothing_is_begun_anew(tmp_path, video_folder, capsys):
+    out = tmp_path / "run"
+    arguments = [*words(out, video_folder, "--max_steps=2"), "--num_workers=0"]
+    assert train.main(arguments) == 0
+    (checkpoint,) = (out / "checkpoints").iterdir()
+    checkpoint.write_bytes(b"PK")
+    rows = (out / "metrics.csv").read_bytes()
+    assert train.main(arguments) == 2
+    assert f"no checkpoint in {out / 'checkpoints'} can be read" in one_error(capsys)
+    checkpoint.unlink()
+    assert train.main(arguments) == 2
+    assert "is the result of a run that has no checkpoint any more" in one_error(capsys)
+    assert (out / "metrics.csv").read_bytes() == rows
+
+
+def test_a_run_that_went_back_does_not_return_to_where_it_came_from(tmp_path):
+    """A damaged later checkpoint must not crowd out those that are made after it, either."""
+    checkpoints = run_folder.Checkpoints(tmp_path, keep=1)
+    checkpoints.save(30, {"step": 30})
+    checkpoints.save(5, {"step": 5})
+    assert [path.name for path in checkpoints.paths()] == ["step_00000005.pt"]
+    assert (tmp_path / "step_00000030.old").is_file()
