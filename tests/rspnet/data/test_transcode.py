@@ -12,6 +12,7 @@ import pytest
 
 from rspnet.data import transcode as module
 from rspnet.data.transcode import TranscodeResult, main, transcode
+from rspnet.data.video import encode
 from rspnet.data.video.encode import write_video
 from rspnet.data.video.reader import VideoReader
 
@@ -78,7 +79,7 @@ def test_chunks_give_the_same_as_the_whole(
 
     monkeypatch.setattr(module, "write_video", keep)
     run(source, tmp_path / "whole")
-    monkeypatch.setattr(module, "_CHUNK_BYTES", 4 * 96 * 130 * 3)
+    monkeypatch.setattr(encode, "_CHUNK_BYTES", 4 * 96 * 130 * 3)
     run(source, tmp_path / "chunks")
     whole, chunks = (given[tmp_path / way / "a" / "wide.mp4"] for way in ("whole", "chunks"))
     assert len(whole) == 21
