@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.distributed import PrefixStore, Store  # type: ignore[attr-defined]
 
-from rspnet.commands import describe_os_error
+from rspnet.commands import RunFailedError, describe_os_error
 from rspnet.files import folder_lock
 
 T = TypeVar("T")
@@ -120,6 +120,25 @@ class Processes:
         with ExitStack() as stack:
             self.call_in_first(lambda: stack.enter_context(folder_lock(folder)))
             yield
+
+    @contextmanager
+    def others_may_go(self) -> Iterator[None]:
+        """Within it an error of the connection to another process says so.
+
+        Raises:
+            RunFailedError: Another process of the run has gone.
+        """
+        try:
+            yield
+        except RuntimeError as error:
+            lost = ("onnection closed by peer", "onnection reset by peer", "Broken pipe")
+            known = any(words in str(error) for words in lost)
+            if self.size == 1 or not (known or isinstance(error, distributed.DistError)):
+                raise
+            raise RunFailedError(
+                "another process of the run has gone: the same command resumes from the newest "
+                f"checkpoint ({str(error).splitlines()[0]})"
+            ) from error
 
     def gather_values(self, value: T) -> list[T]:
         """The values of all ranks, in their order."""

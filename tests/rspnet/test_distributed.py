@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from rspnet.training.engine import EXIT_STOPPED
 from rspnet.training.run_folder import Checkpoints, load_checkpoint
+from rspnet.training.stopping import EXIT_STOPPED
 from rspnet.weights.checkpoint import load_model
 
 ROOT = Path(__file__).resolve().parents[2]
