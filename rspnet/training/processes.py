@@ -137,7 +137,7 @@ class Processes:
                 raise
             raise RunFailedError(
                 "another process of the run has gone: the same command resumes from the newest "
-                f"checkpoint ({str(error).splitlines()[0]})"
+                "checkpoint"
             ) from error
 
     def gather_values(self, value: T) -> list[T]:
