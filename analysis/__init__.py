@@ -39,7 +39,11 @@ if TYPE_CHECKING:
     from analysis.core.closed_form import pairwise_map as pairwise_map
     from analysis.core.closed_form import pooled_map as pooled_map
     from analysis.core.closed_form import similarity_map as similarity_map
+    from analysis.core.examples import example_branch as example_branch
+    from analysis.core.examples import example_views as example_views
     from analysis.core.grid import Grid as Grid
+    from analysis.core.ledger import SimilarityLedger as SimilarityLedger
+    from analysis.core.ledger import similarity_ledger as similarity_ledger
     from analysis.core.score import Score as Score
     from analysis.core.score import extract_features as extract_features
     from analysis.core.table import StudyTable as StudyTable

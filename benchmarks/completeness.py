@@ -19,8 +19,8 @@ from tqdm import tqdm
 from analysis import Score, explain_pair, extract_features
 from benchmarks.harness import describe_machine, print_row
 from rspnet import VideoReader, load_model
+from rspnet.data.listing import expand_roots
 from rspnet.data.sampling import clip_span
-from rspnet.data.sources import expand_roots
 from rspnet.data.synthetic.videos import generate
 from rspnet.data.transforms import load_clip
 from rspnet.models import Branch, encoder_info, list_encoders

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from benchmarks.harness import describe_machine, installed, measure, print_row
-from rspnet.data.sources import list_videos
+from rspnet.data.listing import list_videos
 from rspnet.data.synthetic.videos import render_video
 from rspnet.data.video.encode import write_video
 from rspnet.data.video.index import forget

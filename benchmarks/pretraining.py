@@ -40,7 +40,7 @@ from benchmarks.small_scale.histograms import histograms
 from benchmarks.small_scale.plan import Run, choose, read_plan
 from benchmarks.small_scale.tables import markdown
 from benchmarks.small_scale.validation import KS, held_out_tasks, read_sources, without_own_source
-from rspnet.data.sources import list_videos
+from rspnet.data.listing import list_videos
 from rspnet.data.synthetic.videos import generate
 from rspnet.files import atomic_path, default_cache_folder
 from rspnet.models import Branch

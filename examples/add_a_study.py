@@ -9,7 +9,7 @@ import sys
 from dataclasses import dataclass
 
 from analysis.__main__ import main
-from analysis.attribution.margin import static_clip
+from analysis.core.clip import static_clip
 from analysis.core.score import extract_features
 from analysis.core.statistics import ratio
 from analysis.core.table import Row, StudyTable

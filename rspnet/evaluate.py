@@ -25,6 +25,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from rspnet.commands import run_cli
+from rspnet.data.listing import expand_roots
 from rspnet.data.sampling import (
     ClipSpec,
     Triplet,
@@ -33,7 +34,7 @@ from rspnet.data.sampling import (
     sample_triplet,
     share_frames,
 )
-from rspnet.data.sources import Source, expand_roots, scan_files
+from rspnet.data.sources import Source, scan_files
 from rspnet.data.transforms import eval_frames, normalise
 from rspnet.files import atomic_path
 from rspnet.models import Branch

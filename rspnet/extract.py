@@ -13,10 +13,11 @@ a bit, and on a CPU ``batch_size`` does not either.
 """
 
 import hashlib
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -27,6 +28,7 @@ from tqdm import tqdm
 
 from rspnet.commands import run_cli
 from rspnet.data.datasets.labelled import DatasetConfig, LabelledVideo, VideoSet, load_video_set
+from rspnet.files import LOCK, folder_lock, user_path
 from rspnet.models import Branch
 from rspnet.retrieval.store import (
     MANIFEST,
@@ -37,6 +39,7 @@ from rspnet.retrieval.store import (
     clean_up,
     part_path,
     read_manifest,
+    read_part,
     read_shard_header,
     write_manifest,
     write_part,
@@ -137,7 +140,7 @@ def load_branch(config: ExtractConfig, device: torch.device) -> tuple[Branch, st
 def _describe(config: ExtractConfig, branch: Branch, model: str, found: VideoSet) -> Manifest:
     digest = hashlib.sha256()
     for video in found.videos:
-        digest.update(f"{video.path}\t{video.label}\n".encode())
+        digest.update(os.fsencode(f"{video.path}\t{video.label}\n"))
     root = config.data.root
     return Manifest(
         model=model,
@@ -147,7 +150,7 @@ def _describe(config: ExtractConfig, branch: Branch, model: str, found: VideoSet
         ),
         dataset={
             "name": found.name,
-            "root": str(Path(root).absolute()) if root is not None else None,
+            "root": str(user_path(root).absolute()) if root is not None else None,
             "split": found.split,
             "fold": found.fold,
         },
@@ -159,36 +162,42 @@ def _describe(config: ExtractConfig, branch: Branch, model: str, found: VideoSet
     )
 
 
-def _make_plan(config: ExtractConfig, branch: Branch, model: str) -> _Plan:
+def _make_plan(config: ExtractConfig, branch: Branch, model: str, stack: ExitStack) -> _Plan:
+    """Find out what there is to do. The folder is locked until the stack is closed."""
     found = load_video_set(config.data)
     # Absolute, so that a file is the same one from whatever folder it was named.
     videos = tuple(replace(video, path=video.path.absolute()) for video in found.videos)
     manifest = _describe(config, branch, model, replace(found, videos=videos))
     folder = Path(config.out)
+    stack.enter_context(folder_lock(folder))
     if (folder / MANIFEST).exists():
-        differences = read_manifest(folder).differences(manifest)
+        old = read_manifest(folder)
+        manifest = replace(manifest, sealed=old.sealed)
+        differences = old.differences(manifest)
         if differences:
             raise ValueError(
                 f"{folder} holds a gallery of something else (there and requested): "
                 f"{'; '.join(differences)}. Choose another --out"
             )
-    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    elif any(path.name != LOCK for path in folder.iterdir()):
         raise ValueError(f"{folder} is there and is no gallery: choose another --out")
-    folder.mkdir(parents=True, exist_ok=True)
     clean_up(folder)
     left: list[int] = []
     unreadable: Unreadable = []
     for number in range(manifest.num_shards):
-        path = part_path(folder, number)
+        path, size = part_path(folder, number), manifest.shard_size
+        own = [video.path for video in videos[number * size : (number + 1) * size]]
         try:
-            _, rows = read_shard_header(path)
-            unreadable += rows
+            mark = manifest.mark_of(number) if manifest.sealed else ""
+            unreadable += read_part(path, mark, own).unreadable
         except ValueError as error:
             if path.exists():
                 tqdm.write(f"Made anew: {error}")
             left.append(number)
     if left:
         write_manifest(folder, manifest)
+    for number in left:  # other processes wait for the file
+        part_path(folder, number).unlink(missing_ok=True)
     bad = {path.absolute(): reason for path, reason in found.known_invalid.items()}
     return _Plan(videos, manifest, tuple(left), tuple(unreadable), bad)
 
@@ -266,7 +275,7 @@ def _make_parts(config: ExtractConfig, branch: Branch, plan: _Plan, processes: P
         for number, numbers in zip(mine, ranges, strict=True):
             videos = [plan.videos[i] for i in numbers]
             part = _embed_part(branch, videos, items, config, note, bar)
-            write_part(part_path(config.out, number), part)
+            write_part(part_path(config.out, number), part, plan.manifest.mark_of(number))
 
 
 def _finish(config: ExtractConfig, plan: _Plan) -> Manifest:
@@ -306,14 +315,15 @@ def extract(config: ExtractConfig) -> Manifest | None:
         The manifest of the complete gallery, in rank 0.
 
     Raises:
-        ValueError: No such model or data set, ``out`` holds something else, or too many videos
-            can't be read.
+        ValueError: No such model or data set, ``out`` holds something else, another process writes
+            into it, or too many videos can't be read.
     """
     processes = join_processes(config.device)
     branch, model = load_branch(config, processes.device)
-    plan = processes.call_in_first(lambda: _make_plan(config, branch, model))
-    _make_parts(config, branch, plan, processes)
-    return _finish(config, plan) if processes.first else None
+    with ExitStack() as stack:
+        plan = processes.call_in_first(lambda: _make_plan(config, branch, model, stack))
+        _make_parts(config, branch, plan, processes)
+        return _finish(config, plan) if processes.first else None
 
 
 def _run(config: ExtractConfig) -> None:

@@ -4,6 +4,7 @@ import csv
 import errno
 import hashlib
 import os
+import re
 import socket
 import sys
 import tempfile
@@ -11,6 +12,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
+
+from rspnet.text import spreadsheet_cell
 
 try:
     import fcntl
@@ -21,6 +24,7 @@ LOCK = ".lock"
 # A file that has this text in it carries its own SHA-256: that of itself with these digits 0.
 SEAL = "rspnet-sha256:"
 BLANK_SEAL = SEAL + 64 * "0"
+_LONG_NAME = 100
 # What libraries that do not raise OSError say when a write fails.
 _FULL_WORDS = (
     "No space left", "StorageFull", "os error 28", "os error 27", # safetensors, OpenCV
@@ -47,9 +51,9 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(
-            dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix
-        )
+        # A name may take 255 bytes: that of the temporary file is no longer than a long one.
+        prefix = f".{path.name}." if len(os.fsencode(path.name)) < _LONG_NAME else ".part."
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=path.suffix)
         os.close(handle)
         temporary = Path(name)
         yield temporary
@@ -152,6 +156,43 @@ def folder_lock(folder: str | Path) -> Iterator[None]:
             os.close(handle)
 
 
+def printable(path: str | os.PathLike[str]) -> str:
+    r"""A path as text that can be printed and written anywhere.
+
+    Bytes of a name that are not UTF-8, and control characters, are shown escaped. For messages
+    and lists only: the file is opened by the path itself.
+
+    Example:
+        >>> print(printable(os.fsdecode(b"caf\xe9/clip.mp4")))
+        caf\xe9/clip.mp4
+    """
+
+    def escape(found: re.Match[str]) -> str:
+        code = ord(found[0])
+        is_byte = code < 0x80 or 0xDC80 <= code <= 0xDCFF
+        return f"\\x{code & 0xFF:02x}" if is_byte else f"\\u{code:04x}"
+
+    return re.sub("[\x00-\x1f\x7f\ud800-\udfff]", escape, os.fspath(path))
+
+
+def user_path(path: str | os.PathLike[str]) -> Path:
+    """A path that a user named: ``~`` is the home folder.
+
+    Raises:
+        ValueError: It is empty, or the home folder is not known.
+
+    Example:
+        >>> user_path("~/videos") == Path.home() / "videos"
+        True
+    """
+    if not os.fspath(path).strip():
+        raise ValueError(f"the path is empty (an unset variable?), got {os.fspath(path)!r}")
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
 def file_hash(path: str | Path) -> str:
     """SHA-256 of a file, as hexadecimal digits."""
     with Path(path).open("rb") as file:
@@ -227,7 +268,8 @@ def check_seal(path: str | Path) -> bool:
 def write_skipped(folder: Path, name: str, rows: Iterable[tuple[str | Path, str]]) -> Path:
     """Write ``name`` (CSV: path, reason) into a folder, or remove an old one if there is nothing.
 
-    Atomically, as every process of a run may write it.
+    Atomically, as every process of a run may write it. It is for people: what of a name is not
+    UTF-8 is escaped, and what would be a formula in a spreadsheet.
     """
     path, rows = folder / name, list(rows)
     if not rows:
@@ -236,7 +278,7 @@ def write_skipped(folder: Path, name: str, rows: Iterable[tuple[str | Path, str]
     with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["path", "reason"])
-        writer.writerows(rows)
+        writer.writerows(map(spreadsheet_cell, map(printable, row)) for row in rows)
     return path
 
 

@@ -12,7 +12,8 @@ from analysis import explain_pair
 from analysis.report.results import ReportResults
 from analysis.report.sections import key_numbers
 from rspnet import VideoReader, list_models, load_model
-from rspnet.data.sources import list_videos, scan_files
+from rspnet.data.listing import list_videos
+from rspnet.data.sources import scan_files
 from rspnet.data.transforms import load_clip
 from rspnet.evaluate import evaluate_pretext
 from rspnet.files import file_hash
@@ -56,6 +57,9 @@ def test_readme_gives_the_numbers_of_the_report() -> None:
         ),
         "margin map on the static prop, ratio to its area": (
             "margin map to faster in the prop, over their area"
+        ),
+        "correlation of the margin map with optical flow (JHMDB)": (
+            "margin map to faster with optical flow, rho"
         ),
         "motion selectivity of the embedding": "motion selectivity, synthetic videos",
     }

@@ -32,6 +32,7 @@ from analysis.core.cells import CellSwap, Fill, filling, num_pixels, sum_into_ce
 from analysis.core.clip import ClipInfo, View
 from analysis.core.clip_map import ClipMap, Map
 from analysis.core.score import ClipFeatures, Score, check_clip, extract_features
+from rspnet.models import evaluation_mode
 from rspnet.models.heads import global_average_pool
 
 Length = Literal["held", "free"]
@@ -45,7 +46,6 @@ def preserve_model_state(model: nn.Module) -> Iterator[None]:
     After it every module is in its own mode again and every weight takes gradients as before, with
     the gradient that it had, and hooks that were added are gone, even if the block failed.
     """
-    modes = [(module, module.training) for module in model.modules()]
     hooks = [
         (held, set(held))
         for module in model.modules()
@@ -55,15 +55,14 @@ def preserve_model_state(model: nn.Module) -> Iterator[None]:
         )
     ]  # fmt: skip
     weights = [(weight, weight.requires_grad, weight.grad) for weight in model.parameters()]
-    model.eval().requires_grad_(False)
     try:
-        yield
+        with evaluation_mode(model):
+            model.requires_grad_(False)
+            yield
     finally:
         for held, before in hooks:
             for name in set(held) - before:
                 del held[name]
-        for module, training in modes:
-            module.training = training
         for weight, takes, gradient in weights:
             weight.requires_grad_(takes)
             weight.grad = gradient
@@ -290,9 +289,8 @@ def attribute(score: Score, clip: Tensor | View, method: Method, **options: Any)
 
     Example:
         >>> import torch
-        >>> from analysis import Score, attribute, extract_features
-        >>> from rspnet.models import Branch
-        >>> branch = Branch("resnet18", {"width": 4}, num_frames=8, size=32).eval()
+        >>> from analysis import Score, attribute, example_branch, extract_features
+        >>> branch = example_branch()
         >>> clip, other = torch.randn(2, 3, 8, 32, 32)
         >>> score = Score.similarity(branch, "rsp", extract_features(branch, other))
         >>> found = attribute(score, clip, "layer_gradcam")

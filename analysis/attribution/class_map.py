@@ -42,7 +42,7 @@ def explain_classes(
     """Class activation maps of a clip, from one forward pass.
 
     Args:
-        model: In evaluation mode.
+        model: In any mode.
         view: The clip.
         classes: Names; none for the ``num`` most likely.
         num: How many, if no names are given.
@@ -55,9 +55,8 @@ def explain_classes(
 
     Example:
         >>> import numpy as np
-        >>> from analysis import ClipInfo, View, explain_classes
-        >>> from rspnet import Branch
-        >>> branch = Branch("resnet18_fine", {"width": 2}, num_frames=8, size=32).eval()
+        >>> from analysis import ClipInfo, View, example_branch, explain_classes
+        >>> branch = example_branch()
         >>> from rspnet.recognition.classifier import Classifier
         >>> model = Classifier(branch, ["jump", "walk", "wave"]).eval()
         >>> frames = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), np.uint8)
@@ -104,7 +103,7 @@ def classes_of_pair(
     """Two classes in both clips of a pair, one forward pass a clip.
 
     Args:
-        model: In evaluation mode.
+        model: In any mode.
         view_i: c_i.
         view_j: c_j.
 
@@ -116,14 +115,11 @@ def classes_of_pair(
         ValueError: The classifier has one class only, or a clip does not fit it.
 
     Example:
-        >>> import numpy as np
-        >>> from analysis import ClipInfo, View, classes_of_pair
-        >>> from rspnet import Branch
-        >>> branch = Branch("resnet18_fine", {"width": 2}, num_frames=8, size=32).eval()
+        >>> from analysis import classes_of_pair, example_branch, example_views
+        >>> branch = example_branch()
         >>> from rspnet.recognition.classifier import Classifier
         >>> model = Classifier(branch, ["jump", "walk", "wave"]).eval()
-        >>> frames = np.random.default_rng(0).integers(0, 256, (2, 8, 32, 32, 3), np.uint8)
-        >>> c_i, c_j = (View(own, ClipInfo()) for own in frames)
+        >>> c_i, c_j = example_views(2)
         >>> (first_i, first_j), (second_i, second_j) = classes_of_pair(model, c_i, c_j)
         >>> first_i.name == first_j.name, first_i.name == second_i.name
         (True, False)

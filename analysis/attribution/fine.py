@@ -46,13 +46,12 @@ def fine_map(score: Score, clip: Tensor, steps: int = 4, info: ClipInfo | None =
 
     Example:
         >>> import torch
-        >>> from analysis import Score, extract_features
-        >>> from rspnet.models import Branch
-        >>> branch = Branch("resnet18", {"width": 4}, num_frames=8, size=32).eval()
+        >>> from analysis import Score, example_branch, extract_features
+        >>> branch = example_branch()
         >>> clip, other = torch.randn(2, 3, 8, 32, 32)
         >>> score = Score.similarity(branch, "rsp", extract_features(branch, other))
         >>> fine_map(score, clip, steps=2).grid.cells
-        (1, 2, 2)
+        (2, 4, 4)
 
     Raises:
         ValueError: ``steps`` does not divide the stride, or the clip does not fit.

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from analysis.core.clip import View
+from analysis.core.clip import View, static_clip
 from analysis.core.clip_map import ClipMap, Map
 from analysis.core.closed_form import directed_map
 from analysis.core.score import ClipFeatures, Score, extract_features
@@ -34,12 +34,9 @@ class MarginExplanation:
 
     Example:
         >>> import tempfile
-        >>> import numpy as np
-        >>> from analysis import ClipInfo, View, explain_margin
-        >>> from rspnet import Branch
-        >>> branch = Branch("resnet18_fine", {"width": 2}, num_frames=8, size=32).eval()
-        >>> frames = np.random.default_rng(0).integers(0, 256, (3, 8, 32, 32, 3), np.uint8)
-        >>> c_i, c_j, c_k = (View(own, ClipInfo()) for own in frames)
+        >>> from analysis import example_branch, example_views, explain_margin
+        >>> branch = example_branch()
+        >>> c_i, c_j, c_k = example_views(3)
         >>> found = explain_margin(branch, branch, "rsp", c_i, c_j, [c_k])
         >>> abs(found.margin) <= 2, found.completeness_error < 1e-6
         (True, True)
@@ -71,12 +68,6 @@ class MarginExplanation:
         arrays: dict[str, Any] = {name: m.values for name, m in named.items()}
         about = {"maps": {name: m.manifest() for name, m in named.items()}}
         return save_arrays(path, manifest | about, arrays)
-
-
-def static_clip(view: View) -> View:
-    """The clip stopped at its middle frame: the same appearance, no movement."""
-    middle = view.frames[len(view.frames) // 2]
-    return view.with_frames(np.broadcast_to(middle, view.frames.shape).copy())
 
 
 def deviation(values: Map) -> Map:
@@ -149,12 +140,9 @@ def explain_margin(
         difference that its loss (Eq. 2 of the paper) is of.
 
     Example:
-        >>> import numpy as np
-        >>> from analysis import ClipInfo, View, explain_margin
-        >>> from rspnet.models import Branch
-        >>> branch = Branch("resnet18", {"width": 4}, num_frames=8, size=32).eval()
-        >>> frames = np.random.default_rng(0).integers(0, 256, (3, 8, 32, 32, 3), np.uint8)
-        >>> c_i, c_j, c_k = (View(own, ClipInfo("v", tuple(range(8)), 1)) for own in frames)
+        >>> from analysis import example_branch, example_views, explain_margin
+        >>> branch = example_branch()
+        >>> c_i, c_j, c_k = example_views(3)
         >>> found = explain_margin(branch, branch, "rsp", c_i, c_j, [c_k])
         >>> bool(abs(found.map_i.values.sum() - found.margin) < 1e-6)
         True

@@ -33,9 +33,8 @@ class HeadMaps:
 
     Example:
         >>> import torch
-        >>> from analysis import explain_pair
-        >>> from rspnet import Branch
-        >>> branch = Branch("resnet18_fine", {"width": 2}, num_frames=8, size=32).eval()
+        >>> from analysis import example_branch, explain_pair
+        >>> branch = example_branch()
         >>> pair = explain_pair(branch, branch, *torch.randn(2, 3, 8, 32, 32))
         >>> rsp = pair.heads["rsp"]
         >>> rsp.contribution_i.shape, rsp.completeness_error < 1e-6
@@ -71,9 +70,8 @@ class PairExplanation:
     Example:
         >>> import tempfile
         >>> import torch
-        >>> from analysis import PairExplanation, explain_pair
-        >>> from rspnet import Branch
-        >>> branch = Branch("resnet18_fine", {"width": 2}, num_frames=8, size=32).eval()
+        >>> from analysis import PairExplanation, example_branch, explain_pair
+        >>> branch = example_branch()
         >>> pair = explain_pair(branch, branch, *torch.randn(2, 3, 8, 32, 32))
         >>> path = pair.save(f"{tempfile.mkdtemp()}/pair.npz")
         >>> list(PairExplanation.load(path).heads)
@@ -182,9 +180,8 @@ def explain_pair(
 
     Example:
         >>> import torch
-        >>> from analysis import explain_pair
-        >>> from rspnet import Branch
-        >>> branch = Branch("resnet18_fine", {"width": 2}, num_frames=8, size=32).eval()
+        >>> from analysis import example_branch, explain_pair
+        >>> branch = example_branch()
         >>> clip_i, clip_j = torch.randn(2, 3, 8, 32, 32)
         >>> rsp = explain_pair(branch, branch, clip_i, clip_j).heads["rsp"]
         >>> bool(abs(rsp.contribution_i.sum() - rsp.similarity) < 1e-6)

@@ -13,9 +13,10 @@ import torch
 
 from analysis.attribution.class_map import ClassMap, classes_of_pair
 from analysis.attribution.fine import fine_map_of, shifted_features
-from analysis.attribution.margin import reference_map, static_clip
-from analysis.core.clip import View
+from analysis.attribution.margin import reference_map
+from analysis.core.clip import View, static_clip
 from analysis.core.clip_map import ClipMap
+from analysis.core.ledger import SimilarityLedger, ledger_of
 from analysis.core.score import ClipFeatures, Score, extract_features, hard_negatives
 from rspnet.models import Branch
 from rspnet.names import CLASS_ROWS, HEAD_TITLES, HEADS, SIDES, Side
@@ -62,12 +63,9 @@ class PairClips:
         static_features: Features of the clips stopped at their middle frames, where they are known.
 
     Example:
-        >>> import numpy as np
-        >>> from analysis import ClipInfo, PairClips, View
-        >>> from rspnet import Branch
-        >>> branch = Branch("resnet18_fine", {"width": 2}, num_frames=8, size=32).eval()
-        >>> frames = np.random.default_rng(0).integers(0, 256, (3, 8, 32, 32, 3), np.uint8)
-        >>> c_i, c_j, c_k = (View(own, ClipInfo()) for own in frames)
+        >>> from analysis import PairClips, example_branch, example_views
+        >>> branch = example_branch()
+        >>> c_i, c_j, c_k = example_views(3)
         >>> clips = PairClips.of(branch, branch, c_i, c_j, view_k=c_k)
         >>> clips.view("j") is c_j, clips.branch("j") is branch, clips.features("j") is clips.c_j
         (True, True, True)
@@ -95,6 +93,7 @@ class PairClips:
     _margins: dict[str, Score] = field(default_factory=dict, repr=False)
     _shifted: dict[Side, list[list[ClipFeatures]]] = field(default_factory=dict, repr=False)
     _classes: dict[str, tuple[ClassMap, ClassMap]] = field(default_factory=dict, repr=False)
+    _ledgers: dict[str, SimilarityLedger] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(
@@ -123,9 +122,8 @@ class PairClips:
 
         Example:
             >>> import numpy as np
-            >>> from analysis import ClipInfo, View
-            >>> from rspnet.models import Branch
-            >>> branch = Branch("resnet18", {"width": 4}, num_frames=8, size=32).eval()
+            >>> from analysis import ClipInfo, View, example_branch
+            >>> branch = example_branch()
             >>> frames = np.random.default_rng(0).integers(0, 256, (3, 8, 32, 32, 3), np.uint8)
             >>> views = [View(frames[n], ClipInfo("v", tuple(range(8)), n)) for n in (1, 1, 2)]
             >>> clips = PairClips.of(branch, branch, views[0], views[1], view_k=views[2])
@@ -172,14 +170,11 @@ class PairClips:
             ValueError: There is no classifier, or it has one class only.
 
         Example:
-            >>> import numpy as np
-            >>> from analysis import ClipInfo, PairClips, View
-            >>> from rspnet import Branch
-            >>> branch = Branch("resnet18_fine", {"width": 2}, num_frames=8, size=32).eval()
+            >>> from analysis import PairClips, example_branch, example_views
+            >>> branch = example_branch()
             >>> from rspnet.recognition.classifier import Classifier
             >>> model = Classifier(branch, ["jump", "walk", "wave"]).eval()
-            >>> frames = np.random.default_rng(0).integers(0, 256, (2, 8, 32, 32, 3), np.uint8)
-            >>> c_i, c_j = (View(own, ClipInfo()) for own in frames)
+            >>> c_i, c_j = example_views(2)
             >>> clips = PairClips.of(branch, branch, c_i, c_j, classifier=model)
             >>> list(clips.classes)
             ['class1', 'class2']
@@ -239,6 +234,25 @@ class PairClips:
             self._margins[head] = Score.margin(self.query, head, self.c_j, clips)
         return self._margins[head]
 
+    def ledger(self, head: str) -> SimilarityLedger:
+        """The cosine of c_i and c_j, taken apart into what stands still and what moves.
+
+        Raises:
+            ValueError: As :func:`~analysis.core.ledger.similarity_ledger`.
+
+        Example:
+            >>> from analysis import PairClips, example_branch, example_views
+            >>> branch = example_branch()
+            >>> clips = PairClips.of(branch, branch, *example_views(2))
+            >>> clips.ledger("rsp").completeness_error < 1e-5
+            True
+        """
+        if head not in self._ledgers:
+            self._ledgers[head] = ledger_of(
+                head, self.c_i, self.static("i"), self.c_j, self.static("j")
+            )
+        return self._ledgers[head]
+
     def is_slower(self, head: str) -> bool:
         """Whether c_j is the slower of the two clips that the head's margin tells apart.
 
@@ -246,9 +260,8 @@ class PairClips:
 
         Example:
             >>> import numpy as np
-            >>> from analysis import ClipInfo, PairClips, View
-            >>> from rspnet import Branch
-            >>> branch = Branch("resnet18_fine", {"width": 2}, num_frames=8, size=32).eval()
+            >>> from analysis import ClipInfo, PairClips, View, example_branch
+            >>> branch = example_branch()
             >>> frames = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), np.uint8)
             >>> view, fast = (View(frames, ClipInfo(speed=speed)) for speed in (1, 2))
             >>> PairClips.of(branch, branch, view, view, view_k=fast).is_slower("rsp")
@@ -284,13 +297,10 @@ class PairClips:
         """Within the block, ``on_pass`` is called before each pass through a clip's encoder.
 
         Example:
-            >>> import numpy as np
             >>> from dataclasses import replace
-            >>> from analysis import ClipInfo, PairClips, View
-            >>> from rspnet import Branch
-            >>> branch = Branch("resnet18_fine", {"width": 2}, num_frames=8, size=32).eval()
-            >>> frames = np.random.default_rng(0).integers(0, 256, (2, 8, 32, 32, 3), np.uint8)
-            >>> c_i, c_j = (View(own, ClipInfo()) for own in frames)
+            >>> from analysis import PairClips, example_branch, example_views
+            >>> branch = example_branch()
+            >>> c_i, c_j = example_views(2)
             >>> passes = []
             >>> clips = replace(PairClips.of(branch, branch, c_i, c_j), on_pass=passes.append)
             >>> with clips.counted("i"):

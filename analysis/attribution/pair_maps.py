@@ -33,12 +33,9 @@ class KindMaps:
         skipped: Of each head that has no such map, why.
 
     Example:
-        >>> import numpy as np
-        >>> from analysis import ClipInfo, PairClips, View, explain_kind
-        >>> from rspnet import Branch
-        >>> branch = Branch("resnet18_fine", {"width": 2}, num_frames=8, size=32).eval()
-        >>> frames = np.random.default_rng(0).integers(0, 256, (2, 8, 32, 32, 3), np.uint8)
-        >>> c_i, c_j = (View(own, ClipInfo()) for own in frames)
+        >>> from analysis import PairClips, example_branch, example_views, explain_kind
+        >>> branch = example_branch()
+        >>> c_i, c_j = example_views(2)
         >>> found = explain_kind("contribution", PairClips.of(branch, branch, c_i, c_j))
         >>> list(found.rows), found.has_one_target, found.completeness_error < 1e-6
         (['rsp', 'avid'], True, True)
@@ -83,13 +80,10 @@ def explain_kind(kind: str | MapKind, clips: PairClips) -> KindMaps:
         clips: The pair, with negatives for margins and a classifier for class maps.
 
     Example:
-        >>> import numpy as np
-        >>> from analysis import ClipInfo, View
+        >>> from analysis import example_branch, example_views
         >>> from analysis.attribution.pair_clips import PairClips
-        >>> from rspnet.models import Branch
-        >>> branch = Branch("resnet18", {"width": 4}, num_frames=8, size=32).eval()
-        >>> frames = np.random.default_rng(0).integers(0, 256, (2, 8, 32, 32, 3), np.uint8)
-        >>> c_i, c_j = (View(own, ClipInfo("v", tuple(range(8)), 1)) for own in frames)
+        >>> branch = example_branch()
+        >>> c_i, c_j = example_views(2)
         >>> found = explain_kind("contribution", PairClips.of(branch, branch, c_i, c_j))
         >>> bool(abs(found.rows["rsp"][0].values.sum() - found.similarity["rsp"]) < 1e-6)
         True
@@ -144,12 +138,9 @@ class PairMaps:
         skipped: What was not made, and why.
 
     Example:
-        >>> import numpy as np
-        >>> from analysis import ClipInfo, View, all_maps
-        >>> from rspnet import Branch
-        >>> branch = Branch("resnet18_fine", {"width": 2}, num_frames=8, size=32).eval()
-        >>> frames = np.random.default_rng(0).integers(0, 256, (2, 8, 32, 32, 3), np.uint8)
-        >>> c_i, c_j = (View(own, ClipInfo()) for own in frames)
+        >>> from analysis import all_maps, example_branch, example_views
+        >>> branch = example_branch()
+        >>> c_i, c_j = example_views(2)
         >>> found = all_maps(branch, branch, c_i, c_j, fine=2, kinds=["contribution"])
         >>> [str(maps["contribution"].rows["rsp"][0].grid) for maps in (found.kinds, found.fine)]
         ['2 x 2 x 2 cells', '2 x 4 x 4 cells']
@@ -191,12 +182,9 @@ def all_maps(
         kinds: Keys of the kinds to make; none for all that are made by default.
 
     Example:
-        >>> import numpy as np
-        >>> from analysis import ClipInfo, View, all_maps
-        >>> from rspnet.models import Branch
-        >>> branch = Branch("resnet18", {"width": 4}, num_frames=8, size=32).eval()
-        >>> frames = np.random.default_rng(0).integers(0, 256, (2, 8, 32, 32, 3), np.uint8)
-        >>> c_i, c_j = (View(own, ClipInfo("v", tuple(range(8)), 1)) for own in frames)
+        >>> from analysis import all_maps, example_branch, example_views
+        >>> branch = example_branch()
+        >>> c_i, c_j = example_views(2)
         >>> found = all_maps(branch, branch, c_i, c_j)
         >>> list(found.kinds)
         ['eq2', 'contribution']

@@ -39,9 +39,8 @@ class PairwiseMap:
     Example:
         >>> import tempfile
         >>> import torch
-        >>> from analysis import PairwiseMap, explain_pairwise, extract_features
-        >>> from rspnet import Branch
-        >>> branch = Branch("resnet18_fine", {"width": 2}, num_frames=8, size=32).eval()
+        >>> from analysis import PairwiseMap, example_branch, explain_pairwise, extract_features
+        >>> branch = example_branch()
         >>> c_i, c_j = (extract_features(branch, clip) for clip in torch.randn(2, 3, 8, 32, 32))
         >>> pairs = explain_pairwise(c_i, c_j, "rsp")
         >>> pairs.completeness_error < 1e-6
@@ -160,9 +159,8 @@ def explain_pairwise(c_i: ClipFeatures, c_j: ClipFeatures, head: str) -> Pairwis
 
     Example:
         >>> import torch
-        >>> from analysis import explain_pairwise, extract_features
-        >>> from rspnet import Branch
-        >>> branch = Branch("resnet18_fine", {"width": 2}, num_frames=8, size=32).eval()
+        >>> from analysis import example_branch, explain_pairwise, extract_features
+        >>> branch = example_branch()
         >>> c_i, c_j = (extract_features(branch, clip) for clip in torch.randn(2, 3, 8, 32, 32))
         >>> pairs = explain_pairwise(c_i, c_j, "rsp")
         >>> bool(abs(pairs.values.sum() - pairs.score) < 1e-6)

@@ -36,7 +36,7 @@ from analysis.core.grid import Grid
 from rspnet.data.sampling import clip_indices, pace_of
 from rspnet.data.transforms import normalise
 from rspnet.data.video.reader import VideoReader
-from rspnet.models import Branch
+from rspnet.models import Branch, evaluation_mode
 from rspnet.retrieval.gallery import FEATURES, Gallery, Neighbour, Protocol, Vectors
 from rspnet.retrieval.store import protocol_differences
 from rspnet.retrieval.vectors import load_views
@@ -134,7 +134,8 @@ class VideoFeatures:
 def _forward(branch: Branch, clips: Frames) -> Tensor:
     device = next(branch.parameters()).device
     parts = torch.split(torch.from_numpy(clips), _BATCH)
-    F = torch.cat([branch.features(normalise(part.to(device))) for part in parts])
+    with evaluation_mode(branch):
+        F = torch.cat([branch.features(normalise(part.to(device))) for part in parts])
     if not torch.isfinite(F).all():
         raise ValueError("the model gives features that are not finite: its weights are invalid")
     return F
@@ -147,7 +148,7 @@ def features_of_video(
     """Send the clips of a protocol through a branch, as a gallery does.
 
     Args:
-        branch: Query branch, in evaluation mode.
+        branch: Query branch.
         path: A video file.
         protocol: Of the gallery.
         feature: ``backbone``, ``rsp`` or ``avid``.
@@ -170,7 +171,8 @@ def features_of_video(
     )
     F = _forward(branch, views.frames[views.places])
     if feature != "backbone":
-        u = branch.project(F)[feature]
+        with evaluation_mode(branch):
+            u = branch.project(F)[feature]
     else:
         u = F.amax(dim=(2, 3, 4)) if protocol.pooling == "max" else F.mean(dim=(2, 3, 4))
     found = VideoFeatures(
@@ -248,7 +250,7 @@ def explain_retrieval(
     """The nearest videos to a query, and the exact maps of why they are.
 
     Args:
-        branch: Query branch of the model that made the gallery, in evaluation mode.
+        branch: Query branch of the model that made the gallery.
         gallery: What is searched.
         query: A video file. One that the gallery holds is passed over in the search.
         feature: What to rank by: ``backbone``, ``rsp`` or ``avid``.
@@ -261,11 +263,10 @@ def explain_retrieval(
 
     Example:
         >>> import tempfile
-        >>> from analysis import explain_retrieval
-        >>> from rspnet import Branch
+        >>> from analysis import example_branch, explain_retrieval
         >>> from rspnet.data.synthetic.videos import generate
         >>> from rspnet.retrieval.gallery import embed_videos
-        >>> branch = Branch("resnet18_fine", {"width": 2}, num_frames=8, size=32).eval()
+        >>> branch = example_branch()
         >>> folder = generate(tempfile.mkdtemp(), 2, num_workers=1, progress=False)
         >>> videos = sorted(folder.rglob("*.mp4"))
         >>> gallery = embed_videos(branch, videos, progress=False)

@@ -25,7 +25,7 @@ def explain_rank(
     """One neighbour of a query, and the exact maps of why it is near.
 
     Args:
-        branch: Query branch of the model that made the gallery, in evaluation mode.
+        branch: Query branch of the model that made the gallery.
         gallery: What is searched.
         query: A video of the gallery.
         feature: What to rank by: ``backbone``, ``rsp`` or ``avid``.
@@ -40,11 +40,10 @@ def explain_rank(
 
     Example:
         >>> import tempfile
-        >>> from analysis import explain_rank
-        >>> from rspnet import Branch
+        >>> from analysis import example_branch, explain_rank
         >>> from rspnet.data.synthetic.videos import generate
         >>> from rspnet.retrieval.gallery import embed_videos
-        >>> branch = Branch("resnet18_fine", {"width": 2}, num_frames=8, size=32).eval()
+        >>> branch = example_branch()
         >>> folder = generate(tempfile.mkdtemp(), 2, num_workers=1, progress=False)
         >>> videos = sorted(folder.rglob("*.mp4"))
         >>> gallery = embed_videos(branch, videos, progress=False)

@@ -167,3 +167,9 @@ def view_masks(masks_NHW: Masks, indices: Sequence[int], size: int) -> Masks:
         raise ValueError(f"masks are booleans (N, H, W), got {masks_NHW.dtype} {masks_NHW.shape}")
     gray = masks_NHW[list(indices)].astype(np.uint8)[..., None].repeat(3, axis=-1) * 255
     return np.asarray(eval_frames(gray, size)[..., 0] > 127)
+
+
+def static_clip(view: View) -> View:
+    """The clip stopped at its middle frame: the same appearance, no movement."""
+    middle = view.frames[len(view.frames) // 2]
+    return view.with_frames(np.broadcast_to(middle, view.frames.shape).copy())

@@ -151,8 +151,8 @@ def affine_head(head: nn.Module, x: Tensor) -> AffineHead:
     return AffineHead(weight, bias)
 
 
-def _local_embeddings(features: Tensor, head: nn.Module) -> tuple[Tensor, Tensor]:
-    """What each position would embed to, (B, D, P), and the embedding z, (B, D)."""
+def local_embeddings(features: Tensor, head: nn.Module) -> tuple[Tensor, Tensor]:
+    """What each position would embed to, (B, D, P), and their mean, the embedding z, (B, D)."""
     x = features.mean(dim=(2, 3, 4))
     affine = affine_head(head, x)
     local = affine.weight @ features.flatten(2) + affine.bias[..., None]
@@ -179,7 +179,7 @@ def unit_embedding(F: Tensor, head: nn.Module) -> Tensor:
         ValueError: An embedding has length 0, or the head is of a kind that is not known.
     """
     _check_features(F=F)
-    return _unit(_local_embeddings(F.double(), head)[1])
+    return _unit(local_embeddings(F.double(), head)[1])
 
 
 def directed_map(F: Tensor, head: nn.Module, target_BD: Tensor) -> Tensor:
@@ -204,7 +204,7 @@ def directed_map(F: Tensor, head: nn.Module, target_BD: Tensor) -> Tensor:
             has length 0.
     """
     _check_features(F=F)
-    local_BDP, z = _local_embeddings(F.double(), head)
+    local_BDP, z = local_embeddings(F.double(), head)
     if target_BD.shape != z.shape:
         raise ValueError(
             f"the target is one vector a clip, {tuple(z.shape)}, got {tuple(target_BD.shape)}"
@@ -281,8 +281,8 @@ def pairwise_map(F_i: Tensor, F_j: Tensor, head_i: nn.Module, head_j: nn.Module)
         True
     """
     _check_features(F_i=F_i, F_j=F_j)
-    local_i, z_i = _local_embeddings(F_i.double(), head_i)
-    local_j, z_j = _local_embeddings(F_j.double(), head_j)
+    local_i, z_i = local_embeddings(F_i.double(), head_i)
+    local_j, z_j = local_embeddings(F_j.double(), head_j)
     _unit(z_i), _unit(z_j)  # refuse length 0
     norms_B = torch.linalg.vector_norm(z_i, dim=1) * torch.linalg.vector_norm(z_j, dim=1)
     weight_B = 1 / (local_i.shape[2] * local_j.shape[2] * norms_B)

@@ -96,9 +96,8 @@ class Grid:
         """Cells of a branch's features for a clip of this size.
 
         Example:
-            >>> from analysis import Grid
-            >>> from rspnet import Branch
-            >>> branch = Branch("resnet18_fine", {"width": 2}, num_frames=8, size=32).eval()
+            >>> from analysis import Grid, example_branch
+            >>> branch = example_branch()
             >>> Grid.of(branch, cells=(2, 2, 2), clip=(8, 32, 32)).stride
             (4.0, 16.0, 16.0)
         """

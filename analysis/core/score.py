@@ -21,7 +21,7 @@ from analysis.core.clip import ClipInfo, View
 from analysis.core.clip_map import ClipMap
 from analysis.core.closed_form import directed_map, unit_embedding
 from analysis.core.grid import Grid
-from rspnet.models import Branch
+from rspnet.models import Branch, evaluation_mode
 
 Kind = Literal["similarity", "margin"]
 
@@ -82,7 +82,7 @@ def extract_features(
     """Send a clip through a branch, once.
 
     Args:
-        branch: In evaluation mode.
+        branch: In any mode; the clip goes through it in evaluation mode.
         clip: Normalised, (3, T, H, W), or a view.
         info: Where it is from; a view knows.
         name: What errors call it.
@@ -95,9 +95,8 @@ def extract_features(
 
     Example:
         >>> import torch
-        >>> from analysis import extract_features
-        >>> from rspnet import Branch
-        >>> branch = Branch("resnet18_fine", {"width": 2}, num_frames=8, size=32).eval()
+        >>> from analysis import example_branch, extract_features
+        >>> branch = example_branch()
         >>> seen = extract_features(branch, torch.randn(3, 8, 32, 32))
         >>> seen.features.shape[2:], str(seen.grid)
         (torch.Size([2, 2, 2]), '2 x 2 x 2 cells')
@@ -108,13 +107,14 @@ def extract_features(
         info = info or clip.info
         clip = clip.clip
     clip = check_clip(branch, clip, name).to(next(branch.parameters()).device)
-    F = branch.features(clip)
+    with evaluation_mode(branch):
+        F = branch.features(clip)
+        embeddings = {head: z[0] for head, z in branch.project(F).items()}
     if not torch.isfinite(F).all():
         raise ValueError(
             f"the model gives features that are not finite for {name}: its weights (or the clip) "
             "hold NaN or infinity"
         )
-    embeddings = {head: z[0] for head, z in branch.project(F).items()}
     grid = Grid.of(branch, F.shape[2:], clip.shape[2:])
     return ClipFeatures(branch, F, embeddings, grid, info or ClipInfo())
 
@@ -132,9 +132,8 @@ class Score:
 
     Example:
         >>> import torch
-        >>> from analysis import Score, extract_features
-        >>> from rspnet import Branch
-        >>> branch = Branch("resnet18_fine", {"width": 2}, num_frames=8, size=32).eval()
+        >>> from analysis import Score, example_branch, extract_features
+        >>> branch = example_branch()
         >>> clips = torch.randn(3, 3, 8, 32, 32)
         >>> c_i, c_j, c_k = (extract_features(branch, clip) for clip in clips)
         >>> s = Score.similarity(branch, "rsp", c_j)
@@ -184,7 +183,8 @@ class Score:
         Shape:
             (B, 3, T, H, W) normalised -> (B,).
         """
-        scores: Tensor = self.branch(clips_BCTHW)[self.head] @ self.target.to(clips_BCTHW)
+        with evaluation_mode(self.branch):
+            scores: Tensor = self.branch(clips_BCTHW)[self.head] @ self.target.to(clips_BCTHW)
         return scores
 
     @torch.no_grad()

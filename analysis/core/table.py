@@ -20,6 +20,7 @@ from analysis.core.grid import Grid
 from analysis.core.serialisation import load_json, save_json
 from analysis.core.statistics import Estimate
 from rspnet.names import HEADS
+from rspnet.text import spreadsheet_cell
 
 Floats = NDArray[np.float64]
 Key = str | float
@@ -27,7 +28,6 @@ Value = Estimate | float
 FORMAT, VERSION = "rspnet-study", 2
 # Rows that compare the heads video by video have one of these in the place of a head.
 RSP_MINUS_AVID, AVID_MINUS_RSP = "rsp_minus_avid", "avid_minus_rsp"
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -298,19 +298,15 @@ def csv_of(tables: Sequence[Table]) -> bytes:
     for table in tables:
         for first, *rest in table.rows:
             for column, value in zip(table.header[1:], rest, strict=True):
-                names = [_word(word) for word in (table.caption, str(first), column)]
+                names = [spreadsheet_cell(word) for word in (table.caption, str(first), column)]
                 if isinstance(value, Estimate):
                     ends = (value.value, value.low, value.high)
                     cells = [*(repr(float(end)) for end in ends), str(value.num)]
                 else:
-                    plain = _word(value) if isinstance(value, str) else repr(value)
+                    plain = spreadsheet_cell(value) if isinstance(value, str) else repr(value)
                     cells = [plain, "", "", ""]
                 writer.writerow((*names, *cells))
     return text.getvalue().encode()
-
-
-def _word(text: str) -> str:
-    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def pivot(

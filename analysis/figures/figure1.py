@@ -337,13 +337,10 @@ def draw_figure1(
 
     Example:
         >>> import tempfile
-        >>> import numpy as np
-        >>> from analysis import ClipInfo, PairClips, View, draw_figure1
+        >>> from analysis import PairClips, draw_figure1, example_branch, example_views
         >>> from analysis.figures.style import save
-        >>> from rspnet import Branch
-        >>> branch = Branch("resnet18_fine", {"width": 2}, num_frames=8, size=32).eval()
-        >>> frames = np.random.default_rng(0).integers(0, 256, (2, 8, 32, 32, 3), np.uint8)
-        >>> c_i, c_j = (View(own, ClipInfo()) for own in frames)
+        >>> branch = example_branch()
+        >>> c_i, c_j = example_views(2)
         >>> drawn = draw_figure1(PairClips.of(branch, branch, c_i, c_j), kind="contribution")
         >>> save(drawn.figure, f"{tempfile.mkdtemp()}/figure1.png").name
         'figure1.png'

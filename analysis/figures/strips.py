@@ -111,13 +111,10 @@ def draw_strip(
 
     Example:
         >>> import tempfile
-        >>> import numpy as np
-        >>> from analysis import ClipInfo, PairClips, View, draw_strip
+        >>> from analysis import PairClips, draw_strip, example_branch, example_views
         >>> from analysis.figures.style import save
-        >>> from rspnet import Branch
-        >>> branch = Branch("resnet18_fine", {"width": 2}, num_frames=8, size=32).eval()
-        >>> frames = np.random.default_rng(0).integers(0, 256, (2, 8, 32, 32, 3), np.uint8)
-        >>> c_i, c_j = (View(own, ClipInfo()) for own in frames)
+        >>> branch = example_branch()
+        >>> c_i, c_j = example_views(2)
         >>> rows = pair_rows(PairClips.of(branch, branch, c_i, c_j), "contribution")
         >>> save(draw_strip(rows), f"{tempfile.mkdtemp()}/strip.png").name
         'strip.png'

@@ -15,6 +15,7 @@ install.
 """
 
 import csv
+import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -28,6 +29,7 @@ from numpy.typing import NDArray
 from analysis.gallery.neighbours import Floats, Integers, Space
 from rspnet.files import atomic_path
 from rspnet.retrieval.gallery import Gallery
+from rspnet.text import read_text, spreadsheet_cell
 
 METHODS = ("pca", "tsne", "umap")
 PERPLEXITY = 30.0
@@ -245,7 +247,8 @@ def write_points(path: str | Path, embeddings: Sequence[Embedding]) -> Path:
                 e.paths, e.labels, clusters, e.points.tolist(), strict=True
             ):
                 x, y = (f"{value:.6g}" for value in point)
-                writer.writerow([e.gallery, e.name, e.method, row, label, cluster, x, y])
+                words = map(spreadsheet_cell, (e.gallery, e.name, e.method, row, label))
+                writer.writerow([*words, cluster, x, y])
     return Path(path)
 
 
@@ -264,9 +267,8 @@ def read_labels(table: str | Path, column: str, paths: Sequence[Path]) -> tuple[
         ValueError: The file can't be read, has no such column, or lists none of the videos.
     """
     try:
-        with Path(table).open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        rows = list(csv.DictReader(io.StringIO(read_text(table))))
+    except (ValueError, csv.Error) as error:
         raise ValueError(f"{table} can't be read as a CSV: {error}") from error
     names = list(rows[0]) if rows else []
     key = next((name for name in ("path", "clip") if name in names), "")

@@ -403,9 +403,8 @@ def tracks_of_pair(
 
     Example:
         >>> import torch
-        >>> from analysis import explain_pair, tracks_of_pair
-        >>> from rspnet import Branch
-        >>> branch = Branch("resnet18_fine", {"width": 2}, num_frames=8, size=32).eval()
+        >>> from analysis import example_branch, explain_pair, tracks_of_pair
+        >>> branch = example_branch()
         >>> pair = explain_pair(branch, branch, *torch.randn(2, 3, 8, 32, 32))
         >>> found = tracks_of_pair(pair, "rsp", share=0.25)
         >>> found.tracks_i.grid == pair.grid_i, found.similarity == pair.heads["rsp"].similarity
@@ -429,9 +428,8 @@ def save_tracks(
     Example:
         >>> import tempfile
         >>> import torch
-        >>> from analysis import explain_pair, save_tracks, tracks_of_pair
-        >>> from rspnet import Branch
-        >>> branch = Branch("resnet18_fine", {"width": 2}, num_frames=8, size=32).eval()
+        >>> from analysis import example_branch, explain_pair, save_tracks, tracks_of_pair
+        >>> branch = example_branch()
         >>> pair = explain_pair(branch, branch, *torch.randn(2, 3, 8, 32, 32))
         >>> tracks = {head: tracks_of_pair(pair, head) for head in pair.heads}
         >>> path = save_tracks(f"{tempfile.mkdtemp()}/tracks.json", tracks)

@@ -18,8 +18,7 @@ it was, so a run ends with the same weights with or without.
 import csv
 import math
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -34,12 +33,13 @@ from analysis.core.clip import ClipInfo
 from analysis.core.clip_map import Map
 from analysis.core.statistics import rank_correlation
 from analysis.figures.training_maps import TrackedPair, draw_history, draw_step, save_page
+from rspnet.data.listing import expand_roots
 from rspnet.data.pretrain import DataConfig, training_videos
 from rspnet.data.sampling import clip_indices, even_starts, pace_of
-from rspnet.data.sources import expand_roots
 from rspnet.data.transforms import eval_frames, normalise
 from rspnet.data.video.reader import VideoReader
 from rspnet.files import atomic_path
+from rspnet.models import evaluation_mode
 from rspnet.names import HEADS
 from rspnet.pretext.network import TwoBranch
 from rspnet.training.config import RunConfig, TrainConfig
@@ -95,18 +95,6 @@ def round_interval(steps: float) -> int:
     return int(min(near, key=lambda n: abs(math.log(n / max(steps, 1)))))
 
 
-@contextmanager
-def evaluating(network: nn.Module) -> Iterator[None]:
-    """Within the block the network is in evaluation mode; each module gets its own mode back."""
-    modes = [(module, module.training) for module in network.modules()]
-    network.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
-
-
 class MapTracker:
     """Keeps both heads' maps of fixed clips while a run of pre-training goes on.
 
@@ -154,7 +142,7 @@ class MapTracker:
         """Maps of all pairs by the network as it is."""
         device = next(network.parameters()).device
         found = []
-        with evaluating(network):
+        with evaluation_mode(network):
             for pair in self.pairs:
                 clip_i, clip_j = (normalise(frames).to(device) for frames in pair.frames)
                 info_i, info_j = pair.info

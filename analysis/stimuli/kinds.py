@@ -23,7 +23,6 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from analysis.attribution.margin import static_clip
 from analysis.attribution.pair_clips import (
     NUM_HARD_NEGATIVES,
     Negatives,
@@ -33,7 +32,7 @@ from analysis.attribution.pair_clips import (
 from analysis.attribution.pair_clips import OBJECTIVES as OBJECTIVES
 from analysis.attribution.pair_clips import Objective as Objective
 from analysis.attribution.registry import default_maps, map_kind
-from analysis.core.clip import ClipInfo, Frames, View
+from analysis.core.clip import ClipInfo, Frames, View, static_clip
 from analysis.core.clip_map import Map
 from analysis.core.score import ClipFeatures, extract_features
 from rspnet.data.sampling import ClipSpec, Triplet

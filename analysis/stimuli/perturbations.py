@@ -15,8 +15,7 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-from analysis.attribution.margin import static_clip
-from analysis.core.clip import ClipInfo, Frames, View, load_view
+from analysis.core.clip import ClipInfo, Frames, View, load_view, static_clip
 from rspnet.data.sampling import clip_span
 from rspnet.data.transforms import FrameReader, eval_frames
 

@@ -31,7 +31,7 @@ from rspnet.data.synthetic.videos import (
     video_name,
 )
 from rspnet.data.transforms import FrameReader
-from rspnet.models import Branch
+from rspnet.models import Branch, evaluation_mode
 from rspnet.names import HEADS
 
 T = TypeVar("T")
@@ -192,7 +192,9 @@ def embed_views(
     rows: dict[str, list[Floats]] = {head: [] for head in HEADS}
     for first in range(0, len(views), batch_size):
         batch = torch.stack([view.clip for view in views[first : first + batch_size]])
-        for head, z in branch(batch.to(device)).items():
+        with evaluation_mode(branch):
+            embeddings = branch(batch.to(device))
+        for head, z in embeddings.items():
             rows[head].append(z.double().cpu().numpy())
     found = {head: np.concatenate(parts) for head, parts in rows.items()}
     for head, vectors in found.items():
@@ -262,9 +264,8 @@ def responses_of_video(
         ValueError: No such perturbation or level, or a clip or model does not fit.
 
     Example:
-        >>> from analysis import responses_of_video
-        >>> from rspnet import Branch
-        >>> branch = Branch("resnet18_fine", {"width": 2}, num_frames=8, size=32).eval()
+        >>> from analysis import example_branch, responses_of_video
+        >>> branch = example_branch()
         >>> frames = np.random.default_rng(0).integers(0, 256, (40, 36, 48, 3), np.uint8)
         >>> probe = video_probe(branch, StoredFrames(frames))
         >>> curves = responses_of_video(branch, branch, probe, {"blur": (0, 1, 4)})
@@ -295,9 +296,8 @@ def probe_pair(
         ValueError: No such perturbation or level, or a clip or model does not fit.
 
     Example:
-        >>> from analysis import explain_kind, probe_pair
-        >>> from rspnet import Branch
-        >>> branch = Branch("resnet18_fine", {"width": 2}, num_frames=8, size=32).eval()
+        >>> from analysis import example_branch, explain_kind, probe_pair
+        >>> branch = example_branch()
         >>> frames = np.random.default_rng(0).integers(0, 256, (40, 36, 48, 3), np.uint8)
         >>> probe = video_probe(branch, StoredFrames(frames))
         >>> pair = probe_pair(branch, branch, probe, "blur", level=4)

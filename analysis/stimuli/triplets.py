@@ -14,8 +14,9 @@ import numpy as np
 from analysis.core.clip import StoredFrames, View
 from analysis.core.score import Kind, Score, hard_negatives
 from analysis.stimuli.kinds import TripletFeatures, encode_triplet, triplet_views
+from rspnet.data.listing import expand_roots
 from rspnet.data.sampling import clip_span, evenly_spaced
-from rspnet.data.sources import expand_roots, scan_files
+from rspnet.data.sources import scan_files
 from rspnet.data.synthetic.videos import render_video, video_name
 from rspnet.data.transforms import FrameReader
 from rspnet.evaluate import eval_triplets
@@ -64,7 +65,7 @@ def generated_triplets(branch: Branch, num_videos: int, seed: int = SEED) -> Tri
         frames = render_video(seed, index).frames
         name = video_name(seed, index)
         views.append(_drawn(StoredFrames(frames), branch, index, seed, name))
-    return Triplets(views=tuple(views), what=f"generated videos of seed {seed}")
+    return Triplets(views=tuple(views), what=f"synthetic videos of seed {seed}")
 
 
 def file_triplets(

@@ -23,7 +23,7 @@ from analysis.core.clip_map import Map
 from analysis.core.closed_form import directed_map
 from analysis.core.grid import HEIGHT, TIME, WIDTH, Grid
 from analysis.core.score import Score, check_clip
-from rspnet.models import Branch
+from rspnet.models import Branch, evaluation_mode
 
 Mode = Literal["deletion", "insertion"]
 MODES: tuple[Mode, ...] = ("deletion", "insertion")
@@ -40,7 +40,7 @@ class KeptCells:
     kept: 1 kB a set.
 
     Attributes:
-        branch: In evaluation mode.
+        branch: In any mode.
         swap: The clip and what stands in for its cells.
         batch_size: Clips in one pass.
     """
@@ -71,7 +71,8 @@ class KeptCells:
         new = {name: row for row, name in enumerate(names) if name not in self._known}
         for first in range(0, len(new), self.batch_size):
             chunk = list(new.items())[first : first + self.batch_size]
-            found = self.branch(self.swap(kept[[row for _, row in chunk]]))
+            with evaluation_mode(self.branch):
+                found = self.branch(self.swap(kept[[row for _, row in chunk]]))
             for place, (name, _) in enumerate(chunk):
                 self._known[name] = {head: z[place].double() for head, z in found.items()}
         embeddings = torch.stack([self._known[name][score.head] for name in names])
@@ -232,7 +233,8 @@ def sensitivity(
     @torch.no_grad()
     def explain(clips: Tensor | tuple[Tensor, ...]) -> tuple[Tensor]:
         batch = clips if isinstance(clips, Tensor) else clips[0]
-        F = score.branch.features(batch).double()
+        with evaluation_mode(score.branch):
+            F = score.branch.features(batch).double()
         return (directed_map(F, head, score.target.expand(len(F), -1)),)
 
     with torch.random.fork_rng(devices=[]):

@@ -19,7 +19,7 @@ from analysis.core.statistics import Estimate
 from analysis.core.table import StudyTable, Table, Value
 from analysis.stimuli.triplets import SEED, Triplets, file_triplets, generated_triplets
 from rspnet.data.datasets.labelled import DatasetConfig, load_video_set
-from rspnet.data.sources import expand_roots
+from rspnet.data.listing import expand_roots
 from rspnet.models import Branch
 from rspnet.weights.checkpoint import load_model
 

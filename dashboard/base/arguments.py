@@ -1,13 +1,13 @@
 """What is given after the double dash: ``streamlit run dashboard/app.py -- --videos DIR``."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from rspnet.commands import parse_config
 from rspnet.commands.settings import help_text
-from rspnet.files import default_cache_folder, repository
+from rspnet.files import default_cache_folder, repository, user_path
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -52,17 +52,19 @@ COMMAND: dict[str, Any] = {
 
 
 def parse_arguments(argv: Sequence[str]) -> Arguments:
-    """Read the arguments that follow the double dash.
+    """Read the arguments that follow the double dash; ``~`` is the home folder.
 
     Raises:
-        ValueError: An argument is unknown or lacks its value.
+        ValueError: An argument is unknown, empty, or lacks its value.
 
     Example:
         >>> parse_arguments(["--num-videos", "4"]).num_videos
         4
     """
     try:
-        return parse_config(Arguments, argv)
+        given = parse_config(Arguments, argv)
+        places = {name: path for name, path in vars(given).items() if isinstance(path, Path)}
+        return replace(given, **{name: user_path(path) for name, path in places.items()})  # type: ignore[arg-type]
     except ValueError as error:
         raise ValueError(
             f"The app's arguments are invalid: {str(error).rstrip('.')}. "

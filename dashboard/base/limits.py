@@ -6,7 +6,6 @@ shows that folder. Imports nothing heavy: the page states the limits.
 """
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -107,15 +106,6 @@ def check(path: Path) -> None:
 def leads_out(root: Path, path: Path) -> bool:
     """Whether a path below a root leads out of it, by a link or by ``..``."""
     return not path.resolve().is_relative_to(root.resolve())
-
-
-def links_out(root: Path) -> list[str]:
-    """Links to folders below a root that lead out of it, relative to the root."""
-    found = []
-    for folder, below, _ in os.walk(root):
-        links = [Path(folder) / name for name in below if (Path(folder) / name).is_symlink()]
-        found += [link.relative_to(root).as_posix() for link in links if leads_out(root, link)]
-    return sorted(found)
 
 
 def sentence_of_links(root: Path, names: Sequence[str]) -> str:

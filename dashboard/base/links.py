@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from dashboard.base.session import state_of
 from dashboard.base.state import Chosen, choose, choose_number
@@ -25,6 +26,8 @@ class Visit:
         page: Name of the page that is drawn.
         entered: Whether it was opened just now.
         link: Parameters in the address, as they were last read or written; None before the first.
+        before: What they were before the page wrote them, until the browser is seen to have got
+            what was written.
         serial: Counts the links that were opened: another one is another view.
         is_whole: Whether the page has written all of its parameters in this run of the script.
         notes: What is to be said of the link.
@@ -38,6 +41,7 @@ class Visit:
     page: str = ""
     entered: bool = False
     link: dict[str, str] | None = None
+    before: list[dict[str, str] | None] = field(default_factory=list)
     serial: int = 0
     is_whole: bool = False
     notes: list[str] = field(default_factory=list)
@@ -72,10 +76,22 @@ def restore() -> dict[str, str]:
     link = {name: st.query_params[name] for name in st.query_params}
     entered, here.entered = here.entered, False
     if not entered and link == here.link:
+        here.before.clear()
+        return {}
+    if not entered and link in here.before and not _moves_in_history():
+        # A click while the page was being drawn: the browser had not yet got what was written.
+        here.link = link
         return {}
     here.link = link
+    here.before.clear()
     here.serial += 1
     return link or (_remembered(here) if entered else {})
+
+
+def _moves_in_history() -> bool:
+    """Whether the visitor came by the browser's Back or Forward."""
+    context = get_script_run_ctx()
+    return context is not None and context.is_history_navigation
 
 
 def _remembered(here: Visit) -> dict[str, str]:
@@ -92,8 +108,10 @@ def write(view: dict[str, str]) -> None:
     here.views[here.page] = view
     here.carried |= {name: view[name] for name in CARRIED if name in view}
     if view != here.link:
-        here.link = view
+        # A run that is cut short raises here, and the browser gets nothing.
         st.query_params.from_dict(view)
+        here.before.append(here.link)
+        here.link = view
 
 
 def rewrite(**changed: str) -> None:

@@ -4,6 +4,7 @@ Nothing here imports torch: the page's controls and first frames stand before it
 """
 
 import csv
+import io
 import itertools
 import os
 import time
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from dashboard.base import limits
 from dashboard.base.arguments import Arguments, cache_folder
 from rspnet.data.synthetic.videos import video_name
+from rspnet.text import read_text
 
 Frames = NDArray[np.uint8]
 Identity = tuple[str, int, int]
@@ -77,6 +79,7 @@ class Source:
         root: Its folder.
         videos: Its videos, sorted by name.
         skipped: Links below its folder that lead out of it, relative to it.
+        passed_over: What else of its folder is not shown, in words.
         serial: Tells lists from one another; a folder that has not changed keeps its list.
     """
 
@@ -84,6 +87,7 @@ class Source:
     root: Path
     videos: tuple[Video, ...]
     skipped: tuple[str, ...] = ()
+    passed_over: str = ""
     serial: int = field(default_factory=itertools.count().__next__, compare=False)
 
     def find(self, name: str) -> Video | None:
@@ -171,19 +175,18 @@ def _open_folder(title: str, root: Path) -> Source:
 
 
 def _list_folder(title: str, root: Path) -> Source:
-    rows = _read_labels(root)
+    from rspnet.data.listing import VideoWalk
+
+    walk, rows = VideoWalk(root, inside=True), _read_labels(root)
+    try:
+        paths = [path for path in walk.videos() if path.is_file()]  # not a link to nowhere
+    except ValueError:
+        if not rows and not walk.links_out:
+            raise
+        paths = []
     if rows:
         paths = [root / name for name in sorted(rows) if (root / name).is_file()]
-    else:
-        from rspnet.data.sources import list_videos
-
-        try:
-            paths = list_videos(root)
-        except ValueError:
-            if not limits.links_out(root):
-                raise
-            paths = []
-    videos, skipped = [], limits.links_out(root)
+    videos, skipped = [], sorted(walk.links_out)
     for path in paths:
         # Names in a table can have links and dots before the file, those of a listing can not.
         if (rows or path.is_symlink()) and limits.leads_out(root, path):
@@ -198,7 +201,7 @@ def _list_folder(title: str, root: Path) -> Source:
             f"all that {root} holds are links that lead out of it, such as {skipped[0]}: start "
             "the dashboard with the folder that they lead to"
         )
-    return Source(title, root, tuple(videos), tuple(skipped))
+    return Source(title, root, tuple(videos), tuple(skipped), "" if rows else walk.sentence())
 
 
 def _read_labels(root: Path) -> dict[str, tuple[str, str]]:
@@ -206,8 +209,7 @@ def _read_labels(root: Path) -> dict[str, tuple[str, str]]:
     table = root / LABELS
     if not table.is_file():
         return {}
-    with table.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    rows = list(csv.DictReader(io.StringIO(read_text(table))))
     needed = ("path", "action", "actor", "set", "index")
     return {
         row["path"]: (

@@ -65,8 +65,8 @@ def open_gallery(title: str, arguments: Arguments) -> Source | None:
     except ValueError as error:
         shell.show_error(f"{title} can't be shown: {error}")
         return None
-    said = limits.sentence_of_links(source.root, source.skipped)
-    if said:
+    over = source.passed_over and f"P{source.passed_over[1:]}."
+    for said in filter(None, (limits.sentence_of_links(source.root, source.skipped), over)):
         st.caption(plain(said))
     return source
 

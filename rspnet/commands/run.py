@@ -7,6 +7,7 @@ said in one sentence that begins with ``error:``; a traceback is a fault in the 
 
 import difflib
 import errno
+import io
 import os
 import sys
 import tempfile
@@ -181,6 +182,8 @@ def run_cli(
         0
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a name may be of bytes that it can't print
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         status = _read_and_run(
             config_class, run, words, out,

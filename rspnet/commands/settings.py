@@ -149,6 +149,9 @@ class _Kind:
         members = set(get_args(kind) if _is_union(kind) else (kind,)) - {type(None)}
         lists = {k for k in members if get_origin(k) in (list, tuple)}
         self.group, self.flag = kind is None, kind is bool
+        # A text or a path is what is written: YAML would take "~", "#1" and "null" for nothing.
+        self.verbatim = bool(members & {str, Path}) and not members - lists - {str, Path}
+        self.path = Path in members
         self.mapping = dict in {get_origin(k) or k for k in members}
         self.several, self.one = bool(lists), members != lists  # it may be a list, something else
         text = kind.__name__ if type(kind) is type else str(kind).replace("typing.", "")
@@ -161,6 +164,8 @@ class _Kind:
         text = re.sub(r"\blist\[([^\]]*)\]", r"a list, each \1", text)
         text = re.sub(r"\btuple\[([^\]]*)\]", r"a list of \1", text)
         self.text = re.sub(r"\b(int|float|bool|str|dict)\b", lambda m: _WORDS[m[1]], text)
+        if self.verbatim:
+            self.text = f"a {'path' if self.path else 'text'}{' or several' * self.several}"
 
 
 def _nearest(name: str, known: Sequence[str]) -> str:
@@ -228,6 +233,12 @@ class _Given:
             self.values[owner] = (before if isinstance(before, dict) else {}) | {key: value}
             return
         kind = self.kinds[name]
+        given = value if isinstance(value, list) else [value]
+        if kind.verbatim and any(isinstance(text, str) and not text.strip() for text in given):
+            raise ValueError(
+                f"{where}: {name} is empty (an unset variable?), got {value!r}, "
+                f"expected {kind.text}"
+            )
         if isinstance(value, str) and (kind.group or kind.mapping):
             with suppress(yaml.YAMLError):
                 value = yaml.safe_load(value)
@@ -238,6 +249,11 @@ class _Given:
                 self.set(f"{name}.{key}", inner, where)
         else:
             raise ValueError(f"{where}: {name} is a group of settings, got {value!r}")
+
+    def is_text(self, name: str, value: Any) -> bool:
+        """Whether a value is to be taken as it is written."""
+        kind = self.kinds[name]
+        return kind.verbatim and isinstance(value, str) and not (kind.several and value[:1] == "[")
 
     def read_file(self, path: Path) -> None:
         """Take the values of a YAML file, whose names are dotted or nested.
@@ -320,7 +336,8 @@ def parse_config(
         config_class: A dataclass of settings.
         arguments: The command line's words; nothing takes the process's own. What comes later
             wins. ``--num-videos`` is read as ``--num_videos``; a flag's name alone means true; a
-            list is given as ``--k 1 5`` or ``--k "[1, 5]"``.
+            list is given as ``--k 1 5`` or ``--k "[1, 5]"``. A text or path is taken as it is
+            written: it is no YAML, and can't be empty.
         positional: Settings that bare words stand for, in their order.
 
     Raises:
@@ -346,8 +363,12 @@ def parse_config(
     ]
     if missing:
         raise ValueError(f"missing: {', '.join(missing)}")
+    texts = {name: text for name, text in given.values.items() if given.is_text(name, text)}
     try:
-        made = parser.instantiate(parser.parse_object(given.values))
+        read = parser.parse_object({**given.values, **dict.fromkeys(texts, "text")})
+        for name, text in texts.items():
+            read[name] = Path(text) if given.kinds[name].path else text
+        made = parser.instantiate(read)
     except ArgumentError as error:
         key = re.search(r'Parser key "([^"]+)"', str(error))
         if key is None or key[1] not in given.values:

@@ -1,6 +1,7 @@
 """A table of video files, made once: ``python -m rspnet.data.manifest DIR``.
 
-``DIR/manifest.parquet`` has a row for each file: ``path`` (relative to the table), ``num_frames``,
+``DIR/manifest.parquet`` has a row for each file: ``path`` (relative to the table; what of a name is
+not UTF-8 by :func:`rspnet.text.escape_bytes`), ``num_frames``,
 ``fps``, ``height``, ``width``, ``decoders`` (those whose frames are exact for it), ``reason`` (why
 it can't be used; empty for a valid file), ``size`` and ``modified_ns``. Pre-training reads it and
 need not open its files to count their frames; extraction and fine-tuning do not open again what it
@@ -17,8 +18,10 @@ from typing import Any
 from tqdm import tqdm
 
 from rspnet.commands import run_cli
-from rspnet.data.sources import in_processes, list_videos
-from rspnet.files import atomic_path
+from rspnet.data.listing import list_videos
+from rspnet.data.sources import in_processes
+from rspnet.files import atomic_path, printable, user_path
+from rspnet.text import escape_bytes, unescape_bytes
 
 COLUMNS = (
     "path", "num_frames", "fps", "height", "width", "decoders", "reason", "size", "modified_ns",
@@ -45,7 +48,10 @@ class ManifestResult:
 
 
 def _stat(path: Path) -> tuple[int, int]:
-    found = path.stat()
+    try:
+        found = path.stat()
+    except OSError:  # a link that leads nowhere
+        return 0, 0
     return found.st_size, found.st_mtime_ns
 
 
@@ -61,7 +67,7 @@ def describe_video(path: Path) -> Row:
             row |= {"height": reader.height, "width": reader.width}
             row["decoders"] = "pyav" if reader.why_not_decord else "pyav decord"
     except (VideoError, OSError) as error:
-        row["reason"] = str(error)
+        row["reason"] = printable(str(error))
     return row
 
 
@@ -83,7 +89,7 @@ def read_manifest(path: str | Path) -> list[Row]:
             f"{path} is no manifest of `python -m rspnet.data.manifest`: it has no {missing}"
         )
     rows: list[Row] = table.select(list(COLUMNS)).to_pylist()
-    return rows
+    return [row | {"path": unescape_bytes(row["path"])} for row in rows]
 
 
 def _write(rows: Sequence[Row], path: Path) -> None:
@@ -93,7 +99,8 @@ def _write(rows: Sequence[Row], path: Path) -> None:
     kinds = {"fps": pyarrow.float64(), "path": pyarrow.string(), "decoders": pyarrow.string()}
     kinds["reason"] = pyarrow.string()
     schema = pyarrow.schema([(name, kinds.get(name, pyarrow.int64())) for name in COLUMNS])
-    table = pyarrow.Table.from_pylist(list(rows), schema=schema)
+    escaped = [row | {"path": escape_bytes(row["path"])} for row in rows]
+    table = pyarrow.Table.from_pylist(escaped, schema=schema)
     with atomic_path(path) as temporary:
         parquet.write_table(table, str(temporary))
 
@@ -128,9 +135,9 @@ def write_manifest(
         >>> result.num_valid, result.invalid
         (1, ())
     """
-    root = Path(root)
-    target = Path(out) if out is not None else root / NAME
-    videos = list_videos(root)
+    root = user_path(root)
+    target = user_path(out) if out is not None else root / NAME
+    videos = list_videos(root, quiet=not progress)
     old = {row["path"]: row for row in read_manifest(target)} if target.is_file() else {}
     rows: dict[str, Row] = {}
     todo: list[Path] = []
@@ -165,7 +172,7 @@ def write_manifest(
 
 def manifests_in(roots: Iterable[str | Path]) -> list[Path]:
     """The ``manifest.parquet`` of those roots that have one."""
-    return [path for root in roots if (path := Path(root) / NAME).is_file()]
+    return [path for root in roots if (path := user_path(root) / NAME).is_file()]
 
 
 def known_files(
@@ -181,7 +188,7 @@ def known_files(
         ValueError: A manifest can't be read.
     """
     rows: dict[str, Row] = {}
-    for manifest in map(Path, manifests):
+    for manifest in map(user_path, manifests):
         folder = manifest.parent.absolute()
         rows |= {os.path.normpath(folder / row["path"]): row for row in read_manifest(manifest)}
     known = {}
@@ -221,9 +228,10 @@ class ManifestConfig:
 
 def _run(config: ManifestConfig) -> None:
     result = write_manifest(config.root, config.out, num_workers=config.num_workers)
-    print(f"{result.path}: {result.num_valid} valid videos, {len(result.invalid)} invalid")
+    table = printable(result.path)
+    print(f"{table}: {result.num_valid} valid videos, {len(result.invalid)} invalid")
     for name, reason in result.invalid[:20]:
-        print(f"  {name}: {reason}")
+        print(f"  {printable(name)}: {reason}")
     if len(result.invalid) > 20:
         print(f"  and {len(result.invalid) - 20} more: column 'reason' of the table")
 

@@ -11,10 +11,11 @@ from torch import Tensor
 from rspnet.data.augment import AugmentConfig, augment_clip
 from rspnet.data.datasets.labelled import DatasetConfig, load_video_set
 from rspnet.data.datasets.registry import DATASETS
+from rspnet.data.listing import expand_roots
 from rspnet.data.sampling import clip_span, pace_of, sample_triplet, share_frames
-from rspnet.data.sources import Source, expand_roots
+from rspnet.data.sources import Source
 from rspnet.data.stream import SampleDataset, SampleKey
-from rspnet.files import default_cache_folder
+from rspnet.files import default_cache_folder, user_path
 from rspnet.registry import documents
 
 
@@ -24,8 +25,8 @@ class DataConfig:
     """Videos and clips of pre-training.
 
     Attributes:
-        root: Folders of videos, single videos, or .txt lists of paths. Nothing: generated videos.
-            With ``name``, the folder of that data set.
+        root: Folders of videos, single videos, or .txt lists of paths (a label may follow each).
+            Nothing: generated videos. With ``name``, the folder of that data set.
         name: A labelled data set, whose labels are ignored: one of {datasets}. Nothing: all
             videos in ``root``.
         annotations: The data set's official lists, with ``name``.
@@ -82,6 +83,12 @@ class DataConfig:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
     def __post_init__(self) -> None:
+        roots = self.root if isinstance(self.root, list) else [self.root]
+        if not roots or not all(root is None or root.strip() for root in roots):
+            raise ValueError(
+                "root is a folder of videos, a video, a .txt list, or several of these, got "
+                f"{self.root!r}: is a variable unset? Leave it out for generated videos"
+            )
         if self.name is not None:
             DATASETS[self.name]  # refuses an unknown name
             if isinstance(self.root, list):
@@ -141,7 +148,7 @@ def training_videos(data: DataConfig) -> list[Path]:
 
 def cache_folder(data: DataConfig) -> Path:
     """Where generated videos and decoded frames are kept."""
-    return Path(data.cache_folder) if data.cache_folder else default_cache_folder()
+    return user_path(data.cache_folder) if data.cache_folder else default_cache_folder()
 
 
 @dataclass(frozen=True)

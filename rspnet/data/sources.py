@@ -6,6 +6,7 @@ Training from files decodes only the frames that a clip takes. For many passes o
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
@@ -21,56 +22,6 @@ from rspnet.files import atomic_path
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-VIDEO_SUFFIXES = frozenset(
-    (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ogv", ".webm", ".wmv", ".flv")
-)
-
-
-def list_videos(root: str | Path) -> list[Path]:
-    """Video files below a folder (by suffix; hidden ones are skipped), sorted by path.
-
-    Raises:
-        ValueError: The folder does not exist or holds no video.
-    """
-    root = Path(root)
-    if not root.is_dir():
-        raise ValueError(f"no folder {root}: expected a folder of videos")
-    found = sorted(
-        p
-        for p in root.rglob("*")
-        if p.suffix.lower() in VIDEO_SUFFIXES and not p.name.startswith(".") and p.is_file()
-    )
-    if not found:
-        raise ValueError(
-            f"no videos below {root}: looked for files ending in {sorted(VIDEO_SUFFIXES)}"
-        )
-    return found
-
-
-def expand_roots(roots: Sequence[str | Path]) -> list[Path]:
-    """Videos named by folders, by single files, or by ``.txt`` lists (one path a line).
-
-    Paths in a list are relative to the list's own folder. Order is kept, doubles are dropped.
-
-    Raises:
-        ValueError: Something named does not exist, or nothing is left.
-    """
-    videos: dict[Path, None] = {}
-    for root in map(Path, roots):
-        if root.is_dir():
-            videos |= dict.fromkeys(list_videos(root))
-        elif root.is_file() and root.suffix == ".txt":
-            for line in root.read_text().splitlines():
-                if line.strip():
-                    videos[root.parent / line.strip()] = None
-        elif root.is_file():
-            videos[root] = None
-        else:
-            raise ValueError(f"no {root}: expected a folder, a video, or a .txt list of videos")
-    if not videos:
-        raise ValueError(f"no videos in {[str(r) for r in roots]}")
-    return list(videos)
 
 
 @dataclass(frozen=True)
@@ -239,7 +190,7 @@ class FrameCache:
         for path in paths:
             stat = path.stat() if path.exists() else None
             identity = (stat.st_size, stat.st_mtime_ns) if stat else ()
-            digest.update(f"{path.resolve()} {identity}\n".encode())
+            digest.update(os.fsencode(f"{path.resolve()} {identity}\n"))
         return digest.hexdigest()[:16]
 
     def scan(self, paths: Sequence[Path], needed: Needed, num_workers: int = 1) -> Scan:

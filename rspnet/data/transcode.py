@@ -6,11 +6,13 @@ clip from anywhere then costs a few frames to decode. All frames are kept, one t
 their average rate; rotation is applied; sound is dropped. Both sides get even numbers of pixels.
 
 Run again, it resumes: what is there and no older than its source is skipped. Videos that can't be
-read are listed in ``OUT_DIR/unreadable.csv``, the rest continues. Hidden files are skipped.
+read, or whose copies can't be written, are listed in ``OUT_DIR/unreadable.csv``, the rest
+continues.
 """
 
 import errno
 import json
+import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -26,11 +28,11 @@ import numpy as np
 from tqdm import tqdm
 
 from rspnet.commands import run_cli
-from rspnet.data.sources import list_videos
+from rspnet.data.listing import list_videos
 from rspnet.data.transforms import Frames
 from rspnet.data.video.encode import write_video
 from rspnet.data.video.reader import VideoError, VideoReader
-from rspnet.files import atomic_path, write_skipped
+from rspnet.files import atomic_path, printable, user_path, write_skipped
 
 CARD = "transcode.json"
 UNREADABLE = "unreadable.csv"
@@ -60,9 +62,10 @@ class _Job:
 
     def is_done(self) -> bool:
         # Videos are renamed into place when whole.
-        if not self.target.is_file():
+        try:
+            return self.target.stat().st_mtime_ns >= self.source.stat().st_mtime_ns
+        except OSError:  # not there, or its name is too long
             return False
-        return self.target.stat().st_mtime_ns >= self.source.stat().st_mtime_ns
 
 
 _stop: Event | None = None  # set in worker processes
@@ -117,11 +120,11 @@ def _transcode_one(job: _Job) -> str | None:
         return None
     except VideoError as error:
         return error.reason
-    except (ValueError, av.FFmpegError) as error:
-        code = getattr(error, "errno", None)
+    except (ValueError, OSError, av.FFmpegError) as error:
+        code, said = getattr(error, "errno", None), getattr(error, "strerror", None) or error
         if code in _DISK_ERRORS:
-            raise OSError(code, getattr(error, "strerror", ""), str(job.target)) from None
-        return str(error)
+            raise OSError(code, said, str(job.target)) from None
+        return f"its copy can't be written: {said}"
     return ""
 
 
@@ -192,12 +195,14 @@ def transcode(
         raise ValueError(f"gop and num_workers are positive, got {gop} and {num_workers}")
     if not 0 <= crf <= 51:
         raise ValueError(f"crf is between 0 and 51, got {crf}")
-    source, out = Path(source), Path(out)
+    source, out = user_path(source), user_path(out)
     here, there = source.resolve(), out.resolve()
     if here.is_relative_to(there) or there.is_relative_to(here):
         raise ValueError(f"{source} and {out}: one lies in the other, choose a folder apart")
+    paths = list_videos(source, quiet=not progress)
     jobs = [
-        _Job(path, target, short_side, gop, crf) for path, target in _targets(source, out).items()
+        _Job(path, target, short_side, gop, crf)
+        for path, target in _targets(source, out, paths).items()
     ]
     settings = {"short_side": short_side, "gop": gop, "crf": crf}
     _write_card(out, {"version": VERSION, "source": str(here), **settings}, jobs)
@@ -224,22 +229,17 @@ def transcode(
     return TranscodeResult(len(missing) - len(failures), num_skipped, len(failures))
 
 
-def _targets(source: Path, out: Path) -> dict[Path, Path]:
+def _targets(source: Path, out: Path, paths: Sequence[Path]) -> dict[Path, Path]:
     """Where each video goes."""
     targets: dict[Path, Path] = {}
     taken: dict[Path, Path] = {}
-    for path in list_videos(source):
-        relative = path.relative_to(source)
-        if any(part.startswith(".") for part in relative.parts):
-            continue
-        target = out / relative.with_suffix(".mp4")
+    for path in paths:
+        target = out / path.relative_to(source).with_suffix(".mp4")
         if target in taken:
             raise ValueError(
                 f"{taken[target]} and {path} would both become {target}: rename or remove one"
             )
         targets[path], taken[target] = target, path
-    if not targets:
-        raise ValueError(f"no videos below {source} but hidden ones")
     return targets
 
 
@@ -249,7 +249,8 @@ def _write_card(out: Path, mine: dict[str, int | str], jobs: Sequence[_Job]) -> 
         raise ValueError(f"{out} is a file, expected a folder")
     card = out / CARD
     if not card.is_file():
-        strange = next((job.target for job in jobs if job.target.exists()), None)
+        # Unlike a path's own method, this takes a name that is too long.
+        strange = next((job.target for job in jobs if os.path.exists(job.target)), None)  # noqa: PTH110
         if strange is not None:
             raise ValueError(
                 f"{strange} is there, but no {card} that says how it was made: "
@@ -303,9 +304,10 @@ def _run_config(config: TranscodeConfig) -> int:
         return 1
     finally:
         signal.signal(signal.SIGTERM, before)
-    listed = f" (see {Path(config.out) / UNREADABLE})" if result.failed else ""
+    out = user_path(config.out)
+    listed = f" (see {printable(out / UNREADABLE)})" if result.failed else ""
     print(
-        f"{config.out}: {result.written} written, {result.skipped} there already, "
+        f"{printable(out)}: {result.written} written, {result.skipped} there already, "
         f"{result.failed} unreadable{listed}"
     )
     return 0 if result.written + result.skipped else 1

@@ -1,6 +1,6 @@
 """Encoders, projection heads and the branch that joins them."""
 
-from rspnet.models.branch import Branch
+from rspnet.models.branch import Branch, evaluation_mode
 from rspnet.models.geometry import CellGeometry
 from rspnet.models.heads import EMBEDDING_DIM, LinearHead, MLPHead, global_average_pool
 from rspnet.models.registry import (
@@ -22,6 +22,7 @@ __all__ = [
     "create_encoder",
     "encoder_info",
     "encoder_table",
+    "evaluation_mode",
     "global_average_pool",
     "list_encoders",
     "register_encoder",

@@ -2,7 +2,8 @@
 
 import math
 import reprlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, cast
 
 import torch
@@ -11,17 +12,40 @@ from torch.nn import functional
 
 from rspnet.models.geometry import CellGeometry
 from rspnet.models.heads import create_head, global_average_pool
-from rspnet.models.registry import check_whole, create_encoder
-from rspnet.names import HEADS
+from rspnet.models.registry import create_encoder
+from rspnet.names import HEADS, MAX_FRAMES, MAX_SIZE, check_whole
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 Normalisation = Sequence[Sequence[float]]
 
 
-# Far beyond any model of video; what is larger is a mistake or a damaged header.
-MAX_FRAMES = MAX_SIZE = 4096
-MAX_PIXELS = 2**28
+MAX_PIXELS = 2**28  # of a clip
+
+
+@contextmanager
+def evaluation_mode(*models: nn.Module) -> Iterator[None]:
+    """Within the block models are in evaluation mode; then each module has its own mode again.
+
+    So nothing that is measured depends on the mode that a model is in, and no statistic of
+    BatchNorm moves.
+
+    Example:
+        >>> model = nn.Sequential(nn.BatchNorm3d(2), nn.Dropout()).train()
+        >>> with evaluation_mode(model):
+        ...     model[0].training
+        False
+        >>> model[0].training
+        True
+    """
+    training = [part for model in models for part in model.modules() if part.training]
+    for part in training:
+        part.training = False
+    try:
+        yield
+    finally:
+        for part in training:
+            part.training = True
 
 
 def _check_normalisation(values: Normalisation) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -1,6 +1,5 @@
 """Encoders by name. Each registers itself beside its code with :func:`register_encoder`."""
 
-import operator
 import reprlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -104,21 +103,6 @@ def encoder_info(name: str) -> EncoderInfo:
         224
     """
     return ENCODERS[name]
-
-
-def check_whole(name: str, value: Any, most: int) -> int:
-    """A number as an int.
-
-    Raises:
-        ValueError: It is no whole number, not positive, or larger than ``most``.
-    """
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = 0
-    if isinstance(value, bool) or not 1 <= number <= most:
-        raise ValueError(f"{name} is a whole number from 1 to {most:,}, got {reprlib.repr(value)}")
-    return number
 
 
 def _check_numbers(name: str, value: Any) -> None:

@@ -13,7 +13,7 @@ from rspnet.data.datasets.labelled import LabelledVideo, VideoSet, load_video_se
 from rspnet.data.labelled_clips import ActionsConfig, ClipPlan
 from rspnet.data.transforms import normalise
 from rspnet.data.video.reader import VideoReader
-from rspnet.models import Branch
+from rspnet.models import Branch, evaluation_mode
 from rspnet.models.heads import global_average_pool
 from rspnet.recognition.result import Floats
 from rspnet.training.loading import load_each
@@ -40,12 +40,11 @@ def load_splits(data: ActionsConfig) -> tuple[VideoSet, VideoSet]:
             f"{min(both)}: a test on them means nothing. Name two splits (data.split, "
             "data.test_split), or give the root the folders train and test"
         )
-    for part in (train, test):
-        if part.missing:
-            tqdm.write(
-                f"{len(part.missing)} videos of {part.name} {part.split} are missing, such as "
-                f"{part.missing[0]}"
-            )
+    if len(train.classes) < 2:
+        raise ValueError(
+            f"{data.name} has the single class {train.classes[0]!r}: whatever the model, 100% of "
+            "the videos would be recognised. Two or more classes are needed"
+        )
     return train, test
 
 
@@ -93,7 +92,7 @@ def each_video(
     loaded = load_each([v.path for v in mine], part.known_invalid, load, num_workers)
     found: list[tuple[Floats | None, str]] = []
     bar = tqdm(loaded, desc=title, total=len(mine), unit="video", disable=not processes.first)
-    with closing(loaded):
+    with closing(loaded), evaluation_mode(function):
         for clips in bar:
             if isinstance(clips, str):
                 found.append((None, clips))

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
+from rspnet.files import folder_lock
 from rspnet.models import Branch
 from rspnet.retrieval.gallery import Gallery
 from rspnet.retrieval.store import (
@@ -67,7 +68,7 @@ def build_gallery(
 
     Raises:
         ValueError: None of the videos can be used, ``folder`` is a file or holds something other
-            than a gallery, or ``part_size`` is not positive.
+            than a gallery, another process writes into it, or ``part_size`` is not positive.
     """
     if part_size < 1:
         raise ValueError(f"part_size is at least 1, got {part_size}")
@@ -81,29 +82,31 @@ def build_gallery(
         videos_hash=_hash_of(files),
         shard_size=part_size,
     )
-    _begin(folder, manifest)
-    done = 0
-    for number in range(manifest.num_shards):
-        own = files[number * part_size : (number + 1) * part_size]
-        count = _count_in(part_path(folder, number))
-        if count == len(own):
-            done += count
-            if on_video is not None:
-                on_video(done)
-            continue
-        rows = _begun(branch, folder, own)
-        for path in own[len(rows) :]:
-            if is_stopped():
-                write_part(folder / BEGUN, rows.part())
-                return None
-            with lock or nullcontext():
-                rows.add(branch, path, manifest.protocol, check)
-            if on_video is not None:
-                on_video(done + len(rows))
-        write_part(part_path(folder, number), rows.part())
-        (folder / BEGUN).unlink(missing_ok=True)
-        done += len(own)
-    return _finish(folder, manifest)
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder} is a file, a gallery is a folder: choose another name")
+    with folder_lock(folder):
+        manifest, done = _begin(folder, manifest), 0
+        for number in range(manifest.num_shards):
+            own = files[number * part_size : (number + 1) * part_size]
+            mark = manifest.mark_of(number)
+            if _is_whole(part_path(folder, number), mark if manifest.sealed else "", own):
+                done += len(own)
+                if on_video is not None:
+                    on_video(done)
+                continue
+            rows = _begun(branch, folder, mark, own)
+            for path in own[len(rows) :]:
+                if is_stopped():
+                    write_part(folder / BEGUN, rows.part(), mark)
+                    return None
+                with lock or nullcontext():
+                    rows.add(branch, path, manifest.protocol, check)
+                if on_video is not None:
+                    on_video(done + len(rows))
+            write_part(part_path(folder, number), rows.part(), mark)
+            (folder / BEGUN).unlink(missing_ok=True)
+            done += len(own)
+        return _finish(folder, manifest)
 
 
 def _hash_of(files: Iterable[Path]) -> str:
@@ -117,33 +120,37 @@ def _hash_of(files: Iterable[Path]) -> str:
     return digest.hexdigest()
 
 
-def _begin(folder: Path, manifest: Manifest) -> None:
+def _begin(folder: Path, manifest: Manifest) -> Manifest:
     """Leave the valid parts, and nothing else, in a folder that says what it will be."""
     try:
-        valid = not read_manifest(folder).differences(manifest)
+        old = read_manifest(folder)
+        valid = not old.differences(manifest)
     except ValueError:
         valid = False
-    if not valid:
+    if valid:
+        manifest = replace(manifest, sealed=old.sealed)
+    else:
         clear_folder(folder)
         (folder / BEGUN).unlink(missing_ok=True)
     clean_up(folder)
     write_manifest(folder, manifest)
+    return manifest
 
 
-def _count_in(path: Path) -> int:
-    """Videos that a part tells of; -1 if it is not there or damaged."""
+def _is_whole(path: Path, mark: str, own: Sequence[Path]) -> bool:
+    """Whether a part is there, undamaged, and the one of these videos."""
     try:
-        num, unreadable = read_shard_header(path)
+        read_part(path, mark, own)
     except ValueError:
-        return -1
-    return num + len(unreadable)
+        return False
+    return True
 
 
-def _begun(branch: Branch, folder: Path, own: Sequence[Path]) -> VideoRows:
+def _begun(branch: Branch, folder: Path, mark: str, own: Sequence[Path]) -> VideoRows:
     """What an earlier start has left of a part."""
     rows = VideoRows(branch.num_features)
     try:
-        part = read_part(folder / BEGUN)
+        part = read_part(folder / BEGUN, mark)
     except ValueError:
         return rows
     there = [*part.paths, *(path for path, _ in part.unreadable)]

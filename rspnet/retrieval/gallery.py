@@ -6,6 +6,7 @@ over clips of the pooled features of the last convolutional layer (supplementary
 end, so that a dot product is the cosine. :class:`Protocol` holds the choices.
 """
 
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -179,8 +180,6 @@ class Gallery:
             vectors=self.vectors,
             unreadable=unreadable,
         )
-        write_part(part_path(folder, 0), part)
-        write_unreadable(folder, unreadable)
         num_videos = len(self) + len(unreadable)
         manifest = Manifest(
             model=self.model,
@@ -193,6 +192,8 @@ class Gallery:
             num_unreadable=len(unreadable),
             complete=True,
         )
+        write_part(part_path(folder, 0), part, manifest.mark_of(0))
+        write_unreadable(folder, unreadable)
         write_manifest(folder, manifest)
         return folder
 
@@ -209,7 +210,13 @@ class Gallery:
                 f"{folder} is a gallery that is not complete: run the command that began it again"
             )
         try:
-            parts = [read_part(part_path(folder, i)) for i in range(manifest.num_shards)]
+            parts = [
+                read_part(part_path(folder, i), manifest.mark_of(i) if manifest.sealed else "")
+                for i in range(manifest.num_shards)
+            ]
+            told = {(part.paths, part.unreadable) for part in parts}
+            if len(told) < len(parts):
+                raise ValueError("two of its parts are one and the same")
             part = join_parts(parts)
         except ValueError as error:
             raise ValueError(f"{folder} is a damaged gallery: {error}") from error
@@ -218,6 +225,12 @@ class Gallery:
             raise ValueError(
                 f"{folder} is a damaged gallery: its parts tell of {found} videos, its manifest "
                 f"of {manifest.num_videos}"
+            )
+        if not manifest.sealed:
+            print(
+                f"{folder} was written by an older version, without SHA-256: not all damage to it "
+                "would be noticed",
+                file=sys.stderr,
             )
         return cls._from_part(
             part,

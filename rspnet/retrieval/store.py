@@ -6,16 +6,23 @@
     GALLERY/part-00000.parquet    rows of the first ``shard_size`` videos, and so on
     GALLERY/unreadable.csv        path and reason of the videos that could not be read, if any
 
-Columns of a part: ``path``, ``label``, ``split`` (strings), ``clip_starts`` (first frame of each
+Columns of a part: ``path``, ``label``, ``split`` (strings; what of a name is not UTF-8 by
+:func:`rspnet.text.escape_bytes`), ``clip_starts`` (first frame of each
 clip), ``backbone``, ``rsp`` and ``avid`` (float32, of one length each, L2-normalised). pandas,
 Polars and DuckDB read ``GALLERY/*.parquet``. The reason why a video of a part is not in it stands
-in the part's own metadata, so that a part is all there is to know about its videos.
+in the part's own metadata, so that a part is all there is to know about its videos. There stand as
+well its own SHA-256, its number, and the SHA-256 of what the manifest says of the vectors: so a
+part that is damaged, or another one's copy, is never taken. Galleries of older versions have none
+of these (``"sealed"`` is not in their manifest); they are read as before.
 
 The manifest is written first, with ``"complete": false``, and once more when all parts are there.
 """
 
+import hashlib
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -23,14 +30,18 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from rspnet.files import atomic_path, write_skipped
+from rspnet.files import BLANK_SEAL, atomic_path, check_seal, seal, write_skipped
+from rspnet.names import MAX_FRAMES, MAX_SIZE, check_whole
+from rspnet.text import escape_bytes, unescape_bytes
 
 FEATURES = ("backbone", "rsp", "avid")
 FORMAT = "rspnet-gallery"
 FORMAT_VERSION = 2  # 1 was a single .npz file
 MANIFEST = "manifest.json"
 UNREADABLE = "unreadable.csv"
-_NOTE = b"rspnet-gallery"
+_NOTE, _SEAL = b"rspnet-gallery", b"seal"
+# What parts must have in common with their manifest, beside the protocol.
+_COMMON = ("model_hash", "dataset", "shard_size", "num_videos", "videos_hash")
 
 Vectors = NDArray[np.float32]
 Pooling = Literal["max", "avg"]
@@ -64,14 +75,14 @@ class Protocol:
     short: Short = "loop"
 
     def __post_init__(self) -> None:
-        numbers = (self.num_clips, self.num_frames, self.size, self.speed)
-        if min(numbers) < 1 or (self.fps is not None and not self.fps > 0):
-            raise ValueError(
-                "num_clips, num_frames, size, speed and fps are positive, got "
-                f"num_clips={self.num_clips}, num_frames={self.num_frames}, size={self.size}, "
-                f"speed={self.speed}, fps={self.fps}"
-            )
-        for name, kind in (("pooling", Pooling), ("short", Short)):
+        bounds = {
+            "num_clips": 100_000, "num_frames": MAX_FRAMES, "size": MAX_SIZE, "speed": 10_000,
+        }  # fmt: skip
+        for name, most in bounds.items():
+            check_whole(name, getattr(self, name), most)
+        if self.fps is not None and not (self.fps > 0 and math.isfinite(self.fps)):
+            raise ValueError(f"fps is a positive number, got {self.fps}")
+        for name, kind in (("pooling", Pooling), ("short", Short), ("view", Literal["centre"])):
             if getattr(self, name) not in get_args(kind):
                 raise ValueError(
                     f"{name} is one of {list(get_args(kind))}, got {getattr(self, name)!r}"
@@ -106,6 +117,7 @@ class Manifest:
         shard_size: Videos in a part.
         num_unreadable: Videos that are in no part; nothing as long as that is not known.
         complete: Whether all parts are there.
+        sealed: Whether parts carry their SHA-256 and say which they are.
     """
 
     model: str
@@ -119,6 +131,19 @@ class Manifest:
     shard_size: int
     num_unreadable: int | None = None
     complete: bool = False
+    sealed: bool = True
+
+    def __post_init__(self) -> None:
+        check_whole("num_videos", self.num_videos, 10**9, least=0)
+        check_whole("shard_size", self.shard_size, 10**9)
+        if self.num_unreadable is not None:
+            check_whole("num_unreadable", self.num_unreadable, self.num_videos, least=0)
+
+    def mark_of(self, number: int) -> str:
+        """What a part says of itself: its number, and what all parts have in common."""
+        common = {name: getattr(self, name) for name in _COMMON} | asdict(self.protocol)
+        digest = hashlib.sha256(json.dumps(common, sort_keys=True).encode()).hexdigest()
+        return f"part {number} of {digest}"
 
     @property
     def num_shards(self) -> int:
@@ -128,7 +153,7 @@ class Manifest:
     def differences(self, other: "Manifest") -> list[str]:
         """Why parts made for one are invalid for the other, in words."""
         found = []
-        for name in ("model_hash", "dataset", "shard_size", "num_videos", "videos_hash"):
+        for name in _COMMON:
             mine, theirs = getattr(self, name), getattr(other, name)
             if mine != theirs:
                 found.append(f"{name} {mine!r} and {theirs!r}")
@@ -192,11 +217,12 @@ def read_manifest(folder: str | Path) -> Manifest:
             )
         values["protocol"] = Protocol.from_plain(values["protocol"])
         for name in ("classes", "missing"):
-            values[name] = tuple(values[name])
+            values[name] = tuple(map(str, values[name]))
+        values.setdefault("sealed", False)  # of an older version
         if values["dataset"].get("name") == "stage":  # what synthetic videos were called once
             values["dataset"]["name"] = "synthetic"
         return Manifest(**values)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ValueError(f"{folder} holds no gallery of videos: {error}") from error
 
 
@@ -205,13 +231,20 @@ def part_path(folder: str | Path, number: int) -> Path:
     return Path(folder) / f"part-{number:05d}.parquet"
 
 
-def write_part(path: str | Path, part: Part) -> Path:
-    """Write a part, atomically. The same part gives the same bytes."""
+def write_part(path: str | Path, part: Part, mark: str = "") -> Path:
+    """Write a part, atomically. The same part gives the same bytes.
+
+    Args:
+        path: The file.
+        part: The part.
+        mark: From :meth:`Manifest.mark_of`; nothing for a file that is no part of a gallery.
+    """
     import pyarrow
     from pyarrow import parquet
 
     text = pyarrow.string()
-    arrays = [pyarrow.array(values, text) for values in (part.paths, part.labels, part.splits)]
+    names = (part.paths, part.labels, part.splits)
+    arrays = [pyarrow.array(list(map(escape_bytes, values)), text) for values in names]
     starts = [list(row) for row in part.clip_starts]
     arrays.append(pyarrow.array(starts, pyarrow.list_(pyarrow.int32())))
     for name in FEATURES:
@@ -219,62 +252,79 @@ def write_part(path: str | Path, part: Part) -> Path:
         flat = pyarrow.array(vectors.reshape(-1), pyarrow.float32())
         arrays.append(pyarrow.FixedSizeListArray.from_arrays(flat, vectors.shape[1]))
     table = pyarrow.table(arrays, ["path", "label", "split", "clip_starts", *FEATURES])
-    note = json.dumps({"version": FORMAT_VERSION, "unreadable": part.unreadable})
-    table = table.replace_schema_metadata({_NOTE: note})
+    note = {"version": FORMAT_VERSION, "mark": mark, "unreadable": part.unreadable}
+    table = table.replace_schema_metadata({_NOTE: json.dumps(note), _SEAL: BLANK_SEAL})
     with atomic_path(path) as temporary:
-        parquet.write_table(table, str(temporary))
+        parquet.write_table(table, str(temporary), write_page_checksum=True)
+        seal(temporary)
     return Path(path)
 
 
-def _note(metadata: dict[bytes, bytes] | None) -> tuple[tuple[str, str], ...]:
-    if metadata is None or _NOTE not in metadata:
-        raise ValueError("it was not written by rspnet")
-    rows = json.loads(metadata[_NOTE])["unreadable"]
-    return tuple((str(path), str(reason)) for path, reason in rows)
-
-
-def read_shard_header(path: str | Path) -> tuple[int, tuple[tuple[str, str], ...]]:
-    """How many videos a part holds, and (path, reason) of those it can't; vectors are not read.
-
-    Raises:
-        ValueError: It is missing, damaged or something else.
-    """
+@contextmanager
+def _open_part(path: str | Path, mark: str) -> Iterator[tuple[Any, tuple[tuple[str, str], ...]]]:
+    """The open file and the videos that are not in it, if it is whole and the one that is meant."""
     import pyarrow
     from pyarrow import parquet
 
     try:
-        with parquet.ParquetFile(str(path)) as file:
-            return file.metadata.num_rows, _note(file.schema_arrow.metadata)
-    except (OSError, pyarrow.ArrowException, ValueError, KeyError, TypeError) as error:
+        sealed = check_seal(path)
+        # One file, not a data set: the names of its folders mean nothing.
+        with parquet.ParquetFile(str(path), page_checksum_verification=True) as file:
+            metadata = file.schema_arrow.metadata
+            if metadata is None or _NOTE not in metadata:
+                raise ValueError("it was not written by rspnet")
+            note = json.loads(metadata[_NOTE])
+            if "mark" in note and not sealed:
+                raise ValueError("it is damaged: its SHA-256 is gone")
+            if mark and note.get("mark") != mark:
+                raise ValueError("it is another part, or one of another gallery")
+            yield file, tuple((str(video), str(reason)) for video, reason in note["unreadable"])
+    except (
+        OSError, pyarrow.ArrowException, ValueError, KeyError, TypeError, AttributeError,
+        RecursionError,
+    ) as error:  # fmt: skip
         raise ValueError(f"{path} is no part of a gallery: {error}") from error
 
 
-def read_part(path: str | Path) -> Part:
-    """Read what :func:`write_part` wrote.
+def read_shard_header(path: str | Path, mark: str = "") -> tuple[int, tuple[tuple[str, str], ...]]:
+    """How many videos a part holds, and (path, reason) of those it can't; vectors are not read.
 
     Raises:
-        ValueError: It is missing, damaged or something else.
+        ValueError: It is missing, damaged, not the one of this mark, or something else.
     """
-    import pyarrow
-    from pyarrow import parquet
+    with _open_part(path, mark) as (file, unreadable):
+        return file.metadata.num_rows, unreadable
 
-    try:
-        # One file, not a data set: the names of its folders mean nothing.
-        with parquet.ParquetFile(str(path)) as file:
-            table = file.read()
-        unreadable = _note(table.schema.metadata)
+
+def read_part(path: str | Path, mark: str = "", videos: Sequence[Path] | None = None) -> Part:
+    """Read what :func:`write_part` wrote.
+
+    Args:
+        path: The file.
+        mark: What it is to say of itself, see :meth:`Manifest.mark_of`; nothing for any.
+        videos: All videos that it is to tell of, readable or not; nothing for any.
+
+    Raises:
+        ValueError: It is missing, damaged, another one, or something else.
+    """
+    with _open_part(path, mark) as (file, unreadable):
+        table = file.read()
         vectors = {}
         for name in FEATURES:
             column = table.column(name).combine_chunks()
             flat = column.flatten().to_numpy(zero_copy_only=False)
             vectors[name] = flat.astype(np.float32).reshape(len(table), column.type.list_size)
+            if not np.isfinite(vectors[name]).all():
+                raise ValueError(f"it is damaged: {name} has values that are NaN or infinite")
         paths, labels, splits = (
-            tuple(table.column(name).to_pylist()) for name in ("path", "label", "split")
+            tuple(map(unescape_bytes, table.column(name).to_pylist()))
+            for name in ("path", "label", "split")
         )
         starts = tuple(tuple(row) for row in table.column("clip_starts").to_pylist())
-    except (OSError, pyarrow.ArrowException, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is no part of a gallery: {error}") from error
-    return Part(paths, labels, splits, starts, vectors, unreadable)
+        found = sorted([*paths, *(video for video, _ in unreadable)])
+        if videos is not None and found != sorted(map(str, videos)):
+            raise ValueError("it tells of other videos than it is to")
+        return Part(paths, labels, splits, starts, vectors, unreadable)
 
 
 def join_parts(parts: Sequence[Part]) -> Part:

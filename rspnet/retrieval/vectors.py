@@ -16,7 +16,7 @@ from torch import Tensor
 from rspnet.data.sampling import clip_indices, clip_span, even_starts, pace_of
 from rspnet.data.transforms import Frames, eval_clips, normalise
 from rspnet.data.video.reader import VideoReader
-from rspnet.models import Branch
+from rspnet.models import Branch, evaluation_mode
 from rspnet.models.heads import EMBEDDING_DIM, global_average_pool
 from rspnet.retrieval.store import FEATURES, Part, Pooling, Protocol, Short, Vectors
 
@@ -113,9 +113,10 @@ def _embed_batch(branch: Branch, batch: Tensor, pooling: Pooling) -> dict[str, V
     num = len(batch)
     if num < _CPU_BATCH:
         batch = torch.cat([batch] * _CPU_BATCH)
-    F = branch.features(normalise(batch))
-    x = F.amax(dim=(2, 3, 4)) if pooling == "max" else global_average_pool(F)
-    parts: dict[str, Tensor] = {"backbone": x, **branch.project(F)}
+    with evaluation_mode(branch):
+        F = branch.features(normalise(batch))
+        x = F.amax(dim=(2, 3, 4)) if pooling == "max" else global_average_pool(F)
+        parts: dict[str, Tensor] = {"backbone": x, **branch.project(F)}
     return {name: part[:num].float().cpu().numpy() for name, part in parts.items()}
 
 

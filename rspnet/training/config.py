@@ -60,8 +60,7 @@ class RunConfig:
         num_workers: Loader processes, for each process of the run.
         device: ``auto``, ``cpu``, ``cuda``, ...
         threads: Threads of the CPU's arithmetic; 0 for PyTorch's own choice.
-        precision: ``fp32``, or autocast to ``bf16`` (on GPUs) or ``fp16`` (with scaled
-            gradients).
+        precision: ``fp32``, or on GPUs autocast to ``bf16`` or ``fp16`` (with scaled gradients).
         channels_last: Keep channels last in memory, which convolutions run fastest with.
         compile: Compile the network with ``torch.compile``.
         wandb: Also log to Weights & Biases, to this project. It has to be installed.

@@ -21,7 +21,12 @@ from rspnet.commands import RunFailedError, save_config, to_plain
 from rspnet.training.changes import Changes, check_changes
 from rspnet.training.config import RunConfig
 from rspnet.training.optim import OptimConfig, lr_factor, step_optimiser
-from rspnet.training.processes import join_processes, rng_state, set_rng_state
+from rspnet.training.processes import (
+    check_precision,
+    join_processes,
+    rng_state,
+    set_rng_state,
+)
 from rspnet.training.progress import Progress, Scalars
 from rspnet.training.resume import check_steps_left, find_checkpoint, steps_of
 from rspnet.training.run_folder import Checkpoints, Due, check_unreadable
@@ -72,11 +77,7 @@ class Engine(ABC, Generic[B]):
         self.title = title
         self.processes = join_processes(config.device)
         self.device = self.processes.device
-        if config.precision == "bf16" and self.device.type == "cpu":
-            raise ValueError(
-                "precision is 'bf16', but PyTorch's 3D convolutions in bf16 on CPUs give wrong "
-                "gradients, some of them NaN: take 'fp32', or a GPU"
-            )
+        check_precision(config.precision, self.device)
         if config.threads:
             torch.set_num_threads(config.threads)
         self.folder = Path(config.out)

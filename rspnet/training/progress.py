@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
@@ -84,7 +85,7 @@ def _start_wandb(project: str, folder: Path) -> Any:
         raise ValueError(
             "wandb is given, but Weights & Biases is not installed: pip install wandb"
         ) from error
-    name = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]
+    name = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:12]
     return wandb.init(project=project, dir=str(folder), id=name, resume="allow", name=folder.name)
 
 

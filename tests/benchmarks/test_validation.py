@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from benchmarks.small_scale.validation import held_out_tasks, read_sources, without_own_source
-from rspnet.data.sources import FileSource, list_videos
+from rspnet.data.listing import list_videos
+from rspnet.data.sources import FileSource
 from rspnet.data.video.encode import write_video
 from rspnet.evaluate import evaluate_pretext
 from rspnet.models import Branch

@@ -20,11 +20,12 @@ from rspnet import extract as module
 from rspnet.data.manifest import write_manifest as write_table
 from rspnet.data.video.encode import write_video
 from rspnet.extract import main
-from rspnet.files import file_hash
+from rspnet.files import file_hash, folder_lock
 from rspnet.models import Branch
 from rspnet.retrieval.gallery import Gallery, embed_video, protocol_for
 from rspnet.retrieval.store import Protocol, part_path, read_manifest, write_manifest
 from rspnet.retrieval.vectors import Views, load_views
+from rspnet.retrieve import main as retrieve_main
 from rspnet.weights.checkpoint import load_model, save_model
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -130,6 +131,63 @@ def test_what_is_missing_is_made_again_and_the_rest_is_kept(
     for number in range(3):
         path = part_path(out, number)
         assert path.stat().st_mtime_ns == times[path.name]
+
+
+def test_damaged_and_swapped_parts_are_made_anew(
+    gallery: Path, model: Path, videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "g"
+    shutil.copytree(gallery, out)
+    whole = part_path(out, 1).read_bytes()
+    changed = bytearray(whole)
+    changed[len(whole) // 2] ^= 1
+    part_path(out, 1).write_bytes(changed)
+    shutil.copy(part_path(out, 0), part_path(out, 3))
+    kept = part_path(out, 2).stat().st_mtime_ns
+    assert main(words(model, videos, out)) == 0
+    said = capsys.readouterr().out
+    assert "Made anew: " in said
+    assert f"{part_path(out, 1)} is no part of a gallery: it is damaged" in said
+    assert f"{part_path(out, 3)} is no part of a gallery: it is another part" in said
+    assert contents(out) == contents(gallery)
+    assert part_path(out, 2).stat().st_mtime_ns == kept
+
+
+def test_an_older_gallery_is_resumed_and_its_swapped_parts_are_made_anew(
+    gallery: Path, model: Path, videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "g"
+    shutil.copytree(gallery, out)
+    values = json.loads((out / "manifest.json").read_text())
+    del values["sealed"]
+    (out / "manifest.json").write_text(json.dumps(values))
+    for number in range(5):
+        table = parquet.read_table(str(part_path(out, number)))
+        note = json.dumps({"version": 2, "unreadable": []})
+        table = table.replace_schema_metadata({"rspnet-gallery": note})
+        parquet.write_table(table, str(part_path(out, number)))
+    before = contents(out)
+    assert main(words(model, videos, out)) == 0
+    assert {n: b for n, b in contents(out).items() if n != "manifest.json"} == {
+        n: b for n, b in before.items() if n != "manifest.json"
+    }
+    shutil.copy(part_path(out, 0), part_path(out, 3))
+    capsys.readouterr()
+    assert main(words(model, videos, out)) == 0
+    assert "part-00003.parquet is no part of a gallery: it tells of" in capsys.readouterr().out
+    for name, vectors in Gallery.load(gallery).vectors.items():
+        assert np.array_equal(Gallery.load(out).vectors[name], vectors)
+
+
+def test_two_writers_of_one_gallery_are_refused(
+    model: Path, videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with folder_lock(tmp_path / "g"):
+        assert main(words(model, videos, tmp_path / "g")) == 2
+    said = capsys.readouterr().err
+    assert f"{tmp_path / 'g'} is being written by process {os.getpid()} on" in said
+    assert main(words(model, videos, tmp_path / "g")) == 0
+    assert not (tmp_path / "g" / ".lock").exists()
 
 
 def start(arguments: list[str], num_processes: int = 1) -> subprocess.Popen[bytes]:
@@ -318,3 +376,29 @@ def test_wrong_settings_are_refused_by_name(
     assert main(words(model, videos, tmp_path / "g", *more)) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "g").exists()
+
+
+def test_names_that_are_not_utf8_are_used_or_listed(
+    model: Path, videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root, clip = tmp_path / "data", next(videos.rglob("*.mp4"))
+    names = [os.fsdecode(name) for name in (b"caf\xe9/a\xff.mp4", b"caf\xe9/b.mp4", b"=x/\xe9.mp4")]
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(clip, root / name)
+    (root / names[1]).write_text("no video")
+    for before in (False, True):  # the second time what the table found is not opened again
+        out = tmp_path / f"gallery {before}"
+        assert main(words(model, root, out, "--max_unreadable=0.5")) == 0
+        found = Gallery.load(out)
+        assert [str(path.relative_to(root)) for path in found.paths] == [names[2], names[0]]
+        assert all(path.is_file() for path in found.paths)
+        assert found.labels == ("=x", os.fsdecode(b"caf\xe9"))
+        assert [path for path, _ in found.skipped] == [root / names[1]]
+        listed = (out / "unreadable.csv").read_text("utf-8")
+        assert r"caf\xe9/b.mp4" in listed
+        assert Gallery.load(found.save(tmp_path / f"again {before}")).paths == found.paths
+        assert main(words(model, root, out, "--max_unreadable=0.5")) == 0  # nothing is left to do
+        write_table(root, num_workers=1, progress=False)
+    assert retrieve_main([f"--gallery={out}", f"--queries={out}", "--k=1"]) == 0
+    assert "1 unreadable" in capsys.readouterr().out

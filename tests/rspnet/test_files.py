@@ -1,5 +1,6 @@
 """Files written whole or not at all, and what is said where they can't be."""
 
+import csv
 import errno
 import os
 import resource
@@ -16,7 +17,7 @@ from safetensors.torch import save_file
 
 from rspnet import files
 from rspnet.commands.run import describe_os_error
-from rspnet.files import atomic_path, folder_lock
+from rspnet.files import atomic_path, folder_lock, printable, write_skipped
 
 
 def test_a_file_is_whole_or_not_there(tmp_path):
@@ -143,3 +144,38 @@ def test_where_there_are_no_locks_that_is_said(tmp_path, monkeypatch, capsys):
     with folder_lock(tmp_path), folder_lock(tmp_path):
         pass
     assert f"{tmp_path} can't be locked here" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        (os.fsdecode(b"caf\xe9.mp4"), r"caf\xe9.mp4"),
+        ("two\nlines\x1b.mp4", r"two\x0alines\x1b.mp4"),
+        ("\ud83d.mp4", r"\ud83d.mp4"),
+        ("café 東京\u3000.mp4", "café 東京\u3000.mp4"),
+    ],
+)
+def test_any_name_can_be_printed(name, shown):
+    assert printable(name) == shown
+    printable(name).encode()
+
+
+def test_the_list_of_skipped_files_can_be_opened_by_anyone(tmp_path):
+    rows = [(os.fsdecode(b"caf\xe9.mp4"), "=1+1"), ("@SUM.mp4", "two\nlines"), ("a.mp4", "-1")]
+    path = write_skipped(tmp_path, "unreadable.csv", rows)
+    with path.open(newline="", encoding="utf-8") as file:
+        assert list(csv.reader(file)) == [
+            ["path", "reason"],
+            [r"caf\xe9.mp4", "'=1+1"],
+            ["'@SUM.mp4", r"two\x0alines"],
+            ["a.mp4", "'-1"],
+        ]
+
+
+def test_a_temporary_file_has_no_longer_name_than_a_long_one(tmp_path):
+    path = tmp_path / f"{'m' * 251}.csv"
+    with atomic_path(path) as temporary:
+        temporary.write_text("whole")
+        assert temporary.suffix == ".csv"
+        assert temporary.name.startswith(".")
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]

@@ -17,6 +17,7 @@ from dashboard.services import uploads
 from dashboard.services.models import Loaded
 from dashboard.widgets import export
 from dashboard.widgets.export import Command, File
+from rspnet.text import spreadsheet_cell
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -91,7 +92,7 @@ def table_of(found: "KindMaps") -> bytes:
         cells, indices = clip_map.grid.cell_of(0), clip_map.clip.frame_indices
         for place, value in np.ndenumerate(clip_map.values):
             own = [indices[n] for n in np.flatnonzero(cells == place[0])]
-            name = found.titles.get(head, head)
+            name = spreadsheet_cell(found.titles.get(head, head))
             writer.writerow((name, f"c_{clip}", *place, own[0], own[-1], repr(float(value))))
     return text.getvalue().encode()
 

@@ -9,6 +9,7 @@ from dashboard.app_pages.retrieval.explain import ExplainRequest
 from dashboard.base.arguments import shown_path
 from dashboard.widgets import export
 from dashboard.widgets.export import Command, File
+from rspnet.text import spreadsheet_cell
 
 COLUMNS = ("query", "query_label", "feature", "rank", "similarity", "path", "label", "correct")
 
@@ -45,7 +46,7 @@ def table_of(requests: Sequence[ExplainRequest], k: int) -> bytes:
             video = one.pool.videos[hit.index]
             correct = str(video.label == query.label).lower() if query.label else ""
             writer.writerow(
-                (query.name, query.label, one.feature, rank, repr(hit.similarity), video.name,
-                 video.label, correct)
+                (*map(spreadsheet_cell, (query.name, query.label, one.feature)), rank,
+                 repr(hit.similarity), *map(spreadsheet_cell, (video.name, video.label)), correct)
             )  # fmt: skip
     return text.getvalue().encode()

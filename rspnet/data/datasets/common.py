@@ -1,11 +1,15 @@
 """What the readers of data sets share: the request, its answer, careful paths, files on disk."""
 
 import os
+import re
+import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from rspnet.data.sources import VIDEO_SUFFIXES
+from rspnet.data.listing import VIDEO_SUFFIXES, as_bytes, is_hidden, is_video
+from rspnet.text import read_text
 
 # Names under which people keep their validation split.
 SPLIT_NAMES = {
@@ -35,12 +39,14 @@ class Listing:
         entries: (relative path, class), each path once.
         find: The file of a relative path, None if the disk lacks it.
         source: What listed them, for messages.
+        passed_over: What of the folder is not used, in words; empty where that is nothing.
     """
 
     classes: tuple[str, ...]
     entries: list[tuple[str, str]]
     find: Callable[[str], Path | None]
     source: Path
+    passed_over: str = ""
 
 
 def split_names(split: str) -> tuple[str, ...]:
@@ -77,8 +83,23 @@ def require_one_fold(request: Request) -> None:
 
 
 def plain(label: str) -> str:
-    """A class name for comparison: lists and folders write it with spaces or underscores."""
-    return label.replace("_", " ").casefold()
+    """A class name for comparison: lists and folders differ in case, spaces and punctuation.
+
+    Example:
+        >>> plain("massaging person's head") == plain("Massaging_persons_head")
+        True
+    """
+    # What is not UTF-8 is most often Latin-1.
+    text = re.sub("[\udc80-\udcff]", lambda byte: chr(ord(byte[0]) & 0xFF), label)
+    text = unicodedata.normalize("NFC", text).casefold()
+    return re.sub(r"(?<=\w)-|[\s_'`\u2019\"(),&!?:;]", "", text) or label
+
+
+def by_plain(names: Iterable[str]) -> dict[str, str]:
+    """Names by their :func:`plain` form, without those that share it with another."""
+    names = list(names)
+    counts = Counter(map(plain, names))
+    return {plain(name): name for name in names if counts[plain(name)] == 1}
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -86,16 +107,6 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     for number, line in enumerate(read_text(path).split("\n"), 1):
         if line.strip():
             yield number, line.strip()
-
-
-def read_text(path: Path) -> str:
-    """A UTF-8 text file, with or without a byte order mark."""
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise ValueError(f"no file {path}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} can't be read as text (UTF-8): {error}") from error
 
 
 def bad_line(path: Path, number: int, got: object, expected: str) -> ValueError:
@@ -124,69 +135,61 @@ def unique(entries: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
 class Disk:
     """Finds listed files below a folder, also under another video suffix (transcoded copies).
 
-    Each folder is listed once, and nothing is globbed: names hold ``[`` and ``#``.
+    A folder that is not there is looked for in other case and without punctuation. Each folder is
+    listed once, and nothing is globbed: names hold ``[`` and ``#``.
     """
 
     root: Path
-    _folders: dict[str, tuple[frozenset[str], dict[str, str]]] = field(default_factory=dict)
+    _folders: dict[str, tuple[Path, frozenset[str], dict[str, str]]] = field(default_factory=dict)
 
     def find(self, relative: str) -> Path | None:
         """The file under a relative path, or the first with its stem and a video suffix."""
         parent, name = os.path.split(relative)
         if parent not in self._folders:
             self._folders[parent] = self._list(parent)
-        names, stems = self._folders[parent]
+        folder, names, stems = self._folders[parent]
         if name not in names:
             stem, suffix = os.path.splitext(name)  # noqa: PTH122  # a path object a video is slow
-            found = stems.get(stem if suffix.lower() in VIDEO_SUFFIXES else name)
+            stem = stem if suffix.lower() in VIDEO_SUFFIXES else name
+            found = stems.get(_composed(stem)) or stems.get(as_bytes(stem))
             if found is None:
                 return None
             name = found
-        return self.root / parent / name
+        return folder / name
 
-    def _list(self, parent: str) -> tuple[frozenset[str], dict[str, str]]:
-        folder = self.root / parent
-        if not folder.is_dir():
-            return frozenset(), {}
+    def _list(self, parent: str) -> tuple[Path, frozenset[str], dict[str, str]]:
+        folder = self._folder(parent)
+        if folder is None:
+            return self.root, frozenset(), {}
         with os.scandir(folder) as entries:
             names = sorted(entry.name for entry in entries if entry.is_file())
         stems: dict[str, str] = {}
-        for name in names:
-            stem, suffix = os.path.splitext(name)  # noqa: PTH122
-            if suffix.lower() in VIDEO_SUFFIXES and not name.startswith("."):
-                stems.setdefault(stem, name)
-        return frozenset(names), stems
+        for name in filter(is_video, names):
+            stems.setdefault(_composed(os.path.splitext(name)[0]), name)  # noqa: PTH122
+        return folder, frozenset(names), stems
+
+    def _folder(self, parent: str) -> Path | None:
+        folder = self.root / parent
+        if folder.is_dir():
+            return folder
+        folder = self.root
+        for part in PurePosixPath(parent).parts:
+            below = subfolders(folder) if folder.is_dir() else []
+            found = part if part in below else by_plain(below).get(plain(part))
+            if found is None:
+                return None
+            folder /= found
+        return folder
 
 
-def walk_videos(root: Path, max_depth: int | None = None) -> Iterator[tuple[str, list[str]]]:
-    """Folders below ``root`` as relative paths, with the names of the videos in them, sorted.
-
-    Hidden files are skipped: an interrupted write and macOS leave some that are no videos. Linked
-    folders are followed (splits often lie on another disk), each only once.
-    """
-    seen: set[tuple[int, int]] = set()
-    for folder, folders, names in os.walk(root, followlinks=True):
-        stat = Path(folder).stat()
-        if (stat.st_dev, stat.st_ino) in seen:
-            folders.clear()
-            continue
-        seen.add((stat.st_dev, stat.st_ino))
-        relative = Path(folder).relative_to(root)
-        if max_depth is not None and len(relative.parts) >= max_depth:
-            folders.clear()
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        videos = [
-            name
-            for name in sorted(names)
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in VIDEO_SUFFIXES  # noqa: PTH122
-        ]
-        if videos:
-            yield relative.as_posix(), videos
+def _composed(name: str) -> str:
+    # macOS takes accents apart.
+    return unicodedata.normalize("NFC", name)
 
 
 def subfolders(folder: Path) -> list[str]:
-    """Names of the folders in a folder, sorted, without hidden ones."""
-    return sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    """Names of the folders in a folder, sorted, without those that are never looked at."""
+    return sorted(p.name for p in folder.iterdir() if not is_hidden(p.name) and p.is_dir())
 
 
 def shown(names: Sequence[str], at_most: int = 8) -> str:

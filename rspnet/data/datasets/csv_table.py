@@ -12,12 +12,12 @@ from rspnet.data.datasets.common import (
     Request,
     bad_line,
     check_relative,
-    read_text,
     shown,
     split_names,
     unique,
 )
 from rspnet.data.datasets.registry import register_dataset
+from rspnet.text import read_text
 
 # HMDB51's codes beside words. Nothing: the video belongs to neither split.
 _CODES = {"0": "", "1": "train", "2": "test", "": ""}

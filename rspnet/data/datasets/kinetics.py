@@ -15,17 +15,17 @@ from rspnet.data.datasets.common import (
     shown,
     split_names,
     unique,
-    walk_videos,
 )
 from rspnet.data.datasets.csv_table import read_table
 from rspnet.data.datasets.registry import register_dataset
+from rspnet.data.listing import VideoWalk
 
 
 @register_dataset(
     "kinetics",
     root="the folder of Kinetics' videos, `<id>_000010_000020.mp4` or `<id>.mp4`, in "
-    "`root/<split>/<label>/`, `root/<label>/`, `root/<split>/` or `root/`; folders of labels hold "
-    "spaces or underscores",
+    "`root/<split>/<label>/`, `root/<label>/`, `root/<split>/` or `root/`; folders of labels may "
+    "differ in case, spaces and punctuation",
     annotations="the official CSV (label, youtube_id, time_start, time_end, split), or none: "
     "class folders",
 )
@@ -73,7 +73,7 @@ class _KineticsFiles:
     @classmethod
     def index(cls, root: Path, names: tuple[str, ...]) -> "_KineticsFiles":
         by_stem: dict[str, list[tuple[str, str]]] = {}
-        for folder, videos in walk_videos(root, max_depth=2):
+        for folder, videos in VideoWalk(root, max_depth=2):
             for video in videos:
                 by_stem.setdefault(Path(video).stem, []).append((folder, video))
         return cls(root, names, by_stem)
@@ -89,7 +89,10 @@ class _KineticsFiles:
             ".",
         ]
         for stem in (trimmed, trimmed.rsplit("_", 2)[0]):
-            found = {plain(folder): (folder, video) for folder, video in self.by_stem.get(stem, [])}
+            found = {
+                "/".join(map(plain, folder.split("/"))): (folder, video)
+                for folder, video in self.by_stem.get(stem, [])
+            }
             for folder in folders:
                 if folder in found:
                     return self.root.joinpath(*found[folder])

@@ -5,13 +5,23 @@ Each data set is a file in this folder, see :mod:`rspnet.data.datasets.registry`
 under any video suffix, so copies by ``python -m rspnet.data.transcode`` are found as well.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rspnet.data.datasets.common import Request, plain, read_lines
+from rspnet.data.datasets.common import (
+    Listing,
+    Request,
+    by_plain,
+    plain,
+    read_lines,
+    shown,
+    subfolders,
+)
 from rspnet.data.datasets.registry import DATASETS, DatasetEntry
+from rspnet.data.listing import say
 from rspnet.data.manifest import known_invalid
+from rspnet.files import user_path
 from rspnet.registry import did_you_mean, documents
 
 
@@ -82,7 +92,8 @@ def load_video_set(config: DatasetConfig) -> VideoSet:
     """Read the lists of a data set and find its files.
 
     Files are looked up by name; none is opened. What a ``manifest.parquet`` in the root folder
-    says of invalid ones goes into ``known_invalid`` (:mod:`rspnet.data.manifest`).
+    says of invalid ones goes into ``known_invalid`` (:mod:`rspnet.data.manifest`). What of the
+    lists is not on the disk, and what of the folder is passed over, is said.
 
     Raises:
         ValueError: The data set, fold or split is unknown, a folder or list is missing or can't be
@@ -101,8 +112,10 @@ def load_video_set(config: DatasetConfig) -> VideoSet:
     request = _check(config, entry)
     listing = entry.read(request)
     classes, entries = listing.classes, listing.entries
+    if not entries:
+        raise ValueError(f"{listing.source} lists no video of split {config.split!r}: is it empty?")
     if config.classes is not None:
-        kept = _read_classes(Path(config.classes), classes)
+        kept = _read_classes(user_path(config.classes), classes)
         classes = tuple(name for name in classes if name in kept)
         entries = [entry for entry in entries if entry[1] in kept]
         if not entries:
@@ -124,6 +137,7 @@ def load_video_set(config: DatasetConfig) -> VideoSet:
             f"{config.split!r} is on the disk. The first is expected at "
             f"{request.root / missing[0]} (or with another video suffix): check `root`"
         )
+    say(request.root, _said(listing, missing, request.root, found.values()))
     videos = tuple(found.values())
     invalid = known_invalid(found, [request.root])
     return VideoSet(
@@ -131,34 +145,49 @@ def load_video_set(config: DatasetConfig) -> VideoSet:
     )
 
 
+def _said(
+    listing: Listing, missing: Sequence[str], root: Path, found: Iterable[LabelledVideo]
+) -> str:
+    """What of a data set is not used, and why."""
+    if not missing:
+        return listing.passed_over
+    there, gone = {video.label for video in found}, set(missing)
+    # Of classes that are wholly missing the folder may have another name.
+    lost = dict.fromkeys(n for path, n in listing.entries if path in gone and n not in there)
+    near = "".join(did_you_mean(name, subfolders(root)) for name in lost)
+    classes = f"; nothing is there of the classes {shown(list(lost))}.{near}" if lost else ""
+    said = f"{len(missing)} listed videos are not on the disk, such as {missing[0]}{classes}"
+    return "; ".join(filter(None, (listing.passed_over, said)))
+
+
 def _check(config: DatasetConfig, entry: DatasetEntry) -> Request:
     if config.fold not in (1, 2, 3):
         raise ValueError(f"fold is 1, 2 or 3, got {config.fold!r}")
     if config.split in ("", ".", "..") or "/" in config.split:
         raise ValueError(f"split is a plain name such as train, test or val, got {config.split!r}")
-    annotations = None if config.annotations is None else Path(config.annotations)
+    annotations = None if config.annotations is None else user_path(config.annotations)
     if annotations is not None and not annotations.exists():
         raise ValueError(f"no {annotations}: `annotations` is a file or folder that is there")
-    root = config.root
+    root = None if config.root is None else user_path(config.root)
     if root is None and entry.root_optional and annotations is not None:
-        root = str(annotations.parent)
+        root = annotations.parent
     if root is None and not entry.root_optional:
         raise ValueError(f"{config.name} needs `root`: {entry.root}")
-    if root is not None and not Path(root).is_dir():
+    if root is not None and not root.is_dir():
         raise ValueError(f"no folder {root}: `root` is {entry.root}")
-    return Request(config.name, Path(root or "."), annotations, config.split, config.fold)
+    return Request(config.name, root or Path(), annotations, config.split, config.fold)
 
 
 def _read_classes(path: Path, known: Iterable[str]) -> set[str]:
     # Lists of Kinetics classes are passed around with spaces and with underscores.
-    by_plain = {plain(name): name for name in known} | {name: name for name in known}
-    kept = set()
+    known = list(known)
+    names, kept = by_plain(known) | {name: name for name in known}, set()
     for number, line in read_lines(path):
-        name = by_plain.get(line) or by_plain.get(plain(line))
+        name = names.get(line) or names.get(plain(line))
         if name is None:
             raise ValueError(
                 f"{path}, line {number}: the data set has no class {line!r}."
-                f"{did_you_mean(line, by_plain)}"
+                f"{did_you_mean(line, names)}"
             )
         kept.add(name)
     if not kept:

@@ -8,7 +8,6 @@ from rspnet.data.datasets.common import (
     Disk,
     Listing,
     Request,
-    read_text,
     require_one_fold,
     require_split,
     shown,
@@ -17,6 +16,7 @@ from rspnet.data.datasets.common import (
 )
 from rspnet.data.datasets.registry import register_dataset
 from rspnet.registry import did_you_mean
+from rspnet.text import read_text
 
 HINT = (
     "the folder with something-something-v2-labels.json, ...-train.json and ...-validation.json "

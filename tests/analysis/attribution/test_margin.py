@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from analysis import ClipInfo, Score, View, explain_margin, extract_features
-from analysis.attribution.margin import deviation, reference_map, static_clip
+from analysis.attribution.margin import deviation, reference_map
+from analysis.core.clip import static_clip
 from rspnet.models import Branch
 from tests.factories import tiny_branch
 

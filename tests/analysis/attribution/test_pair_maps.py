@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from analysis import ClipInfo, PairClips, View, all_maps, explain_kind, extract_features
-from analysis.attribution.margin import static_clip
+from analysis.core.clip import static_clip
 from rspnet.models import Branch
 
 

@@ -125,10 +125,9 @@ def test_a_new_study_is_in_the_report_and_in_the_comparison(
 
 
 def test_studies_have_names_and_an_order() -> None:
-    assert [study.name for study in list_studies()] == [
-        "pretext_tasks", "class_retrieval", "localisation", "responses", "optical_flow",
-        "faithfulness", "sanity",
-    ]  # fmt: skip
+    names = [study.name for study in list_studies()]
+    assert (names[0], names[-1]) == ("pretext_tasks", "sanity")
+    assert len(set(names)) == len(names)
     for study in list_studies():
         assert get_study(study.name) is study
         assert study.question.endswith("?")

@@ -20,7 +20,15 @@ def test_arguments() -> None:
     assert given == Arguments(videos=Path("v"), model=Path("m.safetensors"), num_videos=4)
 
 
-@pytest.mark.parametrize("argv", [["--video", "x"], ["--videos"], ["x"], ["--num_videos", "one"]])
+def test_folders_are_taken_as_they_are_written() -> None:
+    for word in ("null", "#clips"):
+        assert parse_arguments(["--videos", word]).videos == Path(word)
+    assert parse_arguments(["--videos", "~/x"]).videos == Path.home() / "x"
+
+
+@pytest.mark.parametrize(
+    "argv", [["--video", "x"], ["--videos"], ["--videos", ""], ["x"], ["--num_videos", "one"]]
+)
 def test_wrong_arguments_are_said(argv: list[str]) -> None:
     with pytest.raises(ValueError, match=r"arguments are invalid: .*--help. lists them"):
         parse_arguments(argv)

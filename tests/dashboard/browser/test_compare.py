@@ -53,7 +53,7 @@ def test_scrubber_drives_all_panels_chart_and_link(visitor: Visitor, address: st
     slider.focus()
     for _ in range(6):
         slider.press("ArrowRight")
-    visitor.page.wait_for_url(re.compile(r"frame=8\b"))
+    visitor.wait_link(r"frame=8\b")
     visitor.wait_cursor(8)
     assert visitor.page.inner_text(".position") == "frame 8 / 16"
     for (head, side), before in first.items():
@@ -72,13 +72,13 @@ def test_change_of_the_pair_and_the_scale(visitor: Visitor, address: str) -> Non
     visitor.page.keyboard.press("Enter")
     token = visitor.wait_other(token)
     assert "clip_4, frames" in visitor.page.inner_text(".heads")
-    visitor.page.wait_for_url(re.compile(r"j=right%2Fclip_4.mp4"))
+    visitor.wait_link(r"j=right%2Fclip_4.mp4")
     visitor.page.get_by_text("Shared", exact=True).click()
     token = visitor.wait_other(token)
-    visitor.page.wait_for_url(re.compile(r"scale=shared"))
+    visitor.wait_link(r"scale=shared")
     visitor.page.get_by_text("Margin", exact=True).click()
     visitor.wait_other(token)
-    visitor.page.wait_for_url(re.compile(r"map=margin"))
+    visitor.wait_link(r"map=margin")
 
 
 def test_place_in_c_i_shows_its_partners_in_c_j(visitor: Visitor, address: str) -> None:
@@ -89,7 +89,7 @@ def test_place_in_c_i_shows_its_partners_in_c_j(visitor: Visitor, address: str) 
     size = panel.bounding_box()["width"]
     panel.click(position={"x": 0.78 * size, "y": 0.5 * size})  # on the blue block
     token = visitor.wait_other(token)
-    visitor.page.wait_for_url(re.compile(r"place=avid\.0\."))
+    visitor.wait_link(r"place=avid\.0\.")
     said = visitor.page.inner_text('[data-testid="partners"]')
     assert "A-VID" in said
     assert "frames 1 to" in said
@@ -106,7 +106,7 @@ def test_place_in_c_i_shows_its_partners_in_c_j(visitor: Visitor, address: str) 
     for key in ("ArrowLeft", "ArrowUp", "Enter"):
         visitor.page.keyboard.press(key)
     visitor.wait_other(token)
-    visitor.page.wait_for_url(re.compile(r"place=rsp\.0\.2\.3"))
+    visitor.wait_link(r"place=rsp\.0\.2\.3")
 
 
 def test_click_in_the_chart_goes_to_the_frame(visitor: Visitor, address: str) -> None:
@@ -118,7 +118,7 @@ def test_click_in_the_chart_goes_to_the_frame(visitor: Visitor, address: str) ->
     visitor.point_at(box["x"] + 0.59 * box["width"], box["y"] + 40)
     visitor.page.mouse.click(box["x"] + 0.59 * box["width"], box["y"] + 40)
     expect(visitor.page.locator(".position")).to_have_text("frame 10 / 16")
-    visitor.page.wait_for_url(re.compile(r"frame=10\b"))
+    visitor.wait_link(r"frame=10\b")
 
 
 def test_neighbours_stand_below_and_become_c_j(visitor: Visitor, address: str) -> None:
@@ -159,12 +159,12 @@ def test_two_sessions_do_not_mix(browser: Any, address: str) -> None:
     one.wait_chart()
     two.wait_chart()
     one.page.click(".forward")
-    one.page.wait_for_url(re.compile(r"frame=2\b"))
+    one.wait_link(r"frame=2\b")
     assert two.page.inner_text(".position") == "frame 5 / 16"
     assert "clip_1, frames" in one.page.inner_text(".heads")
     assert "clip_2, frames" in two.page.inner_text(".heads")
     two.page.click(".back")
-    two.page.wait_for_url(re.compile(r"frame=4\b"))
+    two.wait_link(r"frame=4\b")
     assert one.page.inner_text(".position") == "frame 2 / 16"
     one.close()
     two.close()

@@ -1,6 +1,5 @@
 """Embedding in a real browser, on a model that was planted to rank by colours."""
 
-import re
 from typing import Any
 
 import pytest
@@ -59,10 +58,10 @@ def test_lasso_selects_in_both_maps_and_leads_to_retrieval(
     expect(page.get_by_role("button", name="Use this video")).to_have_count(1)
     page.get_by_role("button", name="Use this video run/blue").click()
     expect(summary).to_contain_text("1 video selected")
-    page.wait_for_url(re.compile(r"video=run%2Fblue"))
+    visitor.wait_link(r"video=run%2Fblue")
     page.wait_for_function(f"String(({STAND_OUT})()) === '1,1'")
     expect(card).to_contain_text("run/blue")
     page.get_by_role("link", name="Nearest run/blue").click()
-    page.wait_for_url(re.compile(r"/retrieval\?.*query=run%2Fblue"))
+    visitor.wait_link(r"/retrieval\?.*query=run%2Fblue")
     page.wait_for_selector('[data-testid="hit-rsp"]')
     expect(page.locator('[data-testid="query"]')).to_contain_text("run/blue")

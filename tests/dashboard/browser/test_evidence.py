@@ -1,6 +1,5 @@
 """Speed lab and Evidence in a real browser."""
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -67,7 +66,7 @@ def test_speed_moves_the_marks_and_the_maps(
     slider.focus()
     slider.press("Home")
     token = visitor.wait_other(token)
-    page.wait_for_url(re.compile(r"level=0\.25"))
+    visitor.wait_link(r"level=0\.25")
     for place, head in enumerate(("rsp", "avid")):
         expect(page.locator(f'[data-testid="lab-{head}"] b')).to_have_text(slow[head])
         page.wait_for_function(
@@ -81,14 +80,14 @@ def test_speed_moves_the_marks_and_the_maps(
     assert page.inner_text('[data-testid="score-rsp"]') == signed(similarity_of(slow["rsp"]), 3)
     # The scrubber shows another frame and draws nothing anew.
     page.click(".forward")
-    page.wait_for_url(re.compile(r"frame=2\b"))
+    visitor.wait_link(r"frame=2\b")
     assert visitor.wait_ready() == token
     # Another change by the menu.
     page.locator(".st-key-lab_name input").click()
     page.keyboard.type("Hue")  # opens the menu again, should the page's scrolling have closed it
     page.get_by_role("option", name="Hue", exact=True).click()
     visitor.wait_other(token)
-    page.wait_for_url(re.compile(r"change=hue&level=180"))
+    visitor.wait_link(r"change=hue&level=180")
 
 
 def similarity_of(text: str) -> float:
@@ -111,7 +110,7 @@ def test_parts_of_the_evidence(visitor: Visitor, address: str, report: Path) -> 
     assert any(dot == pytest.approx(ends, abs=1e-5) for dot in drawn)
     page.get_by_role("radio", name="Sanity").click()
     page.wait_for_selector('[data-part="sanity"]')
-    page.wait_for_url(re.compile(r"part=sanity"))
+    visitor.wait_link(r"part=sanity")
     page.get_by_text("The numbers", exact=True).click()
     expect(page.locator(".study-table").nth(1)).to_be_visible()
     page.get_by_text("Export", exact=True).click()

@@ -1,7 +1,5 @@
 """Home in a real browser."""
 
-import re
-
 import pytest
 
 from tests.dashboard.browser.visitor import Visitor
@@ -20,13 +18,13 @@ def test_home_leads_to_the_example_in_compare(visitor: Visitor, address: str) ->
     assert len(page.inner_text('[data-testid="hash"]')) == 16
     page.get_by_text("Open this pair in Compare").click()
     visitor.wait_ready()
-    page.wait_for_url(re.compile(r"/compare\?.*map=margin"))
+    visitor.wait_link(r"/compare\?.*map=margin")
     assert "left/clip_1, frames 4 to 34, 2x" in page.inner_text(".heads")
     visitor.page.get_by_text("Per map", exact=True).click()
-    page.wait_for_url(re.compile(r"scale=map"))
+    visitor.wait_link(r"scale=map")
     # Away and back by the menu: the page is as it was left.
     page.get_by_role("link", name="Training").first.click()
     page.wait_for_selector('[data-testid="newest"]')
     page.get_by_role("link", name="Compare").first.click()
-    page.wait_for_url(re.compile(r"/compare\?.*map=margin.*scale=map"))
+    visitor.wait_link(r"/compare\?.*map=margin.*scale=map")
     visitor.wait_ready()

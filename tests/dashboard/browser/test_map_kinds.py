@@ -57,9 +57,7 @@ def test_each_class_is_in_its_row(visitor: Visitor, address: str) -> None:
     token = visitor.wait_ready()
     visitor.page.get_by_text("CAM, Eq. 1", exact=True).click()
     visitor.wait_other(token)
-    visitor.page.wait_for_url(
-        re.compile(r"map=cam.*classifier=actions|classifier=actions.*map=cam")
-    )
+    visitor.wait_link(r"map=cam.*classifier=actions|classifier=actions.*map=cam")
     titles = visitor.page.locator(".label .title").all_inner_texts()
     assert sorted(titles) == ["blue", "red"]
     rows = dict(zip(titles, ("class1", "class2"), strict=True))
@@ -72,27 +70,27 @@ def test_each_class_is_in_its_row(visitor: Visitor, address: str) -> None:
 def test_back_leads_to_where_one_came_from(visitor: Visitor, address: str) -> None:
     page = visitor.page
     visitor.open(address, page="training")
-    page.wait_for_url(re.compile(r"/training\?.*run=actions"))
+    visitor.wait_link(r"/training\?.*run=actions")
     page.get_by_role("link", name="Compare").first.click()
     token = visitor.wait_ready()
-    page.wait_for_url(re.compile(r"/compare\?.*model=planted"))
+    visitor.wait_link(r"/compare\?.*model=planted")
     page.click(".forward")
     frame = page.inner_text(".position").split()[1]
-    page.wait_for_url(re.compile(rf"frame={frame}\b"))
+    visitor.wait_link(rf"frame={frame}\b")
     # Neither its own address nor the frame is a step.
     page.go_back()
-    page.wait_for_url(re.compile(r"/training\?"))
+    visitor.wait_link(r"/training\?")
     page.go_forward()
-    page.wait_for_url(re.compile(rf"/compare\?.*frame={frame}\b"))
+    visitor.wait_link(rf"/compare\?.*frame={frame}\b")
     token = visitor.wait_ready()
     # Another map is one.
     page.get_by_text("Eq. 2", exact=True).click()
     visitor.wait_other(token)
-    page.wait_for_url(re.compile(r"map=eq2"))
+    visitor.wait_link(r"map=eq2")
     page.go_back()
-    page.wait_for_url(re.compile(r"map=margin_faster"))
+    visitor.wait_link(r"map=margin_faster")
     page.go_back()
-    page.wait_for_url(re.compile(r"/training\?"))
+    visitor.wait_link(r"/training\?")
 
 
 def test_captum_has_each_head_in_its_row_and_is_run_and_stopped(
@@ -103,7 +101,7 @@ def test_captum_has_each_head_in_its_row_and_is_run_and_stopped(
     page = visitor.page
     page.get_by_text("Captum", exact=True).click()
     token = visitor.wait_other(token)
-    page.wait_for_url(re.compile("map=layer_gradcam"))
+    visitor.wait_link("map=layer_gradcam")
     check_rows(visitor, "rsp", "avid")
     page.locator(".st-key-method input").click()
     page.get_by_role("option", name="Integrated gradients").click()
@@ -114,7 +112,7 @@ def test_captum_has_each_head_in_its_row_and_is_run_and_stopped(
     expect(page.locator(".label")).to_have_text(bare, timeout=PATIENCE)
     visitor.keep("compare-captum-run-1440-light")
     page.get_by_role("button", name="Run Captum").click()
-    page.wait_for_url(re.compile("map=integrated_gradients"))
+    visitor.wait_link("map=integrated_gradients")
     # That it comes to an end is tests/dashboard/test_app.py's, with a smaller model.
     page.locator(".st-key-stop_captum button").first.click()
     # The pass that it is at goes on to its end.

@@ -34,11 +34,11 @@ def test_each_heads_nearest_is_in_its_list(visitor: Visitor, coloured_address: s
     assert "top-5" in page.inner_text('[data-testid="table"]')
     # A hit becomes the query: it moves into the link and the lists change.
     page.get_by_role("button", name="Use as query run/blue").first.click()
-    page.wait_for_url(re.compile(r"query=run%2Fblue"))
+    visitor.wait_link(r"query=run%2Fblue")
     expect(page.locator('[data-testid="query"]')).to_contain_text("run/blue")
     # The third feature stands beside the two.
     page.get_by_text("Backbone", exact=True).first.click()
-    page.wait_for_url(re.compile(r"by=rsp.avid.backbone"))
+    visitor.wait_link(r"by=rsp.avid.backbone")
     assert "walk/query" in first_hit(visitor, "avid")
     page.wait_for_selector('[data-testid="hit-backbone"]')
 
@@ -53,7 +53,7 @@ def test_why_shows_the_places_that_ranked_a_hit(visitor: Visitor, coloured_addre
     page = visitor.page
     page.get_by_role("button", name="Why? walk/red").first.click()
     page.wait_for_selector('[data-testid="why-tiles"]')
-    page.wait_for_url(re.compile(r"why=rsp.1"))
+    visitor.wait_link(r"why=rsp.1")
     assert "walk/red is no. 1 of 5" in page.inner_text('[data-testid="why"]')
     assert page.locator('[data-testid="why-tiles"] .tile').count() == 3
     query = tile(visitor, 0)
@@ -66,7 +66,7 @@ def test_why_shows_the_places_that_ranked_a_hit(visitor: Visitor, coloured_addre
     assert re.search(rf"i_start={frames[0][0]}&j_start={frames[1][0]}&i_speed=1&j_speed=1", link)
     page.keyboard.press("Escape")
     expect(page.locator('[data-testid="stDialog"]')).to_have_count(0)
-    page.wait_for_url(re.compile(r"^(?!.*why=)"))
+    visitor.wait_link(r"^(?!.*why=)")
     # The figure of the first few, from a link.
     visitor.open(coloured_address, "retrieval", query=QUERY, why="avid.all")
     picture = page.locator('[data-testid="stDialog"] img')
@@ -94,5 +94,5 @@ def test_query_is_chosen_from_pages_of_the_gallery(visitor: Visitor, coloured_ad
     search.press("Enter")
     expect(page.get_by_role("button", name="Use this video")).to_have_count(1)
     page.get_by_role("button", name="Use this video run/more_green").click()
-    page.wait_for_url(re.compile(r"query=run%2Fmore_green"))
+    visitor.wait_link(r"query=run%2Fmore_green")
     expect(page.locator('[data-testid="query"]')).to_contain_text("run/more_green")

@@ -1,6 +1,5 @@
 """Training in a real browser."""
 
-import re
 from pathlib import Path
 
 import pytest
@@ -21,7 +20,7 @@ def test_training_grows_while_one_looks(visitor: Visitor, address: str, planted_
     slider.focus()
     slider.press("ArrowRight")
     page.wait_for_selector('[data-testid="growth"][data-step="60"]')
-    page.wait_for_url(re.compile(r"step=60"))
+    visitor.wait_link(r"step=60")
     with (planted_runs / "first" / "metrics.csv").open("a") as file:
         file.write("70,1.0,2.0,0.9,0.8,0.4,0.3,0.001,80,\n")
     expect(page.locator('[data-testid="newest"]')).to_contain_text("Step 70", timeout=20_000)

@@ -2,11 +2,13 @@
 
 import errno
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 
-from rspnet.commands import Command, one_of, run_cli, run_command
+from rspnet.commands import Command, one_of, parse_config, run_cli, run_command
+from rspnet.commands.settings import save_config
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +98,33 @@ def test_words_are_read(words, name, value):
     assert getattr(parsed("--source", "s", *words), name) == value
 
 
+@pytest.mark.parametrize("word", ["~", "null", "#clips", "&a", "1e3", "a: b", "caf\udce9"])
+def test_a_text_is_taken_as_it_is_written(word, tmp_path):
+    @dataclass(frozen=True, kw_only=True)
+    class Places:
+        """Places.
+
+        Attributes:
+            one: A text.
+            some: Texts.
+            path: A path.
+        """
+
+        one: str | None = None
+        some: str | list[str] | None = None
+        path: Path | None = None
+
+    settings = parse_config(Places, ["--one", word, "--some", word, "--path", word])
+    assert settings == Places(one=word, some=word, path=Path(word))
+    save_config(settings, tmp_path / "config.yaml")
+    assert parse_config(Places, ["--config", str(tmp_path / "config.yaml")]) == settings
+    (tmp_path / "empty.yaml").write_text("one: ''")
+    with pytest.raises(ValueError, match=r"empty.yaml: one is empty .* expected a text"):
+        parse_config(Places, ["--config", str(tmp_path / "empty.yaml")])
+    (tmp_path / "nothing.yaml").write_text("one: null")
+    assert parse_config(Places, ["--config", str(tmp_path / "nothing.yaml")]) == Places()
+
+
 def test_bare_words_stand_for_the_settings_named(tmp_path):
     config = parsed("in", "--half", "out", positional=("source", "out"))
     assert (config.source, config.out, config.half) == ("in", "out", True)
@@ -121,6 +150,8 @@ def test_bare_words_stand_for_the_settings_named(tmp_path):
         (["--source", "s", "--data", "3"], "data is a group of settings, got 3"),
         (["--source", "s", "--config"], "--config needs a YAML file"),
         (["--source", "s", "-v"], "unknown setting '-v'"),
+        (["--source", ""], "source is empty (an unset variable?), got '', expected a text"),
+        (["--source", "s", "--model", "a", " "], "model is empty (an unset variable?), got ['a'"),
     ],
 )
 def test_mistakes_are_one_sentence_and_status_2(words, message, capsys):

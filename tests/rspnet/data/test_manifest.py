@@ -108,3 +108,21 @@ def test_mistakes_end_with_a_sentence(tmp_path, videos, capsys):
         csv.writer(file).writerow(["x"])
     assert main([str(videos), f"--out={tmp_path / 'a.csv'}"]) == 2
     assert "is no manifest of videos" in capsys.readouterr().err
+
+
+def test_names_that_are_not_utf8_are_written_and_read_back(videos, tmp_path, capsys, monkeypatch):
+    good, bad = (os.fsdecode(name) for name in (b"caf\xe9/\xff.mp4", b"bad\xe9.mp4"))
+    (videos / good).parent.mkdir()
+    shutil.copy(videos / "class0" / "v0.mp4", videos / good)
+    (videos / bad).write_text("no video")
+    assert main([str(videos), "--num_workers=1"]) == 0
+    out = capsys.readouterr().out
+    assert "5 valid videos, 2 invalid" in out
+    assert r"  bad\xe9.mp4: " in out
+    rows = {row["path"]: row for row in read_manifest(videos / "manifest.parquet")}
+    assert rows[good]["num_frames"] == 40
+    known = known_files([videos / good, videos / bad], [videos / "manifest.parquet"])
+    assert known[videos / good] == (40, 25.0, "")
+    assert r"bad\xe9.mp4: " in known[videos / bad][2]
+    monkeypatch.setattr(manifest, "describe_video", None)
+    assert write_manifest(videos, num_workers=1, progress=False).num_unchanged == 7

@@ -1,5 +1,7 @@
 """The stream of samples: order, balance, independence of workers, bad videos."""
 
+import re
+import shutil
 from collections import Counter
 from dataclasses import replace
 from itertools import permutations
@@ -10,15 +12,11 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
+from rspnet.commands import parse_config
 from rspnet.data.augment import AugmentConfig
+from rspnet.data.listing import expand_roots, list_videos
 from rspnet.data.pretrain import DataConfig, PretrainDataset, collate, training_videos
-from rspnet.data.sources import (
-    FileSource,
-    FrameCache,
-    expand_roots,
-    list_videos,
-    scan_files,
-)
+from rspnet.data.sources import FileSource, FrameCache, scan_files
 from rspnet.data.stream import SampleStream
 from rspnet.data.video.reader import VideoReader
 
@@ -283,3 +281,26 @@ def test_a_labelled_set_gives_the_videos_of_its_split(tmp_path: Path) -> None:
         DataConfig(name="ucf101", root=[root, root])
     with pytest.raises(ValueError, match="give its name"):
         DataConfig(root=root, annotations="lists")
+
+
+@pytest.mark.parametrize("root", ["", " ", [], ["videos", ""]])
+def test_an_empty_root_is_refused(root):
+    with pytest.raises(ValueError, match=r"root is a folder .* is a variable unset"):
+        DataConfig(root=root)
+
+
+@pytest.mark.parametrize("root", ["null", "#clips", "~nobody-of-this-name", "~"])
+def test_an_odd_root_is_a_path_like_any_other(root, tmp_path, monkeypatch, video_folder):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    for config in (
+        parse_config(DataConfig, ["--root", root]),
+        parse_config(DataConfig, ["--root", root, "--name", "folder"]),
+    ):
+        with pytest.raises(ValueError, match=re.escape(str(tmp_path) if root == "~" else root)):
+            training_videos(config)
+    if root != "~nobody-of-this-name":
+        shutil.copytree(video_folder, Path(root).expanduser(), dirs_exist_ok=True)
+        assert len(training_videos(DataConfig(root=root))) == 4
+        assert len(training_videos(DataConfig(root=root, name="folder"))) == 4
+    assert parse_config(DataConfig, []).root is None

@@ -192,3 +192,28 @@ def test_another_folders_videos_are_left_alone(source: Path, tmp_path: Path) -> 
     (out / "transcode.json").write_text("{")
     with pytest.raises(ValueError, match="can't be read"):
         run(tmp_path / "moved", out)
+
+
+def test_one_bad_name_ends_nothing(source: Path, tmp_path: Path) -> None:
+    clip = source / "b" / "c" / "small #1 [x].mkv"
+    names = [
+        f"{'m' * 240}.mp4",  # the name of a temporary file is no longer
+        f"{'m' * 251}.mp4",
+        f"{'m' * 252}.ts",  # a copy's name would have 256 bytes
+        os.fsdecode(b"caf\xe9.mkv"),
+        "z.mkv",
+    ]
+    for name in names:
+        (source / name).write_bytes(clip.read_bytes())
+    (source / "nowhere.mp4").symlink_to("gone.mp4")
+    out = tmp_path / "out"
+    # Beside the two videos and the bad one of the folder.
+    assert run(source, out) == TranscodeResult(written=6, skipped=0, failed=3)
+    for name in (*names[:2], os.fsdecode(b"caf\xe9.mp4"), "z.mp4"):
+        assert (out / name).is_file()
+    with (out / "unreadable.csv").open(newline="", encoding="utf-8") as file:
+        rows = {Path(row["path"]).name: row["reason"] for row in csv.DictReader(file)}
+    assert set(rows) == {"bad.mp4", names[2], "nowhere.mp4"}
+    assert "name too long" in rows[names[2]]
+    assert not list(out.rglob(".*"))  # nothing half-written
+    assert run(source, out) == TranscodeResult(written=0, skipped=6, failed=3)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rspnet.files import folder_lock
 from rspnet.models import Branch
 from rspnet.retrieval.build import BEGUN, build_gallery
 from rspnet.retrieval.gallery import Gallery, embed_videos, protocol_for
@@ -127,3 +128,19 @@ def test_what_cannot_be_built(branch: Branch, tmp_path: Path) -> None:
         build_gallery(branch, [bad], tmp_path)
     with pytest.raises(ValueError, match="part_size is at least 1, got 0"):
         build_gallery(branch, [bad], tmp_path / "other", part_size=0)
+
+
+def test_another_part_in_its_place_is_made_anew_and_writers_are_alone(
+    branch: Branch, files: list[Path], tmp_path: Path, opened: list[str]
+) -> None:
+    folder, protocol = tmp_path / "gallery", protocol_for(branch, num_clips=1)
+    whole = build_gallery(branch, files, folder, protocol, part_size=3)
+    shutil.copy(part_path(folder, 0), part_path(folder, 1))
+    opened.clear()
+    again = build_gallery(branch, files, folder, protocol, part_size=3)
+    assert whole is not None
+    assert again is not None
+    same(whole, again)
+    assert opened == [path.name for path in files[3:6]]
+    with folder_lock(folder), pytest.raises(ValueError, match="is being written by process"):
+        build_gallery(branch, files, folder, protocol, part_size=3)

@@ -15,9 +15,17 @@ from rspnet.data.transforms import eval_frames, load_clip
 from rspnet.data.video.reader import VideoReader
 from rspnet.models import Branch
 from rspnet.retrieval.gallery import Gallery, Protocol, embed_video, embed_videos, protocol_for
-from rspnet.retrieval.store import Pooling, part_path, read_manifest, write_manifest
+from rspnet.retrieval.store import (
+    Part,
+    Pooling,
+    part_path,
+    read_manifest,
+    read_part,
+    write_manifest,
+    write_part,
+)
 from rspnet.retrieval.vectors import embed_clips, embed_views, load_views
-from tests.factories import tiny_branch
+from tests.factories import damages, tiny_branch
 
 ONE = Protocol(num_clips=1, num_frames=8, size=32, pooling="avg")
 
@@ -306,6 +314,8 @@ def test_load_refuses_what_is_no_gallery(damage: str, message: str, tmp_path: Pa
         elif damage == "foreign":
             parquet.write_table(pyarrow.table({"path": ["a.mp4"]}), str(part))
         elif damage == "fewer":
+            write_part(part, read_part(part))
+            del values["sealed"]
             manifest.write_text(json.dumps(values | {"num_videos": 9, "shard_size": 9}))
     with pytest.raises(ValueError, match=message):
         Gallery.load(folder)
@@ -313,8 +323,106 @@ def test_load_refuses_what_is_no_gallery(damage: str, message: str, tmp_path: Pa
 
 @pytest.mark.parametrize(
     ("settings", "message"),
-    [({"num_clips": 0}, "num_clips=0"), ({"fps": -1.0}, "fps=-1"), ({"pooling": "mean"}, "'mean'")],
+    [
+        ({"num_clips": 0}, "num_clips is a whole number from 1 to 100,000, got 0"),
+        ({"size": 10**18}, "size is a whole number from 1 to 4,096, got 1000000000000000000"),
+        ({"num_frames": float("nan")}, "num_frames is a whole number from 1 to 4,096, got nan"),
+        ({"fps": -1.0}, "fps is a positive number, got -1"),
+        ({"fps": float("inf")}, "fps is a positive number, got inf"),
+        ({"pooling": "mean"}, "'mean'"),
+        ({"view": "left"}, "'left'"),
+    ],
 )
 def test_protocol_refuses_nonsense(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Protocol(**settings)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"shard_size": 0}, {"shard_size": -1}, {"shard_size": 1.5}, {"shard_size": None},
+        {"num_videos": -1}, {"num_videos": 10**18}, {"num_videos": float("nan")},
+        {"num_unreadable": 5}, {"num_unreadable": -1}, {"protocol": None}, {"protocol": []},
+        {"protocol": {"size": 0}}, {"protocol": {"fps": "fast"}}, {"dataset": None},
+        {"classes": 3}, {"classes": None}, {"more": 1}, {"version": None}, {"format": []},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_malformed_manifest_is_one_sentence(changes: dict[str, Any], tmp_path: Path) -> None:
+    folder = by_hand().save(tmp_path / "gallery")
+    path = folder / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    with pytest.raises(ValueError, match="gallery holds no gallery of videos: "):
+        Gallery.load(folder)
+    path.write_text("[" * 100_000)
+    with pytest.raises(ValueError, match="gallery holds no gallery of videos: "):
+        Gallery.load(folder)
+
+
+@pytest.fixture
+def in_parts(tmp_path: Path) -> Path:
+    """A gallery in two parts, which can be damaged."""
+    gallery = full()
+    folder = gallery.save(tmp_path / "gallery")
+    whole = read_part(part_path(folder, 0))
+    manifest = replace(read_manifest(folder), shard_size=3)
+    assert (manifest.num_videos, len(whole.paths)) == (5, 4)
+    for number in range(2):
+        rows = slice(3 * number, 3 * number + 3)
+        part = Part(
+            whole.paths[rows], whole.labels[rows], whole.splits[rows], whole.clip_starts[rows],
+            {name: vectors[rows] for name, vectors in whole.vectors.items()},
+            whole.unreadable if number else (),
+        )  # fmt: skip
+        write_part(part_path(folder, number), part, manifest.mark_of(number))
+    write_manifest(folder, manifest)
+    return folder
+
+
+def test_a_part_damaged_at_any_byte_is_refused(in_parts: Path) -> None:
+    path = part_path(in_parts, 1)
+    whole = path.read_bytes()
+    for data in damages(whole, 120):
+        path.write_bytes(data)
+        with pytest.raises(ValueError, match="damaged gallery: .*part-00001"):
+            Gallery.load(in_parts)
+    path.write_bytes(whole)
+    assert Gallery.load(in_parts).paths == full().paths
+
+
+def test_another_part_in_its_place_is_refused(in_parts: Path, tmp_path: Path) -> None:
+    first, second = part_path(in_parts, 0), part_path(in_parts, 1)
+    whole = second.read_bytes()
+    second.write_bytes(first.read_bytes())
+    with pytest.raises(ValueError, match="part-00001.*it is another part, or one of another"):
+        Gallery.load(in_parts)
+    other = replace(read_manifest(in_parts), model_hash="other")
+    write_part(second, read_part(first), other.mark_of(1))
+    with pytest.raises(ValueError, match="part-00001.*it is another part, or one of another"):
+        Gallery.load(in_parts)
+    second.write_bytes(whole)
+    table = parquet.read_table(second)  # changed by another program that keeps what it finds
+    parquet.write_table(table.set_column(1, "label", pyarrow.array(["x"])), second)
+    with pytest.raises(ValueError, match="part-00001.*it is damaged"):
+        Gallery.load(in_parts)
+
+
+def test_the_gallery_of_an_older_version_is_read_and_that_is_said(
+    in_parts: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = in_parts / "manifest.json"
+    values = json.loads(path.read_text())
+    del values["sealed"]
+    path.write_text(json.dumps(values))
+    for number in range(2):
+        name = part_path(in_parts, number)
+        table, rows = parquet.read_table(name), read_part(name).unreadable
+        note = {"version": 2, "unreadable": rows}
+        table = table.replace_schema_metadata({"rspnet-gallery": json.dumps(note)})
+        parquet.write_table(table, name)
+    assert Gallery.load(in_parts).paths == full().paths
+    assert "written by an older version, without SHA-256" in capsys.readouterr().err
+    part_path(in_parts, 1).write_bytes(part_path(in_parts, 0).read_bytes())
+    with pytest.raises(ValueError, match="two of its parts are one and the same"):
+        Gallery.load(in_parts)

@@ -1,0 +1,239 @@
+"""How much of a similarity is movement? ``python -m analysis ledger --out FILE.json``.
+
+The cosine of two clips is taken apart into what stands still and what moves
+(:mod:`analysis.core.ledger`), for c_i with a clip of the same video, and for c_i with a clip of
+another video, where no scene is shared. Random weights are the control: what they show comes of
+the clips and the architecture.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from analysis.core.clip import static_clip
+from analysis.core.figure_spec import DotFigure, DotPanel, FigureSpec
+from analysis.core.ledger import PARTS, ledger_of
+from analysis.core.score import ClipFeatures, extract_features
+from analysis.core.statistics import Estimate, difference, mean
+from analysis.core.table import (
+    RSP_MINUS_AVID,
+    Key,
+    Row,
+    StudyTable,
+    Table,
+    head_columns,
+    head_dots,
+    interval,
+    pivot,
+)
+from analysis.stimuli.kinds import with_random_weights
+from analysis.stimuli.triplets import Views
+from analysis.studies.registry import (
+    KeyNumber,
+    Study,
+    StudyInputs,
+    VideoStudyConfig,
+    register_study,
+    verdict,
+)
+from rspnet.models import Branch
+from rspnet.names import HEADS
+
+Floats = NDArray[np.float64]
+OTHER_CLIP = {"same": "a clip of the same video", "another": "a clip of another video"}
+MOVEMENT = "movement"
+# What is measured of each pair of clips, with its title.
+MEASURED = {
+    "similarity": "all of s",
+    MOVEMENT: "share of movement, by size",
+    **{name: name.replace("_", "-") for name in PARTS},
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class LedgerConfig(VideoStudyConfig):
+    """Take similarities apart into what stands still and what moves.
+
+    Attributes:
+        seed: Of synthetic videos and of clips.
+        num_videos: How many are measured, at least two.
+        num_random: Draws of random weights.
+    """
+
+    num_videos: int = 40
+    num_random: int = 3
+
+    def __post_init__(self) -> None:
+        if self.num_random < 1:
+            raise ValueError(f"num_random is positive, got {self.num_random}")
+
+
+def encode(query: Branch, key: Branch, views: Views) -> tuple[ClipFeatures, ...]:
+    """c_i, its static clip, c_j and its static clip after one forward pass each."""
+    i, j, _ = views
+    return (
+        extract_features(query, i),
+        extract_features(query, static_clip(i)),
+        extract_features(key, j),
+        extract_features(key, static_clip(j)),
+    )
+
+
+def measure_parts(encoded: Sequence[tuple[ClipFeatures, ...]]) -> dict[str, dict[str, Floats]]:
+    """By head and the other clip, :data:`MEASURED` of each video, (V, 6).
+
+    The share of movement is the sum of the sizes of the three parts that move over the sum of the
+    sizes of all four: the parts have signs, and their sum may be near 0.
+    """
+    found: dict[str, dict[str, list[list[float]]]] = {
+        head: {other: [] for other in OTHER_CLIP} for head in HEADS
+    }
+    for place, (c_i, static_i, _, _) in enumerate(encoded):
+        partners = {"same": place, "another": (place + 1) % len(encoded)}
+        for head in HEADS:
+            for other, partner in partners.items():
+                ledger = ledger_of(head, c_i, static_i, *encoded[partner][2:])
+                parts = list(ledger.parts.values())
+                sizes = np.abs(parts)
+                found[head][other].append(
+                    [ledger.similarity, float(sizes[1:].sum() / sizes.sum()), *parts]
+                )
+    return {h: {o: np.array(rows) for o, rows in own.items()} for h, own in found.items()}
+
+
+def summarise(found: dict[str, dict[str, Floats]], weights: str) -> list[Row]:
+    """Estimates over videos of both heads and their difference, a row a part."""
+    rows = []
+    for other in OTHER_CLIP:
+        rsp, avid = (found[head][other] for head in HEADS)
+        for column, part in enumerate(MEASURED):
+            keys: dict[str, Key] = {"weights": weights, "other": other, "part": part}
+            values = {
+                "rsp": mean(rsp[:, column]),
+                "avid": mean(avid[:, column]),
+                RSP_MINUS_AVID: difference(rsp[:, column], avid[:, column]),
+            }
+            rows += [
+                Row(keys=keys | {"head": head}, values={"value": own})
+                for head, own in values.items()
+            ]
+    return rows
+
+
+@register_study
+class Ledger(Study[LedgerConfig]):
+    """Measure how much of both heads' similarities is of what moves."""
+
+    name = "ledger"
+    title = "Static and motion"
+    question = "How much of a similarity is movement?"
+    reading = (
+        "With a clip stopped at its middle frame, the cosine is the sum of four parts, exactly: "
+        "the first word is of c_i, the second of the other clip. The share of movement is the "
+        "size of the three parts that move over the size of all four."
+    )
+    needs = "each"
+    config = LedgerConfig
+    place = 45
+
+    @torch.no_grad()
+    def measure(self, inputs: StudyInputs, config: LedgerConfig) -> StudyTable:
+        """Measure a model and random weights.
+
+        Raises:
+            ValueError: There are fewer than two videos.
+        """
+        clips = inputs.triplets(config.num_videos, config.seed)
+        total = (1 + config.num_random) * len(clips.views)
+        found = []
+        with tqdm(total=total, desc=self.title, unit="video", disable=not inputs.progress) as bar:
+            for draw in range(-1, config.num_random):
+                query, key = inputs.query, inputs.key
+                if draw >= 0:
+                    query = key = with_random_weights(inputs.query, draw)
+                encoded = []
+                for views in clips.views:
+                    encoded.append(encode(query, key, views))
+                    bar.update()
+                found.append(measure_parts(encoded))
+        random = {
+            head: {o: np.mean([f[head][o] for f in found[1:]], axis=0) for o in OTHER_CLIP}
+            for head in HEADS
+        }
+        return StudyTable(
+            study=self.name,
+            rows=(*summarise(found[0], "trained"), *summarise(random, "random weights")),
+            num_videos=len(clips.views),
+            videos=clips.what,
+            model_hash=inputs.query.hash,
+            seed=config.seed,
+            settings={"num_random": config.num_random},
+        )
+
+    def finding(self, table: StudyTable) -> str:
+        """Whether more of RSP's similarity than of A-VID's is movement."""
+        found = _movement(table, "trained")
+        apart = found[RSP_MINUS_AVID]
+        says = verdict(apart, "more than of A-VID's", "less than of A-VID's")
+        return (
+            "Of RSP's similarity to a clip of the same video the parts that move make up "
+            f"{interval(found['rsp'])} by size, {says} ({interval(apart)})."
+        )
+
+    def tables(self, table: StudyTable) -> list[Table]:
+        """Both heads' parts, for a clip of the same and of another video; controls folded."""
+        return [
+            pivot(
+                {
+                    title: {"weights": weights, "other": other, "part": part}
+                    for part, title in MEASURED.items()
+                },
+                head_columns("value"),
+                table,
+                first="part of s",
+                caption=(
+                    f"{weights}: the cosine of c_i and {words}, mean over {table.num_videos} "
+                    f"{table.videos}, 95% interval over videos"
+                ),
+                strong=lambda title: title == MEASURED[MOVEMENT],
+                folded=weights != "trained",
+            )
+            for weights in table.keys("weights")
+            for other, words in OTHER_CLIP.items()
+        ]
+
+    def figures(self, table: StudyTable) -> list[FigureSpec]:
+        """The four parts and the share of movement: a column for each other clip."""
+        panels = [
+            DotPanel(
+                f"with {words}",
+                head_dots(table, [{"other": other, "part": part} for part in MEASURED], "value"),
+                ((0.0, False),),
+            )
+            for other, words in OTHER_CLIP.items()
+        ]
+        axis = "Part of the cosine s, mean over videos; pale: random weights"
+        return [DotFigure(self.title, tuple(MEASURED.values()), tuple(panels), axis)]
+
+    def key_numbers(self, table: StudyTable) -> list[KeyNumber]:
+        """The share of movement in the similarity of two clips of one video."""
+        found = _movement(table, "trained")
+        return [
+            KeyNumber(
+                name="share of movement in s, by size",
+                values={head: found[head] for head in HEADS},
+                difference=found[RSP_MINUS_AVID],
+                control=_movement(table, "random weights")[RSP_MINUS_AVID],
+            )
+        ]
+
+
+def _movement(table: StudyTable, weights: str) -> dict[str, Estimate]:
+    return {
+        head: table.one(weights=weights, other="same", part=MOVEMENT, head=head)["value"]
+        for head in (*HEADS, RSP_MINUS_AVID)
+    }
