@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rspnet.commands import one_of, run_cli
-from rspnet.files import atomic_path
+from rspnet.files import atomic_path, printable
 from rspnet.recognition.result import bootstrap_interval
 from rspnet.retrieval.gallery import Gallery
 from rspnet.retrieval.store import FEATURES, protocol_differences
@@ -158,10 +158,17 @@ def retrieve(
         ks: Numbers of neighbours.
 
     Raises:
-        ValueError: The galleries do not compare, one is empty, there is no such feature, or a k
-            is not positive or larger than the number of videos that a query can find.
+        ValueError: The galleries do not compare, one is empty or of a single class, there is no
+            such feature, or a k is not positive or larger than the number of videos that a query
+            can find.
     """
     check_comparable(gallery, queries)
+    if len(set(gallery.labels)) == 1:
+        raise ValueError(
+            f"all videos of the gallery are of the class {printable(gallery.labels[0])!r}: "
+            "whatever the model, 100% of such queries would count as correct. Two or more classes "
+            "are needed"
+        )
     least = len(gallery) - max(map(len, _own_places(gallery, queries)), default=0)
     ks = list(dict.fromkeys(ks))
     if not ks or min(ks) < 1 or max(ks) > least:

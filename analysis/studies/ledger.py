@@ -45,7 +45,7 @@ from rspnet.names import HEADS
 
 Floats = NDArray[np.float64]
 OTHER_CLIP = {"same": "a clip of the same video", "another": "a clip of another video"}
-MOVEMENT = "movement"
+MOVEMENT, SHARE = "movement", "share of movement in s, by size"
 # What is measured of each pair of clips, with its title.
 MEASURED = {
     "similarity": "all of s",
@@ -175,13 +175,16 @@ class Ledger(Study[LedgerConfig]):
         )
 
     def finding(self, table: StudyTable) -> str:
-        """Whether more of RSP's similarity than of A-VID's is movement."""
-        found = _movement(table, "trained")
-        apart = found[RSP_MINUS_AVID]
-        says = verdict(apart, "more than of A-VID's", "less than of A-VID's")
+        """The motion-motion part of either head, and the share of movement."""
+        part, share = _both(table, "motion_motion"), _both(table, MOVEMENT)
+        says = verdict(part[RSP_MINUS_AVID], "more than", "less than")
+        if says.startswith("no "):
+            says = f"{says} from"
         return (
-            "Of RSP's similarity to a clip of the same video the parts that move make up "
-            f"{interval(found['rsp'])} by size, {says} ({interval(apart)})."
+            f"The motion-motion part of RSP's similarity within a video is {interval(part['rsp'])},"
+            f" {says} A-VID's {interval(part['avid'])} (difference "
+            f"{interval(part[RSP_MINUS_AVID])}). By size, the parts that move make up "
+            f"{interval(share['rsp'])} of RSP's and {interval(share['avid'])} of A-VID's."
         )
 
     def tables(self, table: StudyTable) -> list[Table]:
@@ -220,20 +223,23 @@ class Ledger(Study[LedgerConfig]):
         return [DotFigure(self.title, tuple(MEASURED.values()), tuple(panels), axis)]
 
     def key_numbers(self, table: StudyTable) -> list[KeyNumber]:
-        """The share of movement in the similarity of two clips of one video."""
-        found = _movement(table, "trained")
-        return [
-            KeyNumber(
-                name="share of movement in s, by size",
-                values={head: found[head] for head in HEADS},
-                difference=found[RSP_MINUS_AVID],
-                control=_movement(table, "random weights")[RSP_MINUS_AVID],
+        """The motion-motion part and the share of movement within a video."""
+        found = []
+        for part, name in (("motion_motion", "motion-motion part of s"), (MOVEMENT, SHARE)):
+            own = _both(table, part)
+            found.append(
+                KeyNumber(
+                    name=name,
+                    values={head: own[head] for head in HEADS},
+                    difference=own[RSP_MINUS_AVID],
+                    control=_both(table, part, "random weights")[RSP_MINUS_AVID],
+                )
             )
-        ]
+        return found
 
 
-def _movement(table: StudyTable, weights: str) -> dict[str, Estimate]:
+def _both(table: StudyTable, part: str, weights: str = "trained") -> dict[str, Estimate]:
     return {
-        head: table.one(weights=weights, other="same", part=MOVEMENT, head=head)["value"]
+        head: table.one(weights=weights, other="same", part=part, head=head)["value"]
         for head in (*HEADS, RSP_MINUS_AVID)
     }

@@ -26,6 +26,10 @@ _SUFFIXES = """
     .264 .265 .avc .h261 .h263 .h264 .h265 .hevc .m1v .m2v .mjpeg .mjpg .mpv .obu
 """
 VIDEO_SUFFIXES = frozenset(_SUFFIXES.split())
+# What data sets come in. Where two files of one name are there, the other is a preview or a part.
+_COMMON = frozenset(
+    [".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ogv", ".webm", ".wmv"]
+)
 _NEVER = frozenset(
     ("@eadir", "__macosx", "#recycle", "@recycle", "$recycle.bin", "lost+found",
      "system volume information", "thumbs.db", "desktop.ini")
@@ -39,6 +43,11 @@ def is_video(name: str) -> bool:
     """Whether a file's name is that of a video, by its suffix."""
     # A path object for each of 240,000 names is slow.
     return os.path.splitext(name)[1].lower() in VIDEO_SUFFIXES and not is_hidden(name)  # noqa: PTH122
+
+
+def is_common(name: str) -> bool:
+    """Whether a video is in a container that data sets come in."""
+    return os.path.splitext(name)[1].lower() in _COMMON  # noqa: PTH122
 
 
 def is_hidden(name: str) -> bool:
@@ -122,8 +131,8 @@ class VideoWalk:
         if not found:
             there = self.sentence() or "it holds nothing but hidden files, if any"
             raise ValueError(
-                f"no videos below {self.root} ({there}): looked for files ending in "
-                f"{', '.join(sorted(VIDEO_SUFFIXES))}"
+                f"no videos below {self.root} ({there}): expected files ending in "
+                f"{', '.join(sorted(_COMMON))} or another suffix of videos"
             )
         return found
 

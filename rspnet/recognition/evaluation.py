@@ -13,6 +13,7 @@ from rspnet.data.datasets.labelled import LabelledVideo, VideoSet, load_video_se
 from rspnet.data.labelled_clips import ActionsConfig, ClipPlan
 from rspnet.data.transforms import normalise
 from rspnet.data.video.reader import VideoReader
+from rspnet.files import printable
 from rspnet.models import Branch, evaluation_mode
 from rspnet.models.heads import global_average_pool
 from rspnet.recognition.result import Floats
@@ -25,7 +26,8 @@ def load_splits(data: ActionsConfig) -> tuple[VideoSet, VideoSet]:
     """The training and the test split.
 
     Raises:
-        ValueError: One is not there, they differ in their classes, or share a video.
+        ValueError: One is not there, they differ in their classes or have a single one, or share
+            a video.
     """
     train, test = (load_video_set(replace(data, split=s)) for s in (data.split, data.test_split))
     if train.classes != test.classes:
@@ -42,8 +44,8 @@ def load_splits(data: ActionsConfig) -> tuple[VideoSet, VideoSet]:
         )
     if len(train.classes) < 2:
         raise ValueError(
-            f"{data.name} has the single class {train.classes[0]!r}: whatever the model, 100% of "
-            "the videos would be recognised. Two or more classes are needed"
+            f"{data.name} has the single class {printable(train.classes[0])!r}: whatever the "
+            "model, 100% of the videos would be recognised. Two or more classes are needed"
         )
     return train, test
 
@@ -97,7 +99,8 @@ def each_video(
             if isinstance(clips, str):
                 found.append((None, clips))
                 continue
-            values = function(normalise(clips.to(processes.device)))
+            with evaluation_mode(function):
+                values = function(normalise(clips.to(processes.device)))
             found.append((values.double().cpu().numpy(), ""))
     shares = processes.gather_values(found)
     rows = [shares[i % processes.size][i // processes.size] for i in range(len(videos))]

@@ -235,3 +235,10 @@ def test_recipes_hold_the_settings_of_the_release():
 def test_one_setting_of_the_views_leaves_the_others_as_they_are():
     c = parse_config(FinetuneConfig, ["--data.augment.flip=0"])
     assert (c.data.augment.flip, c.data.augment.hue, c.data.augment.min_area) == (0, 0, 0.25)
+
+
+def test_one_class_is_no_measure(actions, tmp_path, capsys):
+    (tmp_path / "one.txt").write_text("red\n")
+    words = [f"--data.root={actions}", f"--data.classes={tmp_path / 'one.txt'}", "--knn"]
+    assert main([*words, f"--out={tmp_path / 'out'}"]) == 2
+    assert "has the single class 'red': whatever the model, 100%" in capsys.readouterr().err

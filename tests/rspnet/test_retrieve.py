@@ -36,6 +36,12 @@ def test_top_k_by_hand() -> None:
     assert low < 50 < high
 
 
+def test_one_class_is_no_measure() -> None:
+    one = make([0, 20, 45], "aaa")
+    with pytest.raises(ValueError, match="all videos of the gallery are of the class 'a': .* 100%"):
+        retrieve(one, one, "backbone", [1])
+
+
 def test_against_sorting_everything() -> None:
     rng = np.random.default_rng(0)
     gallery, queries = (make(list(rng.uniform(0, 360, n)), "x" * n, p) for n, p in

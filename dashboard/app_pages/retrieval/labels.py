@@ -15,6 +15,10 @@ NO_FOLDERS = (
     "folder of its own to have that counted."
 )
 NO_TABLE = "These videos have no labels, so there are no correct hits to count."
+ONE_CLASS = (
+    "All these videos have one label, so any hit would count as correct, whatever the model. Put "
+    "the videos of each class into a folder of its own."
+)
 
 
 def sentence(pool: Pool, title: str, query: Video) -> str:

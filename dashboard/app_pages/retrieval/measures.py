@@ -125,8 +125,9 @@ def draw(pool: Pool) -> None:
 
 @st.fragment
 def _panel(pool: Pool, name: str) -> None:
-    if name == "table" and not any(video.label for video in pool.videos):
-        st.info(labels.NO_TABLE, icon=":material/info:")
+    classes = {video.label for video in pool.videos}
+    if name == "table" and len(classes) == 1:
+        st.info(labels.ONE_CLASS if any(classes) else labels.NO_TABLE, icon=":material/info:")
         return
     begun = state_of(Measured).panels
     wanted = (pool.key, name)

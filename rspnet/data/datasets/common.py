@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from rspnet.data.listing import VIDEO_SUFFIXES, as_bytes, is_hidden, is_video
+from rspnet.data.listing import VIDEO_SUFFIXES, as_bytes, is_common, is_hidden, is_video
 from rspnet.text import read_text
 
 # Names under which people keep their validation split.
@@ -164,7 +164,7 @@ class Disk:
         with os.scandir(folder) as entries:
             names = sorted(entry.name for entry in entries if entry.is_file())
         stems: dict[str, str] = {}
-        for name in filter(is_video, names):
+        for name in sorted(filter(is_video, names), key=is_common, reverse=True):
             stems.setdefault(_composed(os.path.splitext(name)[0]), name)  # noqa: PTH122
         return folder, frozenset(names), stems
 

@@ -54,7 +54,10 @@ def parse_hmdb51(annotations: str | Path, split: str, fold: int) -> list[tuple[s
     wanted = "1" if split == "train" else "2"
     entries = []
     for label, path in _hmdb51_files(Path(annotations), fold).items():
-        for number, line in read_lines(path):
+        lines = list(read_lines(path))
+        if not lines:
+            raise ValueError(f"{path} is empty: expected a video in each line, 'video.avi 1'")
+        for number, line in lines:
             name, _, code = line.rpartition(" ")
             if code not in ("0", "1", "2") or not name.strip() or "/" in name:
                 raise bad_line(path, number, line, "'video.avi 1', the code being 0, 1 or 2")

@@ -18,7 +18,7 @@ from rspnet.data.datasets.common import (
 )
 from rspnet.data.datasets.csv_table import read_table
 from rspnet.data.datasets.registry import register_dataset
-from rspnet.data.listing import VideoWalk
+from rspnet.data.listing import VideoWalk, is_common
 
 
 @register_dataset(
@@ -74,7 +74,7 @@ class _KineticsFiles:
     def index(cls, root: Path, names: tuple[str, ...]) -> "_KineticsFiles":
         by_stem: dict[str, list[tuple[str, str]]] = {}
         for folder, videos in VideoWalk(root, max_depth=2):
-            for video in videos:
+            for video in sorted(videos, key=is_common):  # the last is taken
                 by_stem.setdefault(Path(video).stem, []).append((folder, video))
         return cls(root, names, by_stem)
 

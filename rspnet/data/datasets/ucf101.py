@@ -33,6 +33,8 @@ def ucf101_classes(annotations: Path) -> tuple[str, ...]:
         if not index.isdecimal() or not name.strip():
             raise bad_line(path, number, line, "a number and a class name: '1 ApplyEyeMakeup'")
         classes[int(index)] = name.strip()
+    if not classes:
+        raise ValueError(f"{path} is empty: expected a class in each line, '1 ApplyEyeMakeup'")
     if sorted(classes) != list(range(1, len(classes) + 1)):
         raise ValueError(f"{path} numbers its classes {sorted(classes)}, expected 1, 2, 3, ...")
     return tuple(classes[index] for index in sorted(classes))
@@ -78,6 +80,8 @@ def parse_ucf101(annotations: str | Path, split: str, fold: int) -> list[tuple[s
                 f"and {classes.index(label) + 1} in classInd.txt"
             )
         entries.append((relative, label))
+    if not entries:
+        raise ValueError(f"{path} is empty: expected a video in each line, 'Class/video.avi 1'")
     return unique(entries)
 
 

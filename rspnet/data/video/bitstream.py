@@ -10,7 +10,7 @@ Sources: ITU-T H.264 7.3 and D.1.8, H.265 7.3.1.2, ISO 14496-2 6.2.5, RFC 6386 9
 bitstream specification 6.2 and annex B.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 START_CODE = b"\x00\x00\x01"
@@ -26,6 +26,9 @@ class PacketFacts:
         closed: Nothing that comes after this entry leans on what came before it.
         kind: ``I``, ``P`` or ``B`` where frame types decide the order of presentation (MPEG-4).
         plain: Nothing unusual was found, such as new stream headers within the stream.
+        disposable: No other frame leans on it.
+        frame_num: H.264's number of a frame, which skips no frame that others lean on; -1 if
+            unknown.
     """
 
     one_frame: bool = True
@@ -33,6 +36,8 @@ class PacketFacts:
     closed: bool = False
     kind: str = ""
     plain: bool = True
+    disposable: bool = False
+    frame_num: int = -1
 
 
 Inspector = Callable[[bytes], PacketFacts]
@@ -47,11 +52,14 @@ def packet_inspector(codec: str, headers: bytes) -> Inspector:
         headers: The stream's extradata.
     """
     if codec == "h264":
-        return lambda data: _h264(data, headers)
+        num_bits = h264_frame_num_bits(headers)
+        return lambda data: _h264(data, headers, num_bits)
     if codec == "hevc":
         return lambda data: _hevc(data, headers)
     if codec == "mpeg4":
         return _mpeg4
+    if codec in ("mpeg1video", "mpeg2video"):
+        return _mpeg2
     if codec == "vp8":
         return _vp8
     if codec == "vp9":
@@ -86,9 +94,10 @@ def nal_units(data: bytes, length_size: int) -> Iterator[bytes]:
         position += length
 
 
-def _h264(data: bytes, headers: bytes) -> PacketFacts:
+def _h264(data: bytes, headers: bytes, num_bits: int) -> PacketFacts:
     configured = len(headers) > 4 and headers[0] == 1
     num_pictures, entry, closed, plain = 0, False, False, configured
+    disposable, frame_num = True, -1
     try:
         for unit in nal_units(data, (headers[4] & 3) + 1 if configured else 0):
             kind = unit[0] & 31
@@ -96,6 +105,9 @@ def _h264(data: bytes, headers: bytes) -> PacketFacts:
                 # first_mb_in_slice is 0: a single set bit
                 num_pictures += len(unit) > 1 and unit[1] >> 7
                 closed |= kind == 5
+                disposable &= unit[0] >> 5 & 3 == 0  # nal_ref_idc
+                if num_bits and frame_num < 0:
+                    frame_num = _frame_num(unit, num_bits)
             elif kind == 6:
                 entry |= _recovers_at_once(unit)
             elif kind == 7:
@@ -104,7 +116,37 @@ def _h264(data: bytes, headers: bytes) -> PacketFacts:
                 return _NOTHING
     except (ValueError, IndexError):
         return _NOTHING
-    return PacketFacts(num_pictures == 1, entry or closed, closed, plain=plain)
+    return PacketFacts(
+        num_pictures == 1,
+        entry or closed,
+        closed,
+        plain=plain,
+        disposable=disposable,
+        frame_num=frame_num,
+    )
+
+
+def _frame_num(unit: bytes, num_bits: int) -> int:
+    # Digits, as this is done for each packet: _Bits takes four times as long.
+    head = unit[1:20].replace(b"\x00\x00\x03", b"\x00\x00")
+    bits = f"{int.from_bytes(head, 'big'):0{8 * len(head)}b}"
+    position = 0
+    for _ in range(3):  # first_mb_in_slice, slice_type, pic_parameter_set_id
+        position = 2 * bits.index("1", position) - position + 1
+    return int(bits[position : position + num_bits], 2)
+
+
+def skips_frames(facts: Sequence[PacketFacts], num_bits: int) -> bool:
+    """Whether frames that others lean on are missing, by H.264's numbers of frames."""
+    before = 0
+    for fact in facts:
+        if fact.frame_num < 0:
+            continue
+        if not fact.closed and (fact.frame_num - before) % (1 << num_bits) > 1:
+            return True
+        if not fact.disposable:
+            before = fact.frame_num
+    return False
 
 
 def _recovers_at_once(unit: bytes) -> bool:
@@ -149,7 +191,13 @@ def _mpeg4(data: bytes) -> PacketFacts:
     # Two in a packet: "packed" B-frames. A tiny one may be marked as not coded, and gives no frame.
     if len(kinds) != 1 or kinds[0] == "S" or len(data) < 20:
         return PacketFacts(one_frame=False, entry="I" in kinds[:1])
-    return PacketFacts(entry=kinds[0] == "I", kind=kinds[0])
+    return PacketFacts(entry=kinds[0] == "I", kind=kinds[0], disposable=kinds[0] == "B")
+
+
+def _mpeg2(data: bytes) -> PacketFacts:
+    picture = data.find(START_CODE + b"\x00")
+    kind = data[picture + 5] >> 3 & 7 if 0 <= picture < len(data) - 5 else 0
+    return PacketFacts(disposable=kind == 3)  # a B-picture
 
 
 def _vp8(data: bytes) -> PacketFacts:
@@ -212,36 +260,37 @@ class _Bits:
         return (1 << zeros) - 1 + self.read(zeros)
 
 
-def h264_is_plain(headers: bytes) -> bool:
-    """Whether an H.264 stream has whole frames only, without gaps in their numbers.
+def h264_frame_num_bits(headers: bytes) -> int:
+    """Bits of frame_num where an H.264 stream is plain, else 0.
 
-    Not so for interlaced video, where a packet may be half a frame, and for streams that dropped
-    frames on purpose. Headers that can't be read count as not plain.
+    Plain: whole frames only, without gaps in their numbers. Not so for interlaced video, where a
+    packet may be half a frame, and for streams that dropped frames on purpose. Headers that can't
+    be read count as not plain.
     """
     if len(headers) < 8 or headers[0] != 1 or headers[5] & 31 != 1:
-        return False
+        return 0
     length = int.from_bytes(headers[6:8], "big")
     unit = headers[8 : 8 + length].replace(b"\x00\x00\x03", b"\x00\x00")
     try:
-        return _sps_is_plain(_Bits(unit[1:]))
+        return _sps_frame_num_bits(_Bits(unit[1:]))
     except ValueError:
-        return False
+        return 0
 
 
-def _sps_is_plain(bits: _Bits) -> bool:
+def _sps_frame_num_bits(bits: _Bits) -> int:
     profile = bits.read(8)
     bits.read(16)
     bits.golomb()
     if profile in (100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135):
         chroma = bits.golomb()
-        if chroma == 3:
-            bits.read(1)
+        if chroma == 3 and bits.read(1):  # three colour planes, each coded by itself
+            return 0
         bits.golomb()
         bits.golomb()
         bits.read(1)
         if bits.read(1):  # scaling lists: rare, not worth reading
-            return False
-    bits.golomb()
+            return 0
+    num_bits = bits.golomb() + 4
     order = bits.golomb()
     if order == 0:
         bits.golomb()
@@ -256,4 +305,4 @@ def _sps_is_plain(bits: _Bits) -> bool:
     bits.golomb()
     bits.golomb()
     frames_only = bits.read(1)
-    return bool(frames_only) and not gaps
+    return num_bits if frames_only and not gaps else 0

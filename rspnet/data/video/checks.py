@@ -1,8 +1,12 @@
 """Is the file whole? Reads a container's own book-keeping, without decoding anything."""
 
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+from rspnet.files import printable
 
 # Boxes that stand at the top of an ISO media file.
 _BOXES = frozenset(
@@ -11,7 +15,7 @@ _BOXES = frozenset(
 
 
 class VideoError(ValueError):
-    """A video can't be read. The message names the file and the reason.
+    """A video can't be read. The message names the file (bytes shown escaped) and the reason.
 
     Attributes:
         path: The file.
@@ -27,7 +31,7 @@ class VideoError(ValueError):
     """
 
     def __init__(self, path: str | Path, reason: str) -> None:
-        super().__init__(f"{path}: {reason}")
+        super().__init__(f"{printable(path)}: {reason}")
         self.path = Path(path)
         self.reason = reason
 
@@ -36,12 +40,29 @@ class VideoError(ValueError):
         return type(self), (self.path, self.reason)
 
 
+def describe(error: Exception) -> str:
+    """FFmpeg's words, without the name of its function."""
+    return str(getattr(error, "strerror", None) or error or type(error).__name__)
+
+
+@contextmanager
+def video_errors(path: Path) -> Iterator[None]:
+    """Whatever a file makes FFmpeg, PyAV or this package raise inside becomes a VideoError."""
+    try:
+        yield
+    except VideoError:
+        raise
+    except Exception as error:
+        if type(error) is MemoryError:  # of this process; FFmpeg's own is another class
+            raise
+        raise VideoError(path, f"corrupt: {describe(error)}") from error
+
+
 def check_file(path: Path) -> None:
     """Raise if there is no such file, or if its header promises more bytes than it has.
 
-    Knows RIFF (AVI), ISO media (MP4, MOV), Matroska (MKV, WebM), MPEG transport streams and ASF
-    (WMV). Other containers pass: they promise nothing (MPEG-PS, raw streams), or PyAV finds their
-    last packet broken (FLV).
+    Knows RIFF (AVI), ISO media (MP4, MOV), Matroska (MKV, WebM), FLV and ASF (WMV). Other
+    containers promise nothing, nor do live recordings: they are read as far as they go.
 
     Raises:
         VideoError: Missing, not a file, empty, not readable, or cut off.
@@ -62,8 +83,8 @@ def check_file(path: Path) -> None:
                 _check_boxes(path, file, size)
             elif head[:4] == b"\x1a\x45\xdf\xa3":
                 _check_matroska(path, file, size)
-            elif head[:1] == head[188:] == b"G" and size % 188:
-                raise _cut_off(path, "its last packet", size + 188 - size % 188, size)
+            elif head[:3] == b"FLV":
+                _check_flv(path, file, size)
             elif head[:4] == b"\x30\x26\xb2\x75":
                 _check_asf(path, file, size)
     except OSError as error:
@@ -77,16 +98,21 @@ def _cut_off(path: Path, what: str, promised: int, size: int) -> VideoError:
 
 
 def _check_riff(path: Path, file: BinaryIO, size: int) -> None:
-    # Long AVIs are a row of RIFF chunks (OpenDML). Size 0: written to a pipe, promises nothing.
+    # Long AVIs are a row of RIFF chunks (OpenDML), each with its list of frames ("movi") and maybe
+    # an index behind it. Only the list counts: some writers give RIFF chunks a wrong size. Size 0:
+    # written to a pipe, promises nothing.
     position = 0
     while position + 12 <= size:
         file.seek(position)
-        tag, length = struct.unpack("<4sI", file.read(8))
-        if tag != b"RIFF" or length == 0:
+        tag, length, kind = struct.unpack("<4sI4s", file.read(12))
+        if tag not in (b"RIFF", b"LIST", b"JUNK", b"idx1") or length == 0:
             return
+        if tag == b"RIFF":
+            position += 12
+            continue
         end = position + 8 + length
-        if end > size:
-            raise _cut_off(path, "its RIFF header", end, size)
+        if kind == b"movi" and end > size and length < 0xFFFFFFFF:
+            raise _cut_off(path, "its list of frames", end, size)
         position = end + length % 2
 
 
@@ -134,14 +160,21 @@ def _check_matroska(path: Path, file: BinaryIO, size: int) -> None:
             length, unknown = _vint(file, keep_marker=False)
         except ValueError:
             return
-        if unknown:  # a live recording: look inside, where the parts have sizes
-            position = file.tell()
-            continue
+        if unknown:  # a live recording ends where its recorder stopped
+            return
         end = file.tell() + length
         if end > size:
             what = "its segment" if identifier == 0x18538067 else "an element"
             raise _cut_off(path, what, end, size)
         position = end
+
+
+def _check_flv(path: Path, file: BinaryIO, size: int) -> None:
+    file.seek(0)
+    _, found, after = file.read(4096).partition(b"filesize\x00")
+    promised = struct.unpack(">d", after[:8])[0] if found and len(after) >= 8 else 0.0
+    if promised > size:
+        raise _cut_off(path, "its header", int(promised), size)
 
 
 def _check_asf(path: Path, file: BinaryIO, size: int) -> None:

@@ -1,12 +1,14 @@
 """Opening a file with PyAV, and what its container says about the video stream in it."""
 
 import os
+from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rspnet.data.video.checks import VideoError
+from rspnet.data.video.checks import VideoError, describe
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -21,24 +23,23 @@ Matrix = tuple[int, int, int, int]
 _NOT_VIDEO = frozenset(("tty", "hls", "dash", "concat", "sdp", "rtsp", "xbin", "bin", "idf", "adf"))
 
 
-def describe(error: Exception) -> str:
-    """FFmpeg's words, without the name of its function."""
-    return str(getattr(error, "strerror", None) or error)
+def open_container(path: Path, options: dict[str, str] | None = None) -> "InputContainer":
+    """Open a file, whatever its name: all files are opened here.
 
-
-def open_container(path: Path) -> "InputContainer":
-    """Open a file that passed :func:`rspnet.data.video.checks.check_file`.
+    Args:
+        path: A file that passed :func:`rspnet.data.video.checks.check_file`.
+        options: FFmpeg's, such as ``format_whitelist``.
 
     Raises:
         VideoError: FFmpeg knows no such format, or it is no format of videos.
     """
     import av
 
+    # Without the prefix FFmpeg takes what stands before a colon in a relative path for a protocol.
+    name = f"file:{os.fspath(path)}"
     try:
-        try:
-            container = av.open(os.fspath(path))
-        except UnicodeDecodeError:  # a title in another encoding; only PyAV < 19 minds
-            container = av.open(os.fspath(path), metadata_errors="replace")
+        # Titles come in any encoding; only PyAV < 19 minds.
+        container = av.open(name, options=options or {}, metadata_errors="replace")
     except (av.FFmpegError, OSError, ValueError) as error:
         raise VideoError(path, f"not a video that FFmpeg can open: {describe(error)}") from error
     if _NOT_VIDEO & set(container.format.name.split(",")):
@@ -49,36 +50,55 @@ def open_container(path: Path) -> "InputContainer":
 
 
 def find_stream(path: Path, container: "InputContainer") -> "VideoStream":
-    """The first video stream that is no cover picture, set to decode in one thread with tags.
+    """The video stream of a file, set to decode in one thread with tags: all choose it here.
+
+    It is the first that is more than a picture, such as cover art or a thumbnail.
 
     Raises:
-        VideoError: There is none.
+        VideoError: There is none, or FFmpeg has no decoder for it.
     """
     from av.stream import Disposition
 
-    for stream in container.streams.video:
-        if not stream.disposition & Disposition.attached_pic:
-            context = stream.codec_context
-            if not context.is_open:
-                context.thread_count = 1
-                context.copy_opaque = True  # for decode_tagged
-            return stream
-    others = sorted({s.type for s in container.streams})
-    raise VideoError(path, f"no video stream: it holds {', '.join(others) or 'no stream at all'}")
+    pictures = Disposition.attached_pic | Disposition.timed_thumbnails
+    streams = [s for s in container.streams.video if not s.disposition & pictures]
+    stream = next((s for s in streams if s.frames != 1), streams[0] if streams else None)
+    if stream is None:
+        kinds = sorted({"picture" if s.type == "video" else s.type for s in container.streams})
+        held = ", ".join(kinds) or "no stream at all"
+        raise VideoError(path, f"no video stream: it holds {held}")
+    context: VideoCodecContext | None = stream.codec_context
+    if context is None:
+        raise VideoError(
+            path,
+            "codec not supported: FFmpeg has no decoder for its video stream (encrypted, or of "
+            "an unknown kind)",
+        )
+    if not context.is_open:
+        context.thread_count = 1
+        context.copy_opaque = True  # for decode_tagged
+    return stream
 
 
 def decode_tagged(
     context: "VideoCodecContext", packet: "Packet[VideoStream]", number: int
-) -> "list[tuple[int | None, VideoFrame]]":
+) -> "list[tuple[int | None, VideoFrame | None]]":
     """Decode a packet; frames come with the number of the packet that holds them.
 
     Numbers travel through the decoder's reordering. Presentation times do so too, but some
-    containers (AVI) have none, and FFmpeg's guesses are others after a seek.
+    containers (AVI) have none, and FFmpeg's guesses are others after a seek. A packet that can't be
+    decoded comes with its number and no frame.
     """
+    import av
+
     if packet.size:
         # A new object each time: PyAV < 19 loses one that is attached twice.
         packet.opaque = (number,)
-    frames = context.decode(packet)
+    try:
+        frames = context.decode(packet)
+    except MemoryError:
+        raise  # not the packet's fault
+    except av.FFmpegError:
+        return [(number, None)]
     return [(f.opaque[0] if isinstance(f.opaque, tuple) else None, f) for f in frames]
 
 
@@ -98,10 +118,49 @@ def orientation(frame: "VideoFrame") -> Matrix:
     return 0, (-1 if b < 0 else 1), (-1 if c < 0 else 1), 0
 
 
-def frame_rate(stream: "VideoStream", pts: list[int]) -> float:
-    """Average frames per second: what the container says, else from the presentation times."""
-    rate = stream.average_rate or stream.guessed_rate
-    if rate:
-        return float(rate)
-    span = (max(pts) - min(pts)) * float(stream.time_base or 0) if pts else 0.0
-    return (len(pts) - 1) / span if span > 0 else 25.0
+def frame_rate(stream: "VideoStream", times: Sequence[int | None]) -> Fraction:
+    """Average frames per second.
+
+    Headers hold a nominal rate, which counts where the presentation times fit to it.
+
+    Args:
+        stream: The stream.
+        times: Presentation time of each frame, in the stream's time base.
+    """
+    nominal = stream.average_rate or stream.guessed_rate
+    formats = set(stream.container.format.name.split(","))
+    known = [t for t in times if t is not None]
+    unit, num_steps = stream.time_base, len(known) - 1
+    span = known[-1] - known[0] if known else 0
+    # MOV counts frames by their total duration; AVI has one rate, and shows some frames longer.
+    counted = "avi" in formats or ("mov" in formats and stream.frames > 0)
+    # Where transport streams were joined or cut, their times jump.
+    jumps = known != sorted(known) or (bool(formats & {"mpegts", "mpeg"}) and has_gaps(known, 50))
+    if counted or jumps or len(known) < len(times) or not unit or span <= 0:
+        return nominal if nominal and nominal > 0 else Fraction(25)
+    if nominal and abs(num_steps / nominal / unit - span) <= 1:
+        return nominal  # to within the rounding of the times
+    return num_steps / (span * unit)
+
+
+def has_gaps(times: Sequence[int], factor: float = 1.5) -> bool:
+    """Whether sorted times lie further apart somewhere than is usual for them."""
+    steps = np.diff(times)
+    return len(steps) > 0 and bool(steps.max() > factor * np.median(steps))
+
+
+def ends_within_packet(path: Path, stream_id: int) -> bool:
+    """Whether the last packet of a transport stream is cut off, and is one of this stream."""
+    rest = path.stat().st_size % 188
+    with path.open("rb") as file:
+        if file.read(1) != b"G" or rest == 0:
+            return False
+        file.seek(-rest, os.SEEK_END)
+        head = file.read(3)
+    return len(head) < 3 or int.from_bytes(head[1:], "big") & 0x1FFF == stream_id
+
+
+def pixel_aspect(stream: "VideoStream") -> Fraction:
+    """Width of a pixel by its height, as stored; 1 where the file says nothing sensible."""
+    ratio = stream.sample_aspect_ratio
+    return ratio if ratio and Fraction(1, 10) <= ratio <= 10 else Fraction(1)

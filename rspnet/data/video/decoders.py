@@ -1,5 +1,7 @@
 """Two decoders behind one method: the frames under sorted, distinct numbers."""
 
+import warnings
+from collections import deque
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
@@ -9,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rspnet.data.video.checks import VideoError
-from rspnet.data.video.container import decode_tagged, describe, find_stream, open_container
+from rspnet.data.video.container import decode_tagged, find_stream, open_container
 from rspnet.data.video.index import VideoIndex
+from rspnet.data.video.packets import entry_before, leaning, order_by_decoding
+from rspnet.files import printable
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -22,6 +26,8 @@ Frames = NDArray[np.uint8]
 
 # Decoding this many packets on costs less than a seek.
 _NEAR = 8
+# No codec holds back more frames than this.
+_MAX_AHEAD = 32
 
 
 class Decoder(Protocol):
@@ -40,29 +46,51 @@ class DecordDecoder:
     def __init__(self, path: Path, index: VideoIndex) -> None:
         import decord
 
-        self._path = path
-        try:
-            self._reader = decord.VideoReader(str(path), num_threads=1)
-        except (decord.DECORDError, RuntimeError, UnicodeError) as error:
-            raise VideoError(path, f"decord can't open it: {error}") from error
-        if len(self._reader) != index.num_frames:
-            raise VideoError(
-                path, f"decord counts {len(self._reader)} frames instead of {index.num_frames}"
-            )
+        self._reader = decord.VideoReader(f"file:{path}", num_threads=1)
 
     def read(self, numbers: Sequence[int]) -> Frames:
         """Frames (N, H, W, 3) under these sorted, distinct numbers."""
-        import decord
-
-        try:
-            frames: Frames = self._reader.get_batch(list(numbers)).asnumpy()
-        except (decord.DECORDError, RuntimeError) as error:
-            raise VideoError(self._path, f"corrupt: {error}") from error
+        frames: Frames = self._reader.get_batch(list(numbers)).asnumpy()
         return frames
 
     def close(self) -> None:
         """Release the file."""
         del self._reader
+
+
+def decord_differs(path: Path, index: VideoIndex) -> str:
+    """How decord's table of a file differs from PyAV's; empty where it has the same times."""
+    import decord
+
+    try:
+        theirs = decord.VideoReader(f"file:{path}", num_threads=1)
+        given = theirs.get_frame_timestamp(range(len(theirs)))[:, 0]
+    except Exception as error:  # of any class: it is other software's, of another FFmpeg
+        return f"decord can't open it: {str(error).splitlines()[0][:100]}"
+    if len(given) != index.num_frames:
+        return f"decord counts {len(given)} frames"
+    # Both count from their first frame. decord keeps times as float32.
+    late = np.abs(given - given[0] - (index.times - index.times[0]))
+    if (late >= np.diff(index.times, append=np.inf).min() / 2).any():
+        return "decord takes its frames for those of other times"
+    return ""
+
+
+def decord_is_wrong(path: Path, index: VideoIndex) -> str:
+    """How decord's frames differ from PyAV's, from some of them; empty where they are the same."""
+    if order_by_decoding(path)[2]:
+        return "damaged frames, of which decord says nothing"
+    ours, theirs = PyAVDecoder(path, index), DecordDecoder(path, index)
+    try:
+        some = {round(i) for i in np.linspace(0, index.num_frames - 1, 8)}
+        for numbers in [list(range(min(index.num_frames, 4))), *([i] for i in sorted(some)[::-1])]:
+            expected, given = ours.read(numbers), theirs.read(numbers)
+            if expected.shape != given.shape or (expected != given).any():
+                return f"decord gives other frames for {numbers}"
+    finally:
+        ours.close()
+        theirs.close()
+    return ""
 
 
 class PyAVDecoder:
@@ -83,6 +111,9 @@ class PyAVDecoder:
         # One converter for all frames: a new one for each frame costs more than decoding it.
         self._converter = VideoReformatter()
         self._run: Iterator[tuple[int, VideoFrame]] = iter(())
+        self._ahead: deque[tuple[int, VideoFrame]] = deque()  # frames that the run gave too early
+        self._damaged: set[int] = set()  # packets of this run that are not as they were recorded
+        self._scales = False  # the frame size changed, and that was said
         self._entry = -1  # row of the entry that the run began at, -1 for the start of the file
         self._fed = 0  # packets that the decoder has got or passed by
         self._shown: int | None = None  # last frame that the decoder gave, None if not running
@@ -90,39 +121,30 @@ class PyAVDecoder:
     def close(self) -> None:
         """Release the file."""
         self._run = iter(())
+        self._ahead.clear()
         self._container.close()
 
     def read(self, numbers: Sequence[int]) -> Frames:
         """Frames (N, H, W, 3) under these sorted, distinct numbers."""
-        import av
-
         index = self._index
         out = np.empty((len(numbers), index.height, index.width, 3), np.uint8)
         entries = [self._entry_for(number) for number in numbers]
         begin = 0
-        try:
-            while begin < len(numbers):
-                end = begin + 1
-                while end < len(numbers) and entries[end] == entries[begin]:
-                    end += 1
-                self._read_from(entries[begin], numbers[begin:end], out[begin:end])
-                begin = end
-        except av.FFmpegError as error:
-            self._shown = None
-            raise VideoError(self._path, f"corrupt: {describe(error)}") from error
+        while begin < len(numbers):
+            end = begin + 1
+            while end < len(numbers) and entries[end] == entries[begin]:
+                end += 1
+            self._read_from(entries[begin], numbers[begin:end], out[begin:end])
+            begin = end
         return out
 
     def _entry_for(self, number: int) -> int:
-        """Row of the last entry from which a frame is decoded as it is from the start, or -1.
-
-        A frame that is stored behind an entry but shown before it needs the entry before that.
-        """
+        """Row of the entry to begin at, or -1."""
         index = self._index
         if index.packet_of is None:
             return -1
-        packet = index.packet_of[number]
-        good = np.flatnonzero((index.entries[:, 0] <= packet) & (index.entries[:, 1] <= number))
-        return int(good[-1]) if len(good) else -1
+        packet = int(index.packet_of[number])
+        return entry_before(index.entries[:, 0], index.entries[:, 1], packet, number)
 
     def _read_from(self, entry: int, numbers: Sequence[int], out: Frames) -> None:
         wanted = {number: slot for slot, number in enumerate(numbers)}
@@ -134,8 +156,31 @@ class PyAVDecoder:
             self._start(-1)
             self._collect(wanted, out)
         if wanted:
-            self._shown = None
             raise VideoError(self._path, f"corrupt: frames {sorted(wanted)} can't be decoded")
+        if self._index.packet_of is not None:
+            self._check(self._index.packet_of, np.array(numbers))
+
+    def _check(self, packet_of: NDArray[np.int64], numbers: NDArray[np.int64]) -> None:
+        """Raise if frames lean on damage that the decoder has found in this run."""
+        index, packets = self._index, packet_of[numbers]
+        # Frames that these may lean on, though they are shown later, must have been decoded too.
+        last = int(np.flatnonzero(packet_of <= packets.max())[-1])
+        while len(self._ahead) < _MAX_AHEAD:
+            given = self._ahead[-1][0] if self._ahead else self._shown
+            item = next(self._run, None) if given is not None and given < last else None
+            if item is None:
+                break
+            self._ahead.append(item)
+        if not self._damaged:
+            return
+        # Not the run's entry: the run may have come from before that of these frames.
+        rows = [self._entry_for(int(number)) for number in numbers]
+        begin = np.array([int(index.entries[row, 0]) if row >= 0 else -1 for row in rows])
+        found = leaning(begin, packets, self._damaged, index.disposable)
+        if found.any():
+            raise VideoError(
+                self._path, f"damaged: frame {numbers[found][0]} can't be decoded as recorded"
+            )
 
     def _reaches(self, entry: int, number: int) -> bool:
         """Whether continuing reaches a frame, and sooner than a seek."""
@@ -144,20 +189,15 @@ class PyAVDecoder:
         return entry < 0 or int(self._index.entries[entry, 0]) <= self._fed + _NEAR
 
     def _collect(self, wanted: dict[int, int], out: Frames) -> None:
-        entry_frame = int(self._index.entries[self._entry, 1]) if self._entry >= 0 else 0
-        for number, frame in self._run:
-            self._shown = number
-            # Frames before an entry that was jumped to lack their references; nobody wants them.
-            if frame.is_corrupt and number >= entry_frame:
-                raise VideoError(
-                    self._path, f"corrupt: frame {number} is damaged, {min(wanted)} is requested"
-                )
-            slot = wanted.pop(number, None)
+        while wanted:
+            item = self._ahead.popleft() if self._ahead else next(self._run, None)
+            if item is None:
+                self._shown = None
+                return
+            self._shown, frame = item
+            slot = wanted.pop(self._shown, None)
             if slot is not None:
                 self._convert(frame, out[slot])
-            if not wanted:
-                return
-        self._shown = None
 
     def _start(self, entry: int) -> None:
         """Begin a run of frames at an entry, or at the start of the file."""
@@ -168,6 +208,8 @@ class PyAVDecoder:
             self._stream = find_stream(self._path, self._container)
             packets, entry = self._container.demux(self._stream), -1
         self._entry, self._shown = entry, -1
+        self._ahead.clear()
+        self._damaged = set()
         self._fed = int(self._index.entries[entry, 0]) if entry >= 0 else 0
         counted = self._index.packet_of is None
         self._run = self._count(packets) if counted else self._follow(packets)
@@ -196,30 +238,50 @@ class PyAVDecoder:
     ) -> "Iterator[tuple[int, VideoFrame]]":
         """Frames with their numbers, by packet."""
         first, frame_of = self._fed, self._index.frame_of
+        entry_frame = int(self._index.entries[self._entry, 1]) if self._entry >= 0 else 0
         for packet in packets:
             number = self._number(packet)
             if number < first:
                 continue
             self._fed = number
             for tag, frame in decode_tagged(self._stream.codec_context, packet, number):
-                if tag is not None and tag < len(frame_of) and frame_of[tag] >= 0:
+                if tag is None or tag >= len(frame_of) or frame_of[tag] < 0:
+                    continue
+                # Frames before an entry that was jumped to lack their references; nobody wants
+                # them.
+                if (frame is None or frame.is_corrupt) and frame_of[tag] >= entry_frame:
+                    self._damaged.add(tag)
+                if frame is not None:
                     yield int(frame_of[tag]), frame
 
     def _count(
         self, packets: "Iterator[Packet[VideoStream]]"
     ) -> "Iterator[tuple[int, VideoFrame]]":
         """Frames with their numbers, counted from the start of the file."""
-        frames = (frame for packet in packets for frame in packet.decode())
-        yield from enumerate(frames)
+        context = self._stream.codec_context
+        frames = (frame for packet in packets for _, frame in decode_tagged(context, packet, 0))
+        yield from enumerate(frame for frame in frames if frame is not None)
 
     def _convert(self, frame: "VideoFrame", out: Frames) -> None:
         """Convert to RGB as ``frame.to_ndarray(format="rgb24")`` does, and turn upright."""
-        rgb = self._converter.reformat(frame, format="rgb24", threads=1).to_ndarray()
         a, b, c, d = self._index.matrix
+        height, width = out.shape[:2] if a else out.shape[1::-1]
+        same = (frame.height, frame.width) == (height, width)
+        if not (same or self._scales):
+            self._scales = True
+            warnings.warn(
+                f"{printable(self._path)}: the frame size changes from {width} x {height} to "
+                f"{frame.width} x {frame.height} pixels, all frames are scaled to the first size",
+                stacklevel=2,
+            )
+        rgb = self._converter.reformat(
+            frame,
+            width,
+            height,
+            format="rgb24",
+            interpolation=None if same else "BICUBIC", # as ffmpeg does
+            threads=1,
+        ).to_ndarray()  # fmt: skip
         if a == 0:
             rgb, a, d = rgb.transpose(1, 0, 2), c, b
-        if rgb.shape != out.shape:
-            raise VideoError(
-                self._path, f"the frame size changes from {out.shape[:2]} to {rgb.shape[:2]}"
-            )
         out[:] = rgb[::d, ::a]

@@ -1,22 +1,30 @@
 """The frame index of a video, and the choice of a decoder."""
 
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
-from rspnet.data.video.checks import VideoError, check_file
+from rspnet.data.video.checks import check_file
 from rspnet.data.video.container import (
     Matrix,
-    describe,
+    ends_within_packet,
     find_stream,
+    frame_rate,
     open_container,
     orientation,
 )
 from rspnet.data.video.packets import (
     Integers,
     Packets,
+    damaged_packets,
+    disposable_packets,
+    entries_of,
+    entry_before,
+    leaning,
     list_packets,
     order_by_decoding,
     order_by_times,
@@ -35,13 +43,14 @@ _SEEK_CODECS = frozenset(
 _MAX_REMEMBERED = 1_000_000
 
 
-@dataclass(frozen=True)
+@dataclass
 class VideoIndex:
     """What is known of a video before any frame of it is converted to RGB.
 
     Attributes:
-        num_frames: Frames that a sequential decode gives.
-        fps: Average frames per second.
+        num_frames: Frames that a sequential decode gives, damaged ones too.
+        rate: Average frames per second.
+        pixel_aspect: Width of a pixel by its height, after rotation.
         height: Pixels, after rotation.
         width: Pixels, after rotation.
         matrix: Signed permutation (a, b, c, d) that turns stored pixels upright.
@@ -52,11 +61,17 @@ class VideoIndex:
         packet_at: The packet at each of these positions.
         entries: One row for each packet that decoding can begin at: the packet, its frame, and
             the time to seek to.
-        why_not_decord: Why decord is not exact for this file, empty if it is.
+        times: Presentation time of each frame in seconds; empty where not all are known.
+        disposable: Whether no other frame leans on each packet.
+        damaged: Whether each frame leans on damage that was found when the file was opened.
+        why_not_decord: Why decord is not exact for this file, empty if nothing is known.
+        decord_differs: The same from decord's own table of the file; None: not compared yet.
+        decoded: Whether all frames were decoded once, so that ``damaged`` is complete.
     """
 
     num_frames: int
-    fps: float
+    rate: Fraction
+    pixel_aspect: Fraction
     height: int
     width: int
     matrix: Matrix
@@ -65,7 +80,12 @@ class VideoIndex:
     places: Integers
     packet_at: Integers
     entries: Integers
+    times: NDArray[np.float64]
+    disposable: NDArray[np.bool_]
+    damaged: NDArray[np.bool_]
     why_not_decord: str
+    decoded: bool
+    decord_differs: str | None = None
 
 
 _remembered: dict[tuple[Path, Path, int, int, int], VideoIndex] = {}
@@ -101,45 +121,66 @@ def forget() -> None:
 
 
 def _read_index(path: Path) -> "tuple[VideoIndex, InputContainer]":
-    import av
-
     container = open_container(path)
     try:
-        packets = list_packets(path, container, find_stream(path, container))
-        order = order_by_times(packets)
-        timed, num_frames = order is not None, len(packets)
-        if order is None:
-            order, num_frames = order_by_decoding(path)
-    except (av.FFmpegError, OSError) as error:
-        container.close()
-        raise VideoError(path, f"corrupt: {describe(error)}") from error
-    except VideoError:
+        return _index(path, container), container
+    except BaseException:
         container.close()
         raise
+
+
+def _index(path: Path, container: "InputContainer") -> VideoIndex:
+    stream = find_stream(path, container)
+    packets = list_packets(path, container, stream)
+    searchable = _searchable(packets)
+    by_times = order_by_times(packets) if searchable else None
+    sure, found = True, set[int]()
+    if by_times is not None:
+        order = by_times
+    else:
+        numbers, sure, found = order_by_decoding(path)
+        order = np.array(numbers, np.int64)
+        found |= damaged_packets(packets)
+        if "mpegts" in packets.containers and ends_within_packet(path, stream.id):
+            found.add(len(packets) - 1)
+    frame_of = np.full(len(packets) + 1, -1)  # one past the last, where the decoder is emptied
+    frame_of[order] = np.arange(len(order))
+    frame_of = frame_of[:-1]
+    entries = np.array(entries_of(packets, frame_of, found), np.int64)
+    disposable = disposable_packets(packets)
+    damaged = np.zeros(len(order), bool)
+    if found:
+        frames = frame_of[entries]
+        rows = [entry_before(entries, frames, int(p), n) for n, p in enumerate(order)]
+        begin = np.array([entries[row] if row >= 0 else -1 for row in rows])
+        damaged = leaning(begin, order, found, disposable)
     matrix = orientation(packets.first)
-    height, width = packets.first.height, packets.first.width
+    height, width, aspect = packets.first.height, packets.first.width, packets.pixel_aspect
     if matrix[0] == 0:
-        height, width = width, height
-    if not _searchable(packets):
-        order = None
-    frame_of = np.full(len(packets), -1)
-    if order is not None:
-        frame_of[order] = np.arange(len(order))
+        height, width, aspect = width, height, 1 / aspect
+    searchable = searchable and sure
+    known = _entries(packets, entries, frame_of) if searchable else []
     packet_at = np.argsort(packets.places)
-    index = VideoIndex(
-        num_frames=num_frames,
-        fps=packets.fps,
+    times = [packets.pts[number] for number in order] if sure else packets.pts
+    timed = by_times is not None and None not in times
+    return VideoIndex(
+        num_frames=len(order),
+        rate=frame_rate(stream, times),
+        pixel_aspect=aspect,
         height=height,
         width=width,
         matrix=matrix,
-        packet_of=order,
+        packet_of=order if searchable else None,
         frame_of=frame_of,
         places=np.array(packets.places)[packet_at],
         packet_at=packet_at,
-        entries=_entries(packets, frame_of),
-        why_not_decord=_why_not_decord(packets, matrix, timed=timed and order is not None),
+        entries=np.array(known, np.int64).reshape(-1, 3),
+        times=np.array(times if timed else [], float) * float(stream.time_base or 0),
+        disposable=disposable,
+        damaged=damaged,
+        why_not_decord=_why_not_decord(packets, matrix, timed=timed),
+        decoded=by_times is None,
     )
-    return index, container
 
 
 def _searchable(packets: Packets) -> bool:
@@ -151,17 +192,9 @@ def _searchable(packets: Packets) -> bool:
     )
 
 
-def _entries(packets: Packets, frame_of: Integers) -> Integers:
+def _entries(packets: Packets, entries: Integers, frame_of: Integers) -> list[tuple[int, ...]]:
     times = packets.dts if "avi" in packets.containers else packets.pts
-    rows = [
-        (number, int(frame_of[number]), time)
-        for number, time in enumerate(times)
-        if packets.keys[number]
-        and packets.facts[number].entry
-        and frame_of[number] >= 0
-        and time is not None
-    ]
-    return np.array(rows, np.int64).reshape(-1, 3)
+    return [(n, int(frame_of[n]), t) for n in entries if (t := times[n]) is not None]
 
 
 def _why_not_decord(packets: Packets, matrix: Matrix, *, timed: bool) -> str:
@@ -180,6 +213,9 @@ def _why_not_decord(packets: Packets, matrix: Matrix, *, timed: bool) -> str:
         return "presentation times don't give the order of frames"
     if any(k and not f.closed for k, f in zip(packets.keys, packets.facts, strict=True)):
         return "key frames that frames around them reach over"
+    moments = zip(packets.pts, packets.dts, strict=True)
+    if any(p is not None and d is not None and p - d >= 1 << 28 for p, d in moments):
+        return "frames so far apart that its FFmpeg ignores their order"
     if packets.num_video_streams > 1:
         return "more than one video stream"
     return ""

@@ -15,9 +15,16 @@ from typing import Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from rspnet.data.video.checks import VideoError
-from rspnet.data.video.decoders import Decoder, DecordDecoder, PyAVDecoder
+from rspnet.data.video.checks import VideoError, video_errors
+from rspnet.data.video.decoders import (
+    Decoder,
+    DecordDecoder,
+    PyAVDecoder,
+    decord_differs,
+    decord_is_wrong,
+)
 from rspnet.data.video.index import VideoIndex, open_index
+from rspnet.files import printable
 
 __all__ = ["VideoError", "VideoReader"]
 
@@ -45,7 +52,8 @@ class VideoReader:
     - other codecs and pixel formats: another conversion to RGB;
     - rotated or mirrored video, and odd heights or widths: not turned, or cut;
     - key frames that the frames before them refer to (open GOPs), and files whose times do not
-      give the order of frames: other frames after a seek.
+      give the order of frames: other frames after a seek;
+    - files that it can't open, that hold damage, or for which it reads other times than PyAV.
 
     A reader may be used after a fork and may be pickled: it opens its file anew in the other
     process. It is not safe to share between threads.
@@ -57,13 +65,26 @@ class VideoReader:
     Attributes:
         path: The file.
         backend: The decoder in use, ``decord`` or ``pyav``.
-        fps: Average frames per second.
+        rate: Average frames per second, exactly: by the presentation times, or the nominal rate
+            where these fit to it.
+        fps: The same as a float.
         height: Height of a frame in pixels, after rotation.
         width: Width of a frame in pixels, after rotation.
+        sample_aspect_ratio: Width of a pixel by its height, after rotation; 1 where pixels are
+            square or the file says nothing.
+        display_size: Height and width in square pixels that the file asks to be shown with.
+
+    A damaged file is readable where its frames are whole: they are those of a sequential decode
+    that goes on after damage, and :meth:`get_frames` refuses the frames that lean on it. Recordings
+    that were cut off are readable to their end if their header promises no more than that.
+
+    Where the frame size changes, frames are scaled to the first size and a warning says so. Frames
+    are as they are coded: pixels that are not square show in ``sample_aspect_ratio`` alone.
 
     Raises:
-        VideoError: The file is missing, empty, holds no video (text, audio only), is cut off or
-            corrupt. Damage inside a frame shows only when that frame is decoded.
+        VideoError: The file is missing, empty, holds no video (text, audio only), is cut off,
+            corrupt, or of a codec that FFmpeg can't decode. No other exception comes from what a
+            file holds. Damage inside a frame may show only when that frame is decoded.
         ValueError: The backend is unknown, not installed, or not exact for this file.
 
     Example:
@@ -85,40 +106,62 @@ class VideoReader:
         self.path = Path(path)
         self._requested: Backend = backend
         self._index: VideoIndex
-        self._index, container = open_index(self.path)
+        with video_errors(self.path):
+            self._index, container = open_index(self.path)
         self.backend = self._choose(backend)
         if container is not None and self.backend == "pyav":
             self._decoder = PyAVDecoder(self.path, self._index, container)
         elif container is not None:
             container.close()
-        self.fps = self._index.fps
+        self.rate = self._index.rate
+        self.fps = float(self.rate)
         self.height = self._index.height
         self.width = self._index.width
+        self.sample_aspect_ratio = self._index.pixel_aspect
+        turned = self._index.matrix[0] == 0  # the stored height is kept, and the width stretched
+        self.display_size = (
+            (round(self.height / self.sample_aspect_ratio), self.width)
+            if turned
+            else (self.height, round(self.width * self.sample_aspect_ratio))
+        )
 
     def _choose(self, backend: Backend) -> Literal["decord", "pyav"]:
         if backend != "decord":
             return "pyav"
         if find_spec("decord") is None:
             raise ValueError("backend 'decord' is not installed: pip install decord, or use 'pyav'")
-        if self._index.why_not_decord:
+        if not self.why_not_decord and not self._index.decoded:
+            with video_errors(self.path):
+                self._index.decord_differs = decord_is_wrong(self.path, self._index)
+            self._index.decoded = True
+        if self.why_not_decord:
             raise ValueError(
-                f"{self.path}: decord is not exact for this file "
-                f"({self._index.why_not_decord}): use backend 'pyav'"
+                f"{printable(self.path)}: decord is not exact for this file "
+                f"({self.why_not_decord}): use backend 'pyav'"
             )
         return "decord"
 
     @property
     def why_not_decord(self) -> str:
-        """Why decord is not exact for this file; empty where it is."""
-        return self._index.why_not_decord
+        """Why decord is not exact for this file; empty where it is.
+
+        Where decord is installed, its table of the file's frames is compared with PyAV's.
+        """
+        index = self._index
+        if index.why_not_decord or find_spec("decord") is None:
+            return index.why_not_decord
+        if index.decord_differs is None:
+            with video_errors(self.path):
+                index.decord_differs = decord_differs(self.path, index)
+        return index.decord_differs
 
     def __len__(self) -> int:
         return self._index.num_frames
 
     def __repr__(self) -> str:
         return (
-            f"VideoReader({str(self.path)!r}, backend={self.backend!r}): {len(self)} frames of "
-            f"{self.height} x {self.width} pixels, {self.fps:g} fps"
+            f"VideoReader({printable(self.path)!r}, backend={self.backend!r}): {len(self)} frames "
+            f"of {self.height} x {self.width} pixels, {self.fps:g} fps"
         )
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -135,7 +178,7 @@ class VideoReader:
             RGB frames, (N, H, W, 3) uint8.
 
         Raises:
-            VideoError: A frame can't be decoded.
+            VideoError: A frame can't be decoded, or leans on a frame that is damaged.
             ValueError: An index is out of range.
         """
         wanted = np.asarray(indices)
@@ -149,7 +192,7 @@ class VideoReader:
         wrong = wanted[(wanted < 0) | (wanted >= len(self))]
         if wrong.size:
             raise ValueError(
-                f"{self.path}: frames are numbered 0 to {len(self) - 1}, got {wrong[0]}"
+                f"{printable(self.path)}: frames are numbered 0 to {len(self) - 1}, got {wrong[0]}"
             )
         unique, inverse = np.unique(wanted, return_inverse=True)
         frames = self._read([int(i) for i in unique])
@@ -158,8 +201,12 @@ class VideoReader:
         return frames[inverse]
 
     def _read(self, indices: list[int]) -> NDArray[np.uint8]:
+        damaged = [i for i in indices if self._index.damaged[i]]
+        if damaged:
+            raise VideoError(self.path, f"damaged: frame {damaged[0]} can't be decoded as recorded")
         try:
-            return self._open().read(indices)
+            with video_errors(self.path):
+                return self._open().read(indices)
         except VideoError:
             self.close()
             raise

@@ -259,10 +259,12 @@ def test_videos_without_a_label_are_grey_and_below() -> None:
 
 def test_coordinates_are_written(tmp_path: Path) -> None:
     found = embed_space(space(), num_clusters=2)
+    found = replace(found, labels=("=1+1", *found.labels[1:]))
     path = write_points(tmp_path / "p.csv", [found, replace(found, clusters=None, name="avid")])
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 2 * NUM
+    assert rows[0]["label"] == "'=1+1"  # no formula in a spreadsheet
     assert rows[5]["path"] == found.paths[5]
     assert (rows[5]["feature"], rows[NUM]["feature"]) == ("rsp", "avid")
     assert float(rows[5]["y"]) == pytest.approx(found.points[5, 1], rel=1e-5)

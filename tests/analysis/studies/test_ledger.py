@@ -59,9 +59,10 @@ def test_run_as_a_study(tmp_path_factory: pytest.TempPathFactory) -> None:
     assert [t.rows[0][0] for t in study.tables(table)] == ["all of s"] * 4
     (figure,) = study.figures(table)
     assert [len(panel.dots) for panel in figure.panels] == [len(MEASURED) * 4] * 2
-    (key,) = study.key_numbers(table)
+    part, share = study.key_numbers(table)
+    assert (part.name, share.name) == ("motion-motion part of s", "share of movement in s, by size")
     assert (
-        key.difference
+        share.difference
         == table.one(weights="trained", other="same", part="movement", head="rsp_minus_avid")[
             "value"
         ]

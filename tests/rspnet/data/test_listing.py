@@ -177,3 +177,29 @@ def test_a_class_that_two_splits_spell_differently_is_refused(
     flat = touch(tmp_path / "flat", "a b/1.mp4", "A_b/2.mp4")
     assert load_video_set(DatasetConfig(root=str(flat))).classes == ("A_b", "a b")
     assert "differ in case, spaces or punctuation only: A_b and a b" in capsys.readouterr().err
+
+
+def test_a_list_may_have_labels_spaces_and_any_encoding(tmp_path: Path) -> None:
+    names = ["a.mp4", "b c.mp4", "d 2/e, f.mp4", "é.mp4", "g 1.mp4"]
+    touch(tmp_path, *names, "h.MTS")
+    latin = touch(tmp_path, os.fsdecode(b"i\xe9.mp4")) / os.fsdecode(b"i\xe9.mp4")
+    plain = [
+        "a.mp4",
+        "b c.mp4 3",
+        "d 2/e, f.mp4\t7",
+        "é.mp4,0",
+        "g 1.mp4",
+        "h.MTS 120 4",
+        "a.mp4 5",
+    ]
+    expected = [tmp_path / name for name in (*names, "h.MTS")]
+    for encoding in ("utf-8-sig", "utf-16", "utf-8", "latin-1"):
+        path = tmp_path / f"{encoding}.TXT"
+        path.write_bytes("\r\n".join([*plain, "", "a.mp4 5", "iéx.mp4 1"]).encode(encoding))
+        # What is not there is kept, to be named as unreadable.
+        assert expand_roots([path]) == [*expected, tmp_path / "iéx.mp4"]
+    (tmp_path / "raw.txt").write_bytes(b"i\xe9.mp4 3\n")  # as `ls` writes it
+    assert expand_roots([tmp_path / "raw.txt"]) == [latin]
+    (tmp_path / "empty.txt").write_text("\n\n")
+    with pytest.raises(ValueError, match=r"empty.txt is empty: expected the path of a video"):
+        expand_roots([tmp_path / "raw.txt", tmp_path / "empty.txt"])

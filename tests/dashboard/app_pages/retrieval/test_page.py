@@ -1,16 +1,19 @@
 """Retrieval, as far as Streamlit's AppTest sees it, on a model that ranks by colours."""
 
+import csv
+import io
 import os
 import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import streamlit as st
 
 from analysis.gallery.neighbours import Space
 from analysis.gallery.structure import gallery_statistics
-from dashboard.app_pages.retrieval import labels
+from dashboard.app_pages.retrieval import export, labels
 from dashboard.base.style import signed
 from dashboard.services.embeddings import protocol
 from rspnet.data.video.encode import write_video
@@ -29,6 +32,16 @@ def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_cache")
+def test_names_in_the_table_are_no_formulas(monkeypatch: pytest.MonkeyPatch) -> None:
+    video = SimpleNamespace(name="=cmd|x.mp4", label=os.fsdecode(b"@caf\xe9"))
+    one = SimpleNamespace(pool=SimpleNamespace(videos=[video]), query=0, feature="rsp")
+    hit = SimpleNamespace(index=0, similarity=-0.5)
+    monkeypatch.setattr(export.explain, "hits_of", lambda *_: ([hit], ""))
+    (row,) = list(csv.DictReader(io.StringIO(export.table_of([one], 1).decode())))  # type: ignore[list-item]
+    assert (row["query"], row["path"]) == ("'=cmd|x.mp4", "'=cmd|x.mp4")
+    assert (row["label"], row["similarity"]) == (r"'@caf\xe9", "-0.5")
+
+
 def test_lists_and_numbers_are_those_of_the_command_line(
     coloured_model: Path, coloured_videos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,93 @@ def test_ucf101(tmp_path: Path) -> None:
     assert found(test, root) == [("Archery/v_A2.webm", "Archery")]
     assert test.missing == ("Zumba/v_Z2.avi",)
     assert {v.split for v in test.videos} == {"test"}
+
+
+def test_class_folders_in_other_case_or_without_punctuation_are_found(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lists = write(tmp_path / "lists", {
+        "classInd.txt": "1 HandstandPushups\n2 YoYo\n3 TaiChi\n4 Tai\n",
+        "trainlist01.txt": "HandstandPushups/v_1.avi 1\nYoYo/v_2.avi 2\nTaiChi/v_3.avi 3\n"
+                           "TaiChi/v_5.avi 3\nTai/v_4.avi 4\n",
+    })  # fmt: skip
+    root = touch(tmp_path / "root", "HandStandPushups/v_1.avi", "Yo-Yo/v_2.avi", "TaiCh/v_3.avi",
+                 "tai/v_4.avi", "@eaDir/YoYo/v_2.avi")  # fmt: skip
+    assert found(load("ucf101", root, annotations=lists), root) == [
+        ("HandStandPushups/v_1.avi", "HandstandPushups"),
+        ("Yo-Yo/v_2.avi", "YoYo"),
+        ("tai/v_4.avi", "Tai"),
+    ]
+    assert capsys.readouterr().err == (
+        f"{root}: 2 listed videos are not on the disk, such as TaiChi/v_3.avi; nothing is there of "
+        "the classes TaiChi. Did you mean 'TaiCh'?\n"
+    )
+    # Where two folders would do, none is taken.
+    touch(root, "YoYo_/v_2.avi")
+    assert "YoYo/v_2.avi" in load("ucf101", root, annotations=lists).missing
+
+
+def test_kinetics_as_torchvision_names_its_folders(tmp_path: Path) -> None:
+    labels = ["massaging person's head", "tying knot (not on a tie)", "rock scissors paper"]
+    rows = "".join(f"{label},{n}aaaaaaaaaa,0,10,train\n" for n, label in enumerate(labels))
+    table = write(tmp_path, {"k.csv": f"label,youtube_id,time_start,time_end,split\n{rows}"})
+    root = touch(tmp_path / "root", *(
+        f"train/{name}/{n}aaaaaaaaaa_000000_000010.mp4" for n, name in enumerate(
+            ["massaging_persons_head", "tying_knot_not_on_a_tie", "rock_scissors_paper"])
+    ))  # fmt: skip
+    videos = load("kinetics", root, annotations=f"{table}/k.csv")
+    assert [v.label for v in videos.videos] == labels
+    names = write(tmp_path, {"two.txt": "Massaging person\u2019s head\nrock_scissors_paper\n"})
+    few = load("kinetics", root, classes=f"{names}/two.txt")
+    assert few.classes == ("massaging_persons_head", "rock_scissors_paper")
+
+
+def test_a_preview_does_not_stand_in_for_a_video(tmp_path: Path) -> None:
+    lists = write(tmp_path / "lists", UCF101)
+    root = touch(tmp_path / "root", "Zumba/v_Z1.gif", "Zumba/v_Z1.mp4", "Zumba/v_Z1.ts")
+    assert found(load("ucf101", root, annotations=lists), root)[0][0] == "Zumba/v_Z1.mp4"
+    table = write(tmp_path, {"k.csv": KINETICS}) + "/k.csv"
+    touch(root, *(f"ddddddddddd.{suffix}" for suffix in ("gif", "mp4", "ts")))
+    val = load("kinetics", root, annotations=table, split="val")
+    assert found(val, root) == [("ddddddddddd.mp4", "yoga")]
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16", "utf-8-sig"])
+@pytest.mark.parametrize("disk", ["latin-1", "utf-8"])
+def test_lists_and_names_in_other_encodings(tmp_path: Path, encoding: str, disk: str) -> None:
+    table = tmp_path / "t.csv"
+    table.write_bytes("path,label,split\r\né/café.mp4,Café,train\r\n".encode(encoding))
+    path = tmp_path / os.fsdecode("é/café.mp4".encode(disk))
+    touch(path.parent, path.name)
+    videos = load("csv", None, annotations=str(table))
+    assert [(v.path, v.label) for v in videos.videos] == [(path, "Café")]
+
+
+@pytest.mark.parametrize("name", ["trainlist01.txt", "classInd.txt"])
+def test_an_empty_list_of_ucf101_is_an_error(tmp_path: Path, name: str) -> None:
+    lists = write(tmp_path / "lists", {**UCF101, name: "\n"})
+    with pytest.raises(ValueError, match=f"{name} is empty: expected"):
+        load("ucf101", touch(tmp_path, "root/Zumba/v_Z1.avi") / "root", annotations=lists)
+
+
+def test_an_empty_list_is_an_error(tmp_path: Path) -> None:
+    root = str(touch(tmp_path, "root/7.webm") / "root")
+    lists = write(tmp_path, {
+        "h/a_test_split1.txt": "x.avi 1\n", "h/b_test_split1.txt": " \n", "empty.csv": "",
+        "c.csv": "path,label,split\n", "k.csv": "label,youtube_id,time_start,time_end,split\n",
+        **{f"s/{name}": text for name, text in SSV2.items()},
+        "s/something-something-v2-train.json": "[]",
+    })  # fmt: skip
+    for kind, name, said in (
+        ("hmdb51", "h", "b_test_split1.txt is empty"),
+        ("csv", "c.csv", "lists nothing"),
+        ("csv", "empty.csv", "lists nothing"),
+        ("kinetics", "k.csv", "lists no video"),
+        ("kinetics", "empty.csv", "has no column"),
+        ("ssv2", "s", "train.json lists no video .* is it empty"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            load(kind, root, annotations=f"{lists}/{name}")
 
 
 def test_hmdb51(tmp_path: Path) -> None:

@@ -6,69 +6,15 @@ import struct
 import subprocess
 import sys
 import wave
-from fractions import Fraction
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 import pytest
 
 from rspnet.data.video.reader import VideoError, VideoReader
-
-NUM_BITS = 10
-
-
-def painted(num_frames: int, height: int = 96, width: int = 128) -> np.ndarray:
-    """Frames with their number painted in as a row of black and white squares."""
-    y, x = np.mgrid[:height, :width]
-    ground = np.stack([x * 255 // width, y * 255 // height, (x + y) % 256], -1).astype(np.uint8)
-    frames = np.repeat(ground[None], num_frames, 0)
-    for i, frame in enumerate(frames):
-        frame[40 + i % 30 : 56 + i % 30, i % 100 : i % 100 + 16] = (255, i % 256, 0)
-        for bit in range(NUM_BITS):
-            frame[:12, bit * 12 : bit * 12 + 12] = 255 * (i >> bit & 1)
-    return frames
-
-
-def painted_number(frame: np.ndarray) -> int:
-    squares = [frame[4:8, bit * 12 + 4 : bit * 12 + 8].mean() > 127 for bit in range(NUM_BITS)]
-    return sum(int(square) << bit for bit, square in enumerate(squares))
-
-
-def write(
-    path: Path,
-    frames: np.ndarray,
-    codec: str = "libx264",
-    *,
-    num_b_frames: int = 0,
-    gop: int = 12,
-    times: list[int] | None = None,
-    options: dict[str, str] | None = None,
-) -> Path:
-    """Encode frames; ``times`` are presentation times in hundredths of a second."""
-    with av.open(str(path), "w") as container:
-        stream: Any = container.add_stream(codec, rate=25, options=options or {})
-        stream.height, stream.width = frames.shape[1:3]
-        stream.pix_fmt = "yuv420p"
-        stream.codec_context.max_b_frames = num_b_frames
-        stream.codec_context.gop_size = gop
-        if times is not None:
-            stream.codec_context.time_base = Fraction(1, 100)
-        for number, image in enumerate(frames):
-            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
-            if times is not None:
-                frame.pts, frame.time_base = times[number], Fraction(1, 100)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
-    return path
-
-
-def sequential(path: Path) -> np.ndarray:
-    with av.open(str(path)) as container:
-        container.streams.video[0].codec_context.thread_count = 1
-        return np.stack([f.to_ndarray(format="rgb24") for f in container.decode(video=0)])
+from tests.rspnet.data.video.making import painted, painted_number, sequential, write
 
 
 def turn_clockwise(path: Path) -> None:
@@ -244,7 +190,7 @@ def bad_file(what: str, folder: Path) -> Path:
         ("empty", r"the file is empty \(0 bytes\)"),
         ("text", "not a video"),
         ("audio", "no video stream: it holds audio"),
-        ("cut-off AVI", "cut off: its RIFF header promises"),
+        ("cut-off AVI", "cut off: its list of frames promises"),
         ("cut-off MP4", "cut off"),
     ],
 )
@@ -253,19 +199,6 @@ def test_errors_name_file_and_reason(what: str, reason: str, tmp_path: Path) -> 
     with pytest.raises(VideoError, match=reason) as caught:
         VideoReader(path)
     assert str(caught.value).startswith(f"{path}: ")
-
-
-def test_a_damaged_packet_is_found_when_the_file_is_opened(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.mp4", painted(60), gop=10)
-    data = bytearray(path.read_bytes())
-    with av.open(str(path)) as container:
-        packets = [(p.pos, p.size) for p in container.demux(video=0) if p.size]
-    place, size = packets[35]
-    assert place is not None
-    data[place : place + size] = bytes(size)
-    path.write_bytes(data)
-    with pytest.raises(VideoError, match=r"a\.mp4: corrupt"):
-        VideoReader(path)
 
 
 def test_everything_works_without_decord(tmp_path: Path) -> None:
@@ -284,5 +217,9 @@ def test_real_files_as_published(real_data: Path) -> None:
     with VideoReader(real_data / "originals" / "jhmdb_catch.avi") as reader:
         assert len(reader) == 17
         np.testing.assert_array_equal(reader.get_frames([16, 2]), sequential(reader.path)[[16, 2]])
-    with pytest.raises(VideoError, match="corrupt: decoding stops after 28 frames"):
-        VideoReader(real_data / "originals" / "corrupted.mp4")
+    with VideoReader(real_data / "originals" / "corrupted.mp4") as reader:
+        expected = sequential(reader.path)
+        assert len(reader) == len(expected) == 49
+        np.testing.assert_array_equal(reader.get_frames(range(29)), expected[:29])
+        with pytest.raises(VideoError, match="damaged: frame 29"):
+            reader.get_frames([3, 29])
