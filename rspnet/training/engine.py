@@ -157,7 +157,7 @@ class Engine(ABC, Generic[B]):
         self.changes = list(state.get("changes", []))
         check_steps_left(path, self.step, self.max_steps, changed, self.test_settings)
         if self.step == self.max_steps:
-            self.record = state["config"]
+            self.record = state.get("config", self.record)
         elif changed:
             self.changes.append({"step": self.step, **changed})
         if state.get("scaler"):
