@@ -125,7 +125,8 @@ def folder_lock(folder: str | Path) -> Iterator[None]:
     is said.
 
     Args:
-        folder: It is made if it is not there. While the block runs it holds the file ``.lock``.
+        folder: It is made if it is not there, and removed again if it stays empty. While the block
+            runs it holds the file ``.lock``.
 
     Raises:
         ValueError: Another one holds the lock; its process is named.
@@ -137,6 +138,7 @@ def folder_lock(folder: str | Path) -> Iterator[None]:
         ['.lock']
     """
     path = Path(folder) / LOCK
+    made = not path.parent.exists()
     path.parent.mkdir(parents=True, exist_ok=True)
     handle = _open_locked(path) if fcntl is not None else None
     if handle is None:
@@ -153,6 +155,8 @@ def folder_lock(folder: str | Path) -> Iterator[None]:
             _held.remove(handle)
             with suppress(OSError):
                 path.unlink()
+                if made:
+                    path.parent.rmdir()  # if it is empty
             os.close(handle)
 
 

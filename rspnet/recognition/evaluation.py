@@ -99,8 +99,7 @@ def each_video(
             if isinstance(clips, str):
                 found.append((None, clips))
                 continue
-            with evaluation_mode(function):
-                values = function(normalise(clips.to(processes.device)))
+            values = function(normalise(clips.to(processes.device)))
             found.append((values.double().cpu().numpy(), ""))
     shares = processes.gather_values(found)
     rows = [shares[i % processes.size][i // processes.size] for i in range(len(videos))]

@@ -308,6 +308,10 @@ def read_part(path: str | Path, mark: str = "", videos: Sequence[Path] | None = 
         ValueError: It is missing, damaged, another one, or something else.
     """
     with _open_part(path, mark) as (file, unreadable):
+        width = sum(file.schema_arrow.field(name).type.list_size for name in FEATURES)
+        unpacked, size = 4 * width * file.metadata.num_rows, Path(path).stat().st_size
+        if unpacked > 100 * size + 2**26:  # vectors hardly compress, unless all are alike
+            raise ValueError(f"its {size:,} bytes would become {unpacked:,}")
         table = file.read()
         vectors = {}
         for name in FEATURES:
