@@ -122,6 +122,8 @@ def _sentence(error: Exception) -> tuple[str, int] | None:
             "a worker process was killed, as the system does when the memory is full: lower "
             "--num_workers, and give the same command again"
         ), EXIT_FAILED
+    if type(error.__cause__).__name__ == "_RemoteTraceback":  # by a pool of processes
+        return f"a worker process failed with {type(error).__name__}: {error}", EXIT_FAILED
     return None
 
 

@@ -1,7 +1,12 @@
 """What every command does with its words, its result and its errors."""
 
 import errno
+import os
+import signal
+import sys
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal
 
@@ -196,6 +201,30 @@ def test_errors_that_a_user_can_cause(error, message, capsys):
     said = capsys.readouterr().err
     assert said.startswith(f"error: {message}")
     assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("job", "message"),
+    [
+        (lambda: os.kill(os.getpid(), signal.SIGKILL), "a worker process was killed, as the"),
+        (lambda: {}["nothing"], "a worker process failed with KeyError: 'nothing'"),
+    ],
+)
+def test_a_run_that_failed_in_a_process_of_its_pool(job, message, capsys, monkeypatch):
+    monkeypatch.setattr(sys.modules[__name__], "_job", job, raising=False)
+
+    def run(_config):
+        with ProcessPoolExecutor(1, mp_context=get_context("fork")) as pool:
+            pool.submit(_call_job).result()
+
+    assert call(["--source", "s"], run) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: {message}")
+    assert said.count("\n") == 1
+
+
+def _call_job():
+    return sys.modules[__name__]._job()
 
 
 def test_a_fault_in_the_program_is_not_hidden():
