@@ -125,7 +125,8 @@ def folder_lock(folder: str | Path) -> Iterator[None]:
     is said.
 
     Args:
-        folder: It is made if it is not there. While the block runs it holds the file ``.lock``.
+        folder: It is made if it is not there, and removed again if it stays empty. While the block
+            runs it holds the file ``.lock``.
 
     Raises:
         ValueError: Another one holds the lock; its process is named.
@@ -137,6 +138,7 @@ def folder_lock(folder: str | Path) -> Iterator[None]:
         ['.lock']
     """
     path = Path(folder) / LOCK
+    made = not path.parent.exists()
     path.parent.mkdir(parents=True, exist_ok=True)
     handle = _open_locked(path) if fcntl is not None else None
     if handle is None:
@@ -153,6 +155,8 @@ def folder_lock(folder: str | Path) -> Iterator[None]:
             _held.remove(handle)
             with suppress(OSError):
                 path.unlink()
+                if made:
+                    path.parent.rmdir()  # if it is empty
             os.close(handle)
 
 
@@ -173,6 +177,16 @@ def printable(path: str | os.PathLike[str]) -> str:
         return f"\\x{code & 0xFF:02x}" if is_byte else f"\\u{code:04x}"
 
     return re.sub("[\x00-\x1f\x7f\ud800-\udfff]", escape, os.fspath(path))
+
+
+def label_of(path: str | os.PathLike[str]) -> str:
+    r"""The name of a file's folder, which is its label where nothing else is known.
+
+    Example:
+        >>> label_of("videos/walk/1.mp4")
+        'walk'
+    """
+    return printable(Path(path).parent.name)
 
 
 def user_path(path: str | os.PathLike[str]) -> Path:

@@ -94,13 +94,12 @@ def each_video(
     loaded = load_each([v.path for v in mine], part.known_invalid, load, num_workers)
     found: list[tuple[Floats | None, str]] = []
     bar = tqdm(loaded, desc=title, total=len(mine), unit="video", disable=not processes.first)
-    with closing(loaded):
+    with closing(loaded), evaluation_mode(function):
         for clips in bar:
             if isinstance(clips, str):
                 found.append((None, clips))
                 continue
-            with evaluation_mode(function):
-                values = function(normalise(clips.to(processes.device)))
+            values = function(normalise(clips.to(processes.device)))
             found.append((values.double().cpu().numpy(), ""))
     shares = processes.gather_values(found)
     rows = [shares[i % processes.size][i // processes.size] for i in range(len(videos))]

@@ -226,6 +226,11 @@ class Gallery:
                 f"{folder} is a damaged gallery: its parts tell of {found} videos, its manifest "
                 f"of {manifest.num_videos}"
             )
+        if manifest.num_unreadable not in (None, len(part.unreadable)):
+            raise ValueError(
+                f"{folder} is a damaged gallery: its parts tell of {len(part.unreadable)} "
+                f"unreadable videos, its manifest of {manifest.num_unreadable}"
+            )
         if not manifest.sealed:
             print(
                 f"{folder} was written by an older version, without SHA-256: not all damage to it "

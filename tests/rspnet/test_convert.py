@@ -170,6 +170,14 @@ def torchvision_features(network: torch.nn.Module, clip: Tensor) -> Tensor:
     return seen[0]
 
 
+def test_a_file_of_torchvision_has_the_digest_that_its_name_says(tmp_path: Path) -> None:
+    path = tmp_path / "r3d_18-b3b3357e.pth"
+    stage = {"layer4.0.conv1.0.weight": torch.zeros(1, 1, 3, 3, 3)}
+    torch.save({"stem.0.weight": torch.zeros(1, 1, 1, 1, 1)} | stage, path)
+    with pytest.raises(ValueError, match="is damaged: its SHA-256 does not begin with b3b3357e"):
+        load_model(path)
+
+
 PRESETS = {
     "r3d_18": ((0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989)),
     "swin3d_t": (IMAGENET_MEAN, IMAGENET_STD),

@@ -137,6 +137,9 @@ def test_a_folder_has_one_writer_and_a_killed_one_leaves_it_free(tmp_path):
         finally:
             os.kill(forked, signal.SIGKILL)
     assert list(folder.iterdir()) == []
+    with folder_lock(tmp_path / "empty"):
+        pass
+    assert not (tmp_path / "empty").exists()
 
 
 def test_where_there_are_no_locks_that_is_said(tmp_path, monkeypatch, capsys):

@@ -123,7 +123,7 @@ def test_what_cannot_be_built(branch: Branch, tmp_path: Path) -> None:
     bad.write_text("no video")
     with pytest.raises(ValueError, match="none of 1 videos can be embedded; the first:"):
         build_gallery(branch, [bad], tmp_path / "gallery")
-    assert list((tmp_path / "gallery").iterdir()) == []  # it is tried again
+    assert not (tmp_path / "gallery").exists()  # it is tried again
     with pytest.raises(ValueError, match="which is no part of a gallery"):
         build_gallery(branch, [bad], tmp_path)
     with pytest.raises(ValueError, match="part_size is at least 1, got 0"):

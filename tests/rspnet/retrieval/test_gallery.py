@@ -426,3 +426,18 @@ def test_the_gallery_of_an_older_version_is_read_and_that_is_said(
     part_path(in_parts, 1).write_bytes(part_path(in_parts, 0).read_bytes())
     with pytest.raises(ValueError, match="two of its parts are one and the same"):
         Gallery.load(in_parts)
+
+
+def test_a_part_that_would_fill_the_memory_is_refused_before_it_is_read(in_parts: Path) -> None:
+    rows, size = 30_000, 320
+    alike = pyarrow.FixedSizeListArray.from_arrays(pyarrow.nulls(rows * size, "float"), size)
+    name = pyarrow.array(["a"] * rows)
+    columns = {"path": name, "label": name, "split": name, "clip_starts": pyarrow.nulls(rows)}
+    table = pyarrow.table(columns | dict.fromkeys(("backbone", "rsp", "avid"), alike))
+    note = json.dumps({"version": 2, "unreadable": []})
+    path = part_path(in_parts, 0)
+    table = table.replace_schema_metadata({"rspnet-gallery": note})
+    parquet.write_table(table, path, compression="zstd")
+    assert path.stat().st_size < 1_000_000
+    with pytest.raises(ValueError, match="part-00000.* bytes would become 115,200,000"):
+        read_part(path)
