@@ -180,6 +180,7 @@ class VideoReader:
         Raises:
             VideoError: A frame can't be decoded, or leans on a frame that is damaged.
             ValueError: An index is out of range.
+            MemoryError: So many frames do not fit into memory.
         """
         wanted = np.asarray(indices)
         if wanted.size == 0:

@@ -50,7 +50,7 @@ def test_frames_behind_a_later_key_frame_are_whole(
         assert len(reader) == 40
         assert refused(reader, original) == changed
         np.testing.assert_array_equal(reader.get_frames([9, 22]), original[[9, 22]])
-        message = f"damaged: frame {changed[0]} can't be decoded as it was recorded"
+        message = f"corrupt: frame {changed[0]} can't be decoded as it was recorded"
         with pytest.raises(VideoError, match=message):
             reader.get_frames([9, changed[0], 22])
 
