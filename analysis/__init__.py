@@ -53,6 +53,8 @@ if TYPE_CHECKING:
     from analysis.regions.tracks import save_tracks as save_tracks
     from analysis.regions.tracks import tracks_of as tracks_of
     from analysis.regions.tracks import tracks_of_pair as tracks_of_pair
+    from analysis.report.verdict import verdict as verdict
+    from analysis.stimuli.edit import edit_region as edit_region
     from analysis.stimuli.perturbed_clips import probe_pair as probe_pair
     from analysis.stimuli.perturbed_clips import responses_of_video as responses_of_video
     from analysis.studies.registry import Study as Study

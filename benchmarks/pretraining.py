@@ -47,7 +47,7 @@ from rspnet.models import Branch
 from rspnet.retrieval.store import Protocol
 from rspnet.train import train
 from rspnet.training.config import TrainConfig
-from rspnet.training.engine import EXIT_STOPPED, StoppedError
+from rspnet.training.stopping import EXIT_STOPPED, StoppedError
 from rspnet.weights.checkpoint import load_model
 
 Row = dict[str, float | int | str]

@@ -40,10 +40,12 @@ from rspnet.recognition.probes import knn_votes, linear_probe
 from rspnet.recognition.result import ActionResult, Floats, score
 from rspnet.training.changes import check_changes, describe_videos
 from rspnet.training.config import RunConfig
-from rspnet.training.engine import Engine, Scalars, run_main
+from rspnet.training.engine import Engine
 from rspnet.training.loading import load_batches
 from rspnet.training.optim import OptimConfig, create_optimiser
 from rspnet.training.processes import distribute, join_processes, synced
+from rspnet.training.progress import Scalars
+from rspnet.training.stopping import run_main
 from rspnet.weights.checkpoint import load_model
 
 COLUMNS = ("loss", "accuracy", "lr", "clips_per_second", "memory_gib")

@@ -25,12 +25,14 @@ from rspnet.names import HEADS
 from rspnet.pretext.method import METHODS, PretextMethod, Step
 from rspnet.training.changes import describe_videos
 from rspnet.training.config import TrainConfig
-from rspnet.training.engine import Engine, HasFailures, Scalars, run_main
+from rspnet.training.engine import Engine, HasFailures
 from rspnet.training.loading import load_batches
 from rspnet.training.network import create_network
 from rspnet.training.optim import create_optimiser
 from rspnet.training.processes import BatchShuffle, distribute, join_processes, synced
+from rspnet.training.progress import Scalars
 from rspnet.training.run_folder import check_unreadable
+from rspnet.training.stopping import run_main
 from rspnet.weights.checkpoint import save_model
 
 

@@ -25,7 +25,7 @@ import torch
 from benchmarks.small_scale.benchmark import Benchmark
 from benchmarks.small_scale.picture import picture
 from rspnet.files import atomic_path
-from rspnet.training.engine import StoppedError
+from rspnet.training.stopping import StoppedError
 
 
 def parser() -> argparse.ArgumentParser:

@@ -21,6 +21,7 @@ from typing import Any, Literal, TypeVar
 import yaml
 
 from rspnet.commands.settings import help_text, parse_config, to_plain
+from rspnet.files import printable
 
 C = TypeVar("C")
 EXIT_FAILED = 1
@@ -105,6 +106,10 @@ def _sentence(error: Exception) -> tuple[str, int] | None:
     """What is said of an error, and the exit status; nothing for a fault in the program."""
     if isinstance(error, OSError):
         return describe_os_error(error), EXIT_MISTAKE
+    if isinstance(error, UnicodeEncodeError):  # of a library that takes names in UTF-8 only
+        name = printable(error.object)
+        advice = "choose another, or rename it"
+        return f"a name that is not UTF-8 can't be used here: {name}: {advice}", EXIT_MISTAKE
     if isinstance(error, ValueError):
         return str(error), EXIT_MISTAKE
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
@@ -117,6 +122,8 @@ def _sentence(error: Exception) -> tuple[str, int] | None:
             "a worker process was killed, as the system does when the memory is full: lower "
             "--num_workers, and give the same command again"
         ), EXIT_FAILED
+    if type(error.__cause__).__name__ == "_RemoteTraceback":  # by a pool of processes
+        return f"a worker process failed with {type(error).__name__}: {error}", EXIT_FAILED
     return None
 
 

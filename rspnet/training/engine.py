@@ -6,34 +6,31 @@ was killed and resumed ends with the same weights, to the bit on a CPU, as one n
 """
 
 import math
-import os
-import sys
-import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, NoReturn, Protocol, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from tqdm import tqdm
 
 from rspnet.commands import RunFailedError, save_config, to_plain
 from rspnet.training.changes import Changes, check_changes
 from rspnet.training.config import RunConfig
 from rspnet.training.optim import OptimConfig, lr_factor, step_optimiser
-from rspnet.training.processes import join_processes, leave_processes, rng_state, set_rng_state
-from rspnet.training.resume import check_steps_left, find_checkpoint, steps_of
-from rspnet.training.run_folder import (
-    Checkpoints,
-    Due,
-    MetricsLog,
-    check_unreadable,
-    stop_on_signal,
+from rspnet.training.processes import (
+    check_precision,
+    join_processes,
+    rng_state,
+    set_rng_state,
 )
+from rspnet.training.progress import Progress, Scalars
+from rspnet.training.resume import check_steps_left, find_checkpoint, steps_of
+from rspnet.training.run_folder import Checkpoints, Due, check_unreadable
+from rspnet.training.stopping import StoppedError, stop_on_signal
 
 
 class HasFailures(Protocol):
@@ -45,36 +42,6 @@ class HasFailures(Protocol):
 
 
 B = TypeVar("B", bound=HasFailures)
-Scalars = dict[str, float | Tensor]
-EXIT_STOPPED = 143  # 128 + SIGTERM: stopped by a signal with its state saved; start it again
-
-
-def check_precision(precision: str, device: torch.device) -> None:
-    """Refuse what a device is no good at.
-
-    Raises:
-        ValueError: Half precision on a CPU.
-    """
-    why = {
-        "bf16": "in bf16 on CPUs give wrong gradients, some of them NaN",
-        "fp16": "in fp16 on CPUs take about eight times as long as in fp32",
-    }
-    if device.type == "cpu" and precision in why:
-        raise ValueError(
-            f"precision is {precision!r}, but PyTorch's 3D convolutions {why[precision]}: "
-            "take 'fp32', or a GPU"
-        )
-
-
-class StoppedError(Exception):
-    """A signal stopped the run, which has saved its state."""
-
-
-class Callback(Protocol):
-    """Called during a run, in rank 0."""
-
-    def __call__(self, step: int, network: nn.Module, *, last: bool) -> None:
-        """Called after every step."""
 
 
 class Engine(ABC, Generic[B]):
@@ -190,7 +157,7 @@ class Engine(ABC, Generic[B]):
         self.changes = list(state.get("changes", []))
         check_steps_left(path, self.step, self.max_steps, changed, self.test_settings)
         if self.step == self.max_steps:
-            self.record = state["config"]
+            self.record = state.get("config", self.record)
         elif changed:
             self.changes.append({"step": self.step, **changed})
         if state.get("scaler"):
@@ -280,37 +247,28 @@ class Engine(ABC, Generic[B]):
 
         Raises:
             StoppedError: A signal stopped it; the state is saved.
-            RunFailedError: A loader process failed; the state is saved.
+            RunFailedError: A loader process failed, and the state is saved; or another process of
+                the run has gone.
             ValueError: Too many videos turned out unreadable, or the loss is not finite.
         """
-        if self.step < self.max_steps:
-            c, first = self.run_config, self.processes.first
-            log = MetricsLog(self.folder, self.columns, self.step, c.wandb) if first else None
-            with closing(log) if log else nullcontext():
-                self._train(log)
-            self.save_checkpoint()
-        path = self.folder / self.result
-        if steps_of(path) != self.step:  # else it is there, and others may know it by its hash
-            self.processes.call_in_first(self.finish)
-        return path
+        with self.processes.others_may_go():
+            if self.step < self.max_steps:
+                self._train()
+                self.save_checkpoint()
+            path = self.folder / self.result
+            if steps_of(path) != self.step:  # else it is there, and others may know it by its hash
+                self.processes.call_in_first(self.finish)
+            return path
 
-    def _train(self, log: MetricsLog | None) -> None:
-        c, first = self.run_config, self.processes.first
+    def _train(self) -> None:
+        c, columns, begun = self.run_config, self.columns, self.step
         due = Due(c.checkpoint_every_steps, c.checkpoint_every_minutes)
-        callback = None
-        if c.callback is not None and first:
-            callback = load_callback(c.callback, self.folder, c)
-        bar = tqdm(
-            total=self.max_steps, initial=self.step, desc=self.title, unit="step", disable=not first
-        )
-        window: list[Scalars] = []
+        left = range(begun, self.max_steps)
+        progress = Progress(c, self.processes, columns, left, self.title, self.clips_per_sample)
         failures: list[tuple[Path, str]] = []
-        begun = self.step
-        self._started = time.monotonic()
-        with stop_on_signal() as stop, bar, closing(self._steps()) as steps:
+        with closing(progress), stop_on_signal() as stop, closing(self._steps()) as steps:
             while self.step < self.max_steps:
-                micro_batches: list[B] = []
-                failure: Exception | None = None
+                micro_batches, failure = list[B](), None
                 try:
                     if stop.signal is None:
                         micro_batches = next(steps)
@@ -320,87 +278,43 @@ class Engine(ABC, Generic[B]):
                     set_rng_state(self._rng, self.device)
                 # All processes learn here, between two steps, what happened to one of them.
                 saving, stopping, failing = self.processes.any(
-                    first and self.step > begun and due(self.step),
+                    self.processes.first and self.step > begun and due(self.step),
                     stop.signal is not None,
                     failure is not None,
                 )
                 if saving or stopping or failing:
                     path = self.save_checkpoint()
                 if failing:
-                    raise _saved(failure, self.step, path) from failure
+                    self._fail(failure, path)
                 if stopping:
                     raise StoppedError(
                         f"stopped at step {self.step}; the same command resumes it ({path})"
                     )
                 for batch in micro_batches:
                     failures += [(self.paths[n], why) for n, why in batch.failures]
-                window.append(self.train_step(micro_batches))
-                bar.update()
+                progress.add(self.train_step(micro_batches))
                 last = self.step == self.max_steps
                 if self.step % c.log_every_steps == 0 or last:
-                    everyone = self.processes.gather_values(failures)
-                    new = dict(row for rows in everyone for row in rows)
-                    if new:
-                        self.unreadable |= new
-                        most = self.max_unreadable
-                        check_unreadable(self.unreadable, self.num_videos, most, self.folder)
-                    self._log(window, log, bar)
-                    window, failures = [], []
-                if callback is not None:
-                    paused = time.monotonic()
-                    callback(self.step, self.network, last=last)
-                    # The callback's time is no part of the run's speed.
-                    self._started += time.monotonic() - paused
+                    self._check_unreadable(failures)
+                    failures = []
+                    loss = progress.log(self.step, self.summary)["loss"]
+                    if not math.isfinite(loss):
+                        raise ValueError(
+                            f"the loss is {loss} at step {self.step}: {self._diverged()}"
+                        )
+                progress.call(self.step, self.network, last=last)
 
-    def _log(self, window: list[Scalars], log: MetricsLog | None, bar: "tqdm[Any]") -> None:
-        names = window[0].keys()
-        values = [sum(float(row[name]) for row in window) / len(window) for name in names]
-        shared = self.processes.mean(torch.tensor(values, dtype=torch.float64))
-        means = dict(zip(names, shared.tolist(), strict=True))
-        elapsed = time.monotonic() - self._started
-        samples = self.run_config.batch_size * len(window)
-        means["clips_per_second"] = self.clips_per_sample * samples / elapsed
-        if self.device.type == "cuda":
-            means["memory_gib"] = torch.cuda.max_memory_allocated(self.device) / 2**30
-        if log is not None:
-            log.write(self.step, means)
-        bar.set_postfix_str(self.summary(means))
-        if not math.isfinite(means["loss"]):
-            raise ValueError(f"the loss is {means['loss']} at step {self.step}: {self._diverged()}")
-        self._started = time.monotonic()
+    def _fail(self, failure: Exception | None, path: Path) -> NoReturn:
+        """Raise what one of the processes met between two steps, when the state is saved."""
+        reasons = self.processes.gather_values(str(failure) if failure else "")
+        if failure is not None and not isinstance(failure, RunFailedError):
+            raise failure
+        reason = next(reason for reason in reasons if reason)
+        raise RunFailedError(f"{reason}. The state after step {self.step} is saved: {path}")
 
-
-def _saved(failure: Exception | None, step: int, path: Path) -> Exception:
-    """What is raised for an error between two steps, once the state is saved."""
-    if failure is not None and not isinstance(failure, RunFailedError):
-        return failure
-    reason = failure or "another process of the run failed"
-    return RunFailedError(f"{reason}. The state after step {step} is saved: {path}")
-
-
-def load_callback(name: str, folder: Path, config: RunConfig) -> Callback:
-    """Make the callback that is named ``module:Class``.
-
-    Raises:
-        ValueError: There is no such class.
-    """
-    module, _, attribute = name.partition(":")
-    try:
-        factory: Callable[[Path, RunConfig], Callback] = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ValueError(f"callback is named module:Class, got {name!r}: {error}") from error
-    return factory(folder, config)
-
-
-def run_main(what: Callable[[], Path], result: str) -> int:
-    """Run a training, end its processes, and give its exit status: 0 or :data:`EXIT_STOPPED`."""
-    try:
-        path = what()
-        if os.environ.get("RANK", "0") == "0":
-            print(f"{result}: {path}")
-    except StoppedError as note:
-        print(note, file=sys.stderr)
-        return EXIT_STOPPED
-    finally:
-        leave_processes()
-    return 0
+    def _check_unreadable(self, failures: list[tuple[Path, str]]) -> None:
+        everyone = self.processes.gather_values(failures)
+        new = dict(row for rows in everyone for row in rows)
+        if new:
+            self.unreadable |= new
+            check_unreadable(self.unreadable, self.num_videos, self.max_unreadable, self.folder)

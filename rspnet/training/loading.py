@@ -102,19 +102,13 @@ def _next(iterator: Any, workers: Sequence[BaseProcess]) -> Any:
 
 
 def _refuse_dead(workers: Sequence[BaseProcess]) -> None:
-    for code in (worker.exitcode for worker in workers):
-        if code == -signal.SIGBUS:
-            raise RunFailedError(
-                "a loader process was killed (SIGBUS), as its shared memory is full: lower "
-                "--num_workers or --batch_size, or enlarge /dev/shm, and give the same command"
-                " again"
-            )
-        if code:
-            how = f"killed ({signal.Signals(-code).name})" if code < 0 else f"ended ({code})"
-            raise RunFailedError(
-                f"a loader process was {how}, as the system does when the memory is full: lower "
-                "--num_workers or --batch_size, and give the same command again"
-            )
+    for code in (worker.exitcode for worker in workers if worker.exitcode):
+        how = f"was killed ({signal.Signals(-code).name})" if code < 0 else f"ended ({code})"
+        shared = ", or enlarge /dev/shm," if "SIGBUS" in how else ""
+        raise RunFailedError(
+            f"a loader process {how}, as the system does when the memory is full: lower "
+            f"--num_workers or --batch_size{shared} and give the same command again"
+        )
 
 
 def _load(

@@ -10,7 +10,7 @@ import time
 import uuid
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.distributed import PrefixStore, Store  # type: ignore[attr-defined]
 
-from rspnet.commands import describe_os_error
+from rspnet.commands import RunFailedError, describe_os_error
 from rspnet.files import folder_lock
 
 T = TypeVar("T")
@@ -117,9 +117,34 @@ class Processes:
         Raises:
             ValueError: One does; on all ranks.
         """
-        with ExitStack() as stack:
-            self.call_in_first(lambda: stack.enter_context(folder_lock(folder)))
+        new = not Path(folder).exists()
+        try:
+            with ExitStack() as stack:
+                self.call_in_first(lambda: stack.enter_context(folder_lock(folder)))
+                yield
+        finally:
+            if new and self.first:  # what was refused leaves no empty folder
+                with suppress(OSError):
+                    Path(folder).rmdir()
+
+    @contextmanager
+    def others_may_go(self) -> Iterator[None]:
+        """Within it an error of the connection to another process says so.
+
+        Raises:
+            RunFailedError: Another process of the run has gone.
+        """
+        try:
             yield
+        except RuntimeError as error:
+            lost = ("onnection closed by peer", "onnection reset by peer", "Broken pipe")
+            known = any(words in str(error) for words in lost)
+            if self.size == 1 or not (known or isinstance(error, distributed.DistError)):
+                raise
+            raise RunFailedError(
+                "another process of the run has gone: the same command resumes from the newest "
+                "checkpoint"
+            ) from error
 
     def gather_values(self, value: T) -> list[T]:
         """The values of all ranks, in their order."""
@@ -152,6 +177,23 @@ def pick_device(name: str) -> torch.device:
     if name == "cuda":
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
     return device
+
+
+def check_precision(precision: str, device: torch.device) -> None:
+    """Refuse what a device is no good at.
+
+    Raises:
+        ValueError: Half precision on a CPU.
+    """
+    why = {
+        "bf16": "in bf16 on CPUs give wrong gradients, some of them NaN",
+        "fp16": "in fp16 on CPUs take about eight times as long as in fp32",
+    }
+    if device.type == "cpu" and precision in why:
+        raise ValueError(
+            f"precision is {precision!r}, but PyTorch's 3D convolutions {why[precision]}: "
+            "take 'fp32', or a GPU"
+        )
 
 
 def join_processes(device: str = "auto") -> Processes:

@@ -1,4 +1,4 @@
-"""The folder of a run: configuration, metrics, checkpoints, and what could not be read.
+"""The folder of a run: its checkpoints and when they are due, and what could not be read.
 
 ::
 
@@ -10,84 +10,15 @@
     RUN/model.safetensors    the result
 """
 
-import csv
-import hashlib
-import os
-import signal
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from importlib import import_module
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from tqdm import tqdm
 
-from rspnet.files import atomic_path, write_skipped
+from rspnet.files import write_skipped
 from rspnet.weights.storage import read_torch, save_torch
-
-
-class MetricsLog:
-    """``metrics.csv`` and TensorBoard. Rows of steps that will be run again are dropped.
-
-    Args:
-        folder: The run's folder.
-        columns: Names of the values in a row, after ``step``.
-        first_step: Rows after this step are removed from an earlier file.
-        wandb: Also log to this project of Weights & Biases.
-
-    Raises:
-        ValueError: Weights & Biases is configured but not installed.
-    """
-
-    def __init__(
-        self, folder: Path, columns: Sequence[str], first_step: int, wandb: str | None = None
-    ) -> None:
-        from torch.utils.tensorboard import SummaryWriter
-
-        self.columns = ["step", *columns]
-        path = folder / "metrics.csv"
-        kept: list[dict[str, str]] = []
-        if first_step and path.is_file():
-            with path.open(newline="") as file:
-                kept = [row for row in csv.DictReader(file) if int(row["step"]) <= first_step]
-        # Written beside and renamed: a run killed here keeps the rows it had.
-        with atomic_path(path) as temporary, temporary.open("w", newline="") as file:
-            writer = csv.DictWriter(file, self.columns, restval="", extrasaction="ignore")
-            writer.writeheader()
-            writer.writerows(kept)
-        self._file = path.open("a", newline="")
-        self._csv = csv.DictWriter(self._file, self.columns, restval="", extrasaction="ignore")
-        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=first_step or None)
-        self._wandb = _start_wandb(wandb, folder) if wandb else None
-
-    def write(self, step: int, values: Mapping[str, float]) -> None:
-        """Write one row."""
-        self._csv.writerow({"step": step, **{k: f"{v:.6g}" for k, v in values.items()}})
-        self._file.flush()
-        for name, value in values.items():
-            self._board.add_scalar(name, value, step)
-        if self._wandb is not None:
-            self._wandb.log(dict(values), step=step)
-
-    def close(self) -> None:
-        """Close all of them."""
-        self._file.close()
-        self._board.close()
-        if self._wandb is not None:
-            self._wandb.finish()
-
-
-def _start_wandb(project: str, folder: Path) -> Any:
-    try:
-        wandb = import_module("wandb")
-    except ImportError as error:
-        raise ValueError(
-            "wandb is given, but Weights & Biases is not installed: pip install wandb"
-        ) from error
-    name = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:12]
-    return wandb.init(project=project, dir=str(folder), id=name, resume="allow", name=folder.name)
 
 
 class Checkpoints:
@@ -205,30 +136,6 @@ def check_unreadable(
     """
     listed = write_skipped(folder, "unreadable.csv", unreadable.items())
     refuse_unreadable(list(unreadable.items()), num_videos, most, f"All are listed in {listed}")
-
-
-class StopRequest:
-    """Turns SIGTERM and Ctrl-C into a wish to stop after the step in progress."""
-
-    def __init__(self) -> None:
-        self.signal: int | None = None
-
-    def _ask(self, number: int, _frame: FrameType | None) -> None:
-        if self.signal is not None:
-            raise KeyboardInterrupt
-        self.signal = number
-
-
-@contextmanager
-def stop_on_signal() -> Iterator[StopRequest]:
-    """Within the block the first SIGTERM or SIGINT is only noted; a second interrupts."""
-    request = StopRequest()
-    before = {s: signal.signal(s, request._ask) for s in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield request
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 class Due:

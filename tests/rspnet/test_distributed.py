@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from rspnet.training.engine import EXIT_STOPPED
 from rspnet.training.run_folder import Checkpoints, load_checkpoint
+from rspnet.training.stopping import EXIT_STOPPED
 from rspnet.weights.checkpoint import load_model
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -163,18 +163,25 @@ def test_with_batch_norm_frozen_processes_and_micro_batches_change_nothing(tmp_p
 
 
 @needs_proc
-def test_a_worker_that_dies_is_started_again(tmp_path, video_folder, never_stopped):
-    out = tmp_path / "run"
-    process = start(out, video_folder, 2, f"--max_steps={NUM_STEPS}", "--max-restarts=1")
-    wait_for(out, 3, process)
-    workers = [
-        pid
-        for pid in descendants(process.pid)
-        if b"LOCAL_RANK=1" in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    ]
-    os.kill(workers[0], signal.SIGKILL)
+def test_a_rank_that_dies_is_started_again(tmp_path, video_folder, never_stopped):
+    """They die in turn, at moments spread over the run."""
+    out, rng = tmp_path / "run", random.Random(2)
+    restarts = f"--max-restarts={NUM_KILLS}"
+    process = start(out, video_folder, 2, f"--max_steps={NUM_STEPS}", restarts)
+    for kill in range(NUM_KILLS):
+        wait_for(out, 3 + kill * (NUM_STEPS - 4) // NUM_KILLS, process)
+        time.sleep(rng.uniform(0, 0.15))
+        rank = f"LOCAL_RANK={(kill + 1) % 2}".encode()
+        workers = [
+            pid
+            for pid in descendants(process.pid)
+            if rank in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        ]
+        os.kill(workers[0], signal.SIGKILL)
+        while Path(f"/proc/{workers[0]}").exists():
+            time.sleep(0.05)
     text = complete(process)
-    assert "Resuming from" in text
+    assert text.count("Resuming from") == NUM_KILLS
     whole, recovered = state(never_stopped[2]), state(out)
     assert all(torch.equal(tensor, recovered[name]) for name, tensor in whole.items())
 

@@ -16,9 +16,9 @@ from rspnet.commands import parse_config
 from rspnet.train import Trainer, main, train
 from rspnet.training import engine
 from rspnet.training.config import TrainConfig
-from rspnet.training.engine import EXIT_STOPPED
 from rspnet.training.optim import OptimConfig, lr_factor
 from rspnet.training.run_folder import Checkpoints, load_checkpoint
+from rspnet.training.stopping import EXIT_STOPPED
 from rspnet.weights.checkpoint import load_model
 
 ROOT = Path(__file__).resolve().parents[2]

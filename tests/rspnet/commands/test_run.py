@@ -1,7 +1,12 @@
 """What every command does with its words, its result and its errors."""
 
 import errno
+import os
+import signal
+import sys
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal
 
@@ -198,6 +203,30 @@ def test_errors_that_a_user_can_cause(error, message, capsys):
     assert said.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("job", "message"),
+    [
+        (lambda: os.kill(os.getpid(), signal.SIGKILL), "a worker process was killed, as the"),
+        (lambda: {}["nothing"], "a worker process failed with KeyError: 'nothing'"),
+    ],
+)
+def test_a_run_that_failed_in_a_process_of_its_pool(job, message, capsys, monkeypatch):
+    monkeypatch.setattr(sys.modules[__name__], "_job", job, raising=False)
+
+    def run(_config):
+        with ProcessPoolExecutor(1, mp_context=get_context("fork")) as pool:
+            pool.submit(_call_job).result()
+
+    assert call(["--source", "s"], run) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: {message}")
+    assert said.count("\n") == 1
+
+
+def _call_job():
+    return sys.modules[__name__]._job()
+
+
 def test_a_fault_in_the_program_is_not_hidden():
     with pytest.raises(KeyError):
         call(["--source", "s"], lambda config: {}["nothing"])
@@ -328,3 +357,14 @@ def test_choices_of_a_registry_are_checked_and_listed(capsys):
     assert "(type: list[Literal['rsp', 'avid']], default: ['rsp'])" in " ".join(
         capsys.readouterr().out.split()
     )
+
+
+def test_a_name_that_a_library_does_not_take_is_said(capsys):
+    def run(config):
+        print(config.source)
+        config.source.encode()
+
+    assert call(["--source", "caf\udce9"], run) == 2
+    found = capsys.readouterr()
+    assert found.out == "caf\\udce9\n"
+    assert r"a name that is not UTF-8 can't be used here: caf\xe9: choose another" in found.err

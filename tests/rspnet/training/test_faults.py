@@ -19,10 +19,9 @@ import pytest
 import torch
 
 from rspnet import finetune, train
-from rspnet.commands import RunFailedError
 from rspnet.data.pretrain import PretrainDataset
 from rspnet.files import folder_lock
-from rspnet.training import engine, loading, run_folder
+from rspnet.training import loading, run_folder
 from rspnet.training.run_folder import load_checkpoint
 from rspnet.weights.checkpoint import save_model
 from tests.factories import tiny_branch
@@ -133,17 +132,6 @@ def test_a_process_ends_after_an_unexpected_exception(tmp_path, video_folder):
     assert "a loader process failed with KeyError: 'no such codec'" in done.stderr
     assert "Traceback" not in done.stderr
     assert time.monotonic() - begun < 50
-
-
-def test_every_rank_learns_of_a_failure_in_another(monkeypatch):
-    """The one whose loader failed says why, the others that one did; and both have saved."""
-    error = RunFailedError("a loader process was killed (SIGKILL)")
-    said = [str(engine._saved(e, 3, Path("c.pt"))) for e in (error, None)]
-    assert said == [
-        "a loader process was killed (SIGKILL). The state after step 3 is saved: c.pt",
-        "another process of the run failed. The state after step 3 is saved: c.pt",
-    ]
-    assert engine._saved(ValueError("x"), 3, Path("c.pt")).args == ("x",)
 
 
 def test_what_a_loader_process_says_of_a_mistake_is_said_as_it_is(video_folder):

@@ -1,0 +1,193 @@
+"""Can this very map be believed? One word, and the numbers behind it.
+
+Studies say how maps do on average over videos. This checks the map that is on the screen, by the
+same measures: whether its cells add up to the score, whether the map depends on what the model
+learned (:mod:`analysis.studies.sanity`), and whether the score falls where the map says
+(:mod:`analysis.studies.deletion`).
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from analysis.attribution.pair_clips import PairClips
+from analysis.attribution.registry import DEFAULT_MAP, map_kind
+from analysis.core.cells import CellSwap, Fill
+from analysis.core.clip_map import ClipMap
+from analysis.core.score import Score, extract_features
+from analysis.core.statistics import rank_correlation
+from analysis.stimuli.kinds import with_random_weights
+from analysis.studies.deletion import KeptCells, order_of, perturbation_curve
+from analysis.studies.sanity import LIMIT
+from rspnet.names import HEADS, Side
+
+SUPPORTED, WEAK, NOT_SUPPORTED = "supported", "weak", "not supported"
+LARGEST_ERROR = 1e-4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One check of a map.
+
+    Attributes:
+        name: ``completeness``, ``weights`` or ``deletion``.
+        value: What was measured.
+        passes: Whether that is as it should be.
+        text: The result in a sentence.
+    """
+
+    name: str
+    value: float
+    passes: bool
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What the checks of one map come to.
+
+    Attributes:
+        word: ``supported``: all checks pass; ``not supported``: the cells do not add up, or the
+            score does not fall where the map says; ``weak``: the map is hardly of the weights.
+        checks: What was checked; a map that promises no sum has no check of it.
+
+    Example:
+        >>> from analysis import PairClips, example_branch, example_views, verdict
+        >>> branch = example_branch()
+        >>> clips = PairClips.of(branch, branch, *example_views(2))
+        >>> found = verdict(clips, "rsp", "contribution", num_orders=2)
+        >>> found.word in ("supported", "weak", "not supported")
+        True
+        >>> [check.name for check in found.checks], found.sentence.startswith(found.word)
+        (['completeness', 'weights', 'deletion'], True)
+    """
+
+    word: str
+    checks: tuple[Check, ...]
+
+    @property
+    def sentence(self) -> str:
+        """The word and the numbers behind it."""
+        return f"{self.word}: {'; '.join(check.text for check in self.checks)}."
+
+
+def verdict(
+    clips: PairClips,
+    head: str,
+    kind: str = DEFAULT_MAP,
+    side: Side = "i",
+    *,
+    fill: Fill = "blur",
+    num_orders: int = 9,
+    num_steps: int = 6,
+    num_random: int = 3,
+    seed: int = 0,
+) -> Verdict:
+    """Check one map of one clip.
+
+    It costs about ``(num_orders + 1) * num_steps + num_random`` forward passes of a clip.
+
+    Args:
+        clips: The pair, with what the kind needs.
+        head: ``rsp`` or ``avid``.
+        kind: Key of a kind of map that comes of a similarity or a margin.
+        side: Which clip.
+        fill: What stands in for deleted cells.
+        num_orders: Random orders that the map's own is compared with.
+        num_steps: Steps of a deletion, from all cells to none.
+        num_random: Draws of random weights.
+        seed: Fixes orders.
+
+    Raises:
+        ValueError: No such kind or head, a number is not positive, or the pair has no such map.
+
+    Example:
+        >>> from analysis import PairClips, example_branch, example_views, verdict
+        >>> branch = example_branch()
+        >>> c_i, c_j, c_k = example_views(3)
+        >>> clips = PairClips.of(branch, branch, c_i, c_j, view_k=c_k)
+        >>> len(verdict(clips, "rsp", num_orders=2).checks)
+        3
+    """
+    if head not in HEADS:
+        raise ValueError(f"heads are {', '.join(HEADS)}, got {head!r}")
+    if min(num_orders, num_steps, num_random) < 1:
+        raise ValueError(
+            "num_orders, num_steps and num_random are positive, got "
+            f"{num_orders}, {num_steps} and {num_random}"
+        )
+    if map_kind(kind).needs == "classifier":
+        raise ValueError(f"a verdict is on maps of similarities and margins, got {kind!r}")
+    found = map_kind(kind).compute(clips, head, side)
+    checks = [
+        *_completeness(found),
+        _weights(clips, head, kind, side, found, num_random),
+        _deletion(clips, score_of(clips, head, kind, side), side, found, fill,
+                  num_orders, num_steps, seed),
+    ]  # fmt: skip
+    failed = {check.name for check in checks if not check.passes}
+    word = WEAK if failed == {"weights"} else NOT_SUPPORTED if failed else SUPPORTED
+    return Verdict(word=word, checks=tuple(checks))
+
+
+def score_of(clips: PairClips, head: str, kind: str, side: Side) -> Score:
+    """The score that a map is of: the margin for c_i where the kind needs one, else the cosine."""
+    if map_kind(kind).needs != "triplet" or side == "j":
+        return clips.similarity(head, side)
+    score = clips.margin(head)
+    if kind == "margin_faster" and clips.is_slower(head):
+        score = replace(score, target=-score.target)
+    return score
+
+
+def _completeness(found: ClipMap) -> list[Check]:
+    error = found.completeness_error
+    if error is None:
+        return []
+    text = f"its cells add up to the score but for {error:.0e}"
+    return [Check(name="completeness", value=error, passes=error < LARGEST_ERROR, text=text)]
+
+
+@torch.no_grad()
+def _weights(
+    clips: PairClips, head: str, kind: str, side: Side, found: ClipMap, num_random: int
+) -> Check:
+    """Rank correlation with the same map by random weights, of the same target."""
+    sizes = []
+    for draw in range(num_random):
+        branch = with_random_weights(clips.branch(side), draw)
+        features = extract_features(branch, clips.view(side))
+        own = (
+            {"query": branch, "c_i": features} if side == "i" else {"key": branch, "c_j": features}
+        )
+        kept = {n: getattr(clips, n) for n in ("query", "key", "view_i", "view_j", "c_i", "c_j")}
+        random = PairClips(**(kept | own), negatives=clips.negatives)
+        other = map_kind(kind).compute(random, head, side)
+        sizes.append(abs(rank_correlation(found.values, other.values)))
+    rho = float(np.mean(sizes))
+    text = f"its rank correlation with the map by random weights is {rho:.2f} in size"
+    return Check(name="weights", value=rho, passes=rho < LIMIT, text=text)
+
+
+def _deletion(
+    clips: PairClips, score: Score, side: Side, found: ClipMap, fill: Fill,
+    num_orders: int, num_steps: int, seed: int,
+) -> Check:  # fmt: skip
+    """How many random orders of deletion keep the score higher than the map's own order."""
+    cells = KeptCells(
+        clips.branch(side), CellSwap.of(clips.view(side).clip[None], fill, found.grid)
+    )
+    rng = np.random.default_rng(seed)
+    randoms = [rng.permutation(found.values.size) for _ in range(num_orders)]
+    own, *others = (
+        perturbation_curve(score, cells, order, "deletion", num_steps).area
+        for order in (order_of(found.values), *randoms)
+    )
+    beaten = sum(own < other for other in others)
+    gain = float(np.mean(others)) - own
+    text = (
+        f"deleting cells in its order lowers the score faster than {beaten} of {num_orders} random "
+        f"orders, on average by {gain:.3f}"
+    )
+    return Check(name="deletion", value=gain, passes=beaten == num_orders, text=text)

@@ -1,0 +1,257 @@
+"""What does a head lose with a region? ``python -m analysis region_edits --out FILE.json``.
+
+The other way round than a map: a region of c_i is edited (:func:`analysis.edit_region`), and the
+margin that the head is trained on is computed anew, by the network itself. The regions are where
+limbs move, by the ground truth of synthetic videos, and the same shape elsewhere in the picture.
+The margin of RSP is signed towards the faster clip, as the map is.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from analysis.core.clip import Masks, View
+from analysis.core.figure_spec import DotFigure, DotPanel, FigureSpec
+from analysis.core.score import Score
+from analysis.core.statistics import Estimate, difference, mean
+from analysis.core.table import (
+    RSP_MINUS_AVID,
+    Key,
+    Row,
+    StudyTable,
+    Table,
+    head_columns,
+    head_dots,
+    interval,
+    pivot,
+)
+from analysis.stimuli.edit import How, edit_region
+from analysis.stimuli.kinds import encode_triplet, with_random_weights
+from analysis.stimuli.triplets import scores_of
+from analysis.studies.controlled import SPEEDS, Scene
+from analysis.studies.localisation import make_scene
+from analysis.studies.registry import (
+    KeyNumber,
+    Study,
+    StudyConfig,
+    StudyInputs,
+    register_study,
+    verdict,
+)
+from rspnet.models import Branch
+from rspnet.names import HEADS
+
+Floats = NDArray[np.float64]
+REGIONS = {"limbs": "moving limbs", "elsewhere": "the same shape elsewhere"}
+LIMBS_MINUS_ELSEWHERE = "limbs_minus_elsewhere"
+HOWS: dict[How, str] = {"freeze": "frozen", "blur": "blurred", "mean": "in its mean colour"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegionEditsConfig(StudyConfig):
+    """The margin of both heads when moving limbs, or as much elsewhere, are edited.
+
+    Attributes:
+        num_videos: Synthetic videos, at least two.
+        num_random: Draws of random weights.
+    """
+
+    num_videos: int = 40
+    num_random: int = 3
+
+    def __post_init__(self) -> None:
+        if self.num_videos < 2 or self.num_random < 1:
+            raise ValueError(
+                "A-VID needs other videos, and a control some weights: give at least 2 videos and "
+                f"1 draw, got {self.num_videos} and {self.num_random}"
+            )
+
+
+def elsewhere(limbs: Masks) -> Masks:
+    """A region of the same shape and size that overlaps as little as can be, (H, W) booleans.
+
+    The picture is taken for a torus: the region is moved by an eighth of the side, or a multiple.
+    """
+    side = limbs.shape[0]
+    steps = [round(n * side / 8) for n in range(8)]
+    moved = [np.roll(limbs, shift, axis=(0, 1)) for shift in product(steps, steps)]
+    return moved[int(np.argmin([(limbs & other).sum() for other in moved]))]
+
+
+def edited(view: View, limbs: Masks) -> list[View]:
+    """The clip, and its edits region by region in the order of :data:`REGIONS` and :data:`HOWS`."""
+    path = np.asarray(limbs.any(axis=0))  # where a limb is at any time: it goes as a whole
+    masks = (path, elsewhere(path))
+    return [view, *(edit_region(view, mask, how) for mask in masks for how in HOWS)]
+
+
+def drops(branch: Branch, score: Score, clips: Sequence[View]) -> Floats:
+    """By how much the score of the first clip is above that of each other one."""
+    batch = torch.stack([clip.clip for clip in clips]).to(next(branch.parameters()).device)
+    values = score(batch).double().cpu().numpy()
+    return np.asarray(values[0] - values[1:], float)
+
+
+def measure_model(
+    query: Branch,
+    key: Branch,
+    scenes: Sequence[Scene],
+    clips: Sequence[Sequence[Sequence[View]]],
+    done: "tqdm[Any]",
+) -> Floats:
+    """Drops of the margin, (V videos, S speeds, H heads, R regions, E edits).
+
+    Args:
+        query: Query branch.
+        key: Momentum branch.
+        scenes: The videos.
+        clips: :func:`edited` of each video's c_i at each speed.
+        done: Updated after each clip.
+    """
+    found = np.zeros((len(scenes), len(SPEEDS), len(HEADS), len(REGIONS), len(HOWS)))
+    for q in range(len(SPEEDS)):
+        encoded = [encode_triplet(query, key, scene.triplets[q]) for scene in scenes]
+        for v, own in enumerate(encoded):
+            scores = scores_of(encoded, v)
+            for h, head in enumerate(HEADS):
+                score = scores[head, "margin"]
+                if head == "rsp" and own.c_j.info.speed < own.c_k.info.speed:
+                    score = replace(score, target=-score.target)
+                found[v, q, h] = drops(query, score, clips[v][q]).reshape(found.shape[3:])
+            done.update()
+    return found
+
+
+@register_study
+class RegionEdits(Study[RegionEditsConfig]):
+    """Measure what both heads' margins lose when moving limbs are frozen, blurred or filled."""
+
+    name = "region_edits"
+    title = "Region edits"
+    question = "What does a head lose without the moving limbs?"
+    reading = (
+        "The drop of the margin, RSP's signed towards the faster clip, when a region of c_i shows "
+        "something else. The regions have one shape and size. In these videos nothing but limbs "
+        "moves, so that freezing what is elsewhere changes no pixel."
+    )
+    needs = "synthetic"
+    config = RegionEditsConfig
+    place = 50
+
+    @torch.no_grad()
+    def measure(self, inputs: StudyInputs, config: RegionEditsConfig) -> StudyTable:
+        """Measure a model and random weights.
+
+        Raises:
+            ValueError: A video shows no moving limb.
+        """
+        query, key, num = inputs.query, inputs.key, config.num_videos
+        options = {"num_frames": query.num_frames, "size": query.size, "num_triplets": 1}
+        scenes = [make_scene(config.seed, index, **options) for index in range(num)]
+        clips = [
+            [
+                edited(i, truth["limbs"])
+                for (i, _, _), truth in zip(s.triplets, s.truth, strict=True)
+            ]
+            for s in scenes
+        ]
+        random = []
+        total = num * len(SPEEDS) * (1 + config.num_random)
+        with tqdm(total=total, desc=self.title, unit="clip", disable=not inputs.progress) as bar:
+            trained = measure_model(query, key, scenes, clips, bar)
+            for draw in range(config.num_random):
+                branch = with_random_weights(query, draw)
+                random.append(measure_model(branch, branch, scenes, clips, bar))
+        untrained = np.mean(random, axis=0)
+        return StudyTable(
+            study=self.name,
+            rows=(*summarise(trained, "trained"), *summarise(untrained, "random weights")),
+            num_videos=num,
+            videos=f"synthetic videos of seed {config.seed}",
+            model_hash=query.hash,
+            seed=config.seed,
+            settings={"num_random": config.num_random},
+        )
+
+    def finding(self, table: StudyTable) -> str:
+        """What freezing the limbs costs either head."""
+        found = _frozen(table, "trained")
+        says = verdict(found[RSP_MINUS_AVID], "more than A-VID's", "less than A-VID's")
+        return (
+            f"With its moving limbs frozen, RSP's margin drops by {interval(found['rsp'])}, {says} "
+            f"{interval(found['avid'])} (difference {interval(found[RSP_MINUS_AVID])})."
+        )
+
+    def tables(self, table: StudyTable) -> list[Table]:
+        """Drops by region and edit; random weights folded."""
+        titles = REGIONS | {LIMBS_MINUS_ELSEWHERE: "limbs minus elsewhere"}
+        return [
+            pivot(
+                {
+                    f"{title}, {words}": {"weights": weights, "region": region, "edit": how}
+                    for region, title in titles.items()
+                    for how, words in HOWS.items()
+                },
+                head_columns("drop"),
+                table,
+                first="region",
+                caption=(
+                    f"{weights}: drop of the margin, mean over {table.num_videos} {table.videos}, "
+                    "95% interval over videos"
+                ),
+                strong=lambda title: title == f"{REGIONS['limbs']}, {HOWS['freeze']}",
+                folded=weights != "trained",
+            )
+            for weights in table.keys("weights")
+        ]
+
+    def figures(self, table: StudyTable) -> list[FigureSpec]:
+        """A column a region, a row an edit."""
+        panels = [
+            DotPanel(
+                title,
+                head_dots(table, [{"region": region, "edit": how} for how in HOWS], "drop"),
+                ((0.0, False),),
+            )
+            for region, title in REGIONS.items()
+        ]
+        axis = "Drop of the margin, in units of the cosine; pale: random weights"
+        return [DotFigure(self.title, tuple(HOWS.values()), tuple(panels), axis)]
+
+    def key_numbers(self, table: StudyTable) -> list[KeyNumber]:
+        """The drop with frozen limbs."""
+        found = _frozen(table, "trained")
+        return [
+            KeyNumber(
+                name="drop of the margin with moving limbs frozen",
+                values={head: found[head] for head in HEADS},
+                difference=found[RSP_MINUS_AVID],
+                control=_frozen(table, "random weights")[RSP_MINUS_AVID],
+            )
+        ]
+
+
+def summarise(found: Floats, weights: str) -> list[Row]:
+    """Estimates over videos of :func:`measure_model`'s drops, both speeds together."""
+    rows = []
+    by_region = dict(zip(REGIONS, np.moveaxis(found.mean(axis=1), 2, 0), strict=True))
+    by_region[LIMBS_MINUS_ELSEWHERE] = by_region["limbs"] - by_region["elsewhere"]
+    for (region, values), (e, how) in product(by_region.items(), enumerate(HOWS)):
+        keys: dict[str, Key] = {"weights": weights, "region": region, "edit": how}
+        rsp, avid = values[:, 0, e], values[:, 1, e]
+        own = {"rsp": mean(rsp), "avid": mean(avid), RSP_MINUS_AVID: difference(rsp, avid)}
+        rows += [Row(keys=keys | {"head": head}, values={"drop": d}) for head, d in own.items()]
+    return rows
+
+
+def _frozen(table: StudyTable, weights: str) -> dict[str, Estimate]:
+    return {
+        head: table.one(weights=weights, region="limbs", edit="freeze", head=head)["drop"]
+        for head in (*HEADS, RSP_MINUS_AVID)
+    }

@@ -1,0 +1,112 @@
+"""One word on one map, and the checks behind it."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from analysis import ClipMap, PairClips, example_views, verdict
+from analysis.attribution.registry import MAP_KINDS, map_kind, map_kinds, register_map
+from analysis.core.cells import CellSwap
+from analysis.report.verdict import score_of
+from analysis.studies.deletion import KeptCells
+from rspnet.names import Side
+from tests.factories import tiny_branch
+
+
+@pytest.fixture(scope="module")
+def clips() -> PairClips:
+    c_i, c_j, c_k = example_views(3)
+    fast = replace(c_k, info=replace(c_k.info, speed=2))
+    slow = replace(c_j, info=replace(c_j.info, speed=1))
+    return PairClips.of(tiny_branch(0), tiny_branch(1), c_i, slow, view_k=fast, others=[c_k])
+
+
+def test_scores_are_those_of_the_maps(clips: PairClips) -> None:
+    for kind in ("contribution", "margin", "margin_faster"):
+        for side in ("i", "j"):
+            found = map_kind(kind).compute(clips, "rsp", side)
+            own = score_of(clips, "rsp", kind, side).contributions(clips.features(side))
+            np.testing.assert_allclose(found.values, own.values)
+    assert clips.is_slower("rsp")
+
+
+def test_every_kind_of_a_pair_has_a_verdict(clips: PairClips) -> None:
+    for key, kind in map_kinds().items():
+        if kind.needs == "classifier" or kind.num_passes is not None:
+            continue
+        found = verdict(clips, "avid", key, num_orders=2, num_steps=2, num_random=1)
+        names = [check.name for check in found.checks]
+        assert names[-2:] == ["weights", "deletion"]
+        assert found.sentence.startswith(f"{found.word}: ")
+
+
+@pytest.fixture
+def planted(clips: PairClips) -> Iterator[None]:
+    """Kinds of known worth: what each cell alone takes from s, its negative, and a fixed map."""
+
+    def single_drops(own: PairClips, head: str, side: Side) -> ClipMap:
+        score, contribution = (
+            own.similarity(head, side),
+            own.map_of(own.similarity(head, side), side, "contribution"),
+        )
+        cells = KeptCells(
+            own.branch(side), CellSwap.of(own.view(side).clip[None], "blur", contribution.grid)
+        )
+        num = contribution.values.size
+        kept = torch.cat([torch.ones(1, num), 1 - torch.eye(num)])
+        scores = cells.score(score, kept.reshape(-1, *contribution.grid.cells)).numpy()
+        values = (scores[0] - scores[1:]).reshape(contribution.values.shape)
+        return replace(contribution, values=values, exact=False)
+
+    known = single_drops(clips, "rsp", "i")
+    about = {"symbol": "s", "units": "drop", "needs": "pair", "sums_to": "", "text": "Planted."}
+
+    @register_map(key="drops", title="Drops", **about)
+    def drops(own: PairClips, head: str, side: Side) -> ClipMap:
+        return single_drops(own, head, side)
+
+    @register_map(key="reversed", title="Reversed", **about)
+    def reversed_(own: PairClips, head: str, side: Side) -> ClipMap:
+        found = single_drops(own, head, side)
+        return replace(found, values=-found.values)
+
+    @register_map(key="fixed", title="Fixed", **about)
+    def fixed(own: PairClips, head: str, side: Side) -> ClipMap:
+        return known
+
+    @register_map(key="short", title="Short", **about)
+    def short(own: PairClips, head: str, side: Side) -> ClipMap:
+        return replace(known, values=known.values, score=known.values.sum() + 0.1, exact=True)
+
+    yield
+    for key in ("drops", "reversed", "fixed", "short"):
+        MAP_KINDS.remove(key)
+
+
+def test_words_on_maps_of_known_worth(clips: PairClips, planted: None) -> None:
+    found = {key: verdict(clips, "rsp", key) for key in ("drops", "reversed", "fixed", "short")}
+    checks = {key: {c.name: c for c in own.checks} for key, own in found.items()}
+    assert checks["drops"]["deletion"].passes
+    assert checks["drops"]["deletion"].value > 0 > checks["reversed"]["deletion"].value
+    assert found["reversed"].word == "not supported"
+    # It does not change with the weights: its correlation with itself is 1.
+    assert checks["fixed"]["weights"].value == pytest.approx(1)
+    assert found["fixed"].word == "weak"
+    assert found["short"].word == "not supported"
+    assert checks["short"]["completeness"].value == pytest.approx(0.1)
+    assert "add up to the score but for 1e-01" in found["short"].sentence
+
+
+def test_numbers_and_names_that_do_not_fit_are_refused(clips: PairClips) -> None:
+    for arguments, message in (
+        (("flow",), "heads are rsp, avid, got 'flow'"),
+        (("rsp", "cam"), "a verdict is on maps of similarities and margins, got 'cam'"),
+        (("rsp", "margn"), "Did you mean 'margin'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            verdict(clips, *arguments)
+    with pytest.raises(ValueError, match="are positive, got 0, 6 and 3"):
+        verdict(clips, "rsp", num_orders=0)

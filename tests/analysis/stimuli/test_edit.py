@@ -1,0 +1,61 @@
+"""A region of a clip changed, and nothing else."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from analysis import edit_region, example_views
+from analysis.core.clip import View
+
+
+@pytest.fixture
+def region() -> np.ndarray:
+    mask = np.zeros((32, 32), bool)
+    mask[4:10, 6:20] = True
+    return mask
+
+
+@pytest.mark.parametrize("how", ["freeze", "blur", "mean", "swap", "speed"])
+def test_only_the_region_changes(how: str, region: np.ndarray) -> None:
+    view, other = example_views(2)
+    fast = replace(other, info=replace(view.info, speed=2))
+    given = {"swap": other, "speed": fast}.get(how)
+    found = edit_region(view, region, how, given)  # type: ignore[arg-type]
+    assert (found.frames[:, ~region] == view.frames[:, ~region]).all()
+    assert (found.frames[:, region] != view.frames[:, region]).any()
+    assert found.info == view.info
+    if given is not None:
+        assert (found.frames[:, region] == other.frames[:, region]).all()
+    if how == "freeze":
+        assert (found.frames[:, region] == view.frames[4, region]).all()
+    if how == "mean":
+        expected = view.frames[:, region].reshape(-1, 3).mean(axis=0).round()
+        assert (found.frames[:, region] == expected).all()
+
+
+def test_mask_that_moves() -> None:
+    (view,) = example_views(1)
+    mask = np.zeros((8, 32, 32), bool)
+    for t in range(8):
+        mask[t, t] = True
+    found = edit_region(view, mask, "freeze")
+    assert all((found.frames[t, t] == view.frames[4, t]).all() for t in range(8))
+    assert (found.frames[~mask] == view.frames[~mask]).all()
+
+
+def test_what_does_not_fit_is_refused(region: np.ndarray) -> None:
+    view, other = example_views(2)
+    small = View(other.frames[:, :16, :16], other.info)
+    for mask, how, given, message in (
+        (region[:16], "freeze", None, r"booleans \(8, 32, 32\) or \(32, 32\)"),
+        (region.astype(int), "freeze", None, "got int64"),
+        (np.zeros_like(region), "freeze", None, "the region is empty"),
+        (region, "melt", None, "how is one of freeze, blur, mean, swap, speed, got 'melt'"),
+        (region, "swap", None, "give other"),
+        (region, "swap", small, "both clips are of one size"),
+        (region, "blur", other, "takes no other clip"),
+        (region, "speed", other, "same video at another speed"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            edit_region(view, mask, how, given)  # type: ignore[arg-type]
