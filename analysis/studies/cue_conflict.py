@@ -127,7 +127,7 @@ def decide(queries: Floats, gallery: Floats, a: Sequence[int], b: Sequence[int])
 
 @register_study
 class CueConflict(Study[CueConflictConfig]):
-    """Measure whether a head retrieves by action or by appearance when the two disagree."""
+    """Measure whether a head goes by action or by appearance when the two disagree."""
 
     name = "cue_conflict"
     title = "Cue conflict"
