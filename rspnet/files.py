@@ -179,6 +179,16 @@ def printable(path: str | os.PathLike[str]) -> str:
     return re.sub("[\x00-\x1f\x7f\ud800-\udfff]", escape, os.fspath(path))
 
 
+def label_of(path: str | os.PathLike[str]) -> str:
+    r"""The name of a file's folder, which is its label where nothing else is known.
+
+    Example:
+        >>> label_of("videos/walk/1.mp4")
+        'walk'
+    """
+    return printable(Path(path).parent.name)
+
+
 def user_path(path: str | os.PathLike[str]) -> Path:
     """A path that a user named: ``~`` is the home folder.
 

@@ -36,6 +36,7 @@ from analysis.core.grid import Grid
 from rspnet.data.sampling import clip_indices, pace_of
 from rspnet.data.transforms import normalise
 from rspnet.data.video.reader import VideoReader
+from rspnet.files import label_of
 from rspnet.models import Branch, evaluation_mode
 from rspnet.retrieval.gallery import FEATURES, Gallery, Neighbour, Protocol, Vectors
 from rspnet.retrieval.store import protocol_differences
@@ -278,7 +279,7 @@ def explain_retrieval(
     seen = features_of_video(branch, query, gallery.protocol, feature)
     own = place_in(gallery, query)
     others = len(gallery)
-    label = seen.path.parent.name if seen.path.parent.name in gallery.labels else ""
+    label = label_of(seen.path) if label_of(seen.path) in gallery.labels else ""
     vector: Vectors = seen.vector.float().cpu().numpy()
     exclude = None
     if own is not None:

@@ -18,6 +18,7 @@ from rspnet.data.sampling import clip_indices, clip_span, even_starts
 from rspnet.data.synthetic.videos import render_video, video_name
 from rspnet.data.transforms import FrameReader, eval_clips, eval_frames
 from rspnet.data.video.reader import VideoReader
+from rspnet.files import label_of
 from rspnet.models import Branch
 from rspnet.recognition.classifier import load_classifier
 from rspnet.retrieval.gallery import FEATURES, Gallery, Protocol, Vectors, embed_video, protocol_for
@@ -324,7 +325,7 @@ def retrieve_in_gallery(
         label = gallery.labels[own[0]]
     else:
         vectors = embed_video(query, path, gallery.protocol)
-        label = path.parent.name if path.parent.name in gallery.labels else ""
+        label = label_of(path) if label_of(path) in gallery.labels else ""
     name = gallery.dataset.get("name", "")
     what = f"videos of {name}" if name else "videos"
     size = query.size

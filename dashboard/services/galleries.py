@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from dashboard.base import limits
 from dashboard.base.arguments import Arguments, cache_folder
 from rspnet.data.synthetic.videos import video_name
+from rspnet.files import label_of
 from rspnet.text import read_text
 
 Frames = NDArray[np.uint8]
@@ -193,7 +194,7 @@ def _list_folder(title: str, root: Path) -> Source:
             skipped.append(os.path.relpath(path, root))
             continue
         name = path.relative_to(root).as_posix()
-        folder = path.parent.name if path.parent != root else ""
+        folder = label_of(path) if path.parent != root else ""
         label, video_title = rows.get(name, (folder, name.removesuffix(path.suffix)))
         videos.append(Video(path, name, label, video_title))
     if not videos and skipped:

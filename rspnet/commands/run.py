@@ -21,6 +21,7 @@ from typing import Any, Literal, TypeVar
 import yaml
 
 from rspnet.commands.settings import help_text, parse_config, to_plain
+from rspnet.files import printable
 
 C = TypeVar("C")
 EXIT_FAILED = 1
@@ -105,6 +106,10 @@ def _sentence(error: Exception) -> tuple[str, int] | None:
     """What is said of an error, and the exit status; nothing for a fault in the program."""
     if isinstance(error, OSError):
         return describe_os_error(error), EXIT_MISTAKE
+    if isinstance(error, UnicodeEncodeError):  # of a library that takes names in UTF-8 only
+        name = printable(error.object)
+        advice = "choose another, or rename it"
+        return f"a name that is not UTF-8 can't be used here: {name}: {advice}", EXIT_MISTAKE
     if isinstance(error, ValueError):
         return str(error), EXIT_MISTAKE
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":

@@ -71,6 +71,7 @@ class VideoWalk:
         empty: Folders without any file or folder that counts, relative to the root.
         others: Files that are no videos, by suffix, without those that belong to a video of the
             same name.
+        twice: Links to folders that were walked already, relative to the root.
         closed: Folders that could not be listed, with the reason.
 
     Example:
@@ -94,6 +95,7 @@ class VideoWalk:
         self.inside = inside
         self.links_out: list[str] = []
         self.empty: list[str] = []
+        self.twice: list[str] = []
         self.others: Counter[str] = Counter()
         self.closed: list[tuple[str, str]] = []
 
@@ -102,11 +104,12 @@ class VideoWalk:
         real = self.root.resolve()
         for folder, folders, names in os.walk(self.root, followlinks=True, onerror=self._closed):
             stat = Path(folder).stat()
+            here = Path(folder).relative_to(self.root)
             if (stat.st_dev, stat.st_ino) in seen:
+                self.twice.append(here.as_posix())
                 folders.clear()
                 continue
             seen.add((stat.st_dev, stat.st_ino))
-            here = Path(folder).relative_to(self.root)
             folders[:] = sorted(name for name in folders if not is_hidden(name))
             if self.inside:
                 self._stay_inside(Path(folder), folders, real)
@@ -162,6 +165,11 @@ class VideoWalk:
         empty = [name for name in self.empty if name != "."]
         if empty:
             parts.append(f"{_counted(len(empty), 'folder')} without a video ({_few(empty)})")
+        if self.twice:
+            parts.append(
+                f"{_counted(len(self.twice), 'link')} to a folder that is listed already "
+                f"({_few(self.twice)})"
+            )
         if self.closed:
             named = [f"{printable(name)}: {why}" for name, why in self.closed]
             parts.append(f"{_counted(len(named), 'folder')} that can't be listed ({_few(named)})")

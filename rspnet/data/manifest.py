@@ -80,7 +80,9 @@ def read_manifest(path: str | Path) -> list[Row]:
     from pyarrow import ArrowException, parquet
 
     try:
-        table = parquet.read_table(str(path))
+        # From an open file: Arrow opens no path that is not UTF-8.
+        with Path(path).open("rb") as file, parquet.ParquetFile(file) as opened:
+            table = opened.read()
     except (OSError, ArrowException) as error:
         raise ValueError(f"{path} is no manifest of videos: {error}") from error
     missing = sorted(set(COLUMNS) - set(table.column_names))
@@ -101,8 +103,8 @@ def _write(rows: Sequence[Row], path: Path) -> None:
     schema = pyarrow.schema([(name, kinds.get(name, pyarrow.int64())) for name in COLUMNS])
     escaped = [row | {"path": escape_bytes(row["path"])} for row in rows]
     table = pyarrow.Table.from_pylist(escaped, schema=schema)
-    with atomic_path(path) as temporary:
-        parquet.write_table(table, str(temporary))
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        parquet.write_table(table, file)
 
 
 def write_manifest(

@@ -3,7 +3,8 @@
 Every video below IN_DIR becomes an H.264 MP4 in the same place below OUT_DIR, with a short side of
 128 pixels (smaller ones keep their size), a key frame at least every 8 frames and no B-frames: a
 clip from anywhere then costs a few frames to decode. All frames are kept, one to one, with
-their average rate; rotation is applied; sound is dropped. Both sides get even numbers of pixels.
+their average rate; rotation is applied, and pixels that are not square are made so; sound is
+dropped. Both sides get even numbers of pixels.
 
 Run again, it resumes: what is there and no older than its source is skipped. Videos that can't be
 read, or whose copies can't be written, are listed in ``OUT_DIR/unreadable.csv``, the rest
@@ -24,21 +25,18 @@ from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import cv2
-import numpy as np
 from tqdm import tqdm
 
 from rspnet.commands import run_cli
 from rspnet.data.listing import list_videos
 from rspnet.data.transforms import Frames
-from rspnet.data.video.encode import write_video
+from rspnet.data.video.encode import copy_frames, write_video
 from rspnet.data.video.reader import VideoError, VideoReader
 from rspnet.files import atomic_path, printable, user_path, write_skipped
 
 CARD = "transcode.json"
 UNREADABLE = "unreadable.csv"
-VERSION = 1  # of what is written: raised whenever the same settings give other files
-# A chunk of decoded frames in bytes; 4K video must not fill the memory of many processes.
-_CHUNK_BYTES = 64 * 2**20
+VERSION = 2  # of what is written: raised whenever the same settings give other files
 # The disk's errors, not the video's: going on would list every other video as unreadable.
 _DISK_ERRORS = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS))
 
@@ -83,29 +81,11 @@ def _init_worker(stop: Event) -> None:
     _stop = stop
 
 
-def _even_size(height: int, width: int, short_side: int) -> tuple[int, int]:
-    """Height and width with this short side, never more than there are, even where they change."""
-    scale = short_side / min(height, width)
-    if scale >= 1:
-        return height, width
-    # Python rounds halves to even; any even number near will do.
-    long_side = max(short_side, 2 * round(max(height, width) * scale / 2))
-    return (short_side, long_side) if height <= width else (long_side, short_side)
-
-
-def _small_frames(reader: VideoReader, short_side: int) -> Iterator[Frames]:
-    height, width = _even_size(reader.height, reader.width, short_side)
-    shrinks = (height, width) != (reader.height, reader.width)
-    step = max(1, min(64, _CHUNK_BYTES // (reader.height * reader.width * 3)))
-    for start in range(0, len(reader), step):
+def _until_stopped(frames: Iterator[Frames]) -> Iterator[Frames]:
+    for frame in frames:
         if _stop is not None and _stop.is_set():
             raise _StoppedError
-        for frame in reader.get_frames(range(start, min(start + step, len(reader)))):
-            if shrinks:
-                small = cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA)
-                yield small.astype(np.uint8, copy=False)
-            else:
-                yield frame
+        yield frame
 
 
 def _transcode_one(job: _Job) -> str | None:
@@ -114,8 +94,8 @@ def _transcode_one(job: _Job) -> str | None:
 
     try:
         with VideoReader(job.source) as reader:
-            frames = _small_frames(reader, job.short_side)
-            write_video(job.target, frames, reader.fps, crf=job.crf, gop=job.gop, num_b_frames=0)
+            frames = _until_stopped(copy_frames(reader, job.short_side))
+            write_video(job.target, frames, reader.rate, crf=job.crf, gop=job.gop, num_b_frames=0)
     except _StoppedError:
         return None
     except VideoError as error:

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
-from rspnet.files import folder_lock
+from rspnet.files import folder_lock, label_of
 from rspnet.models import Branch
 from rspnet.retrieval.gallery import Gallery
 from rspnet.retrieval.store import (
@@ -77,7 +77,7 @@ def build_gallery(
         model="",
         model_hash=branch.hash,
         protocol=protocol or protocol_for(branch),
-        classes=tuple(dict.fromkeys(path.parent.name for path in files)),
+        classes=tuple(dict.fromkeys(map(label_of, files))),
         num_videos=len(files),
         videos_hash=_hash_of(files),
         shard_size=part_size,

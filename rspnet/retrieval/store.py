@@ -6,8 +6,8 @@
     GALLERY/part-00000.parquet    rows of the first ``shard_size`` videos, and so on
     GALLERY/unreadable.csv        path and reason of the videos that could not be read, if any
 
-Columns of a part: ``path``, ``label``, ``split`` (strings; what of a name is not UTF-8 by
-:func:`rspnet.text.escape_bytes`), ``clip_starts`` (first frame of each
+Columns of a part: ``path`` (what of it is not UTF-8 by :func:`rspnet.text.escape_bytes`),
+``label``, ``split`` (strings), ``clip_starts`` (first frame of each
 clip), ``backbone``, ``rsp`` and ``avid`` (float32, of one length each, L2-normalised). pandas,
 Polars and DuckDB read ``GALLERY/*.parquet``. The reason why a video of a part is not in it stands
 in the part's own metadata, so that a part is all there is to know about its videos. There stand as
@@ -30,7 +30,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from rspnet.files import BLANK_SEAL, atomic_path, check_seal, seal, write_skipped
+from rspnet.files import BLANK_SEAL, atomic_path, check_seal, printable, seal, write_skipped
 from rspnet.names import MAX_FRAMES, MAX_SIZE, check_whole
 from rspnet.text import escape_bytes, unescape_bytes
 
@@ -243,8 +243,8 @@ def write_part(path: str | Path, part: Part, mark: str = "") -> Path:
     from pyarrow import parquet
 
     text = pyarrow.string()
-    names = (part.paths, part.labels, part.splits)
-    arrays = [pyarrow.array(list(map(escape_bytes, values)), text) for values in names]
+    names = (map(escape_bytes, part.paths), map(printable, part.labels), part.splits)
+    arrays = [pyarrow.array(list(values), text) for values in names]
     starts = [list(row) for row in part.clip_starts]
     arrays.append(pyarrow.array(starts, pyarrow.list_(pyarrow.int32())))
     for name in FEATURES:
@@ -255,7 +255,8 @@ def write_part(path: str | Path, part: Part, mark: str = "") -> Path:
     note = {"version": FORMAT_VERSION, "mark": mark, "unreadable": part.unreadable}
     table = table.replace_schema_metadata({_NOTE: json.dumps(note), _SEAL: BLANK_SEAL})
     with atomic_path(path) as temporary:
-        parquet.write_table(table, str(temporary), write_page_checksum=True)
+        with temporary.open("wb") as file:  # Arrow opens no path that is not UTF-8
+            parquet.write_table(table, file, write_page_checksum=True)
         seal(temporary)
     return Path(path)
 
@@ -269,7 +270,10 @@ def _open_part(path: str | Path, mark: str) -> Iterator[tuple[Any, tuple[tuple[s
     try:
         sealed = check_seal(path)
         # One file, not a data set: the names of its folders mean nothing.
-        with parquet.ParquetFile(str(path), page_checksum_verification=True) as file:
+        with (
+            Path(path).open("rb") as opened,
+            parquet.ParquetFile(opened, page_checksum_verification=True) as file,
+        ):
             metadata = file.schema_arrow.metadata
             if metadata is None or _NOTE not in metadata:
                 raise ValueError("it was not written by rspnet")
@@ -321,9 +325,9 @@ def read_part(path: str | Path, mark: str = "", videos: Sequence[Path] | None = 
             if not np.isfinite(vectors[name]).all():
                 raise ValueError(f"it is damaged: {name} has values that are NaN or infinite")
         paths, labels, splits = (
-            tuple(map(unescape_bytes, table.column(name).to_pylist()))
-            for name in ("path", "label", "split")
+            tuple(table.column(name).to_pylist()) for name in ("path", "label", "split")
         )
+        paths = tuple(map(unescape_bytes, paths))
         starts = tuple(tuple(row) for row in table.column("clip_starts").to_pylist())
         found = sorted([*paths, *(video for video, _ in unreadable)])
         if videos is not None and found != sorted(map(str, videos)):

@@ -16,6 +16,7 @@ from torch import Tensor
 from rspnet.data.sampling import clip_indices, clip_span, even_starts, pace_of
 from rspnet.data.transforms import Frames, eval_clips, normalise
 from rspnet.data.video.reader import VideoReader
+from rspnet.files import label_of
 from rspnet.models import Branch, evaluation_mode
 from rspnet.models.heads import EMBEDDING_DIM, global_average_pool
 from rspnet.retrieval.store import FEATURES, Part, Pooling, Protocol, Short, Vectors
@@ -239,7 +240,7 @@ class VideoRows:
         """All of them, their folders' names as labels."""
         return Part(
             paths=tuple(self.paths),
-            labels=tuple(Path(path).parent.name for path in self.paths),
+            labels=tuple(map(label_of, self.paths)),
             splits=("",) * len(self.paths),
             clip_starts=tuple(self.starts),
             vectors=stack_vectors(self.vectors, self.num_features),

@@ -15,6 +15,7 @@ from rspnet.data.datasets.common import (
 )
 from rspnet.data.datasets.registry import register_dataset
 from rspnet.data.listing import VideoWalk, is_video
+from rspnet.files import printable
 
 
 @register_dataset(
@@ -53,14 +54,14 @@ def list_class_folders(request: Request, *, flat: bool) -> Listing:
     # The same index for a class in all splits, also where one of them lacks it.
     labels = {place: subfolders(root / place) for place in splits or ["."]}
     twins = _check_spelling(root, labels)
-    classes = tuple(sorted({name for names in labels.values() for name in names}))
+    classes = tuple(sorted({printable(name) for names in labels.values() for name in names}))
     prefix = f"{mine[0]}/" if mine else ""
     walk, entries, loose = VideoWalk(start), [], 0
     for folder, videos in walk:
         if folder == ".":
             loose = len(videos)
         else:
-            label = folder.partition("/")[0]
+            label = printable(folder.partition("/")[0])
             entries += [(f"{prefix}{folder}/{video}", label) for video in videos]
     if not entries:
         raise ValueError(

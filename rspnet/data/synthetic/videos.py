@@ -11,6 +11,7 @@ beside each a ``.npz`` with its masks (:func:`load_masks`), ``labels.csv`` and `
 """
 
 import csv
+import io
 import json
 import re
 from collections.abc import Sequence
@@ -43,6 +44,7 @@ from rspnet.data.synthetic.render import (
 )
 from rspnet.data.video.encode import write_video
 from rspnet.files import atomic_path
+from rspnet.text import read_text
 
 __all__ = [
     "ACTIONS",
@@ -265,8 +267,7 @@ def read_labels(folder: str | Path) -> list[dict[str, str]]:
     path = Path(folder) / "labels.csv"
     if not path.is_file():
         raise ValueError(f"{folder} holds no generated videos: there is no labels.csv")
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
+    return list(csv.DictReader(io.StringIO(read_text(path))))
 
 
 def load_masks(video: str | Path) -> dict[str, NDArray[np.bool_]]:

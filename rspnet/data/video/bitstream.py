@@ -128,7 +128,7 @@ def _h264(data: bytes, headers: bytes, num_bits: int) -> PacketFacts:
 
 def _frame_num(unit: bytes, num_bits: int) -> int:
     # Digits, as this is done for each packet: _Bits takes four times as long.
-    head = unit[1:20].replace(b"\x00\x00\x03", b"\x00\x00")
+    head = unit[1:10].replace(b"\x00\x00\x03", b"\x00\x00")
     bits = f"{int.from_bytes(head, 'big'):0{8 * len(head)}b}"
     position = 0
     for _ in range(3):  # first_mb_in_slice, slice_type, pic_parameter_set_id

@@ -42,7 +42,7 @@ class VideoError(ValueError):
 
 def describe(error: Exception) -> str:
     """FFmpeg's words, without the name of its function."""
-    return str(getattr(error, "strerror", None) or error or type(error).__name__)
+    return str(getattr(error, "strerror", None) or error) or type(error).__name__
 
 
 @contextmanager
@@ -61,8 +61,8 @@ def video_errors(path: Path) -> Iterator[None]:
 def check_file(path: Path) -> None:
     """Raise if there is no such file, or if its header promises more bytes than it has.
 
-    Knows RIFF (AVI), ISO media (MP4, MOV), Matroska (MKV, WebM), FLV and ASF (WMV). Other
-    containers promise nothing, nor do live recordings: they are read as far as they go.
+    Knows RIFF (AVI), ISO media (MP4, MOV), Matroska (MKV, WebM) and ASF (WMV). Other containers
+    promise nothing, nor do live recordings: they are read as far as they go.
 
     Raises:
         VideoError: Missing, not a file, empty, not readable, or cut off.
@@ -83,8 +83,6 @@ def check_file(path: Path) -> None:
                 _check_boxes(path, file, size)
             elif head[:4] == b"\x1a\x45\xdf\xa3":
                 _check_matroska(path, file, size)
-            elif head[:3] == b"FLV":
-                _check_flv(path, file, size)
             elif head[:4] == b"\x30\x26\xb2\x75":
                 _check_asf(path, file, size)
     except OSError as error:
@@ -169,11 +167,19 @@ def _check_matroska(path: Path, file: BinaryIO, size: int) -> None:
         position = end
 
 
-def _check_flv(path: Path, file: BinaryIO, size: int) -> None:
-    file.seek(0)
-    _, found, after = file.read(4096).partition(b"filesize\x00")
+def check_flv(path: Path) -> None:
+    """Raise if an FLV file that ends within a frame is shorter than its header promises.
+
+    Without such an end the header is not believed: tools that edit a file leave it as it was.
+
+    Raises:
+        VideoError: It is cut off.
+    """
+    with path.open("rb") as file:
+        _, found, after = file.read(4096).partition(b"filesize\x00")
     promised = struct.unpack(">d", after[:8])[0] if found and len(after) >= 8 else 0.0
-    if promised > size:
+    size = path.stat().st_size
+    if size < promised < 1 << 60:
         raise _cut_off(path, "its header", int(promised), size)
 
 

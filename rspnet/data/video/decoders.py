@@ -113,6 +113,7 @@ class PyAVDecoder:
         self._run: Iterator[tuple[int, VideoFrame]] = iter(())
         self._ahead: deque[tuple[int, VideoFrame]] = deque()  # frames that the run gave too early
         self._damaged: set[int] = set()  # packets of this run that are not as they were recorded
+        self._strange: set[int] = set()  # packets whose frames did not come in their turn
         self._scales = False  # the frame size changed, and that was said
         self._entry = -1  # row of the entry that the run began at, -1 for the start of the file
         self._fed = 0  # packets that the decoder has got or passed by
@@ -171,12 +172,13 @@ class PyAVDecoder:
             if item is None:
                 break
             self._ahead.append(item)
-        if not self._damaged:
+        if not (self._damaged or self._strange):
             return
         # Not the run's entry: the run may have come from before that of these frames.
         rows = [self._entry_for(int(number)) for number in numbers]
         begin = np.array([int(index.entries[row, 0]) if row >= 0 else -1 for row in rows])
         found = leaning(begin, packets, self._damaged, index.disposable)
+        found |= leaning(begin, packets, self._strange, np.zeros_like(index.disposable))
         if found.any():
             raise VideoError(
                 self._path, f"damaged: frame {numbers[found][0]} can't be decoded as recorded"
@@ -209,10 +211,10 @@ class PyAVDecoder:
             packets, entry = self._container.demux(self._stream), -1
         self._entry, self._shown = entry, -1
         self._ahead.clear()
-        self._damaged = set()
+        self._damaged, self._strange = set(), set()
         self._fed = int(self._index.entries[entry, 0]) if entry >= 0 else 0
-        counted = self._index.packet_of is None
-        self._run = self._count(packets) if counted else self._follow(packets)
+        order = self._index.packet_of
+        self._run = self._count(packets) if order is None else self._follow(packets, order)
 
     def _seek(self, entry: int) -> "Iterator[Packet[VideoStream]] | None":
         """Packets from an entry on, maybe with some before; None if the seek led behind it."""
@@ -234,11 +236,12 @@ class PyAVDecoder:
         return len(places)
 
     def _follow(
-        self, packets: "Iterator[Packet[VideoStream]]"
+        self, packets: "Iterator[Packet[VideoStream]]", packet_of: NDArray[np.int64]
     ) -> "Iterator[tuple[int, VideoFrame]]":
         """Frames with their numbers, by packet."""
         first, frame_of = self._fed, self._index.frame_of
         entry_frame = int(self._index.entries[self._entry, 1]) if self._entry >= 0 else 0
+        due = entry_frame
         for packet in packets:
             number = self._number(packet)
             if number < first:
@@ -251,8 +254,15 @@ class PyAVDecoder:
                 # them.
                 if (frame is None or frame.is_corrupt) and frame_of[tag] >= entry_frame:
                     self._damaged.add(tag)
-                if frame is not None:
-                    yield int(frame_of[tag]), frame
+                if frame is None:
+                    continue
+                given = int(frame_of[tag])
+                if given > due or entry_frame <= given < due:
+                    missing = {int(p) for p in packet_of[due:given]} - self._damaged
+                    if missing or given < due:  # the order of the times is not the decoder's
+                        self._strange |= missing | {tag}
+                due = max(due, given + 1)
+                yield given, frame
 
     def _count(
         self, packets: "Iterator[Packet[VideoStream]]"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from rspnet.data.video.checks import check_file
+from rspnet.data.video.checks import check_file, check_flv
 from rspnet.data.video.container import (
     Matrix,
     ends_within_packet,
@@ -132,6 +132,8 @@ def _read_index(path: Path) -> "tuple[VideoIndex, InputContainer]":
 def _index(path: Path, container: "InputContainer") -> VideoIndex:
     stream = find_stream(path, container)
     packets = list_packets(path, container, stream)
+    if "flv" in packets.containers and len(packets) - 1 in packets.damaged:
+        check_flv(path)
     searchable = _searchable(packets)
     by_times = order_by_times(packets) if searchable else None
     sure, found = True, set[int]()

@@ -357,3 +357,14 @@ def test_choices_of_a_registry_are_checked_and_listed(capsys):
     assert "(type: list[Literal['rsp', 'avid']], default: ['rsp'])" in " ".join(
         capsys.readouterr().out.split()
     )
+
+
+def test_a_name_that_a_library_does_not_take_is_said(capsys):
+    def run(config):
+        print(config.source)
+        config.source.encode()
+
+    assert call(["--source", "caf\udce9"], run) == 2
+    found = capsys.readouterr()
+    assert found.out == "caf\\udce9\n"
+    assert r"a name that is not UTF-8 can't be used here: caf\xe9: choose another" in found.err

@@ -86,6 +86,10 @@ def test_all_commands_see_the_same_videos(linked: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert transcode(linked, out, num_workers=1, progress=False).written == 3
     assert found(out) == expected
+    walk = VideoWalk(linked)
+    walk.videos()
+    said = "passed over: 2 links to a folder that is listed already (c/loop, d)"
+    assert walk.sentence() == said
     # The dashboard does not enter what leads out of its folder.
     assert found(linked, inside=True) == ["c/v.mp4"]
     walk = VideoWalk(linked, inside=True)

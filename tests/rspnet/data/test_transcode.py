@@ -4,6 +4,7 @@ import csv
 import json
 import os
 from collections.abc import Iterable
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -12,6 +13,7 @@ import pytest
 
 from rspnet.data import transcode as module
 from rspnet.data.transcode import TranscodeResult, main, transcode
+from rspnet.data.video import encode
 from rspnet.data.video.encode import write_video
 from rspnet.data.video.reader import VideoReader
 
@@ -78,7 +80,7 @@ def test_chunks_give_the_same_as_the_whole(
 
     monkeypatch.setattr(module, "write_video", keep)
     run(source, tmp_path / "whole")
-    monkeypatch.setattr(module, "_CHUNK_BYTES", 4 * 96 * 130 * 3)
+    monkeypatch.setattr(encode, "_CHUNK_BYTES", 4 * 96 * 130 * 3)
     run(source, tmp_path / "chunks")
     whole, chunks = (given[tmp_path / way / "a" / "wide.mp4"] for way in ("whole", "chunks"))
     assert len(whole) == 21
@@ -217,3 +219,41 @@ def test_one_bad_name_ends_nothing(source: Path, tmp_path: Path) -> None:
     assert "name too long" in rows[names[2]]
     assert not list(out.rglob(".*"))  # nothing half-written
     assert run(source, out) == TranscodeResult(written=0, skipped=6, failed=3)
+
+
+def test_folders_that_are_not_utf8_or_have_a_colon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = os.fsdecode(b"set:1 \xe9")
+    write_video("v.mp4", frames(5, 24, 40), 12.5, preset="fast")
+    Path(folder, "a:b").mkdir(parents=True)
+    Path("v.mp4").rename(Path(folder, "a:b", "c:d.mp4"))
+    Path(folder, "bad.mp4").write_bytes(b"no video")
+    words = ["--short_side", "32", "--num_workers", "1"]
+    assert main([folder, f"{folder}:out", *words]) == 0
+    assert r"set:1 \xe9:out: 1 written" in capsys.readouterr().out
+    with VideoReader(Path(f"{folder}:out", "a:b", "c:d.mp4")) as copy:
+        assert len(copy) == 5
+    assert r"set:1 \xe9/bad.mp4" in Path(f"{folder}:out", "unreadable.csv").read_text("utf-8")
+    assert main([folder, f"{folder}:out", *words]) == 0
+    assert "1 there already" in capsys.readouterr().out
+
+
+def test_rates_are_kept_as_fractions_and_shapes_as_shown(tmp_path: Path) -> None:
+    rates = {"hourly": Fraction(1, 3600), "slow": Fraction(7, 60), "ntsc": Fraction(30000, 1001)}
+    for name, rate in rates.items():
+        path = tmp_path / "in" / f"{name}.mkv"
+        path.parent.mkdir(exist_ok=True)
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream("libx264", rate=rate)
+            stream.width, stream.height, stream.pix_fmt = 40, 24, "yuv420p"
+            stream.codec_context.sample_aspect_ratio = Fraction(2)
+            for picture in frames(9, 24, 40):
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+            container.mux(stream.encode(None))
+    run(tmp_path / "in", tmp_path / "out")
+    for name, rate in rates.items():
+        with VideoReader(tmp_path / "out" / f"{name}.mp4") as copy:
+            assert (len(copy), copy.rate) == (9, rate)
+            assert (copy.height, copy.width, copy.sample_aspect_ratio) == (24, 80, 1)

@@ -95,3 +95,17 @@ def remux(source: Path, path: Path, lost: Container[int]) -> Path:
                 packet.stream = copy
                 out.mux(packet)
     return path
+
+
+def packets_of(path: Path) -> list[tuple[int, int]]:
+    with av.open(str(path)) as container:
+        return [(p.pos or 0, p.size) for p in container.demux(video=0) if p.size]
+
+
+def destroy(path: Path, number: int, *, head: bool) -> None:
+    """Overwrite a packet, with its head or without."""
+    place, size = packets_of(path)[number]
+    data = bytearray(path.read_bytes())
+    begin = place if head else place + size // 3
+    data[begin : place + size] = bytes(0 if head else 0xA5 for _ in range(place + size - begin))
+    path.write_bytes(data)

@@ -3,12 +3,20 @@
 import warnings
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 
 from rspnet.data.video.reader import VideoError, VideoReader
-from tests.rspnet.data.video.making import decode, painted, remux, sequential, textured, write
+from tests.rspnet.data.video.making import (
+    decode,
+    destroy,
+    packets_of,
+    painted,
+    remux,
+    sequential,
+    textured,
+    write,
+)
 
 
 def refused(reader: VideoReader, expected: np.ndarray) -> list[int]:
@@ -24,20 +32,6 @@ def refused(reader: VideoReader, expected: np.ndarray) -> list[int]:
     whole = [n for n in range(len(reader)) if n not in numbers]
     np.testing.assert_array_equal(reader.get_frames(whole[::-1]), expected[whole[::-1]])
     return numbers
-
-
-def packets_of(path: Path) -> list[tuple[int, int]]:
-    with av.open(str(path)) as container:
-        return [(p.pos or 0, p.size) for p in container.demux(video=0) if p.size]
-
-
-def destroy(path: Path, number: int, *, head: bool) -> None:
-    """Overwrite a packet, with its head or without."""
-    place, size = packets_of(path)[number]
-    data = bytearray(path.read_bytes())
-    begin = place if head else place + size // 3
-    data[begin : place + size] = bytes(0 if head else 0xA5 for _ in range(place + size - begin))
-    path.write_bytes(data)
 
 
 @pytest.mark.parametrize(("num_b_frames", "place"), [(0, 15), (3, 15), (3, 16)])
@@ -143,9 +137,17 @@ def test_a_live_recording_is_read_to_its_end(tmp_path: Path) -> None:
 
 def test_a_recording_that_promises_more_is_cut_off(tmp_path: Path) -> None:
     path = write(tmp_path / "a.flv", painted(20), "flv")
-    path.write_bytes(path.read_bytes()[:-3000])
+    whole = path.read_bytes()
+    path.write_bytes(whole[: sum(packets_of(path)[13]) - 20])
     with pytest.raises(VideoError, match="cut off: its header promises"):
         VideoReader(path)
+    path.write_bytes(path.read_bytes().replace(b"filesize", b"fileless"))  # as live recorders do
+    expected = sequential(path)
+    with VideoReader(path) as reader:
+        assert len(reader) == len(expected)
+        assert refused(reader, expected) == [13]
+    path.write_bytes(whole[: packets_of(path)[13][0]])
+    assert len(VideoReader(path)) == 13
 
 
 def test_frames_of_other_sizes_are_scaled_to_the_first(tmp_path: Path) -> None:

@@ -14,7 +14,14 @@ import numpy as np
 import pytest
 
 from rspnet.data.video.reader import VideoError, VideoReader
-from tests.rspnet.data.video.making import painted, painted_number, sequential, write
+from tests.rspnet.data.video.making import (
+    destroy,
+    painted,
+    painted_number,
+    sequential,
+    textured,
+    write,
+)
 
 
 def turn_clockwise(path: Path) -> None:
@@ -85,6 +92,31 @@ def test_decord_serves_only_where_it_is_exact(kind: Path) -> None:
             ValueError, match=r"decord is not exact for this file \(container avi\)"
         ):
             VideoReader(kind, backend="decord")
+
+
+@pytest.mark.skipif(find_spec("decord") is None, reason="decord has no wheel for this platform")
+@pytest.mark.parametrize(
+    "what", ["one frame in two hours", "damage", "other frames", "no such file"]
+)
+def test_decord_is_compared_before_it_serves(
+    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import decord
+
+    times = [720000 * i for i in range(20)] if what == "one frame in two hours" else None
+    path = write(tmp_path / "a.mp4", textured(20), num_b_frames=3, gop=5, times=times)
+    if what == "damage":
+        destroy(path, 9, head=False)
+    elif what == "other frames":
+        batch = decord.VideoReader.get_batch
+        monkeypatch.setattr(
+            decord.VideoReader, "get_batch", lambda self, i: batch(self, [max(k - 1, 0) for k in i])
+        )
+    elif what == "no such file":
+        path = path.rename(tmp_path / os.fsdecode(b"caf\xe9.mp4"))
+    with pytest.raises(ValueError, match="decord is not exact for this file"):
+        VideoReader(path, backend="decord")
+    assert len(VideoReader(path)) == 20
 
 
 def test_rate_is_the_average(tmp_path: Path) -> None:
