@@ -13,15 +13,15 @@ if _ROOT not in sys.path:
 
 import streamlit as st  # noqa: E402
 
-from dashboard.app_pages import find_pages  # noqa: E402
-from dashboard.base import memory  # noqa: E402
-from dashboard.base.arguments import requested_help  # noqa: E402
-from dashboard.base.viewer import ASSETS  # noqa: E402
-from dashboard.widgets import shell  # noqa: E402
-
 
 def main() -> None:
     """Draw the page that the link names."""
+    from dashboard.app_pages import find_pages
+    from dashboard.base import memory
+    from dashboard.base.arguments import requested_help
+    from dashboard.base.viewer import ASSETS
+    from dashboard.widgets import shell
+
     st.set_page_config(page_title="RSPNet", page_icon=str(ASSETS / "icon.png"), layout="wide")
     said = requested_help(sys.argv[1:])
     if said is not None:
@@ -38,4 +38,16 @@ def main() -> None:
     memory.trim_heap()
 
 
-main()
+if __name__ == "__main__":  # the script, which Streamlit runs anew at each move of a visitor
+    main()
+else:  # the server, which imports this file once, before there is anything to keep caches in
+    from starlette.middleware import Middleware
+
+    from dashboard import server
+
+    app = st.App(
+        Path(__file__).resolve(),
+        lifespan=server.lifespan,
+        middleware=[Middleware(server.SecurityHeaders)],
+        on_script_error=server.show_fault,
+    )

@@ -8,6 +8,8 @@
 - ``pair``: from another c_j to the four overlays.
 - ``retrieval``: from another query to its lists by both heads, among 10,000 videos.
 - ``embedding``: from opening the page to 20,000 points drawn by WebGL, their projection made.
+- ``sessions``: from asking for another frame to the page's part drawn for it, with many visitors,
+  alone and while others' work is under way; median, 95th percentile, slowest. Needs no browser.
 - ``memory``: what the server holds as the pair is changed ``--pairs`` times (0 leaves it out).
 
 The two large galleries are links to the example videos, with drawn vectors written where the app
@@ -27,11 +29,11 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 
 # Before this file's own folder, where other scripts have names of packages.
-from benchmarks.dashboard_speed import parts
+from benchmarks.dashboard_speed import parts, sessions
 from benchmarks.dashboard_speed.parts import Bench, Row
 from benchmarks.harness import describe_machine, print_row
 
-PARTS = ("first", "scrubber", "pair", "retrieval", "embedding", "memory")
+PARTS = ("first", "scrubber", "pair", "retrieval", "embedding", "memory", "sessions")
 ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 WIDTH = 50
 
@@ -44,6 +46,7 @@ def parser() -> argparse.ArgumentParser:
     add("--parts", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART")
     add("--repeats", type=int, default=5, help="how often each is measured")
     add("--pairs", type=int, default=0, help="changes of the pair for memory; 0 for none")
+    add("--num_sessions", type=int, default=20, help="visitors of sessions")
     add("--num_searched", type=int, default=10_000, help="videos that retrieval searches")
     add("--num_mapped", type=int, default=20_000, help="points of embedding")
     add("--model", type=Path, help="a model file; nothing: the shipped one")
@@ -70,6 +73,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _measure(bench: Bench, options: argparse.Namespace) -> None:
     print(f"{'seconds':{WIDTH}}{'median':>8}{'aim':>6}  all")
+    if "sessions" in options.parts:
+        for found in sessions.measure(bench.folder, bench.model, options.num_sessions):
+            if isinstance(found, str):
+                print(found, flush=True)
+            else:
+                _print(found)
+    if options.parts == ["sessions"]:
+        return
     for row in parts.first_visit(bench):  # in any case: it makes what the others use
         if "first" in options.parts:
             _print(row)

@@ -55,9 +55,13 @@ function drawLabel(row) {
   return label
 }
 
+// Width by height of a panel: where pixels are not square, frames are shown so much wider.
+const aspect = (data, column) => data.columns.find(c => c.index === column)?.aspect ?? 1
+
 function drawPanel(row, panel, data) {
   const { sheet } = data
   const box = element("div", "panel")
+  box.style.aspectRatio = aspect(data, panel.column)
   box.dataset.testid = `panel-${row.head}-${panel.column}`
   if (!panel.image) return box
   const image = element("img")
@@ -140,8 +144,12 @@ function arrow(from, to) {
   }
 }
 
-function drawMarks(svg, panels, frame) {
-  const boxes = panels.map(panel => panel.boxes?.[frame] ?? null)
+function drawMarks(svg, data, panels, frame) {
+  const aspects = panels.map(panel => aspect(data, panel.column))
+  const boxes = panels.map((panel, i) => {
+    const high = Math.min(...aspects) / aspects[i] // the highest panel is as high as the row
+    return panel.boxes?.[frame]?.map((v, n) => (n % 2 ? v * high : v)) ?? null
+  })
   const paths = []
   boxes.forEach((box, i) => {
     if (!box) return
@@ -163,7 +171,7 @@ function show(view) {
     }
   }
   root.querySelectorAll(".row").forEach((row, i) => {
-    drawMarks(row.querySelector("svg"), data.rows[i].panels, frame)
+    drawMarks(row.querySelector("svg"), data, data.rows[i].panels, frame)
   })
   const slider = root.querySelector("input")
   if (Number(slider.value) !== frame) slider.value = frame

@@ -1,58 +1,16 @@
-"""What a video may take: one that a visitor sends, and one of a folder, before a frame is decoded.
+"""What a video of a folder may take, before a frame is decoded.
 
 A frame of 8K takes 100 MB and a clip of it more memory than most machines have; opening a video
 of hours reads all of it. Links that lead out of the folder are not followed: who names a folder
-shows that folder. Imports nothing heavy: the page states the limits.
+shows that folder.
 """
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Self
 
 MOST_FRAMES = 100_000
+MOST_PIXELS = 3840 * 2160
 NAMED = 3
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """What a file may take.
-
-    Attributes:
-        megabytes: Size of the file, MB (2**20 bytes).
-        least_frames: Fewest frames that are of use.
-        frames: Most frames.
-        pixels: Most pixels of a frame.
-        seconds: To decode it and write the copy.
-        memory: Bytes beyond what the decoding process takes when it begins.
-        short_side: Of the copy, pixels, at most.
-    """
-
-    megabytes: int = 100
-    least_frames: int = 2
-    frames: int = 3000
-    pixels: int = 3840 * 2160
-    seconds: float = 60.0
-    memory: int = 1536 * 2**20
-    short_side: int = 256
-
-    def as_argument(self) -> str:
-        """As the decoding process is given them."""
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def from_argument(cls, text: str) -> Self:
-        """Read what :meth:`as_argument` wrote."""
-        return cls(**json.loads(text))
-
-    @property
-    def sentence(self) -> str:
-        """For people, before they choose a file."""
-        return (
-            f"up to {self.megabytes} MB, {self.frames:,} frames and 4K each; judged by content, "
-            f"kept as a small copy (short side {self.short_side}) until you leave"
-        )
 
 
 def duration(seconds: float) -> str:
@@ -75,22 +33,23 @@ def check(path: Path) -> None:
     import av
 
     from rspnet import VideoError
+    from rspnet.data.video.container import find_stream, open_container
 
     try:
-        with av.open(str(path), metadata_errors="replace") as container:
-            stream = container.streams.video[0]
+        with open_container(path) as container:
+            stream = find_stream(path, container)
             width, height = stream.codec_context.width, stream.codec_context.height
             fps = float(stream.average_rate or 0)
             # Formats that do not count their frames say how long they last.
             seconds = float(container.duration or 0) / av.time_base
             num_frames = stream.frames or round(seconds * fps)
-    except (av.FFmpegError, OSError, IndexError):
+    except (VideoError, av.FFmpegError, OSError):
         return
-    if width * height > Limits.pixels:
+    if width * height > MOST_PIXELS:
         raise VideoError(
             path,
             f"its frames have {width} x {height} pixels ({width * height / 1e6:.1f} million), and "
-            f"at most {Limits.pixels / 1e6:.1f} million (4K) are opened: make a smaller copy, such "
+            f"at most {MOST_PIXELS / 1e6:.1f} million (4K) are opened: make a smaller copy, such "
             "as by `ffmpeg -i FILE -vf scale=-2:480 COPY.mp4`",
         )
     if fps > 0 and num_frames > MOST_FRAMES:

@@ -10,10 +10,13 @@ from numpy.typing import NDArray
 Frames = NDArray[np.uint8]
 
 SHEET_COLUMNS = 4
+# Of a side of a JPEG.
+MOST_PIXELS = 65_500
 
 
 def jpeg(image: Frames, quality: int = 88) -> str:
-    """An image (H, W, 3) uint8 RGB as a data URI."""
+    """An image (H, W, 3) uint8 RGB as a data URI; smaller where a side has more than JPEG takes."""
+    image = fit_height(image[None], min(image.shape[0], MOST_PIXELS), MOST_PIXELS)[0]
     options = [
         cv2.IMWRITE_JPEG_QUALITY,
         quality,
@@ -37,11 +40,17 @@ def sheet(frames: Frames, columns: int = SHEET_COLUMNS, quality: int = 88) -> st
     return jpeg(page, quality)
 
 
-def fit_height(frames: Frames, height: int) -> Frames:
-    """Frames (T, H, W, 3) at another height, keeping their shape."""
-    scale = height / frames.shape[1]
-    size = (max(1, round(frames.shape[2] * scale)), height)
-    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    return np.stack([cv2.resize(frame, size, interpolation=method) for frame in frames]).astype(
-        np.uint8, copy=False
-    )
+def fit_height(frames: Frames, height: int, most_width: int) -> Frames:
+    """Frames (T, H, W, 3) at another height, keeping their shape; lower where that is too wide."""
+    scale = min(height / frames.shape[1], most_width / frames.shape[2])
+    return resize(frames, *(max(1, round(side * scale)) for side in frames.shape[1:3]))
+
+
+def resize(frames: Frames, height: int, width: int) -> Frames:
+    """Frames (T, H, W, 3) at another size; as they are where it is theirs."""
+    if frames.shape[1:3] == (height, width):
+        return frames
+    shrinks = height * width < frames.shape[1] * frames.shape[2]
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+    resized = [cv2.resize(frame, (width, height), interpolation=method) for frame in frames]
+    return np.stack(resized).astype(np.uint8, copy=False)

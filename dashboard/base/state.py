@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from rspnet.data.sampling import clip_span
+from rspnet.files import printable
 
 SPEEDS = (1, 2, 4)
 T = TypeVar("T")
@@ -36,6 +37,7 @@ def plain(text: str, *, keep_code: bool = False) -> str:
         >>> print(plain("my_run: see `rspnet.train`", keep_code=True))
         my\_run: see `rspnet.train`
     """
+    text = "\n".join(map(printable, text.split("\n")))
     parts = _CODE.split(text) if keep_code else [text]
     escaped = "".join(
         part if n % 2 else _SPECIAL.sub(r"\\\g<0>", part) for n, part in enumerate(parts)

@@ -1,5 +1,6 @@
 """One clip on its way from control to overlay: which frames of which file, at which size."""
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,12 +10,16 @@ if TYPE_CHECKING:
     from analysis import View
 
 
+# Of a frame that is shown as a whole before its middle is cut out.
+_MOST_ASPECT = 8
+
+
 @dataclass(frozen=True)
 class ClipRef:
     """A clip, hashable: equal references show equal frames.
 
     Attributes:
-        video: Path, time of change and size of the file.
+        video: The file.
         indices: Frames of the video, one a frame of the clip.
         speed: Playback speed.
         size: Height and width as the model sees them, pixels.
@@ -28,7 +33,7 @@ class ClipRef:
     @property
     def path(self) -> str:
         """Path of the video."""
-        return self.video[0]
+        return os.fsdecode(self.video.name)
 
     def view(self) -> "View":
         """The clip as the model sees it.
@@ -48,4 +53,11 @@ class ClipRef:
         """
         from rspnet.data.transforms import eval_frames
 
-        return eval_frames(decode(self.video, self.indices), pixels)
+        frames = decode(self.video, self.indices)
+        height, width = frames.shape[1:3]
+        short = min(height, width)
+        if pixels > self.size and max(height, width) > _MOST_ASPECT * short:
+            # Resized first, as the model's view is, so long a frame would take gigabytes.
+            top, left = (max(0, (side - 2 * short) // 2) for side in (height, width))
+            frames = frames[:, top : top + 2 * short, left : left + 2 * short]
+        return eval_frames(frames, pixels)

@@ -13,6 +13,7 @@ from dashboard.base.arguments import Arguments, runs_folder, shown_path
 from dashboard.services import runs
 from dashboard.services.galleries import Identity, identity
 from dashboard.services.models import ModelChoice, describe
+from rspnet.files import printable
 
 if TYPE_CHECKING:
     from rspnet.recognition.classifier import Classifier
@@ -33,7 +34,7 @@ def list_classifiers(arguments: Arguments) -> list[ModelChoice]:
     choices = []
     for name in names:
         try:
-            path = runs.inside(root, root / name / FILE)
+            path = runs.inside(root, runs.folder_of(root, name) / FILE)
         except ValueError:  # a run of another kind, or one under way
             continue
         choices.append(describe(name, path, 0))  # 0: not known
@@ -63,7 +64,7 @@ def what_is_needed(arguments: Arguments, model: ModelChoice) -> str:
         arguments: Of the app.
         model: The model that is shown.
     """
-    root = shown_path(runs_folder(arguments))
+    root = printable(shown_path(runs_folder(arguments)))
     return (
         "Class activation maps (Eq. 1) are of a classifier's classes. A pre-trained model has "
         f"none, and there is no classifier below `{root}`. Train one on videos whose folders are "
@@ -82,7 +83,7 @@ def load(classifier: Identity) -> "tuple[Classifier, threading.Lock]":
     """
     from rspnet.recognition.classifier import load_classifier
 
-    return load_classifier(classifier[0]), threading.Lock()
+    return load_classifier(classifier.path), threading.Lock()
 
 
 def identity_of(choice: ModelChoice, num_frames: int) -> Identity:

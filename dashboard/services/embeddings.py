@@ -24,6 +24,8 @@ FILM_FRAMES = 8
 # Galleries in memory: one of 20,000 videos takes about 100 MB. The others wait on the disk.
 MOST_HELD = 4
 FILM_PIXELS = 144
+# Of a frame: one that is 200 times as wide as high would make a strip of 200,000 pixels.
+FILM_WIDTH = 512
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,8 @@ def key_of(source: Source, loaded: Loaded) -> str:
     digest = hashlib.sha256(f"{loaded.query.hash} {protocol(loaded.query)}".encode())
     for video in source.videos:
         try:
-            digest.update(repr(video.identity()).encode())
+            file = video.identity()
+            digest.update(repr((str(file.path), file.changed, file.size)).encode())
         except ValueError:  # it is gone; embedding will say so
             digest.update(repr(video.path).encode())
     return digest.hexdigest()[:24]
@@ -157,5 +160,5 @@ def _film(video: Identity, num_frames: int) -> str:
     import numpy as np
 
     indices = np.linspace(0, num_frames - 1, min(FILM_FRAMES, num_frames)).astype(int)
-    frames = fit_height(decode(video, tuple(int(i) for i in indices)), FILM_PIXELS)
+    frames = fit_height(decode(video, tuple(int(i) for i in indices)), FILM_PIXELS, FILM_WIDTH)
     return jpeg(np.concatenate(list(frames), axis=1), quality=80)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import streamlit as st
@@ -18,12 +19,12 @@ from numpy.typing import NDArray
 
 from dashboard.base import limits
 from dashboard.base.arguments import Arguments, cache_folder
+from dashboard.base.memory import ArrayCache
 from rspnet.data.synthetic.videos import video_name
-from rspnet.files import label_of
-from rspnet.text import read_text
+from rspnet.files import label_of, printable
+from rspnet.text import escape_bytes, read_text
 
 Frames = NDArray[np.uint8]
-Identity = tuple[str, int, int]
 
 GENERATED = "Synthetic videos"
 OWN = "Your videos"
@@ -36,13 +37,33 @@ LABELS = "labels.csv"
 SETTLED_NS = 2 * 10**9
 
 
+class Identity(NamedTuple):
+    """A file as a key for caches: another one under the same name is another file.
+
+    Attributes:
+        name: Its path, as bytes: not every name is UTF-8.
+        changed: When it was changed, ns.
+        size: Bytes.
+    """
+
+    name: bytes
+    changed: int
+    size: int
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return Path(os.fsdecode(self.name))
+
+
 @dataclass(frozen=True)
 class Video:
     """A video of a gallery.
 
     Attributes:
         path: The file.
-        name: Its path relative to the gallery, with slashes: what links and menus show.
+        name: Its path relative to the gallery, with slashes: what links and menus show. What of it
+            is not UTF-8 is escaped, here and in label and title.
         label: Its action or folder, or empty.
         title: What menus show.
     """
@@ -53,7 +74,7 @@ class Video:
     title: str
 
     def identity(self) -> Identity:
-        """Path, time of change and size: another file under the same name is another video.
+        """What tells it from every other, also from another file under the same name.
 
         Raises:
             ValueError: The file is gone.
@@ -63,12 +84,22 @@ class Video:
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """Length and size of a video, in frames, frames per second and pixels."""
+    """Length and size of a video, in frames, frames per second and pixels.
+
+    Attributes:
+        pixel_aspect: Width of a pixel by its height: its frames are shown so much wider.
+    """
 
     num_frames: int
     fps: float
     height: int
     width: int
+    pixel_aspect: float = 1.0
+
+    @property
+    def shape(self) -> str:
+        """Width by height of a frame as it is shown, for style sheets."""
+        return f"{self.width * self.pixel_aspect:g} / {self.height}"
 
 
 @dataclass(frozen=True)
@@ -97,7 +128,7 @@ class Source:
 
 
 def identity(path: Path) -> Identity:
-    """Path, time of change (ns) and size (bytes) of a file: a key for caches.
+    """What tells a file from every other.
 
     Raises:
         ValueError: The file is gone.
@@ -105,8 +136,8 @@ def identity(path: Path) -> Identity:
     try:
         stat = path.stat()
     except OSError as error:
-        raise ValueError(f"{path}: no such file") from error
-    return str(path), stat.st_mtime_ns, stat.st_size
+        raise ValueError(f"{printable(path)}: no such file") from error
+    return Identity(os.fsencode(path), stat.st_mtime_ns, stat.st_size)
 
 
 def synthetic_folder(arguments: Arguments) -> Path:
@@ -142,7 +173,7 @@ class _Held:
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
-def _held(title: str, root: str) -> _Held:
+def _held(title: str, root: bytes) -> _Held:
     return _Held()
 
 
@@ -162,7 +193,7 @@ def _open_folder(title: str, root: Path) -> Source:
 
     Listing 20,000 videos takes seconds, and every page does it each time that it is drawn.
     """
-    held = _held(title, str(root))
+    held = _held(title, os.fsencode(root))
     source, changed = held.source, held.changed
     if source is not None and changed == _changed(changed):
         return source
@@ -187,22 +218,25 @@ def _list_folder(title: str, root: Path) -> Source:
         paths = []
     if rows:
         paths = [root / name for name in sorted(rows) if (root / name).is_file()]
-    videos, skipped = [], sorted(walk.links_out)
+    videos = []
+    skipped = [printable(link) for link in sorted(walk.links_out)]
     for path in paths:
         # Names in a table can have links and dots before the file, those of a listing can not.
         if (rows or path.is_symlink()) and limits.leads_out(root, path):
-            skipped.append(os.path.relpath(path, root))
+            skipped.append(printable(os.path.relpath(path, root)))
             continue
-        name = path.relative_to(root).as_posix()
+        below = path.relative_to(root).as_posix()
+        name = escape_bytes(below)
         folder = label_of(path) if path.parent != root else ""
-        label, video_title = rows.get(name, (folder, name.removesuffix(path.suffix)))
+        label, video_title = rows.get(below, (folder, name.removesuffix(path.suffix)))
         videos.append(Video(path, name, label, video_title))
     if not videos and skipped:
         raise ValueError(
-            f"all that {root} holds are links that lead out of it, such as {skipped[0]}: start "
-            "the dashboard with the folder that they lead to"
+            f"all that {printable(root)} holds are links that lead out of it, such as "
+            f"{skipped[0]}: start the dashboard with the folder that they lead to"
         )
-    return Source(title, root, tuple(videos), tuple(skipped), "" if rows else walk.sentence())
+    over = "" if rows else walk.sentence()
+    return Source(title, root, tuple(videos), tuple(skipped), over)
 
 
 def _read_labels(root: Path) -> dict[str, tuple[str, str]]:
@@ -236,12 +270,29 @@ def probe(video: Video) -> VideoInfo:
 def _probe(video: Identity) -> VideoInfo:
     from rspnet import VideoReader
 
-    limits.check(Path(video[0]))
-    with VideoReader(video[0]) as reader:
-        return VideoInfo(len(reader), reader.fps, reader.height, reader.width)
+    limits.check(video.path)
+    with VideoReader(video.path) as reader:
+        aspect = float(reader.sample_aspect_ratio)
+        return VideoInfo(len(reader), reader.fps, reader.height, reader.width, aspect)
 
 
-@st.cache_data(max_entries=48, show_spinner=False)
+def pixel_aspect(path: str | Path) -> float:
+    """Width by height of a video's pixels; 1 where it can't be read."""
+    try:
+        return _probe(identity(Path(path))).pixel_aspect
+    except ValueError:
+        return 1.0
+
+
+# Sixteen frames of 4K, the most that is opened, take 400 MB.
+MOST_HELD, MOST_AT_ONCE = 512 * 2**20, 4
+
+
+@st.cache_resource(show_spinner=False)
+def _frames() -> ArrayCache:
+    return ArrayCache(MOST_HELD, MOST_AT_ONCE)
+
+
 def decode(video: Identity, indices: tuple[int, ...]) -> Frames:
     """Frames of a video under these indices, (N, H, W, 3) uint8, as they are in the file.
 
@@ -250,5 +301,8 @@ def decode(video: Identity, indices: tuple[int, ...]) -> Frames:
     """
     from rspnet import VideoReader
 
-    with VideoReader(video[0]) as reader:
-        return reader.get_frames(indices)
+    def read() -> Frames:
+        with VideoReader(video.path) as reader:
+            return reader.get_frames(indices)
+
+    return _frames().get((video, indices), read)

@@ -4,23 +4,20 @@ A job can be stopped. It ends where its work next calls :meth:`Job.check`, and k
 in a way that is its own, so that the next start resumes from there.
 """
 
-import atexit
-import contextlib
 import os
-import signal
-import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
-from typing import IO
 
 import streamlit as st
 
-from dashboard.base.arguments import ROOT, Arguments
+from dashboard.base.arguments import Arguments
+from dashboard.services.child import child
 from dashboard.services.galleries import SYNTHETIC_SEED, synthetic_folder, synthetic_is_complete
+
+NICE = 5
 
 
 class StoppedError(Exception):
@@ -99,6 +96,8 @@ def start(key: object, total: int, work: Callable[[Job], None]) -> Job:
         job = board.jobs[key] = Job(total)
 
     def run() -> None:
+        if sys.platform == "linux":  # there each thread has a priority of its own: pages go first
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
         try:
             work(job)
         except StoppedError:
@@ -130,41 +129,14 @@ def under_way() -> list[Job]:
         return [job for job in board.jobs.values() if not job.finished.is_set()]
 
 
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    """End a process and all that it started, if it still runs."""
-    if process.poll() is not None:
-        return
-    if sys.platform != "win32":
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-    process.kill()
-    process.wait()
-
-
-@contextlib.contextmanager
-def child(command: Sequence[str], log: IO[str]) -> "Iterator[subprocess.Popen[bytes]]":
-    """A process that ends with the block, or with the app if that ends first.
-
-    Args:
-        command: Of it, run in the repository's root.
-        log: What it says goes there.
-    """
-    # In a group of its own, so that its workers end with it.
-    process = subprocess.Popen(
-        command,
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=log,
-        start_new_session=True,
-    )
-    end = partial(_end, process)
-    atexit.register(end)
-    try:
-        yield process
-    finally:
-        end()
-        atexit.unregister(end)
+def end_all(patience: float) -> None:
+    """Tell all jobs to stop and wait until they did, or so many seconds: the app ends."""
+    waited = under_way()
+    for job in waited:
+        job.stop()
+    deadline = time.monotonic() + patience
+    for job in waited:
+        job.finished.wait(max(0.0, deadline - time.monotonic()))
 
 
 def synthetic_key(arguments: Arguments) -> tuple[str, str]:
@@ -177,12 +149,12 @@ def generate_synthetic(arguments: Arguments) -> Job:
     folder = synthetic_folder(arguments)
 
     def work(job: Job) -> None:
-        command = [sys.executable, "-m", "rspnet.data.synthetic", "--out", str(folder)]
-        command += ["--num_videos", str(arguments.num_videos), "--seed", str(SYNTHETIC_SEED)]
+        words = ["--out", str(folder), "--num_videos", str(arguments.num_videos)]
+        words += ["--seed", str(SYNTHETIC_SEED)]
         folder.mkdir(parents=True, exist_ok=True)
         with (folder.parent / f"{folder.name}.log").open("w+", encoding="utf-8") as log:
             try:
-                with child(command, log) as process:
+                with child("rspnet.data.synthetic", *words, stdout=log, stderr=log) as process:
                     while process.poll() is None:
                         job.done = sum(1 for _ in folder.glob("*/*.npz"))
                         job.check()

@@ -11,12 +11,16 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from dashboard.base.arguments import ROOT, Arguments
+from dashboard.base.memory import freeze_libraries
 from dashboard.services.galleries import Identity, identity
+from rspnet.files import printable
 
 if TYPE_CHECKING:
     from rspnet.models import Branch
 
 CHECKPOINTS = ROOT / "checkpoints"
+# Of a clip; a header that says more is damaged.
+MOST_FRAMES, MOST_PIXELS = 1024, 4096
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ def list_choices(arguments: Arguments) -> list[ModelChoice]:
     """Models in the menu: the file given with ``--model`` first, then those that ship."""
     choices = []
     if arguments.model is not None:
-        choices.append(describe(arguments.model.stem, arguments.model))
+        choices.append(describe(printable(arguments.model.stem), arguments.model))
     index = CHECKPOINTS / "index.json"
     if index.is_file():
         for entry in json.loads(index.read_text(encoding="utf-8"))["models"]:
@@ -77,9 +81,13 @@ def describe(name: str, path: Path, num_frames: int = 16) -> ModelChoice:
     try:
         with safe_open(path, framework="numpy") as file:
             spec = json.loads((file.metadata() or {})["spec"])
-        return ModelChoice(name, path, int(spec["num_frames"]), int(spec["size"]))
-    except (SafetensorError, OSError, KeyError, ValueError, TypeError):
-        return ModelChoice(name, path, num_frames, 112)
+        found, size = int(spec["num_frames"]), int(spec["size"])
+        if 0 < found <= MOST_FRAMES and 0 < size <= MOST_PIXELS:
+            return ModelChoice(name, path, found, size)
+    except (SafetensorError, OSError, KeyError, ValueError, TypeError, OverflowError,
+            RecursionError):  # fmt: skip
+        pass
+    return ModelChoice(name, path, num_frames, 112)
 
 
 @dataclass(frozen=True)
@@ -112,22 +120,26 @@ def about(choice: ModelChoice) -> About:
 def _about(model: Identity) -> About:
     from safetensors import SafetensorError, safe_open
 
-    path = Path(model[0])
+    path = model.path
     try:
         with path.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         with safe_open(path, framework="numpy") as file:
             header = file.metadata() or {}
         spec, metadata = json.loads(header["spec"]), json.loads(header.get("metadata", "{}"))
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        if not (isinstance(spec, dict) and isinstance(metadata, dict)):
+            raise ValueError("no mappings")
+    except (SafetensorError, OSError, KeyError, ValueError, TypeError, RecursionError) as error:
         raise ValueError(
-            f"{path} is no model: expected a .safetensors file written by `python -m rspnet.train`"
+            f"{printable(path)} is no model: expected a .safetensors file written by "
+            "`python -m rspnet.train`"
         ) from error
     card = path.parent / "README.md"
     shipped = path.parent == CHECKPOINTS and card.is_file()
     text = card.read_text(encoding="utf-8") if shipped else ""
-    # Its pictures are files that the page does not serve.
+    # Its pictures and the documents that it links are files that the page does not serve.
     text = re.sub(r"!\[[^\]]*\]\([^)]*\)", "", text)
+    text = re.sub(r"\[`?([^\]`]*)`?\]\((?!https?:)[^)]*\)", r"`\1`", text)
     return About(sha256, spec, metadata, text)
 
 
@@ -139,7 +151,7 @@ def load(choice: ModelChoice) -> Loaded:
     """
     if not choice.path.is_file():
         raise ValueError(
-            f"no model {choice.path}: expected a .safetensors file written by "
+            f"no model {printable(choice.path)}: expected a .safetensors file written by "
             "`python -m rspnet.train`"
         )
     model = identity(choice.path)
@@ -160,10 +172,13 @@ def _ready() -> set[Identity]:
 
 @st.cache_resource(max_entries=2, show_spinner=False)
 def _load(model: Identity) -> Loaded:
+    import analysis  # noqa: F401  (what pages do with a model: loaded once, with it)
     from rspnet import load_model
 
-    return Loaded(
-        query=load_model(model[0], "query"),
-        key=load_model(model[0], "key"),
+    loaded = Loaded(
+        query=load_model(model.path, "query"),
+        key=load_model(model.path, "key"),
         lock=threading.Lock(),
     )
+    freeze_libraries()
+    return loaded

@@ -15,6 +15,7 @@ from dashboard.base.arguments import Arguments, shown_path
 from dashboard.services import models
 from dashboard.services.galleries import Identity, identity
 from dashboard.services.models import ModelChoice
+from rspnet.files import printable
 
 if TYPE_CHECKING:
     from analysis.report.page import Section
@@ -42,7 +43,7 @@ class Report:
     @property
     def name(self) -> str:
         """What menu and links show."""
-        return shown_path(self.path)
+        return printable(shown_path(self.path))
 
     @property
     def about(self) -> str:
@@ -132,7 +133,7 @@ def read(path: Path) -> Report:
     Raises:
         ValueError: The file is gone, damaged, or something else.
     """
-    shown = shown_path(path)
+    shown = printable(shown_path(path))
     if not path.is_file():
         raise ValueError(
             f"there is no report {shown}: expected the JSON that `python -m analysis report "
@@ -145,8 +146,8 @@ def read(path: Path) -> Report:
 def _read(file: Identity) -> Report:
     from analysis.report.results import ReportResults
 
-    path = Path(file[0])
-    shown = shown_path(path)
+    path = file.path
+    shown = printable(shown_path(path))
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:

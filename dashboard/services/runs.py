@@ -16,6 +16,8 @@ import numpy as np
 import streamlit as st
 
 from dashboard.services.galleries import Identity, identity
+from rspnet.files import printable
+from rspnet.text import escape_bytes, unescape_bytes
 
 if TYPE_CHECKING:
     from analysis.figures.curves import Run
@@ -31,7 +33,8 @@ class Found:
 
     Attributes:
         root: The root, resolved.
-        names: Their paths relative to it, the one that was written to last first.
+        names: Their paths relative to it, the one that was written to last first, as menus show
+            them: :func:`folder_of` leads back.
         skipped: Links that lead out of the root.
     """
 
@@ -74,9 +77,11 @@ def inside(root: Path, path: Path) -> Path:
     try:
         real = path.resolve(strict=True)
     except OSError as error:
-        raise ValueError(f"there is no {path.name} in {path.parent}") from error
+        raise ValueError(printable(f"there is no {path.name} in {path.parent}")) from error
     if not real.is_relative_to(root.resolve()):
-        raise ValueError(f"{path} leads out of the folder of runs, {root}: it is not opened")
+        raise ValueError(
+            printable(f"{path} leads out of the folder of runs, {root}: it is not opened")
+        )
     return real
 
 
@@ -87,7 +92,7 @@ def find(root: Path) -> Found:
         ValueError: There is no such folder.
     """
     if not root.is_dir():
-        raise ValueError(f"there is no folder {root}")
+        raise ValueError(f"there is no folder {printable(root)}")
     real = root.resolve()
     runs: list[tuple[float, str]] = []
     skipped: list[str] = []
@@ -96,14 +101,19 @@ def find(root: Path) -> Found:
         for name in list(below):
             link = here / name
             if link.is_symlink() and not link.resolve().is_relative_to(real):
-                skipped.append(link.relative_to(real).as_posix())
+                skipped.append(printable(link.relative_to(real)))
         if "metrics.csv" in files or "config.yaml" in files:
             below.clear()
             newest = max(p.lstat().st_mtime for p in (here / "metrics.csv", here) if p.exists())
-            runs.append((newest, here.relative_to(real).as_posix()))
+            runs.append((newest, escape_bytes(here.relative_to(real).as_posix())))
         if len(here.relative_to(real).parts) >= DEEPEST or len(runs) >= MOST_RUNS:
             below.clear()
     return Found(real, [name for _, name in sorted(runs, reverse=True)], skipped)
+
+
+def folder_of(root: Path, name: str) -> Path:
+    """A run's folder; what of its name is not UTF-8 is escaped in menus and links."""
+    return root / unescape_bytes(name)
 
 
 def read_metrics(root: Path, name: str) -> "Run":
@@ -112,14 +122,14 @@ def read_metrics(root: Path, name: str) -> "Run":
     Raises:
         ValueError: There is no table, it holds no rows yet, or something else than numbers.
     """
-    return _metrics(identity(inside(root, root / name / "metrics.csv")))
+    return _metrics(identity(inside(root, folder_of(root, name) / "metrics.csv")))
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
 def _metrics(table: Identity) -> "Run":
     from analysis.figures.curves import read_run
 
-    path = Path(table[0])
+    path = table.path
     try:
         run = read_run(path.parent)
         steps = run.columns["step"]
@@ -147,7 +157,9 @@ def seconds_since(root: Path, name: str) -> float:
     Raises:
         ValueError: There is no table.
     """
-    return max(0.0, time.time() - inside(root, root / name / "metrics.csv").stat().st_mtime)
+    return max(
+        0.0, time.time() - inside(root, folder_of(root, name) / "metrics.csv").stat().st_mtime
+    )
 
 
 def is_live(root: Path, name: str) -> bool:
@@ -170,9 +182,9 @@ def settings(root: Path, name: str) -> dict[str, Any]:
     import yaml
 
     try:
-        text = inside(root, root / name / "config.yaml").read_text(encoding="utf-8")
+        text = inside(root, folder_of(root, name) / "config.yaml").read_text(encoding="utf-8")
         found = yaml.safe_load(text)
-    except (ValueError, OSError, yaml.YAMLError):
+    except (ValueError, OSError, yaml.YAMLError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 
@@ -183,7 +195,7 @@ def checkpoints(root: Path, name: str) -> dict[int, Path]:
 
 
 def _numbered(root: Path, name: str, folder: str, ending: str) -> Iterator[tuple[int, Path]]:
-    for path in (root / name / folder).glob(f"step_*{ending}"):
+    for path in (folder_of(root, name) / folder).glob(f"step_*{ending}"):
         found = re.fullmatch(r"step_(\d{1,12})", path.stem)
         if found is None:
             continue
@@ -206,12 +218,12 @@ def _tracked(files: tuple[Identity, ...]) -> Tracked | None:
     names = ("step", "heads", "maps", "maps_j", "similarity", "paths", "frames_i", "frames_j")
     read: list[dict[str, Any]] = []
     damaged = []
-    for path, _, _ in files:
+    for path in (file.path for file in files):
         try:
             with np.load(path, allow_pickle=False) as stored:
                 read.append({key: stored[key] for key in names})
         except (OSError, ValueError, KeyError, EOFError, BadZipFile):
-            damaged.append(Path(path).name)
+            damaged.append(path.name)
     # What an earlier run with other videos left in the folder is no part of this one.
     about = ("heads", "paths", "frames_i", "frames_j")
     read = [r for r in read if all(np.array_equal(r[key], read[-1][key]) for key in about)]

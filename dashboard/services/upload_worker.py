@@ -1,39 +1,174 @@
-"""Decode one uploaded file in a process of its own: see :mod:`dashboard.services.uploads`.
+"""From a file that a visitor sends to its small copy, made by a process of its own.
 
-``python -m dashboard.services.upload_worker LIMITS SOURCE TARGET`` writes a small H.264 copy of
-SOURCE to TARGET and prints one line of JSON: what was written, or what is wrong with the file. A
-file that makes the decoder run on, or take all memory, ends this process and nothing else.
+:func:`convert` runs ``python -m dashboard.services.upload_worker LIMITS SOURCE TARGET``, which
+writes a small H.264 copy of SOURCE to TARGET. It prints a line once it is ready, which starts the
+clock, and then a line of JSON: what was written, or what is wrong with the file. A file that makes
+the decoder run on, or take all memory, ends that process and nothing else. No torch: it would take
+longer to import than most files to decode.
 """
 
 import contextlib
 import json
+import math
+import os
+import signal
+import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Self
 
 import av
 import numpy as np
 
-from dashboard.base.limits import Limits, duration
-from rspnet.data.transforms import Frames, resize_short_side
+from dashboard.base.limits import MOST_PIXELS, duration
+from dashboard.base.pictures import Frames, resize
+from dashboard.services.child import child
+from rspnet.data.video.container import find_stream, open_container
 from rspnet.data.video.encode import write_video
 from rspnet.data.video.reader import VideoError, VideoReader
+
+# Two at a time for all sessions together: more would only wait for the same cores.
+_DECODERS = threading.BoundedSemaphore(2)
+_QUEUE_SECONDS = 180.0
+# For the interpreter to start, and for what a busy machine adds to the seconds of computing.
+_START_SECONDS, _PATIENCE = 120.0, 3.0
+_READY = "ready"
 
 # On Windows the time on the wall, pixels and frames are limited all the same.
 if sys.platform != "win32":
     import resource
 
 # Formats that hold their frames themselves. Playlists and the like name other files to read.
-FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,ogg,asf,mpeg,mpegts"
-KNOWN = "MP4, MOV, MKV, WebM, AVI, MPEG, OGV, FLV or WMV"
+FORMATS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,ogg,asf,mpeg,mpegts,mxf,nut,rm,dv,gif,apng,ivf,"
+    "h261,h263,h264,hevc,vvc,vc1,m4v,mpegvideo,mjpeg,obu,yuv4mpegpipe"
+)
+KNOWN = "MP4, MOV, MKV, WebM, AVI, MPEG, TS, OGV, FLV, WMV, GIF or raw H.264"
 _DAMAGED = "it begins as a video does, but is damaged or cut off"
 _CHUNK_BYTES = 48 * 2**20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What a file may take.
+
+    Attributes:
+        megabytes: Size of the file, MB (2**20 bytes).
+        least_frames: Fewest frames that are of use.
+        frames: Most frames.
+        pixels: Most pixels of a frame.
+        seconds: Of computing, to decode it and write the copy; of all cores together, from when
+            the process is ready. Where others keep the machine busy it may take longer.
+        memory: Bytes beyond what the decoding process takes when it begins.
+        short_side: Of the copy, pixels, at most.
+    """
+
+    megabytes: int = 100
+    least_frames: int = 2
+    frames: int = 3000
+    pixels: int = MOST_PIXELS
+    seconds: float = 60.0
+    memory: int = 1536 * 2**20
+    short_side: int = 256
+
+    def as_argument(self) -> str:
+        """As the decoding process is given them."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_argument(cls, text: str) -> Self:
+        """Read what :meth:`as_argument` wrote."""
+        return cls(**json.loads(text))
+
+    @property
+    def sentence(self) -> str:
+        """For people, before they choose a file."""
+        return (
+            f"up to {self.megabytes} MB, {self.frames:,} frames and 4K each; judged by content, "
+            f"kept as a small copy (short side {self.short_side}) until you leave"
+        )
+
+
+def convert(source: Path, target: Path, limits: Limits) -> None:
+    """Let the other process make the copy.
+
+    Args:
+        source: What was sent.
+        target: ``*.mp4``.
+        limits: What it may take.
+
+    Raises:
+        ValueError: It can't, or took more than it may; as :func:`copy_small` says it.
+    """
+    if not _DECODERS.acquire(timeout=_QUEUE_SECONDS):
+        raise ValueError("others' files are being decoded; try again in a minute")
+    try:
+        said = _run(source, target, limits)
+    finally:
+        _DECODERS.release()
+    if "error" in said:
+        raise ValueError(str(said["error"]).rstrip("."))
+
+
+def _run(source: Path, target: Path, limits: Limits) -> dict[str, object]:
+    words = [limits.as_argument(), str(source), str(target)]
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    with child(
+        "dashboard.services.upload_worker",
+        *words,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=os.environ | threads,
+    ) as process:
+        assert process.stdout is not None
+        with _ended_after(process, _START_SECONDS) as late:
+            first = process.stdout.readline()
+        if late.is_set():
+            raise ValueError("the machine is too busy to decode it: try again in a minute")
+        with _ended_after(process, _PATIENCE * limits.seconds) as late:
+            lines = [first, *process.stdout.readlines()]
+            process.wait()
+    if late.is_set() or process.returncode == -getattr(signal, "SIGXCPU", 0):
+        raise ValueError(
+            f"it took more than {limits.seconds:g} s to decode: make it shorter or smaller"
+        )
+    with contextlib.suppress(ValueError, IndexError):
+        said = json.loads(lines[-1])
+        if isinstance(said, dict):
+            return said
+    raise ValueError(
+        "the decoder gave up on it: it is damaged, or needs more memory or time than "
+        f"{limits.memory // 2**20:,} MB and {limits.seconds:g} s"
+    )
+
+
+@contextlib.contextmanager
+def _ended_after(process: "subprocess.Popen[bytes]", seconds: float) -> Iterator[threading.Event]:
+    """Ends a process that the block still waits for after so many seconds; set if it did."""
+    late = threading.Event()
+
+    def end() -> None:
+        late.set()
+        process.kill()
+
+    timer = threading.Timer(seconds, end)
+    timer.start()
+    try:
+        yield late
+    finally:
+        timer.cancel()
 
 
 def restrain(limits: Limits) -> None:
     """Give this process the limits that the system enforces, where there are such."""
     if sys.platform != "win32":
-        _limit(resource.RLIMIT_CPU, max(1, round(limits.seconds)))
+        # Whole seconds; the signal for more of them comes before the end for more still.
+        seconds = math.ceil(time.process_time() + limits.seconds)
+        _limit(resource.RLIMIT_CPU, seconds, seconds + 1)
         _limit(resource.RLIMIT_FSIZE, limits.megabytes * 2**20)
         _limit(resource.RLIMIT_CORE, 0)
         statm = Path("/proc/self/statm")
@@ -42,12 +177,14 @@ def restrain(limits: Limits) -> None:
             _limit(resource.RLIMIT_AS, pages * resource.getpagesize() + limits.memory)
 
 
-def _limit(what: int, value: int) -> None:
+def _limit(what: int, soft: int, hard: int | None = None) -> None:
     if sys.platform != "win32":
-        _, hard = resource.getrlimit(what)
-        value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        _, most = resource.getrlimit(what)
+        values = (soft, soft if hard is None else hard)
+        if most != resource.RLIM_INFINITY:
+            values = (min(values[0], most), min(values[1], most))
         with contextlib.suppress(OSError, ValueError):  # macOS refuses some of them
-            resource.setrlimit(what, (value, value))
+            resource.setrlimit(what, values)
 
 
 def copy_small(source: Path, target: Path, limits: Limits) -> int:
@@ -65,8 +202,8 @@ def copy_small(source: Path, target: Path, limits: Limits) -> int:
         ValueError: The file is no video, damaged, too short, too long or too large. The text goes
             on from the file's name: ``it has 1 frame, ...``.
     """
-    _check_kind(source, limits)
     try:
+        _check_kind(source, limits)
         with VideoReader(source) as reader:
             num_frames = len(reader)
             if num_frames < limits.least_frames:
@@ -85,6 +222,8 @@ def copy_small(source: Path, target: Path, limits: Limits) -> int:
             frames = _small_frames(reader, limits.short_side)
             write_video(target, frames, reader.fps, preset="veryfast", gop=16)
     except VideoError as error:
+        if isinstance(error.__cause__, MemoryError):
+            raise error.__cause__ from error
         raise ValueError(f"it can't be decoded: {error.reason}") from error
     return num_frames
 
@@ -93,13 +232,8 @@ def _check_kind(source: Path, limits: Limits) -> None:
     """Check what the file is, whatever its name says."""
     options = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
     try:
-        with av.open(str(source), options=options, metadata_errors="replace") as container:
-            if not container.streams.video:
-                only_sound = bool(container.streams.audio)
-                raise ValueError("it has sound, but no pictures" if only_sound else _DAMAGED)
-            stream = container.streams.video[0]
-            _check_pixels(stream.codec_context.width, stream.codec_context.height, limits)
-    except av.FFmpegError as error:
+        container = open_container(source, options)
+    except VideoError as error:
         with source.open("rb") as file:
             head = file.read(16)
         if _begins_as_video(head):
@@ -107,6 +241,12 @@ def _check_kind(source: Path, limits: Limits) -> None:
         raise ValueError(
             f"it is no video, whatever its name says: expected {KNOWN}, checked by its content"
         ) from error
+    with container:
+        if not container.streams.video:
+            only_sound = bool(container.streams.audio)
+            raise ValueError("it has sound, but no pictures" if only_sound else _DAMAGED)
+        context = find_stream(source, container).codec_context
+        _check_pixels(context.width, context.height, limits)
 
 
 def _begins_as_video(head: bytes) -> bool:
@@ -125,10 +265,17 @@ def _check_pixels(width: int, height: int, limits: Limits) -> None:
 
 def _small_frames(reader: VideoReader, short_side: int) -> Iterator[Frames]:
     step = max(1, min(64, _CHUNK_BYTES // (reader.height * reader.width * 3)))
-    shrinks = min(reader.height, reader.width) > short_side
+    # In square pixels: the copy has the shape that the file asks to be shown in.
+    size = _small_size(*reader.display_size, short_side)
     for start in range(0, len(reader), step):
         frames = reader.get_frames(np.arange(start, min(start + step, len(reader))))
-        yield from resize_short_side(frames, short_side) if shrinks else frames
+        yield from resize(frames, *size)
+
+
+def _small_size(height: int, width: int, short_side: int) -> tuple[int, int]:
+    """Height and width of the copy."""
+    scale = min(1.0, short_side / min(height, width))
+    return round(height * scale), round(width * scale)
 
 
 def main(argv: list[str]) -> None:
@@ -136,6 +283,7 @@ def main(argv: list[str]) -> None:
     given, source, target = argv
     limits = Limits.from_argument(given)
     restrain(limits)
+    print(_READY, flush=True)
     said: dict[str, int | str]
     try:
         said = {"num_frames": copy_small(Path(source), Path(target), limits)}

@@ -5,16 +5,10 @@ that is all. What was sent is deleted as soon as its copy is made; the copies li
 the session, which other sessions do not see and which is removed when the session or the app ends.
 """
 
-import contextlib
-import json
-import os
 import re
 import secrets
 import shutil
-import subprocess
-import sys
 import tempfile
-import threading
 import weakref
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,9 +17,9 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 import streamlit as st
 
-from dashboard.base.arguments import ROOT
-from dashboard.base.limits import Limits
+from dashboard.services import temporary
 from dashboard.services.galleries import Source, Video
+from dashboard.services.upload_worker import Limits, convert
 
 if TYPE_CHECKING:
     from dashboard.services.embeddings import Pool
@@ -34,9 +28,6 @@ if TYPE_CHECKING:
 
 MOST_FILES = 5
 TITLE = "Your uploads"
-# Two at a time for all sessions together: more would only wait for the same cores.
-_DECODERS = threading.BoundedSemaphore(2)
-_QUEUE_SECONDS = 120.0
 _BLOCK = 2**20
 
 
@@ -61,7 +52,7 @@ class UploadStore:
     def folder(self) -> Path:
         """Where the copies lie: made when first needed, for this user of the system alone."""
         if self._folder is None:
-            self._folder = Path(tempfile.mkdtemp(prefix="rspnet-uploads-"))
+            self._folder = Path(tempfile.mkdtemp(dir=temporary.folder()))
             # Also when the app ends, or nothing holds this object any more.
             self._end = weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         return self._folder
@@ -90,7 +81,7 @@ class UploadStore:
             with tempfile.TemporaryDirectory(dir=self.folder()) as scratch:
                 source, copy = Path(scratch) / "sent", Path(scratch) / "copy.mp4"
                 _write(file, source, limits)
-                _convert(source, copy, limits)
+                convert(source, copy, limits)
                 copy.replace(target)
         except ValueError as error:
             raise ValueError(f'"{title}" is not taken: {error}.') from error
@@ -98,9 +89,15 @@ class UploadStore:
             raise ValueError(
                 f'"{title}" is not taken: it can\'t be kept ({error.strerror}). Is the disk full?'
             ) from error
-        video = Video(target, f"{TITLE}/{token}", "", f"{title} (yours)")
+        video = Video(target, f"{TITLE}/{token}", "", self._untaken(title))
         self.videos.append(video)
         return video
+
+    def _untaken(self, title: str) -> str:
+        """What menus show: a number tells files of one name apart."""
+        taken = {video.title for video in self.videos}
+        shown = [f"{title} (yours)", *(f"{title} (yours, {n})" for n in range(2, MOST_FILES + 1))]
+        return next(text for text in shown if text not in taken)
 
     def find(self, name: str) -> Video | None:
         """The upload of this name."""
@@ -219,50 +216,3 @@ def _write(file: IO[bytes], path: Path, limits: Limits) -> None:
             out.write(block)
     if size == 0:
         raise ValueError("it is empty (0 bytes)")
-
-
-def _convert(source: Path, target: Path, limits: Limits) -> None:
-    """Let the other process make the copy.
-
-    Raises:
-        ValueError: It can't, or took more than it may.
-    """
-    if not _DECODERS.acquire(timeout=_QUEUE_SECONDS):
-        raise ValueError("others' files are being decoded; try again in a minute")
-    try:
-        said = _run_worker(source, target, limits)
-    finally:
-        _DECODERS.release()
-    if "error" in said:
-        raise ValueError(str(said["error"]).rstrip("."))
-
-
-def _run_worker(source: Path, target: Path, limits: Limits) -> dict[str, object]:
-    command = [sys.executable, "-m", "dashboard.services.upload_worker"]
-    command += [limits.as_argument(), str(source), str(target)]
-    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    too_long = ValueError(
-        f"it took more than {limits.seconds:g} s to decode: make it shorter or smaller"
-    )
-    with subprocess.Popen(
-        command,
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env=os.environ | threads,
-    ) as process:
-        try:
-            out, _ = process.communicate(timeout=limits.seconds)
-        except subprocess.TimeoutExpired:
-            raise too_long from None
-        finally:
-            process.kill()
-    with contextlib.suppress(ValueError, IndexError):
-        said = json.loads(out.decode().splitlines()[-1])
-        if isinstance(said, dict):
-            return said
-    raise ValueError(
-        "the decoder gave up on it: it is damaged, or needs more memory or time than "
-        f"{limits.memory // 2**20:,} MB and {limits.seconds:g} s"
-    )

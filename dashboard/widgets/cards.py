@@ -35,7 +35,7 @@ def film(video: Video, alt: str = "", *, testid: str = "film", mark: str = "") -
     return (
         f'<div class="film moving {mark}" data-testid="{testid}" role="img" '
         f'aria-label="{html.escape(alt or video.title)}" style="aspect-ratio: '
-        f"{info.width} / {info.height}; background-size: {columns * 100}% 100%; "
+        f"{info.shape}; background-size: {columns * 100}% 100%; "
         f'background-image: url({picture})"></div>'
     )
 
@@ -95,7 +95,7 @@ def paged(items: Sequence[T], size: int, key: str) -> Sequence[T]:
     return items[(page - 1) * size : page * size]
 
 
-def tile(picture: str, alt: str, title: str, text: str) -> str:
+def tile(picture: str, alt: str, title: str, text: str, aspect: float = 1.0) -> str:
     """Frames that move while one points at them, with a caption, as HTML.
 
     Args:
@@ -103,10 +103,11 @@ def tile(picture: str, alt: str, title: str, text: str) -> str:
         alt: What is read out for them.
         title: Of the caption, HTML.
         text: Behind it, HTML.
+        aspect: Width by height of the frames' pixels.
     """
     return (
         f'<figure><div class="tile" role="img" tabindex="0" aria-label="{html.escape(alt)}" '
-        f'style="background-image: url({picture})"></div>'
+        f'style="aspect-ratio: {aspect:g}; background-image: url({picture})"></div>'
         f"<figcaption><b>{title}</b>{text}</figcaption></figure>"
     )
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from dashboard.base.arguments import Arguments, shown_path
+from dashboard.services import temporary
+from rspnet.files import printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -62,7 +64,14 @@ class Command:
     @property
     def line(self) -> str:
         """As one types it; every word quoted where a shell needs it."""
-        return shlex.join(self.words)
+        return " ".join(_quoted(word) for word in self.words)
+
+
+def _quoted(word: str) -> str:
+    if printable(word) == word:
+        return shlex.quote(word)
+    # Bytes that are not UTF-8, as bash and zsh read them.
+    return "$'" + printable(word.replace("\\", "\\\\").replace("'", "\\'")) + "'"
 
 
 def panel(key: str, files: Sequence[File], commands: Sequence[Command]) -> None:
@@ -104,7 +113,7 @@ def written(ending: str, write: Callable[[Path], object]) -> bytes:
         ending: Of the file, such as ``.pdf``.
         write: Writes the file under the path that it is given.
     """
-    with tempfile.TemporaryDirectory(prefix="rspnet-") as folder:
+    with tempfile.TemporaryDirectory(dir=temporary.folder()) as folder:
         path = Path(folder) / f"file{ending}"
         write(path)
         return path.read_bytes()

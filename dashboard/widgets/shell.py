@@ -1,6 +1,7 @@
 """What all pages have in common: title, arguments, the gallery, the ways between them."""
 
 import html
+import logging
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,7 +18,9 @@ from dashboard.base.state import plain
 from dashboard.base.viewer import ASSETS, keep_history
 from dashboard.services import models
 from dashboard.services.models import ModelChoice
+from rspnet.files import printable
 
+_log = logging.getLogger(__name__)
 NO_MODEL = (
     "There is no model: `checkpoints/` holds none. Train one with "
     "`python -m rspnet.train --out runs/first`, then start the dashboard with "
@@ -51,7 +54,10 @@ def opener(name: str) -> Callable[[], None]:
         own = Path(str(module.__file__)).with_name("page.css")
         if own.is_file():
             st.html(own)
-        module.page()
+        try:
+            module.page()
+        except Exception as error:  # a fault of ours: the page says so, and the others stay up
+            show_fault(error)
 
     open_.__name__ = name
     return open_
@@ -126,3 +132,22 @@ def show_error(error: ValueError | str, remedy: str = "") -> None:
     if text.split(maxsplit=1)[0].isalpha():  # no path, whose capitals are its own
         text = text[0].upper() + text[1:]
     st.error(plain(f"{text} {remedy}".strip(), keep_code=True), icon=":material/error:")
+
+
+def show_fault(error: Exception) -> bool:
+    """Say in one sentence that something failed that no page expects; the log says where.
+
+    Args:
+        error: Whatever a page, a part of it or a button's callback has raised.
+
+    Returns:
+        True: nothing more is to be shown.
+    """
+    _log.error("a page failed", exc_info=error)
+    said = " ".join(str(error).split())[:200].rstrip(".") or "no message"
+    show_error(
+        f"This part of the page failed: {printable(said)} ({type(error).__name__}).",
+        "The other pages are not affected, and the server's log says where it was. Choose "
+        "something else, or load the page again.",
+    )
+    return True

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from dashboard.base.limits import Limits
 from dashboard.services import uploads
 from dashboard.services.galleries import Video
+from dashboard.services.upload_worker import Limits
 from dashboard.widgets import cards, shell
 
 

@@ -85,7 +85,7 @@ def _draw_thumb(head: str, near: Near, selection: Selection) -> None:
     st.html(
         f'<div class="thumb" data-testid="near-{head}">'
         f'<div class="film moving" role="img" aria-label="{name}" style="aspect-ratio: '
-        f"{info.width} / {info.height}; background-size: {columns * 100}% 100%; "
+        f"{info.shape}; background-size: {columns * 100}% 100%; "
         f'background-image: url({picture})"></div>'
         f'<div class="text">{cards.name_of(near.video.title)}'
         f'<span class="number">{signed(near.similarity, 2)}</span></div>'

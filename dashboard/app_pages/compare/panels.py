@@ -9,7 +9,7 @@ import streamlit as st
 
 from analysis.attribution.registry import MapKind, map_kinds
 from dashboard.base import links
-from dashboard.base.pictures import SHEET_COLUMNS, jpeg
+from dashboard.base.pictures import SHEET_COLUMNS, jpeg, resize
 from dashboard.base.state import quote
 from dashboard.base.style import COLOURS, DASHES, NOTES, PLAY_FPS, SYMBOLS, WAITING, signed, small
 from dashboard.base.viewer import viewer
@@ -43,7 +43,7 @@ def draw_waiting(selection: Selection, beside: Callable[[], None] | None = None)
         beside: Draws what stands beside the panels; without it they say that they are on the way.
     """
     clips = (selection.clip_i, selection.clip_j)
-    firsts = [jpeg(galleries.decode(c.video.identity(), c.indices[:1])[0]) for c in clips]
+    firsts = [_first(clip) for clip in clips]
     titles = WAITING if selection.display.map.needs == "classifier" else HEAD_TITLES
     rows = [
         _row(name, title, "", [_panel(c, firsts[n], title, None) for n, c in enumerate(clips)])
@@ -61,6 +61,13 @@ def draw_waiting(selection: Selection, beside: Callable[[], None] | None = None)
             beside()
         else:
             st.html('<div class="facts"><p class="dim">Computing the maps&hellip;</p></div>')
+
+
+def _first(clip: Clip) -> str:
+    """The first frame in the shape that it is shown in."""
+    frames = galleries.decode(clip.video.identity(), clip.indices[:1])
+    height, width = frames.shape[1:3]
+    return jpeg(resize(frames, height, max(1, round(width * clip.info.pixel_aspect)))[0])
 
 
 def _columns(name: str) -> tuple[Any, Any]:
@@ -224,7 +231,7 @@ def _data(
         "fps": PLAY_FPS,
         "num_frames": selection.model.num_frames,
         "columns": [
-            {"index": clip.side, "detail": clip.title}
+            {"index": clip.side, "detail": clip.title, "aspect": clip.info.pixel_aspect}
             for clip in (selection.clip_i, selection.clip_j)
         ],
         "rows": rows,

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dashboard.services.jobs import Job, child
+from dashboard.services import temporary
+from dashboard.services.child import child
+from dashboard.services.jobs import Job
 
 if TYPE_CHECKING:
     from analysis.gallery.neighbours import Space
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 REQUEST, RESPONSE = "request.pickle", "response.pickle"
 POLL_SECONDS = 0.1
+MODULE = "dashboard.app_pages.embedding.worker"
 
 
 @dataclass(frozen=True)
@@ -51,12 +54,11 @@ def place(request: ProjectionRequest, job: Job) -> "Embedding":
         ValueError: As :func:`analysis.gallery.projection.embed_space`, or the process ended without
             a response.
     """
-    with tempfile.TemporaryDirectory(prefix="rspnet-map-") as name:
+    with tempfile.TemporaryDirectory(dir=temporary.folder()) as name:
         folder = Path(name)
         (folder / REQUEST).write_bytes(pickle.dumps(request))
-        command = [sys.executable, "-m", "dashboard.app_pages.embedding.worker", name]
         with (folder / "log.txt").open("w+", encoding="utf-8", errors="replace") as log:
-            with child(command, log) as process:
+            with child(MODULE, name, stdout=log, stderr=log) as process:
                 _wait(process, job)
                 status = process.returncode
             log.seek(0)

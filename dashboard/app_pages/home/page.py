@@ -19,8 +19,9 @@ from dashboard.services import models, reports
 from dashboard.services.galleries import Source
 from dashboard.services.models import About, Loaded, ModelChoice
 from dashboard.services.reports import Report
-from dashboard.widgets import controls, pool, shell
+from dashboard.widgets import cards, controls, pool, shell
 from dashboard.widgets.shell import Opened
+from rspnet.files import printable
 from rspnet.names import HEAD_TITLES, HEADS
 
 SUBTITLE = "A video model with two heads: one for relative speed, one for appearance."
@@ -143,7 +144,7 @@ def _draw_about(model: ModelChoice, source: Source | None) -> None:
         "Encoder": f"{html.escape(str(about.spec.get('arch', 'unknown')))}, "
         f"{model.num_frames} frames of {model.size} x {model.size} pixels a clip",
         "SHA-256": f'<code title="{about.sha256}" data-testid="hash">{about.sha256[:16]}</code>',
-        "File": html.escape(model.path.name),
+        "File": html.escape(printable(model.path.name)),
     }
     if source is not None:
         labels = len({video.label for video in source.videos if video.label})
@@ -210,12 +211,14 @@ def _example(selection: Selection, loaded: Loaded) -> tuple[Selection, str]:
     view = view_model.view_pair(request, selection.display, loaded)
     kind = selection.display.map
     bare = sheet(request.clip_i.frames(PANEL_PIXELS))
-    tiles = [_tile(bare, "The clip", html.escape(selection.clip_i.title), C_I)]
+    title, aspect = selection.clip_i.title, selection.clip_i.info.pixel_aspect
+    tiles = [cards.tile(bare, f"The clip: {title}", "The clip", C_I, aspect)]
     for name, (panel, _) in view.panels.items():
         score = f'<span class="symbol">{kind.symbol}<sub>{SYMBOLS[name]}</sub></span>'
         text = f"{NOTES[name]}, {score} = {signed(view.score(name), 2)}"
         title = HEAD_TITLES[name]
-        tiles.append(_tile(panel.sheet, title, f"map of the {title} head", text))
+        alt = f"{title}: map of the {title} head"
+        tiles.append(cards.tile(panel.sheet, alt, title, text, aspect))
     failed = "".join(
         f" <b>{HEAD_TITLES[name]} fails on this pair</b>: its score is negative."
         for name in view.panels
@@ -228,11 +231,3 @@ def _example(selection: Selection, loaded: Loaded) -> tuple[Selection, str]:
         "through where a place does not count. Hover or focus a picture to see it move.</p>"
     )
     return selection, body
-
-
-def _tile(picture: str, title: str, alt: str, text: str) -> str:
-    return (
-        f'<figure><div class="tile" role="img" tabindex="0" aria-label="{title}: {alt}" '
-        f'style="background-image: url({picture})"></div>'
-        f"<figcaption><b>{title}</b>{text}</figcaption></figure>"
-    )

@@ -20,6 +20,7 @@ from dashboard.services.embeddings import Pool
 from dashboard.services.models import Loaded
 from dashboard.widgets import cards, export, shell
 from dashboard.widgets.pool import nearest
+from rspnet.files import printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -53,7 +54,8 @@ class ExplainRequest:
     @property
     def file_name(self) -> str:
         """For files that are handed out."""
-        return f"retrieval-{self.feature}-{self.pool.videos[self.query].path.stem}"
+        stem = printable(self.pool.videos[self.query].path.stem)
+        return f"retrieval-{self.feature}-{stem}"
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ class Tile:
         share: What this clip's map comes to.
         total: What the maps of all clips come to.
         frames: Frames of the video that it shows, from 0.
+        aspect: Width by height of the video's pixels.
     """
 
     picture: str
@@ -73,6 +76,7 @@ class Tile:
     share: float
     total: float
     frames: tuple[int, ...]
+    aspect: float
 
     @property
     def speed(self) -> int:
@@ -125,7 +129,8 @@ def _tile(video: "VideoMaps", clip: int, limit: float) -> Tile:
     ref = ClipRef(galleries.identity(Path(video.path)), indices, own.clip.speed, PANEL_PIXELS)
     drawn = overlay_sheet(ref.frames(PANEL_PIXELS), own.values, own.grid, limit, opacity=OPACITY)
     total = float(own.values.sum())
-    return Tile(drawn, clip + 1, total, video.total, tuple(indices))
+    aspect = galleries.pixel_aspect(video.path)
+    return Tile(drawn, clip + 1, total, video.total, tuple(indices), aspect)
 
 
 def draw_hit(request: ExplainRequest, rank: int) -> None:
@@ -173,7 +178,7 @@ def _figure(tile: Tile, head: str, limit: float) -> str:
         f"clip {tile.clip}, frames {tile.frames[0]} to {tile.frames[-1]}: {signed(tile.share)} of "
         f"{signed(tile.total)}, scale \N{PLUS-MINUS SIGN}{limit:.2g}"
     )
-    return cards.tile(tile.picture, head, head, text)
+    return cards.tile(tile.picture, head, head, text, tile.aspect)
 
 
 def draw_list(request: ExplainRequest, num: int) -> None:

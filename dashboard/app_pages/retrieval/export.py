@@ -9,6 +9,7 @@ from dashboard.app_pages.retrieval.explain import ExplainRequest
 from dashboard.base.arguments import shown_path
 from dashboard.widgets import export
 from dashboard.widgets.export import Command, File
+from rspnet.files import printable
 from rspnet.text import spreadsheet_cell
 
 COLUMNS = ("query", "query_label", "feature", "rank", "similarity", "path", "label", "correct")
@@ -22,7 +23,7 @@ def draw(requests: Sequence[ExplainRequest], k: int) -> None:
         k: Their length.
     """
     first = requests[0]
-    name = f"retrieval-{first.pool.videos[first.query].path.stem}"
+    name = f"retrieval-{printable(first.pool.videos[first.query].path.stem)}"
     folder = shown_path(first.pool.folder)
     ks = [str(n) for n in (1, 5, 10, 20, 50) if n < len(first.pool.videos)]
     words = ("python", "-m", "rspnet.retrieve", "--gallery", folder, "--queries", folder)

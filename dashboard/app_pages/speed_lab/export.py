@@ -14,6 +14,7 @@ from dashboard.services.galleries import Source
 from dashboard.services.models import Loaded, ModelChoice
 from dashboard.widgets import export
 from dashboard.widgets.export import Command, File
+from rspnet.files import printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -74,7 +75,7 @@ def files_of(subject: Subject, name: str, level: float, loaded: Loaded) -> list[
             "format": "rspnet-probe",
             "version": 1,
             "model_hash": loaded.query.hash,
-            "video": subject.video[0],
+            "video": printable(subject.video.path),
             "start": subject.start,
             "num_frames": subject.num_frames,
             "branch": "key",

@@ -24,7 +24,7 @@ from dashboard.base.style import COLOURS, DASHES, NOTES, PLAY_FPS, SYMBOLS, sign
 from dashboard.base.viewer import viewer
 from dashboard.overlays.options import C_I, C_J
 from dashboard.services import models, uploads
-from dashboard.services.galleries import SYNTHETIC_EXAMPLE, Source
+from dashboard.services.galleries import SYNTHETIC_EXAMPLE, Source, pixel_aspect
 from dashboard.services.models import Loaded, ModelChoice
 from dashboard.widgets import controls, pool, shell, upload_panel
 from dashboard.widgets.shell import Opened
@@ -179,7 +179,8 @@ def _data(subject: Subject, name: str, level: float, view: LabView) -> dict[str,
         "fps": PLAY_FPS,
         "num_frames": subject.num_frames,
         "columns": [
-            {"index": side, "detail": detail} for side, detail in zip("ij", details, strict=True)
+            {"index": side, "detail": detail, "aspect": pixel_aspect(subject.video.path)}
+            for side, detail in zip("ij", details, strict=True)
         ],
         "rows": rows,
         "sheet": {"columns": SHEET_COLUMNS, "rows": -(-subject.num_frames // SHEET_COLUMNS)},

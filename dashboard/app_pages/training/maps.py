@@ -137,7 +137,7 @@ def spec_of_checkpoint(checkpoint: Identity) -> dict[str, Any]:
     """
     from rspnet.training.run_folder import load_checkpoint
 
-    return _spec(load_checkpoint(Path(checkpoint[0])).get("config", {}))
+    return _spec(load_checkpoint(checkpoint.path).get("config", {}))
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -146,7 +146,7 @@ def _explain(checkpoint: Identity, clip_i: ClipRef, clip_j: ClipRef) -> "PairExp
     from rspnet.models import Branch
     from rspnet.training.run_folder import load_checkpoint
 
-    path = Path(checkpoint[0])
+    path = checkpoint.path
     state = load_checkpoint(path)
     spec = _spec(state.get("config", {}))
     branches = []

@@ -17,9 +17,10 @@ from dashboard.base.state import plain, quote
 from dashboard.base.style import COLOURS, DASHES, SYMBOLS, signed
 from dashboard.overlays.options import C_I, C_J
 from dashboard.services import runs
-from dashboard.services.galleries import identity
+from dashboard.services.galleries import identity, pixel_aspect
 from dashboard.widgets import cards, controls, pool, shell
 from dashboard.widgets.shell import Opened
+from rspnet.files import printable
 from rspnet.names import HEAD_TITLES
 
 if TYPE_CHECKING:
@@ -106,11 +107,11 @@ def _say_no_runs(root: Path, opened: Opened) -> None:
         what = "holds no run yet"
     else:
         what = "is a file" if root.exists() else "does not exist"
-    name = "runs" if root.is_file() else root.name
+    name = "runs" if root.is_file() else printable(root.name)
     st.info(
-        f"The folder of runs, `{root}`, {what}. Start one with `python -m rspnet.train --out "
-        f"{name}/first --callback analysis.report.map_tracker:MapTracker`, or name another folder: "
-        "`streamlit run dashboard/app.py -- --runs DIR`.",
+        f"The folder of runs, `{printable(root)}`, {what}. Start one with `python -m rspnet.train "
+        f"--out {name}/first --callback analysis.report.map_tracker:MapTracker`, or name another "
+        "folder: `streamlit run dashboard/app.py -- --runs DIR`.",
         icon=":material/info:",
     )
 
@@ -236,7 +237,8 @@ def _draw_panel(
         figure,
         key=f"curve_{title}",
         config={"displayModeBar": False},
-        alt=f"{title} over the steps of {run.name}: {', '.join(words for _, words, _ in columns)}.",
+        alt=f"{title} over the steps of {printable(run.name)}: "
+        f"{', '.join(words for _, words, _ in columns)}.",
     )
 
 
@@ -284,17 +286,18 @@ def _draw_tracked(root: Path, name: str, tracked: runs.Tracked) -> None:
             pairs,
             key=PAIR,
             width=280,
-            format_func=lambda n: f"{n}: {Path(tracked.videos[n - 1]).name}",
+            format_func=lambda n: f"{n}: {printable(Path(tracked.videos[n - 1]).name)}",
         )
     if tracked.damaged:
         st.caption(plain(f"Skipped, damaged: {', '.join(tracked.damaged[:3])}."))
     try:
         grown = run_maps.tracked_at(root, name, tracked, step, pair - 1)
         frames = [(int(f[0]), int(f[-1])) for f in tracked.frames[pair - 1]]
-        _draw_tiles(grown, step, Path(tracked.videos[pair - 1]).name, frames)
+        video = Path(tracked.videos[pair - 1])
+        _draw_tiles(grown, step, printable(video.name), frames, pixel_aspect(video))
         _draw_correlation(root, name, pair)
     except ValueError as error:
-        picture = root / name / "maps" / f"step_{step:08d}.png"
+        picture = runs.folder_of(root, name) / "maps" / f"step_{step:08d}.png"
         st.caption(plain(f"As the run's callback drew them, because {error}."))
         st.image(str(runs.inside(root, picture)), caption=f"Maps at step {step}")
 
@@ -306,7 +309,7 @@ def _draw_correlation(root: Path, name: str, pair: int) -> None:
     from analysis.report.map_tracker import read_correlations
     from dashboard.base.charts import curves
 
-    table = root / name / "maps" / "correlation.csv"
+    table = runs.folder_of(root, name) / "maps" / "correlation.csv"
     if not table.exists():
         return
     rows = [row for row in read_correlations(runs.inside(root, table)) if row[1] == pair - 1]
@@ -348,14 +351,16 @@ def _draw_checkpoints(root: Path, name: str, opened: Opened) -> None:
     with st.spinner("Drawing the maps of the checkpoints"):
         grown = run_maps.checkpoint_at(paths, step, keys[0], keys[1])
     frames = [(clip.indices[0], clip.indices[-1]) for clip in pair]
-    _draw_tiles(grown, step, pair[0].video.title, frames)
+    _draw_tiles(grown, step, pair[0].video.title, frames, pair[0].info.pixel_aspect)
     st.caption(
         "From the checkpoints that the run has kept. For maps at many steps train with "
         "`--callback analysis.report.map_tracker:MapTracker`."
     )
 
 
-def _draw_tiles(grown: Grown, step: int, video: str, frames: list[tuple[int, int]]) -> None:
+def _draw_tiles(
+    grown: Grown, step: int, video: str, frames: list[tuple[int, int]], aspect: float
+) -> None:
     tiles = []
     for head, sheets in grown.sheets.items():
         symbol = f'<span class="symbol">s<sub>{SYMBOLS[head]}</sub></span>'
@@ -365,7 +370,7 @@ def _draw_tiles(grown: Grown, step: int, video: str, frames: list[tuple[int, int
                 f"{symbol} = {signed(grown.similarity[head], 3)}, scale "
                 f"\N{PLUS-MINUS SIGN}{grown.limit[head]:.2g}"
             )
-            tiles.append(cards.tile(picture, alt, f"{HEAD_TITLES[head]}, {side}", text))
+            tiles.append(cards.tile(picture, alt, f"{HEAD_TITLES[head]}, {side}", text, aspect))
     st.html(
         f'<div class="example four" data-testid="growth" data-step="{step}">{"".join(tiles)}</div>'
         f'<p class="lead" style="margin-top: 0.6rem">{html.escape(video)}: {C_I} is frames '
