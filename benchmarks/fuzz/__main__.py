@@ -17,6 +17,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import av
@@ -73,20 +74,16 @@ def leaks(folder: Path, seed: int, num_videos: int = 2000, num_checkpoints: int 
         data, suffix = videos[number % len(videos)]
         path = folder / f"read{number}{suffix}"
         path.write_bytes(damage(data, rng)[0] if number % 2 else data)
-        try:
+        with suppress(VideoError):
             reader = VideoReader(path)  # not closed: it goes with its last name
             reader.get_frames(range(len(reader)))
-        except VideoError:
-            pass
         path.unlink()
 
     def checkpoint(number: int) -> None:
         path = folder / "read.pt"
         path.write_bytes(damage(state, rng)[0] if number % 2 else state)
-        try:
+        with suppress(ValueError):
             load_checkpoint(path)
-        except ValueError:
-            pass
 
     print_row("\nMiB and descriptors", "after", "MiB", "descriptors", first=26, width=14)
     for name, work, total in (("videos", video, num_videos), ("checkpoints", checkpoint, num_checkpoints)):  # fmt: skip  # noqa: E501

@@ -66,7 +66,7 @@ def swap(data: bytearray, rng: Rng) -> None:
 
 
 def edit_header(data: bytearray, rng: Rng) -> None:
-    """A field of 1 to 8 bytes near either end, where tables stand, set to an extreme or to noise."""
+    """A field of 1 to 8 bytes near either end, where tables stand, made extreme or noise."""
     size = int(rng.choice([1, 2, 4, 8]))
     place = int(rng.integers(0, min(1024, max(1, len(data) - size))))
     place = place if rng.random() < 0.6 else max(0, len(data) - size - place)

@@ -1,8 +1,8 @@
 """The parts of the run: what is damaged, what reads it, and what comes of that.
 
-A case ends with ``identical`` (what was read is what was written, or what a plain sequential decode
-gives), ``refused`` (``VideoError`` or ``ValueError``), ``silent difference`` or ``other exception``;
-the process that runs it may also crash or hang.
+A case ends with ``identical`` (what was read is what was written, or what a plain sequential
+decode gives), ``refused`` (``VideoError`` or ``ValueError``), ``silent difference`` or ``other
+exception``; the process that runs it may also crash or hang.
 """
 
 import hashlib
@@ -66,10 +66,10 @@ class Part(ABC):
     def __init__(self, folder: Path, number: int, seed: int) -> None:
         self.folder, self.number, self.seed = folder, number, seed
 
-    def prepare(self) -> None:
+    def prepare(self) -> None:  # noqa: B027
         """Write the originals, once."""
 
-    def start(self) -> None:
+    def start(self) -> None:  # noqa: B027
         """What each process does before its first case."""
 
     @abstractmethod
@@ -188,7 +188,7 @@ def tiny_branch() -> Branch:
 
 
 def _both(path: Path) -> Any:
-    branches = [load_model(path, name) for name in ("query", "key")]  # type: ignore[arg-type]
+    branches = [load_model(path, name) for name in ("query", "key")]
     return [(b.spec(), b.metadata, dict(b.state_dict())) for b in branches]
 
 
@@ -352,7 +352,7 @@ class Headers(Part):
         self.say(f"{name} {json.dumps(header)[:600]}:")
         save_file(tensors, place / name, metadata=header)
         if name.startswith("model"):
-            spec = [load_model(place / name, b).spec() for b in ("query", "key")]  # type: ignore[arg-type]
+            spec = [load_model(place / name, b).spec() for b in ("query", "key")]
         else:
             spec = [load_classifier(place / name).branch.spec()]
         sane = all(0 < s["num_frames"] <= 4096 and 0 < s["size"] <= 4096 for s in spec)
