@@ -121,7 +121,7 @@ def main() -> int:
             if name in PARTS:
                 number = max(1, round(NUMBERS[name] * options.share))
                 found[name] = run_part(
-                    name, folder / name, number, options.seed,
+                    PARTS[name], folder / name, number, options.seed,
                     workers=options.workers, seconds=options.seconds,
                 )  # fmt: skip
         wrong = report(found)

@@ -394,7 +394,7 @@ class Lists(Part):
         return f"{found}", expected is None or sorted(found) == sorted(expected)
 
 
-PARTS: dict[str, Callable[[Path, int, int], Part]] = {
+PARTS: dict[str, type[Part]] = {
     "videos": Videos,
     "models": Models,
     "galleries": Galleries,

@@ -3,7 +3,6 @@
 import os
 import time
 from collections import deque
-from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing import connection, get_context
 from pathlib import Path
@@ -11,13 +10,13 @@ from typing import Any
 
 from tqdm import tqdm
 
-from benchmarks.fuzz.parts import CRASH, HANG, PARTS, Result
+from benchmarks.fuzz.parts import CRASH, HANG, Part, Result
 
 MEMORY = 4 * 2**30  # that a case may take, bytes
 _START_SECONDS = 180.0
 
 
-def _work(pipe: Any, name: str, folder: Path, number: int, seed: int, place: Path) -> None:
+def _work(pipe: Any, kind: type[Part], folder: Path, number: int, seed: int, place: Path) -> None:
     import resource
 
     import av
@@ -28,7 +27,7 @@ def _work(pipe: Any, name: str, folder: Path, number: int, seed: int, place: Pat
     os.dup2(quiet, 2)
     av.logging.set_level(None)
     torch.set_num_threads(1)
-    part = PARTS[name](folder, number, seed)
+    part = kind(folder, number, seed)
     part.start()
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
@@ -40,7 +39,9 @@ def _work(pipe: Any, name: str, folder: Path, number: int, seed: int, place: Pat
 
 class _Worker:
     def __init__(self, *arguments: Any) -> None:
-        context = get_context("spawn")
+        # What all need is imported once; the server that forks them has no threads.
+        context = get_context("forkserver")
+        context.set_forkserver_preload(["benchmarks.fuzz.parts"])
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_work, args=(theirs, *arguments), daemon=True)
         self.process.start()
@@ -62,7 +63,7 @@ class _Worker:
 
 
 def run_part(
-    name: str,
+    kind: type[Part],
     folder: Path,
     number: int,
     seed: int,
@@ -74,7 +75,7 @@ def run_part(
     """Run the cases of a part and give what came of each.
 
     Args:
-        name: A key of :data:`benchmarks.fuzz.parts.PARTS`.
+        kind: The part.
         folder: An empty one.
         number: Cases.
         seed: Of all that is random: the same cases each time.
@@ -87,13 +88,13 @@ def run_part(
     """
     originals = folder / "originals"
     originals.mkdir(parents=True)
-    PARTS[name](originals, number, seed).prepare()
+    kind(originals, number, seed).prepare()
+    name = kind.__name__.lower()
 
     def new(slot: int) -> _Worker:
-        return _Worker(name, originals, number, seed, folder / f"case{slot}")
+        return _Worker(kind, originals, number, seed, folder / f"case{slot}")
 
-    make: Callable[[int], _Worker] = new
-    pool = [make(slot) for slot in range(min(workers, number))]
+    pool = [new(slot) for slot in range(min(workers, number))]
     waiting, results = deque(range(number)), dict[int, Result]()
     bar = tqdm(total=number, desc=name, unit="case", disable=None if progress else True)
     with bar:
@@ -122,7 +123,7 @@ def run_part(
                     bar.update()
                     if ended.outcome in (CRASH, HANG):
                         worker.end()
-                        worker = pool[slot] = make(slot)
+                        worker = pool[slot] = new(slot)
                 if worker.ready and worker.case is None and waiting:
                     worker.give(waiting.popleft(), seconds)
     for worker in pool:
