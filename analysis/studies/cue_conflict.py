@@ -33,7 +33,7 @@ from analysis.stimuli.kinds import with_random_weights
 from analysis.studies.registry import KeyNumber, Study, StudyConfig, StudyInputs, register_study
 from rspnet.data.sampling import clip_span
 from rspnet.data.synthetic.videos import Factors, draw_factors, render_video
-from rspnet.models import Branch
+from rspnet.models import Branch, evaluation_mode
 from rspnet.names import HEADS
 
 Floats = NDArray[np.float64]
@@ -102,7 +102,9 @@ def embed(branch: Branch, clips: Sequence[Frames]) -> dict[str, Floats]:
     found: dict[str, list[Floats]] = {head: [] for head in HEADS}
     for frames in clips:
         view = load_view(StoredFrames(frames), branch.num_frames, branch.size)
-        for head, z in branch(view.clip[None]).items():
+        with evaluation_mode(branch):
+            embeddings = branch(view.clip[None])
+        for head, z in embeddings.items():
             if head in found:
                 found[head].append(z[0].double().numpy())
     return {head: np.array(rows) for head, rows in found.items()}
@@ -125,7 +127,7 @@ def decide(queries: Floats, gallery: Floats, a: Sequence[int], b: Sequence[int])
 
 @register_study
 class CueConflict(Study[CueConflictConfig]):
-    """Measure whether a head retrieves by action or by appearance when the two disagree."""
+    """Measure whether a head goes by action or by appearance when the two disagree."""
 
     name = "cue_conflict"
     title = "Cue conflict"

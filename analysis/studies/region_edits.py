@@ -130,7 +130,7 @@ def measure_model(
 
 @register_study
 class RegionEdits(Study[RegionEditsConfig]):
-    """Measure what both heads' margins lose when moving limbs are frozen, blurred or filled."""
+    """Measure what both heads' margins lose without the moving limbs."""
 
     name = "region_edits"
     title = "Region edits"

@@ -150,7 +150,10 @@ def load_model(
     if branch not in ("query", "key"):
         raise ValueError(f"branch is 'query' or 'key', got {branch!r}")
     path = resolve_model(path_or_name)
-    digest = file_hash(path)
+    try:
+        digest = file_hash(path)
+    except OSError as error:
+        raise ValueError(f"{path} can't be read: {error.strerror}") from error
     _check_released(path, digest)
     if is_torch_file(path):
         found = read_torch_file(path)

@@ -113,9 +113,8 @@ _HOLD = """
 import os, sys, time
 from rspnet.files import folder_lock
 with folder_lock(sys.argv[1]):
-    child = os.fork()
-    if child:
-        print(child, flush=True)
+    if not os.fork():
+        print(os.getpid(), flush=True)
     time.sleep(60)
 """
 

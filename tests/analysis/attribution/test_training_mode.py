@@ -28,9 +28,11 @@ from analysis import (
     extract_features,
     fine_map,
     map_kinds,
+    similarity_ledger,
 )
 from analysis.attribution.captum_methods import preserve_model_state
 from analysis.stimuli.perturbed_clips import embed_views
+from analysis.studies.cue_conflict import embed
 from analysis.studies.deletion import sensitivity
 from rspnet.models import Branch
 from rspnet.recognition.classifier import Classifier
@@ -128,6 +130,8 @@ FUNCTIONS: dict[str, Callable[[Branch, Classifier], Any]] = {
         _score(b), views()[0], "integrated_gradients", num_steps=2
     ),
     "sensitivity": lambda b, _: sensitivity(_score(b), views()[0].clip, num_samples=2),
+    "cue_conflict": lambda b, _: torch.no_grad()(embed)(b, [view.frames for view in views()]),
+    "similarity_ledger": lambda b, _: similarity_ledger(b, b, "rsp", *views()[:2]),
     "embed_views": lambda b, _: embed_views(b, views()),
     "explain_classes": lambda _, c: explain_classes(c, views()[0]),
     "classes_of_pair": lambda _, c: classes_of_pair(c, *views()[:2]),

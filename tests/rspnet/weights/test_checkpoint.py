@@ -257,3 +257,12 @@ def test_a_released_model_that_is_another_file_is_refused(tmp_path, monkeypatch,
     for name in ("tiny", saved[0]):
         with pytest.raises(ValueError, match=r"damaged: .* that of the model 'tiny'"):
             load_model(name)
+
+
+def test_a_model_that_may_not_be_read_is_one_sentence(saved, monkeypatch):
+    def refuse(_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(checkpoint, "file_hash", refuse)
+    with pytest.raises(ValueError, match=r"m.safetensors can't be read: Permission denied"):
+        load_model(saved[0])
