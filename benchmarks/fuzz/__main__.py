@@ -24,7 +24,7 @@ import av
 import numpy as np
 
 from benchmarks.fuzz.damage import damage
-from benchmarks.fuzz.parts import IDENTICAL, NUMBERS, OUTCOMES, PARTS, REFUSED, Models, Result
+from benchmarks.fuzz.parts import NUMBERS, OUTCOMES, PARTS, Models, Result
 from benchmarks.fuzz.pool import run_part
 from benchmarks.harness import describe_machine, print_row
 from rspnet import VideoError, VideoReader
@@ -40,7 +40,7 @@ def report(found: Mapping[str, Mapping[int, Result]]) -> int:
     wrong = 0
     for name, results in found.items():
         counts = Counter(result.outcome for result in results.values())
-        wrong += sum(counts.values()) - counts[IDENTICAL] - counts[REFUSED]
+        wrong += sum(counts[outcome] for outcome in OUTCOMES[2:6])
         cells = [f"{number:,}" for number in (len(results), *(counts[o] for o in OUTCOMES))]
         print_row(name, *cells, first=16, width=19)
     for name, results in found.items():

@@ -2,7 +2,9 @@
 
 A case ends with ``identical`` (what was read is what was written, or what a plain sequential
 decode gives), ``refused`` (``VideoError`` or ``ValueError``), ``silent difference`` or ``other
-exception``; the process that runs it may also crash or hang.
+exception``; the process that runs it may also crash or hang. ``concealed`` is for videos: FFmpeg
+decodes damage without a word and fills what a frame lacks with what its buffers held before, so the
+number of frames is right, and pixels of the damaged ones depend on what was read before them.
 """
 
 import hashlib
@@ -12,6 +14,7 @@ import traceback
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,9 +44,14 @@ from rspnet.training.config import TrainConfig
 from rspnet.training.run_folder import Checkpoints, load_checkpoint
 
 OUTCOMES = (
-    "identical", "refused", "other exception", "crash", "hang", "silent difference",
+    "identical", "refused", "other exception", "crash", "hang", "silent difference", "concealed",
 )  # fmt: skip
-IDENTICAL, REFUSED, OTHER, CRASH, HANG, SILENT = OUTCOMES
+IDENTICAL, REFUSED, OTHER, CRASH, HANG, SILENT, CONCEALED = OUTCOMES
+
+
+def judge(right: bool) -> str:
+    """The outcome of what was read without an error."""
+    return IDENTICAL if right else SILENT
 
 
 @dataclass(frozen=True)
@@ -73,8 +81,8 @@ class Part(ABC):
         """What each process does before its first case."""
 
     @abstractmethod
-    def read(self, case: int, rng: np.random.Generator, place: Path) -> tuple[str, bool]:
-        """Make a case in an empty folder and read it; what was done, and whether it is right."""
+    def read(self, case: int, rng: np.random.Generator, place: Path) -> tuple[str, str]:
+        """Make a case in an empty folder and read it; what came of it, and the outcome."""
 
     def run(self, case: int, place: Path) -> Result:
         """The outcome of a case, if the process lives to tell it."""
@@ -84,9 +92,8 @@ class Part(ABC):
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir(parents=True)
         try:
-            why, right = self.read(case, rng, place)
-            about.append(why)
-            return Result(IDENTICAL if right else SILENT, " ".join(about))
+            why, outcome = self.read(case, rng, place)
+            return Result(outcome, " ".join([*about, why]))
         except ValueError as error:
             return Result(REFUSED, " ".join([*about, str(error)]))
         except Exception:
@@ -96,26 +103,22 @@ class Part(ABC):
 # Videos.
 
 
-def sequential(path: Path, most: int = 5000) -> tuple[list[tuple[int, tuple[int, ...]]], bool]:
-    """Checksum and shape of each frame that plain PyAV decodes, and whether it found all whole."""
+def sequential(path: Path, most: int = 5000) -> list[tuple[int, tuple[int, ...]]]:
+    """Checksum and shape of each frame that plain PyAV decodes, passing over what it refuses."""
     frames: list[tuple[int, tuple[int, ...]]] = []
-    whole = True
     with av.open(str(path), metadata_errors="replace") as container:
         stream = next(s for s in container.streams.video if not s.disposition.value & 0x400)
         stream.codec_context.thread_count = 1
         packets = container.demux(stream)
         while len(frames) < most:
-            try:
+            with suppress(av.FFmpegError, ValueError):
                 packet = next(packets, None)
                 if packet is None:
                     break
                 for frame in packet.decode():
                     image = frame.to_ndarray(format="rgb24", threads=1)
                     frames.append((zlib.crc32(image.tobytes()), image.shape))
-                    whole &= not frame.is_corrupt
-            except (av.FFmpegError, ValueError):
-                whole = False
-    return frames, whole
+    return frames
 
 
 class Videos(Part):
@@ -125,7 +128,7 @@ class Videos(Part):
         for number, (suffix, codec, pixels) in enumerate(PROBES.values()):
             write_probe(self.folder / f"{number}{suffix}", codec, pixels, num_frames=40)
 
-    def read(self, case: int, rng: np.random.Generator, place: Path) -> tuple[str, bool]:
+    def read(self, case: int, rng: np.random.Generator, place: Path) -> tuple[str, str]:
         originals = sorted(self.folder.iterdir())
         original = originals[case % len(originals)]
         data, names = made.damage(original.read_bytes(), rng)
@@ -142,13 +145,14 @@ class Videos(Part):
                 for begin in range(0, number, 16)
                 for image in reader.get_frames(range(begin, min(begin + 16, number)))
             ]
-        if [zlib.crc32(image.tobytes()) for image in few] != [found[i][0] for i in some]:
-            return f"frames {some} are others after a seek", False
-        expected, whole = sequential(path)
+        expected = sequential(path)
         if len(expected) != len(found):
-            return f"{len(found)} frames, a sequential decode gives {len(expected)}", False
-        same = [a == b for a, b in zip(expected, found, strict=True) if a[1] == b[1]]
-        return f"{len(found)} frames, {same.count(False)} others, whole={whole}", all(same)
+            return f"{len(found)} frames, a sequential decode gives {len(expected)}", SILENT
+        if [zlib.crc32(image.tobytes()) for image in few] != [found[i][0] for i in some]:
+            return f"frames {some} are others after a seek", CONCEALED
+        # Of another shape: turned upright, or scaled to the first.
+        others = sum(a != b for a, b in zip(expected, found, strict=True) if a[1] == b[1])
+        return f"{len(found)} frames, {others} others", CONCEALED if others else IDENTICAL
 
 
 # Checkpoints and models.
@@ -237,13 +241,13 @@ class Models(Part):
     def start(self) -> None:
         self.known = [digest(reader(self.folder / name)) for name, reader in self.READERS]
 
-    def read(self, case: int, rng: np.random.Generator, place: Path) -> tuple[str, bool]:
+    def read(self, case: int, rng: np.random.Generator, place: Path) -> tuple[str, str]:
         which = case % len(self.READERS)
         name, reader = self.READERS[which]
         data, names = made.damage((self.folder / name).read_bytes(), rng)
         self.say(f"{name} {names}:")
         (place / name).write_bytes(data)
-        return "read", digest(reader(place / name)) == self.known[which]
+        return "read", judge(digest(reader(place / name)) == self.known[which])
 
 
 # Galleries.
@@ -273,7 +277,7 @@ class Galleries(Part):
     def start(self) -> None:
         self.known = self._known(self.folder / "gallery")
 
-    def read(self, case: int, rng: np.random.Generator, place: Path) -> tuple[str, bool]:
+    def read(self, case: int, rng: np.random.Generator, place: Path) -> tuple[str, str]:
         folder = place / "gallery"
         shutil.copytree(self.folder / "gallery", folder)
         parts = sorted(folder.glob("part-*"))
@@ -295,7 +299,7 @@ class Galleries(Part):
             one.unlink()
         else:
             shutil.copy(self.folder / "other" / one.name, one)
-        return "loaded", self._known(folder) == self.known
+        return "loaded", judge(self._known(folder) == self.known)
 
 
 # Structured nonsense.
@@ -313,7 +317,7 @@ class Configurations(Part):
             for n, c in enumerate(self.CLASSES, self.seed)
         ]
 
-    def read(self, case: int, rng: np.random.Generator, place: Path) -> tuple[str, bool]:
+    def read(self, case: int, rng: np.random.Generator, place: Path) -> tuple[str, str]:
         kind = case % len(self.CLASSES)
         values = self.cases[kind][case // len(self.CLASSES)]
         config_class: type[Any] = self.CLASSES[kind]
@@ -327,7 +331,7 @@ class Configurations(Part):
         config = parse_config(config_class, words)
         save_config(config, place / "saved.yaml")
         again = parse_config(config_class, ["--config", str(place / "saved.yaml")])
-        return "read", repr(to_plain(again)) == repr(to_plain(config))
+        return "read", judge(repr(to_plain(again)) == repr(to_plain(config)))
 
 
 class Headers(Part):
@@ -346,7 +350,7 @@ class Headers(Part):
             found = made.examples(made.headers(good), -(-self.number // 2), self.seed)
             self.cases.append((name, load_file(self.folder / name), found))
 
-    def read(self, case: int, rng: np.random.Generator, place: Path) -> tuple[str, bool]:
+    def read(self, case: int, rng: np.random.Generator, place: Path) -> tuple[str, str]:
         name, tensors, found = self.cases[case % 2]
         header = found[case // 2]
         self.say(f"{name} {json.dumps(header)[:600]}:")
@@ -356,7 +360,7 @@ class Headers(Part):
         else:
             spec = [load_classifier(place / name).branch.spec()]
         sane = all(0 < s["num_frames"] <= 4096 and 0 < s["size"] <= 4096 for s in spec)
-        return f"read {spec}", sane
+        return f"read {spec}", judge(sane)
 
 
 class Lists(Part):
@@ -375,7 +379,7 @@ class Lists(Part):
         rows = ((f"{h},split", f"{r},train") if h else (h, r) for _, h, r in self.KINDS)
         self.cases = [made.examples(made.lists(h, r), share, self.seed) for h, r in rows]
 
-    def read(self, case: int, rng: np.random.Generator, place: Path) -> tuple[str, bool]:
+    def read(self, case: int, rng: np.random.Generator, place: Path) -> tuple[str, str]:
         kind = case % len(self.KINDS)
         name = self.KINDS[kind][0]
         data, expected = self.cases[kind][case // len(self.KINDS)]
@@ -391,7 +395,7 @@ class Lists(Part):
                 found = [str(video.path.relative_to(self.folder)) for video in videos]
         finally:
             path.unlink()
-        return f"{found}", expected is None or sorted(found) == sorted(expected)
+        return f"{found}", judge(expected is None or sorted(found) == sorted(expected))
 
 
 PARTS: dict[str, type[Part]] = {

@@ -120,6 +120,7 @@ def run_part(
                             f"{name}: a process ended before its first case: {ended}"
                         )
                     results[worker.case], worker.case = ended, None
+                    worker.deadline = float("inf")
                     bar.update()
                     if ended.outcome in (CRASH, HANG):
                         worker.end()
