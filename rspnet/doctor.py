@@ -63,13 +63,15 @@ class Finding:
     well: bool = True
 
 
-def write_probe(path: Path, codec: str, pixels: str, num_frames: int = 12) -> None:
+def write_probe(path: Path, codec: str, pixels: str, num_frames: int = 12, gop: int = 250) -> None:
     """Write a tiny video: a square that moves over a ramp of grey, 64 x 48 pixels, 25 fps."""
     import av
 
-    quiet = {"x265-params": "log-level=none"} if codec == "libx265" else {}
+    x265 = {"x265-params": f"log-level=none:keyint={gop}"}
     with av.open(str(path), "w") as container:
-        stream: Any = container.add_stream(codec, rate=25, options=quiet)
+        stream: Any = container.add_stream(
+            codec, rate=25, options=x265 if codec == "libx265" else {"g": str(gop)}
+        )
         stream.width, stream.height, stream.pix_fmt = 64, 48, pixels
         for t in range(num_frames):
             image = np.repeat(np.arange(64, dtype=np.uint8)[None, :, None] * 3, 48, axis=0)

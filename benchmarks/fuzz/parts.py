@@ -122,11 +122,13 @@ def sequential(path: Path, most: int = 5000) -> list[tuple[int, tuple[int, ...]]
 
 
 class Videos(Part):
-    """Videos in seven containers and codecs."""
+    """Videos in seven containers and codecs, with few key frames and with many."""
 
     def prepare(self) -> None:
         for number, (suffix, codec, pixels) in enumerate(PROBES.values()):
-            write_probe(self.folder / f"{number}{suffix}", codec, pixels, num_frames=40)
+            for gop in (10, 250):
+                path = self.folder / f"{number}-{gop}{suffix}"
+                write_probe(path, codec, pixels, num_frames=40, gop=gop)
 
     def read(self, case: int, rng: np.random.Generator, place: Path) -> tuple[str, str]:
         originals = sorted(self.folder.iterdir())
