@@ -81,18 +81,15 @@ def check_changes(
         videos: Those of now; nothing if they are not known yet.
 
     Returns:
-        What differs and was accepted, or is more or fewer steps.
+        What differs and was accepted, or is more or fewer steps; nothing yet without ``videos``.
 
     Raises:
         ValueError: There is a difference that ``accept_changes`` does not name.
 
     Example:
-        >>> config = RunConfig(seed=3)
-        >>> check_changes(config, "runs/run", {"seed": 1})
-        Traceback (most recent call last):
-            ...
-        ValueError: runs/run was made with other settings (then -> now): seed 1 -> 3. Give the ...
-        >>> check_changes(RunConfig(seed=3, accept_changes=["seed"]), "runs/run", {"seed": 1})
+        >>> then, videos = {"seed": 1}, "2 (a0b1)"
+        >>> config = RunConfig(seed=3, accept_changes=["seed"])
+        >>> check_changes(config, "runs/run", then, videos, videos)
         {'seed': [1, 3]}
     """
     now, then = (dict(_settings(config, plain)) for plain in (to_plain(config), before))

@@ -92,7 +92,10 @@ def _next(iterator: Any, workers: Sequence[BaseProcess]) -> Any:
         item = next(iterator, _END)
     except Exception:
         # By whatever name PyTorch calls it: a process that has gone took its memory with it.
-        wait([worker.sentinel for worker in workers], timeout=1)
+        gone = wait([worker.sentinel for worker in workers], timeout=5)
+        for worker in workers:
+            if worker.sentinel in gone:
+                worker.join(timeout=5)
         _refuse_dead(workers)
         raise
     _refuse_dead(workers)

@@ -10,7 +10,7 @@ import time
 import uuid
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -117,15 +117,9 @@ class Processes:
         Raises:
             ValueError: One does; on all ranks.
         """
-        new = not Path(folder).exists()
-        try:
-            with ExitStack() as stack:
-                self.call_in_first(lambda: stack.enter_context(folder_lock(folder)))
-                yield
-        finally:
-            if new and self.first:  # what was refused leaves no empty folder
-                with suppress(OSError):
-                    Path(folder).rmdir()
+        with ExitStack() as stack:
+            self.call_in_first(lambda: stack.enter_context(folder_lock(folder)))
+            yield
 
     @contextmanager
     def others_may_go(self) -> Iterator[None]:

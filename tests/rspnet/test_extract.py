@@ -381,14 +381,14 @@ def test_wrong_settings_are_refused_by_name(
 def test_names_that_are_not_utf8_are_used_or_listed(
     model: Path, videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    root, clip = tmp_path / "data", next(videos.rglob("*.mp4"))
+    root, clip = tmp_path / os.fsdecode(b"d\xe9ta"), next(videos.rglob("*.mp4"))
     names = [os.fsdecode(name) for name in (b"caf\xe9/a\xff.mp4", b"caf\xe9/b.mp4", b"=x/\xe9.mp4")]
     for name in names:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(clip, root / name)
     (root / names[1]).write_text("no video")
     for before in (False, True):  # the second time what the table found is not opened again
-        out = tmp_path / f"gallery {before}"
+        out = tmp_path / os.fsdecode(b"gall\xe9ry %d" % before)
         assert main(words(model, root, out, "--max_unreadable=0.5")) == 0
         found = Gallery.load(out)
         assert [str(path.relative_to(root)) for path in found.paths] == [names[2], names[0]]

@@ -40,6 +40,15 @@ class VideoError(ValueError):
         return type(self), (self.path, self.reason)
 
 
+def damaged_frame(path: Path, number: int) -> VideoError:
+    """The error of a frame that leans on damage."""
+    return VideoError(
+        path,
+        f"corrupt: frame {number} can't be decoded as it was recorded, others may be whole; copy "
+        "the file again",
+    )
+
+
 def describe(error: Exception) -> str:
     """FFmpeg's words, without the name of its function."""
     return str(getattr(error, "strerror", None) or error) or type(error).__name__
@@ -53,8 +62,8 @@ def video_errors(path: Path) -> Iterator[None]:
     except VideoError:
         raise
     except Exception as error:
-        if type(error) is MemoryError:  # of this process; FFmpeg's own is another class
-            raise
+        if isinstance(error, MemoryError) and not hasattr(error, "strerror"):
+            raise  # of this process, not FFmpeg's of what a file claims
         raise VideoError(path, f"corrupt: {describe(error)}") from error
 
 

@@ -151,13 +151,15 @@ def has_gaps(times: Sequence[int], factor: float = 1.5) -> bool:
 
 def ends_within_packet(path: Path, stream_id: int) -> bool:
     """Whether the last packet of a transport stream is cut off, and is one of this stream."""
-    rest = path.stat().st_size % 188
     with path.open("rb") as file:
-        if file.read(1) != b"G" or rest == 0:
-            return False
+        # Of 192 bytes (M2TS) the first four are no part of the packet itself.
+        before = 0 if file.read(189)[::188] == b"GG" else 4
+        rest = path.stat().st_size % (188 + before)
         file.seek(-rest, os.SEEK_END)
-        head = file.read(3)
-    return len(head) < 3 or int.from_bytes(head[1:], "big") & 0x1FFF == stream_id
+        head = file.read(rest)[before:]
+    if rest == 0 or head[:1] not in (b"G", b""):
+        return False
+    return len(head) < 3 or int.from_bytes(head[1:3], "big") & 0x1FFF == stream_id
 
 
 def pixel_aspect(stream: "VideoStream") -> Fraction:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from rspnet.data.video.checks import VideoError
+from rspnet.data.video.checks import VideoError, damaged_frame
 from rspnet.data.video.container import decode_tagged, find_stream, open_container
 from rspnet.data.video.index import VideoIndex
 from rspnet.data.video.packets import entry_before, leaning, order_by_decoding
@@ -180,9 +180,7 @@ class PyAVDecoder:
         found = leaning(begin, packets, self._damaged, index.disposable)
         found |= leaning(begin, packets, self._strange, np.zeros_like(index.disposable))
         if found.any():
-            raise VideoError(
-                self._path, f"damaged: frame {numbers[found][0]} can't be decoded as recorded"
-            )
+            raise damaged_frame(self._path, int(numbers[found][0]))
 
     def _reaches(self, entry: int, number: int) -> bool:
         """Whether continuing reaches a frame, and sooner than a seek."""

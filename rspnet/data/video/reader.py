@@ -15,7 +15,7 @@ from typing import Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from rspnet.data.video.checks import VideoError, video_errors
+from rspnet.data.video.checks import VideoError, damaged_frame, video_errors
 from rspnet.data.video.decoders import (
     Decoder,
     DecordDecoder,
@@ -180,6 +180,7 @@ class VideoReader:
         Raises:
             VideoError: A frame can't be decoded, or leans on a frame that is damaged.
             ValueError: An index is out of range.
+            MemoryError: So many frames do not fit into memory.
         """
         wanted = np.asarray(indices)
         if wanted.size == 0:
@@ -203,7 +204,7 @@ class VideoReader:
     def _read(self, indices: list[int]) -> NDArray[np.uint8]:
         damaged = [i for i in indices if self._index.damaged[i]]
         if damaged:
-            raise VideoError(self.path, f"damaged: frame {damaged[0]} can't be decoded as recorded")
+            raise damaged_frame(self.path, damaged[0])
         try:
             with video_errors(self.path):
                 return self._open().read(indices)

@@ -74,7 +74,7 @@ def test_a_gallery_is_stopped_and_resumed(
     monkeypatch.setenv("RSPNET_CACHE", str(tmp_path / "cache"))
     model = save_tiny_model(tmp_path)
     for index in range(5):
-        path = tmp_path / "videos" / "walk" / f"{index}.mp4"
+        path = tmp_path / "videos" / ("walk" if index < 3 else "wave") / f"{index}.mp4"
         write_video(path, draw(12, index), 25.0, preset="ultrafast")
     gate = Gate(2)
     monkeypatch.setattr(vectors, "load_views", gate.load)

@@ -50,7 +50,7 @@ def test_frames_behind_a_later_key_frame_are_whole(
         assert len(reader) == 40
         assert refused(reader, original) == changed
         np.testing.assert_array_equal(reader.get_frames([9, 22]), original[[9, 22]])
-        message = f"damaged: frame {changed[0]} can't be decoded as recorded"
+        message = f"corrupt: frame {changed[0]} can't be decoded as it was recorded"
         with pytest.raises(VideoError, match=message):
             reader.get_frames([9, changed[0], 22])
 
@@ -108,10 +108,13 @@ def test_joined_transport_streams_lose_no_frame(tmp_path: Path) -> None:
         np.testing.assert_array_equal(reader.get_frames(range(55)), expected)
 
 
-def test_a_transport_stream_may_end_within_a_packet(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.ts", textured(20), gop=10)
-    expected = sequential(path)
-    path.write_bytes(path.read_bytes()[:-100])
+@pytest.mark.parametrize(("name", "size"), [("a.ts", 188), ("a.m2ts", 192)])
+def test_a_transport_stream_may_end_within_a_packet(tmp_path: Path, name: str, size: int) -> None:
+    path = write(tmp_path / name, textured(20), gop=10)
+    expected, data = sequential(path), path.read_bytes()
+    empty = b"G\x1f\xff"  # M2TS is filled up with packets of nothing
+    parts = [data[i : i + size] for i in range(0, len(data), size)]
+    path.write_bytes(b"".join(p for p in parts if p[size - 188 :][:3] != empty)[:-100])
     with VideoReader(path) as reader:
         assert len(reader) == 20
         assert refused(reader, expected) == [19]

@@ -253,5 +253,5 @@ def test_real_files_as_published(real_data: Path) -> None:
         expected = sequential(reader.path)
         assert len(reader) == len(expected) == 49
         np.testing.assert_array_equal(reader.get_frames(range(29)), expected[:29])
-        with pytest.raises(VideoError, match="damaged: frame 29"):
+        with pytest.raises(VideoError, match="corrupt: frame 29"):
             reader.get_frames([3, 29])
