@@ -7,10 +7,10 @@ NUM_VIDEOS ?= 32
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help dashboard test lint format bench synthetic docs lock clean
+.PHONY: help dashboard test test-oldest test-newest audit lint format bench synthetic docs lock clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 $(STAMP): requirements.lock
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version)'
@@ -24,6 +24,28 @@ dashboard: $(STAMP) ## open the dashboard on the shipped model and generated vid
 
 test: $(STAMP) ## run the tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+# In a virtual environment of its own, made anew: what `pip install` of these versions gives.
+define test_versions
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv venv --quiet --clear $(VENV)-$(1)
+	$(BIN)/uv pip install --quiet --python $(VENV)-$(1) --resolution $(2) -r requirements.txt
+	$(BIN)/uv pip install --quiet --python $(VENV)-$(1) $$(sed -n 's/ *#.*//; /^pytest\|^hypothesis/p' requirements-dev.txt)
+	$(VENV)-$(1)/bin/python -m rspnet.doctor
+	$(VENV)-$(1)/bin/python -m pytest -n 2 --dist loadfile tests/rspnet $(ARGS)
+endef
+
+test-oldest: $(STAMP) ## run the tests of rspnet with the oldest versions in requirements.txt
+	$(call test_versions,oldest,lowest-direct)
+
+test-newest: $(STAMP) ## run them with the newest versions that there are
+	$(call test_versions,newest,highest)
+
+# Strict, as the audit would pass over what its service does not know, and find nothing.
+audit: $(STAMP) ## list the licences of the dependencies; look for known vulnerabilities
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uvx --quiet pip-licenses --python $(BIN)/python --order=license
+	$(BIN)/uvx --quiet pip-audit --strict --requirement requirements.lock --no-deps --disable-pip
 
 lint: $(STAMP) ## check style, types and the floors of the packages
 	$(BIN)/ruff check .
@@ -49,4 +71,4 @@ lock: $(STAMP) ## resolve requirements anew into requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header requirements-dev.txt -o requirements.lock
 
 clean: ## remove the virtual environment and caches
-	rm -rf $(VENV) site .cache .mypy_cache .ruff_cache .pytest_cache artifacts
+	rm -rf $(VENV) $(VENV)-* site .cache .mypy_cache .ruff_cache .pytest_cache artifacts

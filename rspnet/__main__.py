@@ -13,6 +13,7 @@ COMMANDS = {
     "evaluate": Command("rspnet.evaluate", "measure the pretext tasks on held-out videos"),
     "convert": Command("rspnet.convert", "write a checkpoint as a model file"),
     "cost": Command("rspnet.cost", "estimate what a pre-training takes"),
+    "doctor": Command("rspnet.doctor", "say what this installation can do, and what to mend"),
     "manifest": Command("rspnet.data.manifest", "write a table of the videos below a folder"),
     "transcode": Command("rspnet.data.transcode", "rewrite videos for fast random access"),
     "synthetic": Command("rspnet.data.synthetic.__main__", "generate synthetic videos"),

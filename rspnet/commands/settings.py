@@ -152,6 +152,7 @@ class _Kind:
         # A text or a path is what is written: YAML would take "~", "#1" and "null" for nothing.
         self.verbatim = bool(members & {str, Path}) and not members - lists - {str, Path}
         self.path = Path in members
+        self.nullable = kind is Any or type(None) in get_args(kind)
         self.mapping = dict in {get_origin(k) or k for k in members}
         self.several, self.one = bool(lists), members != lists  # it may be a list, something else
         text = kind.__name__ if type(kind) is type else str(kind).replace("typing.", "")
@@ -368,6 +369,10 @@ def parse_config(
         read = parser.parse_object({**given.values, **dict.fromkeys(texts, "text")})
         for name, text in texts.items():
             read[name] = Path(text) if given.kinds[name].path else text
+        for name, kind in given.kinds.items():
+            # jsonargparse takes null for whatever type.
+            if name in given.values and read.get(name) is None and not kind.nullable:
+                raise ValueError(f"{given.where[name]}: {name} is {kind.text}, got null")
         made = parser.instantiate(read)
     except ArgumentError as error:
         key = re.search(r'Parser key "([^"]+)"', str(error))

@@ -47,6 +47,9 @@ def _check_zip(path: Path) -> None:
             return
         if archive.comment:
             raise ValueError("it is damaged: it ends with something other than its SHA-256")
+        folder = next((e.filename for e in entries if e.is_dir() or e.external_attr & 0x10), None)
+        if folder is not None:
+            raise ValueError(f"it is damaged: its entry {folder} is marked as a folder")
         damaged = archive.testzip()
         if damaged is not None:
             raise ValueError(f"it is damaged: the CRC of its entry {damaged} is another one")

@@ -56,6 +56,15 @@ def test_mistakes_are_named(words, message):
         parse_config(TrainConfig, words)
 
 
+def test_null_in_a_file_is_a_value_only_where_there_may_be_none(tmp_path):
+    file = tmp_path / "run.yaml"
+    file.write_text("epochs: null\naccumulate: null\n")
+    with pytest.raises(ValueError, match=r"run.yaml: accumulate is an integer, got null"):
+        parse_config(TrainConfig, ["--config", str(file)])
+    file.write_text("epochs: null\n")
+    assert parse_config(TrainConfig, ["--config", str(file)]) == TrainConfig()
+
+
 def test_unknown_key_in_a_file_names_file_and_nearest(tmp_path):
     file = tmp_path / "run.yaml"
     file.write_text("data:\n  sise: 64\n")

@@ -60,6 +60,17 @@ def test_an_older_checkpoint_is_checked_by_its_crcs(tmp_path):
     assert refused > 50
 
 
+def test_an_entry_marked_as_a_folder_is_not_left_unread(tmp_path):
+    path = tmp_path / "old.pt"
+    torch.save(state(1), path)
+    data = bytearray(path.read_bytes())
+    entry = data.rindex(b"PK\x01\x02", 0, data.rindex(b"data/3"))
+    data[entry + 38] |= 0x10  # PyTorch would give what the memory happens to hold
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match="its entry old/data/3 is marked as a folder"):
+        read_torch(path)
+
+
 def test_compressed_archives_are_refused_before_they_are_unpacked(tmp_path):
     whole, bomb = tmp_path / "a.pt", tmp_path / "bomb.pt"
     torch.save({"w": torch.zeros(3_000_000)}, whole)

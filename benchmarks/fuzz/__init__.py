@@ -1,0 +1,1 @@
+"""Damaged and hostile files, and what comes of reading them."""
