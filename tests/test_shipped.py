@@ -58,6 +58,9 @@ def test_readme_gives_the_numbers_of_the_report() -> None:
         "margin map on the static prop, ratio to its area": (
             "margin map to faster in the prop, over their area"
         ),
+        "drop of the margin with moving limbs frozen": (
+            "drop of the margin with moving limbs frozen"
+        ),
         "correlation of the margin map with optical flow (JHMDB)": (
             "margin map to faster with optical flow, rho"
         ),
