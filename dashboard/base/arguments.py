@@ -45,7 +45,7 @@ COMMAND: dict[str, Any] = {
     "description": "Open the dashboard in a browser.",
     "examples": (
         "python -m dashboard --videos VIDEOS --model runs/mine/model.safetensors",
-        "python -m dashboard --server.port 8502",
+        "python -m dashboard --server.port 8502 --server.address localhost",
         "streamlit run dashboard/app.py -- --videos VIDEOS",
     ),
 }
