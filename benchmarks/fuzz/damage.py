@@ -158,9 +158,8 @@ def headers(good: dict[str, str]) -> st.SearchStrategy[dict[str, str]]:
     return st.builds(header, st.sampled_from(sorted(good)), st.sampled_from(kinds), _TEXTS, VALUES)
 
 
-_NAMES = ("walk/a.mp4", "jump/b c.mp4", "jump/ü.mp4", "walk/x,y.mp4", "walk/=1+1.mp4")
+NAMES = ("walk/a.mp4", "jump/b c.mp4", "jump/ü.mp4", "walk/x,y.mp4", "walk/=1+1.mp4")
 ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "utf-32", "latin-1", "cp1252")
-NAMES = _NAMES
 
 
 def lists(header: str, row: str) -> st.SearchStrategy[tuple[bytes, list[str] | None]]:
@@ -173,7 +172,7 @@ def lists(header: str, row: str) -> st.SearchStrategy[tuple[bytes, list[str] | N
 
     whole = st.builds(
         good,
-        st.lists(st.sampled_from(_NAMES), min_size=1, unique=True),
+        st.lists(st.sampled_from(NAMES), min_size=1, unique=True),
         st.sampled_from(ENCODINGS),
         st.sampled_from(["\n", "\r\n", "\r"]),
     )

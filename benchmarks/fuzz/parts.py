@@ -32,6 +32,7 @@ from rspnet.commands.settings import make_parser
 from rspnet.commands.settings import settings_of as settings_of_parser
 from rspnet.data.datasets.labelled import DatasetConfig, load_video_set
 from rspnet.data.listing import expand_roots
+from rspnet.data.video.container import orientation
 from rspnet.data.video.index import forget
 from rspnet.doctor import PROBES, write_probe
 from rspnet.extract import ExtractConfig
@@ -117,7 +118,8 @@ def sequential(path: Path, most: int = 5000) -> list[tuple[int, tuple[int, ...]]
                     break
                 for frame in packet.decode():
                     image = frame.to_ndarray(format="rgb24", threads=1)
-                    frames.append((zlib.crc32(image.tobytes()), image.shape))
+                    turned = orientation(frame) != (1, 0, 0, 1)
+                    frames.append((zlib.crc32(image.tobytes()), () if turned else image.shape))
     return frames
 
 
