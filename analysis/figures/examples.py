@@ -35,8 +35,8 @@ from analysis.figures.style import (
 from analysis.regions.ground_truth import REGIONS
 from analysis.stimuli.kinds import EvaluatedModel, TripletFeatures, with_controls
 from analysis.stimuli.triplets import Triplets, nearest_videos, scores_of
-from analysis.studies.controlled import SPEEDS, Scene
 from analysis.studies.localisation import make_scene
+from analysis.studies.measures.controlled import SPEEDS, Scene
 from rspnet.models import Branch
 from rspnet.names import HEADS
 

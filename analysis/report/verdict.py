@@ -3,7 +3,7 @@
 Studies say how maps do on average over videos. This checks the map that is on the screen, by the
 same measures: whether its cells add up to the score, whether the map depends on what the model
 learned (:mod:`analysis.studies.sanity`), and whether the score falls where the map says
-(:mod:`analysis.studies.deletion`).
+(:mod:`analysis.studies.measures.deletion`).
 """
 
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ from analysis.core.clip_map import ClipMap
 from analysis.core.score import Score, extract_features
 from analysis.core.statistics import rank_correlation
 from analysis.stimuli.kinds import with_random_weights
-from analysis.studies.deletion import KeptCells, order_of, perturbation_curve
+from analysis.studies.measures.deletion import KeptCells, order_of, perturbation_curve
 from analysis.studies.sanity import LIMIT
 from rspnet.names import HEADS, Side
 

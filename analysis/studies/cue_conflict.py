@@ -17,9 +17,7 @@ from tqdm import tqdm
 
 from analysis.core.clip import Frames, StoredFrames, load_view
 from analysis.core.figure_spec import DotFigure, DotPanel, FigureSpec
-from analysis.core.statistics import difference, mean
 from analysis.core.table import (
-    RSP_MINUS_AVID,
     Key,
     Row,
     StudyTable,
@@ -30,6 +28,7 @@ from analysis.core.table import (
     pivot,
 )
 from analysis.stimuli.kinds import with_random_weights
+from analysis.studies.measures.controlled import by_head, head_rows, key_number
 from analysis.studies.registry import KeyNumber, Study, StudyConfig, StudyInputs, register_study
 from rspnet.data.sampling import clip_span
 from rspnet.data.synthetic.videos import Factors, draw_factors, render_video
@@ -183,7 +182,8 @@ class CueConflict(Study[CueConflictConfig]):
                         found[name][head].append(outcome)
             for name, of_head in found.items():
                 rsp, avid = (np.mean(of_head[head], axis=0) for head in HEADS)
-                rows += summarise({"weights": weights, "conflict": name}, rsp, avid)
+                values = {m: (rsp[:, n], avid[:, n]) for n, m in enumerate(MEASURES)}
+                rows += head_rows({"weights": weights, "conflict": name}, values)
         return StudyTable(
             study=self.name,
             rows=tuple(rows),
@@ -196,10 +196,7 @@ class CueConflict(Study[CueConflictConfig]):
 
     def finding(self, table: StudyTable) -> str:
         """Of the full conflict, the share of motion decisions by either head."""
-        rsp, avid, apart = (
-            table.one(weights="trained", conflict=FULL, head=head)["motion"]
-            for head in (*HEADS, RSP_MINUS_AVID)
-        )
+        rsp, avid, apart = by_head(table, "motion", weights="trained", conflict=FULL).values()
         return (
             "With the action of one video and the appearance of another, RSP is nearer to the one "
             f"with the same action in {interval(rsp)} of the videos, A-VID in {interval(avid)} "
@@ -239,31 +236,5 @@ class CueConflict(Study[CueConflictConfig]):
 
     def key_numbers(self, table: StudyTable) -> list[KeyNumber]:
         """The share of motion decisions in the full conflict."""
-        found = {
-            weights: {
-                head: table.one(weights=weights, conflict=FULL, head=head)["motion"]
-                for head in (*HEADS, RSP_MINUS_AVID)
-            }
-            for weights in ("trained", "random weights")
-        }
-        return [
-            KeyNumber(
-                name="cue conflict, share of motion decisions",
-                values={head: found["trained"][head] for head in HEADS},
-                difference=found["trained"][RSP_MINUS_AVID],
-                control=found["random weights"][RSP_MINUS_AVID],
-            )
-        ]
-
-
-def summarise(keys: dict[str, Key], rsp: Floats, avid: Floats) -> list[Row]:
-    """Estimates over videos of both heads' outcomes, (N, 3) each, and of their difference."""
-    rows = [
-        Row(
-            keys=keys | {"head": head},
-            values={name: mean(values[:, n]) for n, name in enumerate(MEASURES)},
-        )
-        for head, values in zip(HEADS, (rsp, avid), strict=True)
-    ]
-    apart = {name: difference(rsp[:, n], avid[:, n]) for n, name in enumerate(MEASURES)}
-    return [*rows, Row(keys=keys | {"head": RSP_MINUS_AVID}, values=dict(apart))]
+        name = "cue conflict, share of motion decisions"
+        return [key_number(table, name, "motion", conflict=FULL)]

@@ -1,8 +1,9 @@
 """Are the maps faithful to their scores? ``python -m analysis faithfulness --out FILE.json``.
 
 For both heads and both target scores (:mod:`analysis.stimuli.triplets`), cells of c_i are taken
-away and put back in the order of its contribution map (:mod:`analysis.studies.deletion`), against
-random orders and against an order from the middle of the frame outwards. What stands in for a cell
+away and put back in the order of its contribution map
+(:mod:`analysis.studies.measures.deletion`), against random orders and against an order from the
+middle of the frame outwards. What stands in for a cell
 is a blurred video, the mean colour, or the static middle frame: numbers are given for each, as they
 measure different things. Captum's infidelity and sensitivity go with them.
 
@@ -29,7 +30,7 @@ from analysis.core.score import ClipFeatures, Kind, Score
 from analysis.core.statistics import difference, mean, rank_correlation
 from analysis.core.table import Key, Row, StudyTable, Table, Value
 from analysis.stimuli.triplets import SCORES, encode_triplets, scores_of
-from analysis.studies.deletion import (
+from analysis.studies.measures.deletion import (
     MODES,
     KeptCells,
     Order,

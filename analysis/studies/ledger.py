@@ -8,6 +8,7 @@ the clips and the architecture.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import torch
@@ -18,10 +19,8 @@ from analysis.core.clip import static_clip
 from analysis.core.figure_spec import DotFigure, DotPanel, FigureSpec
 from analysis.core.ledger import PARTS, ledger_of
 from analysis.core.score import ClipFeatures, extract_features
-from analysis.core.statistics import Estimate, difference, mean
 from analysis.core.table import (
     RSP_MINUS_AVID,
-    Key,
     Row,
     StudyTable,
     Table,
@@ -32,6 +31,7 @@ from analysis.core.table import (
 )
 from analysis.stimuli.kinds import with_random_weights
 from analysis.stimuli.triplets import Views
+from analysis.studies.measures.controlled import by_head, head_rows, key_number
 from analysis.studies.registry import (
     KeyNumber,
     Study,
@@ -108,19 +108,9 @@ def measure_parts(encoded: Sequence[tuple[ClipFeatures, ...]]) -> dict[str, dict
 def summarise(found: dict[str, dict[str, Floats]], weights: str) -> list[Row]:
     """Estimates over videos of both heads and their difference, a row a part."""
     rows = []
-    for other in OTHER_CLIP:
-        rsp, avid = (found[head][other] for head in HEADS)
-        for column, part in enumerate(MEASURED):
-            keys: dict[str, Key] = {"weights": weights, "other": other, "part": part}
-            values = {
-                "rsp": mean(rsp[:, column]),
-                "avid": mean(avid[:, column]),
-                RSP_MINUS_AVID: difference(rsp[:, column], avid[:, column]),
-            }
-            rows += [
-                Row(keys=keys | {"head": head}, values={"value": own})
-                for head, own in values.items()
-            ]
+    for other, (column, part) in product(OTHER_CLIP, enumerate(MEASURED)):
+        values = tuple(found[head][other][:, column] for head in HEADS)
+        rows += head_rows({"weights": weights, "other": other, "part": part}, {"value": values})
     return rows
 
 
@@ -176,7 +166,10 @@ class Ledger(Study[LedgerConfig]):
 
     def finding(self, table: StudyTable) -> str:
         """The motion-motion part of either head, and the share of movement."""
-        part, share = _both(table, "motion_motion"), _both(table, MOVEMENT)
+        part, share = (
+            by_head(table, "value", weights="trained", other="same", part=name)
+            for name in ("motion_motion", MOVEMENT)
+        )
         says = verdict(part[RSP_MINUS_AVID], "more than", "less than")
         if says.startswith("no "):
             says = f"{says} from"
@@ -224,22 +217,9 @@ class Ledger(Study[LedgerConfig]):
 
     def key_numbers(self, table: StudyTable) -> list[KeyNumber]:
         """The motion-motion part and the share of movement within a video."""
-        found = []
-        for part, name in (("motion_motion", "motion-motion part of s"), (MOVEMENT, SHARE)):
-            own = _both(table, part)
-            found.append(
-                KeyNumber(
-                    name=name,
-                    values={head: own[head] for head in HEADS},
-                    difference=own[RSP_MINUS_AVID],
-                    control=_both(table, part, "random weights")[RSP_MINUS_AVID],
-                )
-            )
-        return found
-
-
-def _both(table: StudyTable, part: str, weights: str = "trained") -> dict[str, Estimate]:
-    return {
-        head: table.one(weights=weights, other="same", part=part, head=head)["value"]
-        for head in (*HEADS, RSP_MINUS_AVID)
-    }
+        return [
+            key_number(
+                table, "motion-motion part of s", "value", other="same", part="motion_motion"
+            ),
+            key_number(table, SHARE, "value", other="same", part=MOVEMENT),
+        ]

@@ -44,7 +44,7 @@ from analysis.stimuli.kinds import (
     kinds_of,
     triplet_views,
 )
-from analysis.studies.controlled import (
+from analysis.studies.measures.controlled import (
     HEADLINE_KIND,
     SPEEDS,
     Measured,

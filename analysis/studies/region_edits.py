@@ -19,7 +19,6 @@ from tqdm import tqdm
 from analysis.core.clip import Masks, View
 from analysis.core.figure_spec import DotFigure, DotPanel, FigureSpec
 from analysis.core.score import Score
-from analysis.core.statistics import Estimate, difference, mean
 from analysis.core.table import (
     RSP_MINUS_AVID,
     Key,
@@ -34,8 +33,8 @@ from analysis.core.table import (
 from analysis.stimuli.edit import How, edit_region
 from analysis.stimuli.kinds import encode_triplet, with_random_weights
 from analysis.stimuli.triplets import scores_of
-from analysis.studies.controlled import SPEEDS, Scene
 from analysis.studies.localisation import make_scene
+from analysis.studies.measures.controlled import SPEEDS, Scene, by_head, head_rows, key_number
 from analysis.studies.registry import (
     KeyNumber,
     Study,
@@ -181,7 +180,7 @@ class RegionEdits(Study[RegionEditsConfig]):
 
     def finding(self, table: StudyTable) -> str:
         """What freezing the limbs costs either head."""
-        found = _frozen(table, "trained")
+        found = by_head(table, "drop", weights="trained", region="limbs", edit="freeze")
         says = verdict(found[RSP_MINUS_AVID], "more than A-VID's", "less than A-VID's")
         return (
             f"With its moving limbs frozen, RSP's margin drops by {interval(found['rsp'])}, {says} "
@@ -226,15 +225,8 @@ class RegionEdits(Study[RegionEditsConfig]):
 
     def key_numbers(self, table: StudyTable) -> list[KeyNumber]:
         """The drop with frozen limbs."""
-        found = _frozen(table, "trained")
-        return [
-            KeyNumber(
-                name="drop of the margin with moving limbs frozen",
-                values={head: found[head] for head in HEADS},
-                difference=found[RSP_MINUS_AVID],
-                control=_frozen(table, "random weights")[RSP_MINUS_AVID],
-            )
-        ]
+        name = "drop of the margin with moving limbs frozen"
+        return [key_number(table, name, "drop", region="limbs", edit="freeze")]
 
 
 def summarise(found: Floats, weights: str) -> list[Row]:
@@ -244,14 +236,5 @@ def summarise(found: Floats, weights: str) -> list[Row]:
     by_region[LIMBS_MINUS_ELSEWHERE] = by_region["limbs"] - by_region["elsewhere"]
     for (region, values), (e, how) in product(by_region.items(), enumerate(HOWS)):
         keys: dict[str, Key] = {"weights": weights, "region": region, "edit": how}
-        rsp, avid = values[:, 0, e], values[:, 1, e]
-        own = {"rsp": mean(rsp), "avid": mean(avid), RSP_MINUS_AVID: difference(rsp, avid)}
-        rows += [Row(keys=keys | {"head": head}, values={"drop": d}) for head, d in own.items()]
+        rows += head_rows(keys, {"drop": tuple(values[:, :, e].T)})
     return rows
-
-
-def _frozen(table: StudyTable, weights: str) -> dict[str, Estimate]:
-    return {
-        head: table.one(weights=weights, region="limbs", edit="freeze", head=head)["drop"]
-        for head in (*HEADS, RSP_MINUS_AVID)
-    }

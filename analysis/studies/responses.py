@@ -9,7 +9,8 @@ unchanged clip is below 1; it is part of every curve, and drops are taken from i
 The *drop* of a perturbation is the similarity of the unchanged clip minus that of the perturbed
 one. Heads differ in how far they spread videos at all, so drops are compared in units of a head's
 own spread: 0 is no movement, 1 is as far as the clip of another video. The unit is the mean drop to
-clips of the other videos. What sums it up is the selectivity (:mod:`analysis.studies.selectivity`).
+clips of the other videos. What sums it up is the selectivity
+(:mod:`analysis.studies.measures.selectivity`).
 
 Each perturbed clip takes one forward pass, which gives both heads' responses. One video's curves,
 perturbed clips and maps come from :mod:`analysis.stimuli.perturbed_clips`.
@@ -54,15 +55,7 @@ from analysis.stimuli.perturbed_clips import (
     video_probe,
     views_of,
 )
-from analysis.studies.registry import (
-    KeyNumber,
-    Study,
-    StudyInputs,
-    VideoStudyConfig,
-    register_study,
-    verdict,
-)
-from analysis.studies.selectivity import (
+from analysis.studies.measures.selectivity import (
     MEASURES,
     OTHER_VIDEOS,
     UNCHANGED,
@@ -72,6 +65,14 @@ from analysis.studies.selectivity import (
     samples_of,
     selectivity_difference,
     words_of,
+)
+from analysis.studies.registry import (
+    KeyNumber,
+    Study,
+    StudyInputs,
+    VideoStudyConfig,
+    register_study,
+    verdict,
 )
 from rspnet.data.video.reader import VideoReader
 from rspnet.models import Branch

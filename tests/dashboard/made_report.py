@@ -12,8 +12,9 @@ from analysis.report.results import ReportConfig, ReportResults
 from analysis.stimuli.kinds import KINDS, WEIGHTS
 from analysis.stimuli.perturbations import PERTURBATIONS
 from analysis.stimuli.triplets import SCORES
-from analysis.studies import faithfulness, localisation, optical_flow, sanity, selectivity
-from analysis.studies.selectivity import OTHER_VIDEOS, UNCHANGED
+from analysis.studies import faithfulness, localisation, optical_flow, sanity
+from analysis.studies.measures import selectivity
+from analysis.studies.measures.selectivity import OTHER_VIDEOS, UNCHANGED
 from rspnet.commands import to_plain
 from rspnet.names import HEADS
 

@@ -33,7 +33,7 @@ from analysis import (
 from analysis.attribution.captum_methods import preserve_model_state
 from analysis.stimuli.perturbed_clips import embed_views
 from analysis.studies.cue_conflict import embed
-from analysis.studies.deletion import sensitivity
+from analysis.studies.measures.deletion import sensitivity
 from rspnet.models import Branch
 from rspnet.recognition.classifier import Classifier
 from rspnet.retrieval.gallery import embed_video, embed_videos, protocol_for

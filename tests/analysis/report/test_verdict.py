@@ -11,7 +11,7 @@ from analysis import ClipMap, PairClips, example_views, verdict
 from analysis.attribution.registry import MAP_KINDS, map_kind, map_kinds, register_map
 from analysis.core.cells import CellSwap
 from analysis.report.verdict import score_of
-from analysis.studies.deletion import KeptCells
+from analysis.studies.measures.deletion import KeptCells
 from rspnet.names import Side
 from tests.factories import tiny_branch
 

@@ -11,7 +11,6 @@ from analysis.core.clip import ClipInfo, View
 from analysis.core.score import Score, extract_features
 from analysis.core.table import StudyTable
 from analysis.stimuli.triplets import Triplets
-from analysis.studies.deletion import MODES, KeptCells, order_of, perturbation_curve
 from analysis.studies.faithfulness import (
     Faithfulness,
     FaithfulnessConfig,
@@ -20,6 +19,7 @@ from analysis.studies.faithfulness import (
     measure_video,
     summarise,
 )
+from analysis.studies.measures.deletion import MODES, KeptCells, order_of, perturbation_curve
 from analysis.studies.registry import StudyInputs
 from rspnet.models import Branch
 from rspnet.weights.checkpoint import save_model

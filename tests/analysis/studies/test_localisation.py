@@ -12,7 +12,6 @@ from analysis.regions.ground_truth import REGIONS, background_cues, regions_of
 from analysis.stimuli import kinds
 from analysis.stimuli.kinds import KINDS, EvaluatedModel, encode_triplet, with_controls
 from analysis.studies import localisation
-from analysis.studies.controlled import Measured, Scene
 from analysis.studies.localisation import (
     EXPECTED,
     Localisation,
@@ -21,6 +20,7 @@ from analysis.studies.localisation import (
     measure,
     summarise,
 )
+from analysis.studies.measures.controlled import Measured, Scene
 from analysis.studies.registry import StudyInputs
 from rspnet.data.synthetic.videos import render_video
 from rspnet.models import Branch

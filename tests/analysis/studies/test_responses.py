@@ -11,9 +11,7 @@ from analysis.cli.study import main
 from analysis.core.table import StudyTable
 from analysis.stimuli.kinds import with_swapped_heads
 from analysis.stimuli.perturbed_clips import synthetic_probe, video_probe
-from analysis.studies.registry import StudyInputs
-from analysis.studies.responses import Responses, ResponsesConfig, ResponsesStudy, respond
-from analysis.studies.selectivity import (
+from analysis.studies.measures.selectivity import (
     OTHER_VIDEOS,
     UNCHANGED,
     drop_difference,
@@ -21,6 +19,8 @@ from analysis.studies.selectivity import (
     samples_of,
     selectivity_difference,
 )
+from analysis.studies.registry import StudyInputs
+from analysis.studies.responses import Responses, ResponsesConfig, ResponsesStudy, respond
 from rspnet.data.video.encode import write_video
 from rspnet.models import Branch
 from rspnet.names import HEADS

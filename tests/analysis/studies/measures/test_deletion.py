@@ -11,7 +11,7 @@ from torch import Tensor
 from analysis.core.cells import CellSwap
 from analysis.core.grid import Grid
 from analysis.core.score import Score, extract_features
-from analysis.studies.deletion import (
+from analysis.studies.measures.deletion import (
     Curve,
     KeptCells,
     centre_prior,

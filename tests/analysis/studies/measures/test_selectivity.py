@@ -5,7 +5,7 @@ import pytest
 
 from analysis.core.table import RSP_MINUS_AVID, StudyTable
 from analysis.stimuli.perturbations import PERTURBATIONS
-from analysis.studies.selectivity import (
+from analysis.studies.measures.selectivity import (
     MEASURES,
     OTHER_VIDEOS,
     UNCHANGED,

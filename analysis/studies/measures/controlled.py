@@ -14,9 +14,11 @@ from tqdm import tqdm
 
 from analysis.attribution.registry import map_kind
 from analysis.core.grid import Grid
-from analysis.core.table import Key, StudyTable
+from analysis.core.statistics import Estimate, difference, mean
+from analysis.core.table import RSP_MINUS_AVID, Key, Row, StudyTable
 from analysis.stimuli.kinds import EvaluatedModel, Views, with_controls
-from analysis.studies.registry import StudyInputs
+from analysis.studies.registry import KeyNumber, StudyInputs
+from rspnet.names import HEADS
 
 Floats = NDArray[np.float64]
 # By measure, values of videos (V) and speeds of the query (S), with any further axes.
@@ -120,3 +122,46 @@ def kind_rows(table: StudyTable) -> Mapping[str, dict[str, Key]]:
         for kind, speed in (*_KIND_ROWS, *((kind, "both") for kind in kinds if kind not in known))
         if kind in kinds
     }  # fmt: skip
+
+
+def head_rows(
+    keys: Mapping[str, Key], measured: Mapping[str, tuple[Sequence[float] | Floats, ...]]
+) -> list[Row]:
+    """A row of each head and one of their difference, as means over videos.
+
+    Args:
+        keys: Of the rows, but for the head.
+        measured: By measure the values of the videos by RSP and by A-VID, (V,) each.
+    """
+    found: dict[str, dict[str, Estimate]] = {}
+    for name, (rsp, avid) in measured.items():
+        for head, own in (
+            ("rsp", mean(rsp)), ("avid", mean(avid)), (RSP_MINUS_AVID, difference(rsp, avid)),
+        ):  # fmt: skip
+            found.setdefault(head, {})[name] = own
+    return [Row(keys={**keys, "head": head}, values=dict(own)) for head, own in found.items()]
+
+
+def by_head(table: StudyTable, measure: str, **keys: Key) -> dict[str, Estimate]:
+    """A measure of either head and of their difference.
+
+    Raises:
+        ValueError: There is no such row.
+    """
+    return {head: table.one(**keys, head=head)[measure] for head in (*HEADS, RSP_MINUS_AVID)}
+
+
+def key_number(table: StudyTable, name: str, measure: str, **keys: Key) -> KeyNumber:
+    """A measure of the model beside its difference with random weights.
+
+    Raises:
+        ValueError: There is no such row.
+    """
+    found = by_head(table, measure, weights="trained", **keys)
+    control = by_head(table, measure, weights="random weights", **keys)
+    return KeyNumber(
+        name=name,
+        values={head: found[head] for head in HEADS},
+        difference=found[RSP_MINUS_AVID],
+        control=control[RSP_MINUS_AVID],
+    )

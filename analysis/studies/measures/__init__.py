@@ -1,0 +1,1 @@
+"""What studies measure with: harness and controls, deletion, selectivity."""
