@@ -113,7 +113,7 @@ def test_pictures_are_no_video(tmp_path: Path, marked: bool) -> None:
         picture: Any = out.add_stream("mjpeg", rate=25)
         picture.width, picture.height, picture.pix_fmt = 64, 48, "yuvj420p"
         if marked:
-            picture.disposition = av.stream.Disposition.attached_pic
+            picture.disposition = av.stream.Disposition.attached_pic.value  # an integer for PyAV 17
         copy = out.add_stream_from_template(source.streams.video[0])
         image = av.VideoFrame.from_ndarray(painted(1, 48, 64)[0], format="rgb24")
         out.mux(picture.encode(image))
