@@ -116,7 +116,8 @@ def test_probes_are_those_of_finetune(setting: list[str], tmp_path: Path, kind: 
     for model, value in zip(setting[1:3], found, strict=True):
         data = ActionsConfig(name="csv", root=setting[4], annotations=setting[6], num_clips=2)
         config = FinetuneConfig(
-            out=str(tmp_path / "b"), model=model.partition("=")[2], data=data, neighbours=2,
+            out=str(tmp_path / Path(model).stem), model=model.partition("=")[2], data=data,
+            neighbours=2,
             linear=kind == "linear", knn=kind == "knn", device="cpu", num_workers=0,
         )  # fmt: skip
         assert value == 100 * finetune(config).video_top1

@@ -2,6 +2,7 @@
 
 import copy
 import csv
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -32,6 +33,12 @@ def _jobs_end() -> Iterator[None]:
     # torch aborts the process that ends while one of its threads computes.
     for job in jobs.under_way():
         job.finished.wait(60)
+
+
+@pytest.fixture(autouse=True)
+def _main_module(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Streamlit puts its script in the place of ``__main__``, which new processes would run."""
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
 
 
 @pytest.fixture(scope="session")

@@ -70,6 +70,6 @@ def test_loaded_libraries_are_searched_for_garbage_once() -> None:
         frozen = gc.get_freeze_count()
         assert frozen > before
         memory.freeze_libraries()
-        assert gc.get_freeze_count() == frozen
+        assert before < gc.get_freeze_count() <= frozen  # some may have gone since, none was added
     finally:
         gc.unfreeze()

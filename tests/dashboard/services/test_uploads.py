@@ -184,7 +184,7 @@ def test_the_clock_starts_when_the_decoder_is_ready(
         (lambda: (ASSETS / "icon.png").read_bytes(), "is no video"),
         (lambda: small(40)[:2000], "cut off"),
         (lambda: small(40)[:40], "begins as a video does, but is damaged or cut off"),
-        (damaged, "it can't be decoded: damaged"),
+        (damaged, "it can't be decoded: corrupt: frame 13"),
         (lambda: small(1), "it has 1 frame, and a clip of this model takes 16"),
         (lambda: grey(2, 4320, 7680), r"7680 x 4320 pixels \(33.2 million\), at most 8.3 million"),
         (lambda: grey(21_600, 16, 16, 2.0), r"it has 21,600 frames \(3 h 0 min\), at most 3,000"),

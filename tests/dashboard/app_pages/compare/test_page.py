@@ -12,6 +12,7 @@ from safetensors.numpy import save_file
 from streamlit.testing.v1 import AppTest
 
 import analysis
+from dashboard.base import links
 from dashboard.base.arguments import Arguments
 from dashboard.base.style import signed
 from dashboard.overlays import captum_job
@@ -269,11 +270,12 @@ def test_tampered_link_is_said_once_and_left(open_app: Open) -> None:
     assert "4 x 7 x 7" in texts(app)
 
 
-def test_back_button_brings_the_view_back(open_app: Open) -> None:
+def test_back_button_brings_the_view_back(open_app: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     app = open_app()
     before = dict(app.query_params)
     app.slider("start_i").set_value(20).run()
     assert app.query_params["i_start"] == "20"
+    monkeypatch.setattr(links, "_moves_in_history", lambda: True)
     app.query_params.clear()
     app.query_params.update(before)
     app.run()
