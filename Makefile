@@ -23,7 +23,7 @@ dashboard: $(STAMP) ## open the dashboard on the shipped model and generated vid
 	$(BIN)/python -m dashboard $(ARGS)
 
 test: $(STAMP) ## run the tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # In a virtual environment of its own, made anew: what `pip install` of these versions gives.
 define test_versions
@@ -32,7 +32,7 @@ define test_versions
 	$(BIN)/uv pip install --quiet --python $(VENV)-$(1) --resolution $(2) -r requirements.txt
 	$(BIN)/uv pip install --quiet --python $(VENV)-$(1) $$(sed -n 's/ *#.*//; /^pytest\|^hypothesis/p' requirements-dev.txt)
 	$(VENV)-$(1)/bin/python -m rspnet.doctor
-	$(VENV)-$(1)/bin/python -m pytest -n 2 --dist loadfile tests/rspnet $(ARGS)
+	$(VENV)-$(1)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests/rspnet $(ARGS)
 endef
 
 test-oldest: $(STAMP) ## run the tests of rspnet with the oldest versions in requirements.txt

@@ -11,6 +11,15 @@ from rspnet.models import Branch
 REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
+# They take longest and so begin first: else one worker waits for the other at the end.
+LONG = ("tests/rspnet/test_distributed.py", "tests/rspnet/test_train.py", "tests/benchmarks/")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files that take longest first."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> None:
     # Tests run side by side, one process a core.
