@@ -27,16 +27,17 @@ _PARTS = {
 
 def _register(part: str, order: int) -> None:
     title, what = _PARTS[part]
+    symbol = f"s({''.join(word[0] for word in part.split('_'))})"  # such as s(mm)
 
     @register_map(
         key=part,
         title=title,
-        symbol="s",
+        symbol=symbol,
         units=f"{part.replace('_', '-')} part of s, per cell",
         needs="pair",
         sums_to="its part of the cosine similarity s",
-        text=f"The part of `s` that is of {what}. At rest is the clip stopped at its middle frame. "
-        "The four parts of this group add up to `s` exactly.",
+        text=f"`{symbol}`, the part of `s` that is of {what}. At rest is the clip stopped at its "
+        "middle frame. The four parts of this group add up to `s` exactly.",
         group=GROUP,
         by_default=False,
         order=order,
