@@ -133,7 +133,9 @@ def test_neighbours_stand_below_and_become_c_j(visitor: Visitor, address: str) -
         assert film.bounding_box()["width"] > 60
         assert "data:image/jpeg" in film.evaluate("e => getComputedStyle(e).backgroundImage")
     name = page.locator('[data-testid="near-rsp"] .what').first.get_attribute("title")
-    page.get_by_role("button", name="Use as c_j").first.click()
+    buttons = page.locator('[class*="st-key-near_rsp_"] button')
+    expect(buttons).to_have_count(5)
+    buttons.first.click()
     visitor.wait_other(token)
     assert f"{name}, frames" in page.inner_text(".heads")
 
