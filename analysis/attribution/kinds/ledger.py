@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from analysis.attribution.pair_clips import PairClips
     from analysis.core.clip_map import ClipMap
 
-GROUP = "Static and motion"
+GROUP = "Static/motion"
 _PARTS = {
     "motion_motion": (
         "Motion with motion",
