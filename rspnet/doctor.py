@@ -8,13 +8,13 @@ videos that is given is read from its first to its last byte, by what the other 
 with. Exit status 0: all is well; 1: there is something to mend.
 """
 
-import os
 import platform
 import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,13 @@ from rspnet.commands import run_cli
 from rspnet.commands.run import check_out, describe_os_error
 from rspnet.data.listing import list_videos
 from rspnet.data.video import VideoReader
-from rspnet.files import default_cache_folder, default_threads, printable, repository
+from rspnet.files import (
+    default_cache_folder,
+    default_threads,
+    printable,
+    repository,
+    user_path,
+)
 from rspnet.recognition.classifier import is_classifier, load_classifier
 from rspnet.retrieval.gallery import Gallery
 from rspnet.retrieval.store import MANIFEST
@@ -252,7 +258,7 @@ def _run(config: DoctorConfig) -> int:
         "machine and folders": check_machine,
     }
     for path in config.paths:
-        checks[printable(path)] = lambda path=path: check_path(Path(os.path.expanduser(path)))  # type: ignore[misc] # noqa: PTH111
+        checks[printable(path)] = partial(check_path, user_path(path))
     to_mend = 0
     for title, check in checks.items():
         print(f"{title}:")

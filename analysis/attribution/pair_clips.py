@@ -271,6 +271,44 @@ class PairClips:
         speed = self.c_j.info.speed
         return own.objective == "speed" and speed < own.clips[0].info.speed
 
+    def margin_to_faster(self, head: str) -> Score:
+        """The margin, signed towards the faster of the two clips that it tells apart.
+
+        Raises:
+            ValueError: As :meth:`margin`.
+
+        Example:
+            >>> import numpy as np
+            >>> from analysis import ClipInfo, PairClips, View, example_branch
+            >>> branch = example_branch()
+            >>> frames = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), np.uint8)
+            >>> view, fast = (View(frames, ClipInfo(speed=speed)) for speed in (1, 2))
+            >>> clips = PairClips.of(branch, branch, view, view, view_k=fast)
+            >>> bool((clips.margin_to_faster("rsp").target == -clips.margin("rsp").target).all())
+            True
+        """
+        margin = self.margin(head)
+        return -margin if self.is_slower(head) else margin
+
+    def with_branch(self, side: Side, branch: Branch) -> "PairClips":
+        """The same clips and targets with another branch, such as a random one, for one clip.
+
+        Example:
+            >>> from analysis import PairClips, example_branch, example_views
+            >>> branch, other = example_branch(), example_branch()
+            >>> clips = PairClips.of(branch, branch, *example_views(2))
+            >>> changed = clips.with_branch("i", other)
+            >>> changed.branch("i") is other, changed.features("j") is clips.c_j
+            (True, True)
+        """
+        features = extract_features(branch, self.view(side))
+        changed = replace(
+            self, static_features={}, _margins={}, _shifted={}, _classes={}, _ledgers={}
+        )
+        if side == "i":
+            return replace(changed, query=branch, c_i=features)
+        return replace(changed, key=branch, c_j=features)
+
     def map_of(self, score: Score, side: Side, kind: str) -> ClipMap:
         """The exact map of a score in one clip, on the grid of these maps.
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from analysis.attribution.pair_clips import PairClips
     from analysis.core.clip_map import ClipMap, Map
     from analysis.core.grid import Grid
+    from analysis.core.score import Score
 
 Needs = Literal["pair", "triplet", "classifier"]
 # What opens first: it is the map whose claim is the easiest to check by eye.
@@ -48,6 +49,8 @@ class MapKind:
         by_default: Whether commands and studies make it when nobody names it.
         num_passes: Of the grid, how many clips go through the network for one map; nothing for a
             map that comes from the one forward pass of each clip.
+        margin: Of a kind that needs a triplet the score that its map of c_i is of; nothing for the
+            margin as the head is trained on it.
         order: Place in lists, ascending.
     """
 
@@ -65,7 +68,18 @@ class MapKind:
     group: str = ""
     by_default: bool = True
     num_passes: "Callable[[Grid], int] | None" = None
+    margin: "Callable[[PairClips, str], Score] | None" = None
     order: int = 1000
+
+    def score(self, clips: "PairClips", head: str, side: Side) -> "Score":
+        """The target score that a map of this kind is of, or is compared with.
+
+        Raises:
+            ValueError: The head has no negatives, and the kind needs some.
+        """
+        if self.needs != "triplet" or side == "j":
+            return clips.similarity(head, side)
+        return self.margin(clips, head) if self.margin else clips.margin(head)
 
     @property
     def total_title(self) -> str:
@@ -103,6 +117,7 @@ def register_map(
     group: str = "",
     by_default: bool = True,
     num_passes: "Callable[[Grid], int] | None" = None,
+    margin: "Callable[[PairClips, str], Score] | None" = None,
     order: int = 1000,
 ) -> Callable[[Compute], Compute]:
     """Register the function below as a kind of map; the settings are those of :class:`MapKind`.
@@ -141,6 +156,7 @@ def register_map(
             group=group,
             by_default=by_default,
             num_passes=num_passes,
+            margin=margin,
             order=order,
         )
         MAP_KINDS.add(key, kind)

@@ -11,7 +11,7 @@ deletion all evaluate a :class:`Score`, so that all of them are of one target.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -176,6 +176,10 @@ class Score:
         away = torch.stack([c.unit(head) for c in against]).mean(dim=0)
         others = (c_j.info, *(c.info for c in against))
         return cls(branch, head, c_j.unit(head) - away, "margin", others)
+
+    def __neg__(self) -> "Score":
+        """The same target with the other sign: its map is the negative one."""
+        return replace(self, target=-self.target)
 
     def __call__(self, clips_BCTHW: Tensor) -> Tensor:
         """The score of clips by the network itself, (B,) float32; gradients flow.

@@ -6,7 +6,7 @@ learned (:mod:`analysis.studies.sanity`), and whether the score falls where the 
 (:mod:`analysis.studies.measures.deletion`).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from analysis.attribution.pair_clips import PairClips
 from analysis.attribution.registry import DEFAULT_MAP, map_kind
 from analysis.core.cells import CellSwap, Fill
 from analysis.core.clip_map import ClipMap
-from analysis.core.score import Score, extract_features
+from analysis.core.score import Score
 from analysis.core.statistics import rank_correlation
 from analysis.stimuli.kinds import with_random_weights
 from analysis.studies.measures.deletion import KeptCells, order_of, perturbation_curve
@@ -123,22 +123,12 @@ def verdict(
     checks = [
         *_completeness(found),
         _weights(clips, head, kind, side, found, num_random),
-        _deletion(clips, score_of(clips, head, kind, side), side, found, fill,
+        _deletion(clips, map_kind(kind).score(clips, head, side), side, found, fill,
                   num_orders, num_steps, seed),
     ]  # fmt: skip
     failed = {check.name for check in checks if not check.passes}
     word = WEAK if failed == {"weights"} else NOT_SUPPORTED if failed else SUPPORTED
     return Verdict(word=word, checks=tuple(checks))
-
-
-def score_of(clips: PairClips, head: str, kind: str, side: Side) -> Score:
-    """The score that a map is of: the margin for c_i where the kind needs one, else the cosine."""
-    if map_kind(kind).needs != "triplet" or side == "j":
-        return clips.similarity(head, side)
-    score = clips.margin(head)
-    if kind == "margin_faster" and clips.is_slower(head):
-        score = replace(score, target=-score.target)
-    return score
 
 
 def _completeness(found: ClipMap) -> list[Check]:
@@ -156,13 +146,7 @@ def _weights(
     """Rank correlation with the same map by random weights, of the same target."""
     sizes = []
     for draw in range(num_random):
-        branch = with_random_weights(clips.branch(side), draw)
-        features = extract_features(branch, clips.view(side))
-        own = (
-            {"query": branch, "c_i": features} if side == "i" else {"key": branch, "c_j": features}
-        )
-        kept = {n: getattr(clips, n) for n in ("query", "key", "view_i", "view_j", "c_i", "c_j")}
-        random = PairClips(**(kept | own), negatives=clips.negatives)
+        random = clips.with_branch(side, with_random_weights(clips.branch(side), draw))
         other = map_kind(kind).compute(random, head, side)
         sizes.append(abs(rank_correlation(found.values, other.values)))
     rho = float(np.mean(sizes))

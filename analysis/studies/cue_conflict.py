@@ -7,16 +7,18 @@ texture", with motion in the place of shape. What else differs from video to vid
 place, height) is that of a third video, so that neither A nor B has it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from analysis.core.clip import Frames, StoredFrames, load_view
+from analysis.core.clip import StoredFrames, View, load_view
 from analysis.core.figure_spec import DotFigure, DotPanel, FigureSpec
+from analysis.core.score import extract_features
 from analysis.core.table import (
     Key,
     Row,
@@ -27,12 +29,17 @@ from analysis.core.table import (
     interval,
     pivot,
 )
-from analysis.stimuli.kinds import with_random_weights
-from analysis.studies.measures.controlled import by_head, head_rows, key_number
-from analysis.studies.registry import KeyNumber, Study, StudyConfig, StudyInputs, register_study
+from analysis.studies.measures.controlled import (
+    ControlledConfig,
+    by_head,
+    head_rows,
+    key_number,
+    with_untrained,
+)
+from analysis.studies.registry import KeyNumber, Study, StudyInputs, register_study
 from rspnet.data.sampling import clip_span
 from rspnet.data.synthetic.videos import Factors, draw_factors, render_video
-from rspnet.models import Branch, evaluation_mode
+from rspnet.models import Branch
 from rspnet.names import HEADS
 
 Floats = NDArray[np.float64]
@@ -51,23 +58,12 @@ MEASURES = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class CueConflictConfig(StudyConfig):
+class CueConflictConfig(ControlledConfig):
     """Synthetic videos with the action of one video and the appearance of another.
 
     Attributes:
         num_videos: Videos in the gallery, each of which is once A and once B; at least two.
-        num_random: Draws of random weights.
     """
-
-    num_videos: int = 40
-    num_random: int = 3
-
-    def __post_init__(self) -> None:
-        if self.num_videos < 2 or self.num_random < 1:
-            raise ValueError(
-                "a conflict is between two videos, and a control has some weights: give at least 2 "
-                f"videos and 1 draw, got {self.num_videos} and {self.num_random}"
-            )
 
 
 def choose_partners(factors: Sequence[Factors]) -> list[int]:
@@ -96,17 +92,10 @@ def choose_partners(factors: Sequence[Factors]) -> list[int]:
     return found
 
 
-def embed(branch: Branch, clips: Sequence[Frames]) -> dict[str, Floats]:
-    """Unit embeddings of clips by both heads, (N, 128) each; clips are (T, H, W, 3) frames."""
-    found: dict[str, list[Floats]] = {head: [] for head in HEADS}
-    for frames in clips:
-        view = load_view(StoredFrames(frames), branch.num_frames, branch.size)
-        with evaluation_mode(branch):
-            embeddings = branch(view.clip[None])
-        for head, z in embeddings.items():
-            if head in found:
-                found[head].append(z[0].double().numpy())
-    return {head: np.array(rows) for head, rows in found.items()}
+def embed(branch: Branch, clips: Iterable[View]) -> Floats:
+    """Unit embeddings of clips by both heads, (H, N, 128)."""
+    seen = (extract_features(branch, clip).embeddings for clip in clips)
+    return np.stack([[z[head].double().cpu().numpy() for head in HEADS] for z in seen], axis=1)
 
 
 def decide(queries: Floats, gallery: Floats, a: Sequence[int], b: Sequence[int]) -> Floats:
@@ -151,42 +140,34 @@ class CueConflict(Study[CueConflictConfig]):
         span = clip_span(query.num_frames, 1)
         factors = [draw_factors(config.seed, index) for index in range(num)]
         partners = choose_partners(factors)
-        gallery = [render_video(config.seed, i, num_frames=span).frames for i in range(num)]
-        conflicts: dict[str, list[Frames]] = {name: [] for name in CONFLICTS}
-        bar = tqdm(range(num), desc=self.title, unit="video", disable=not inputs.progress)
-        for number in bar:
-            own, other = factors[number], factors[partners[number]]
+
+        def view(index: int, **changes: Any) -> View:
+            frames = render_video(config.seed, index, num_frames=span, **changes).frames
+            return load_view(StoredFrames(frames), query.num_frames, query.size)
+
+        clips = {"": [view(index) for index in range(num)]} | {name: [] for name in CONFLICTS}
+        for number, (own, partner) in enumerate(zip(factors, partners, strict=True)):
             for name, taken in CONFLICTS.items():
                 appearance = {
-                    factor: getattr(other if factor in taken else own, factor)
+                    factor: getattr(factors[partner] if factor in taken else own, factor)
                     for factor in CONFLICTS[FULL]
                 }
                 # The third video: one that is not in the gallery.
-                video = render_video(
-                    config.seed, num + number, action=own.action, num_frames=span, **appearance
+                clips[name].append(view(num + number, action=own.action, **appearance))
+        total = num * len(clips) * (1 + config.num_random)
+        with tqdm(total=total, desc=self.title, unit="clip", disable=not inputs.progress) as bar:
+
+            def measure(branch: Branch, _key: Branch) -> Floats:
+                known, *conflicts = (embed(branch, _counted(own, bar)) for own in clips.values())
+                pairs = [list(zip(queries, known, strict=True)) for queries in conflicts]
+                return np.array(
+                    [[decide(q, g, range(num), partners) for q, g in heads] for heads in pairs]
                 )
-                conflicts[name].append(video.frames)
-        rows: list[Row] = []
-        for weights in ("trained", "random weights"):
-            branches = [query]
-            if weights != "trained":
-                branches = [with_random_weights(query, draw) for draw in range(config.num_random)]
-            found: dict[str, dict[str, list[Floats]]] = {
-                n: {h: [] for h in HEADS} for n in CONFLICTS
-            }
-            for branch in branches:
-                known = embed(branch, gallery)
-                for name, clips in conflicts.items():
-                    for head, queries in embed(branch, clips).items():
-                        outcome = decide(queries, known[head], range(num), partners)
-                        found[name][head].append(outcome)
-            for name, of_head in found.items():
-                rsp, avid = (np.mean(of_head[head], axis=0) for head in HEADS)
-                values = {m: (rsp[:, n], avid[:, n]) for n, m in enumerate(MEASURES)}
-                rows += head_rows({"weights": weights, "conflict": name}, values)
+
+            found = with_untrained(query, inputs.key, config.num_random, measure)
         return StudyTable(
             study=self.name,
-            rows=tuple(rows),
+            rows=tuple(row for weights, own in found.items() for row in summarise(own, weights)),
             num_videos=num,
             videos=f"synthetic videos of seed {config.seed}",
             model_hash=query.hash,
@@ -238,3 +219,18 @@ class CueConflict(Study[CueConflictConfig]):
         """The share of motion decisions in the full conflict."""
         name = "cue conflict, share of motion decisions"
         return [key_number(table, name, "motion", conflict=FULL)]
+
+
+def _counted(clips: Iterable[View], bar: "tqdm[Any]") -> Iterator[View]:
+    for clip in clips:
+        yield clip
+        bar.update()
+
+
+def summarise(found: Floats, weights: str) -> list[Row]:
+    """Estimates over videos of :func:`decide`'s outcomes, (C conflicts, H heads, N, 3)."""
+    rows = []
+    for own, name in zip(found, CONFLICTS, strict=True):
+        values = {measure: tuple(own[:, :, n]) for n, measure in enumerate(MEASURES)}
+        rows += head_rows({"weights": weights, "conflict": name}, values)
+    return rows

@@ -21,6 +21,7 @@ from analysis.core.ledger import PARTS, ledger_of
 from analysis.core.score import ClipFeatures, extract_features
 from analysis.core.table import (
     RSP_MINUS_AVID,
+    Key,
     Row,
     StudyTable,
     Table,
@@ -29,9 +30,14 @@ from analysis.core.table import (
     interval,
     pivot,
 )
-from analysis.stimuli.kinds import with_random_weights
 from analysis.stimuli.triplets import Views
-from analysis.studies.measures.controlled import by_head, head_rows, key_number
+from analysis.studies.measures.controlled import (
+    ControlledConfig,
+    by_head,
+    head_rows,
+    key_number,
+    with_untrained,
+)
 from analysis.studies.registry import (
     KeyNumber,
     Study,
@@ -55,21 +61,12 @@ MEASURED = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class LedgerConfig(VideoStudyConfig):
+class LedgerConfig(ControlledConfig, VideoStudyConfig):
     """Take similarities apart into what stands still and what moves.
 
     Attributes:
         seed: Of synthetic videos and of clips.
-        num_videos: How many are measured, at least two.
-        num_random: Draws of random weights.
     """
-
-    num_videos: int = 40
-    num_random: int = 3
-
-    def __post_init__(self) -> None:
-        if self.num_random < 1:
-            raise ValueError(f"num_random is positive, got {self.num_random}")
 
 
 def encode(query: Branch, key: Branch, views: Views) -> tuple[ClipFeatures, ...]:
@@ -83,34 +80,30 @@ def encode(query: Branch, key: Branch, views: Views) -> tuple[ClipFeatures, ...]
     )
 
 
-def measure_parts(encoded: Sequence[tuple[ClipFeatures, ...]]) -> dict[str, dict[str, Floats]]:
-    """By head and the other clip, :data:`MEASURED` of each video, (V, 6).
+def measure_parts(encoded: Sequence[tuple[ClipFeatures, ...]]) -> Floats:
+    """:data:`MEASURED` of each video, by head and by the other clip, (H, O, V, 6).
 
     The share of movement is the sum of the sizes of the three parts that move over the sum of the
     sizes of all four: the parts have signs, and their sum may be near 0.
     """
-    found: dict[str, dict[str, list[list[float]]]] = {
-        head: {other: [] for other in OTHER_CLIP} for head in HEADS
-    }
-    for place, (c_i, static_i, _, _) in enumerate(encoded):
-        partners = {"same": place, "another": (place + 1) % len(encoded)}
-        for head in HEADS:
-            for other, partner in partners.items():
-                ledger = ledger_of(head, c_i, static_i, *encoded[partner][2:])
-                parts = list(ledger.parts.values())
-                sizes = np.abs(parts)
-                found[head][other].append(
-                    [ledger.similarity, float(sizes[1:].sum() / sizes.sum()), *parts]
-                )
-    return {h: {o: np.array(rows) for o, rows in own.items()} for h, own in found.items()}
+    found = np.zeros((len(HEADS), len(OTHER_CLIP), len(encoded), len(MEASURED)))
+    for v, (c_i, static_i, _, _) in enumerate(encoded):
+        partners = (v, (v + 1) % len(encoded))
+        for (h, head), (o, partner) in product(enumerate(HEADS), enumerate(partners)):
+            ledger = ledger_of(head, c_i, static_i, *encoded[partner][2:])
+            parts = list(ledger.parts.values())
+            sizes = np.abs(parts)
+            share = sizes[1:].sum() / sizes.sum()
+            found[h, o, v] = [ledger.similarity, share, *parts]
+    return found
 
 
-def summarise(found: dict[str, dict[str, Floats]], weights: str) -> list[Row]:
+def summarise(found: Floats, weights: str) -> list[Row]:
     """Estimates over videos of both heads and their difference, a row a part."""
     rows = []
-    for other, (column, part) in product(OTHER_CLIP, enumerate(MEASURED)):
-        values = tuple(found[head][other][:, column] for head in HEADS)
-        rows += head_rows({"weights": weights, "other": other, "part": part}, {"value": values})
+    for (o, other), (column, part) in product(enumerate(OTHER_CLIP), enumerate(MEASURED)):
+        keys: dict[str, Key] = {"weights": weights, "other": other, "part": part}
+        rows += head_rows(keys, {"value": tuple(found[:, o, :, column])})
     return rows
 
 
@@ -139,24 +132,19 @@ class Ledger(Study[LedgerConfig]):
         """
         clips = inputs.triplets(config.num_videos, config.seed)
         total = (1 + config.num_random) * len(clips.views)
-        found = []
         with tqdm(total=total, desc=self.title, unit="video", disable=not inputs.progress) as bar:
-            for draw in range(-1, config.num_random):
-                query, key = inputs.query, inputs.key
-                if draw >= 0:
-                    query = key = with_random_weights(inputs.query, draw)
+
+            def measure(query: Branch, key: Branch) -> Floats:
                 encoded = []
                 for views in clips.views:
                     encoded.append(encode(query, key, views))
                     bar.update()
-                found.append(measure_parts(encoded))
-        random = {
-            head: {o: np.mean([f[head][o] for f in found[1:]], axis=0) for o in OTHER_CLIP}
-            for head in HEADS
-        }
+                return measure_parts(encoded)
+
+            found = with_untrained(inputs.query, inputs.key, config.num_random, measure)
         return StudyTable(
             study=self.name,
-            rows=(*summarise(found[0], "trained"), *summarise(random, "random weights")),
+            rows=tuple(row for weights, own in found.items() for row in summarise(own, weights)),
             num_videos=len(clips.views),
             videos=clips.what,
             model_hash=inputs.query.hash,

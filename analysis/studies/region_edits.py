@@ -7,13 +7,14 @@ The margin of RSP is signed towards the faster clip, as the map is.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from tqdm import tqdm
 
 from analysis.core.clip import Masks, View
@@ -31,19 +32,20 @@ from analysis.core.table import (
     pivot,
 )
 from analysis.stimuli.edit import How, edit_region
-from analysis.stimuli.kinds import encode_triplet, with_random_weights
+from analysis.stimuli.kinds import encode_triplet
 from analysis.stimuli.triplets import scores_of
 from analysis.studies.localisation import make_scene
-from analysis.studies.measures.controlled import SPEEDS, Scene, by_head, head_rows, key_number
-from analysis.studies.registry import (
-    KeyNumber,
-    Study,
-    StudyConfig,
-    StudyInputs,
-    register_study,
-    verdict,
+from analysis.studies.measures.controlled import (
+    SPEEDS,
+    ControlledConfig,
+    Scene,
+    by_head,
+    head_rows,
+    key_number,
+    with_untrained,
 )
-from rspnet.models import Branch
+from analysis.studies.registry import KeyNumber, Study, StudyInputs, register_study, verdict
+from rspnet.models import Branch, evaluation_mode
 from rspnet.names import HEADS
 
 Floats = NDArray[np.float64]
@@ -53,23 +55,8 @@ HOWS: dict[How, str] = {"freeze": "frozen", "blur": "blurred", "mean": "in its m
 
 
 @dataclass(frozen=True, kw_only=True)
-class RegionEditsConfig(StudyConfig):
-    """The margin of both heads when moving limbs, or as much elsewhere, are edited.
-
-    Attributes:
-        num_videos: Synthetic videos, at least two.
-        num_random: Draws of random weights.
-    """
-
-    num_videos: int = 40
-    num_random: int = 3
-
-    def __post_init__(self) -> None:
-        if self.num_videos < 2 or self.num_random < 1:
-            raise ValueError(
-                "A-VID needs other videos, and a control some weights: give at least 2 videos and "
-                f"1 draw, got {self.num_videos} and {self.num_random}"
-            )
+class RegionEditsConfig(ControlledConfig):
+    """The margin of both heads when moving limbs, or as much elsewhere, are edited."""
 
 
 def elsewhere(limbs: Masks) -> Masks:
@@ -90,10 +77,15 @@ def edited(view: View, limbs: Masks) -> list[View]:
     return [view, *(edit_region(view, mask, how) for mask in masks for how in HOWS)]
 
 
-def drops(branch: Branch, score: Score, clips: Sequence[View]) -> Floats:
-    """By how much the score of the first clip is above that of each other one."""
-    batch = torch.stack([clip.clip for clip in clips]).to(next(branch.parameters()).device)
-    values = score(batch).double().cpu().numpy()
+def drops(score: Score, embeddings: dict[str, Tensor]) -> Floats:
+    """By how much the score of the first clip is above that of each other one.
+
+    Args:
+        score: The target score.
+        embeddings: Of the clips, (N, 128) by either head, as the network gives them.
+    """
+    z = embeddings[score.head]
+    values = (z @ score.target.to(z)).double().cpu().numpy()
     return np.asarray(values[0] - values[1:], float)
 
 
@@ -118,11 +110,14 @@ def measure_model(
         encoded = [encode_triplet(query, key, scene.triplets[q]) for scene in scenes]
         for v, own in enumerate(encoded):
             scores = scores_of(encoded, v)
+            batch = torch.stack([clip.clip for clip in clips[v][q]])
+            with evaluation_mode(query):  # one pass for both heads
+                embeddings = query(batch.to(next(query.parameters()).device))
             for h, head in enumerate(HEADS):
                 score = scores[head, "margin"]
                 if head == "rsp" and own.c_j.info.speed < own.c_k.info.speed:
-                    score = replace(score, target=-score.target)
-                found[v, q, h] = drops(query, score, clips[v][q]).reshape(found.shape[3:])
+                    score = -score
+                found[v, q, h] = drops(score, embeddings).reshape(found.shape[3:])
             done.update()
     return found
 
@@ -150,7 +145,7 @@ class RegionEdits(Study[RegionEditsConfig]):
         Raises:
             ValueError: A video shows no moving limb.
         """
-        query, key, num = inputs.query, inputs.key, config.num_videos
+        query, num = inputs.query, config.num_videos
         options = {"num_frames": query.num_frames, "size": query.size, "num_triplets": 1}
         scenes = [make_scene(config.seed, index, **options) for index in range(num)]
         clips = [
@@ -160,17 +155,16 @@ class RegionEdits(Study[RegionEditsConfig]):
             ]
             for s in scenes
         ]
-        random = []
         total = num * len(SPEEDS) * (1 + config.num_random)
         with tqdm(total=total, desc=self.title, unit="clip", disable=not inputs.progress) as bar:
-            trained = measure_model(query, key, scenes, clips, bar)
-            for draw in range(config.num_random):
-                branch = with_random_weights(query, draw)
-                random.append(measure_model(branch, branch, scenes, clips, bar))
-        untrained = np.mean(random, axis=0)
+
+            def measure(query: Branch, key: Branch) -> Floats:
+                return measure_model(query, key, scenes, clips, bar)
+
+            found = with_untrained(query, inputs.key, config.num_random, measure)
         return StudyTable(
             study=self.name,
-            rows=(*summarise(trained, "trained"), *summarise(untrained, "random weights")),
+            rows=tuple(row for weights, own in found.items() for row in summarise(own, weights)),
             num_videos=num,
             videos=f"synthetic videos of seed {config.seed}",
             model_hash=query.hash,

@@ -86,7 +86,8 @@ def leaks(folder: Path, seed: int, num_videos: int = 2000, num_checkpoints: int 
             load_checkpoint(path)
 
     print_row("\nMiB and descriptors", "after", "MiB", "descriptors", first=26, width=14)
-    for name, work, total in (("videos", video, num_videos), ("checkpoints", checkpoint, num_checkpoints)):  # fmt: skip  # noqa: E501
+    parts = (("videos", video, num_videos), ("checkpoints", checkpoint, num_checkpoints))
+    for name, work, total in parts:
         for number in range(total):
             work(number)
             if number + 1 in (total // 10, total // 2, total):

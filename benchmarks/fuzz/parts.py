@@ -338,11 +338,8 @@ class Configurations(Part):
         return "read", judge(repr(to_plain(again)) == repr(to_plain(config)))
 
 
-class Headers(Part):
+class Headers(Models):
     """Headers of models and classifiers, sealed anew: right by their digest, nonsense inside."""
-
-    def prepare(self) -> None:
-        Models.prepare(self)  # type: ignore[arg-type]
 
     def start(self) -> None:
         from safetensors import safe_open

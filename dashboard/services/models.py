@@ -14,13 +14,12 @@ from dashboard.base.arguments import ROOT, Arguments
 from dashboard.base.memory import freeze_libraries
 from dashboard.services.galleries import Identity, identity
 from rspnet.files import printable
+from rspnet.names import MAX_FRAMES, MAX_SIZE, check_whole
 
 if TYPE_CHECKING:
     from rspnet.models import Branch
 
 CHECKPOINTS = ROOT / "checkpoints"
-# Of a clip; a header that says more is damaged.
-MOST_FRAMES, MOST_PIXELS = 1024, 4096
 
 
 @dataclass(frozen=True)
@@ -81,13 +80,11 @@ def describe(name: str, path: Path, num_frames: int = 16) -> ModelChoice:
     try:
         with safe_open(path, framework="numpy") as file:
             spec = json.loads((file.metadata() or {})["spec"])
-        found, size = int(spec["num_frames"]), int(spec["size"])
-        if 0 < found <= MOST_FRAMES and 0 < size <= MOST_PIXELS:
-            return ModelChoice(name, path, found, size)
+        found = check_whole("num_frames", spec["num_frames"], MAX_FRAMES)
+        return ModelChoice(name, path, found, check_whole("size", spec["size"], MAX_SIZE))
     except (SafetensorError, OSError, KeyError, ValueError, TypeError, OverflowError,
             RecursionError):  # fmt: skip
-        pass
-    return ModelChoice(name, path, num_frames, 112)
+        return ModelChoice(name, path, num_frames, 112)
 
 
 @dataclass(frozen=True)
@@ -137,7 +134,7 @@ def _about(model: Identity) -> About:
     card = path.parent / "README.md"
     shipped = path.parent == CHECKPOINTS and card.is_file()
     text = card.read_text(encoding="utf-8") if shipped else ""
-    # Its pictures and the documents that it links are files that the page does not serve.
+    # Its pictures and the documents that it refers to are files that the page does not serve.
     text = re.sub(r"!\[[^\]]*\]\([^)]*\)", "", text)
     text = re.sub(r"\[`?([^\]`]*)`?\]\((?!https?:)[^)]*\)", r"`\1`", text)
     return About(sha256, spec, metadata, text)

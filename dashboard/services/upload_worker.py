@@ -22,13 +22,11 @@ from pathlib import Path
 from typing import Self
 
 import av
-import numpy as np
 
 from dashboard.base.limits import MOST_PIXELS, duration
-from dashboard.base.pictures import Frames, resize
 from dashboard.services.child import child
 from rspnet.data.video.container import find_stream, open_container
-from rspnet.data.video.encode import write_video
+from rspnet.data.video.encode import copy_frames, write_video
 from rspnet.data.video.reader import VideoError, VideoReader
 
 # Two at a time for all sessions together: more would only wait for the same cores.
@@ -49,7 +47,6 @@ FORMATS = (
 )
 KNOWN = "MP4, MOV, MKV, WebM, AVI, MPEG, TS, OGV, FLV, WMV, GIF or raw H.264"
 _DAMAGED = "it begins as a video does, but is damaged or cut off"
-_CHUNK_BYTES = 48 * 2**20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,8 +216,8 @@ def copy_small(source: Path, target: Path, limits: Limits) -> int:
                     "second): cut out the part of interest"
                 )
             _check_pixels(reader.width, reader.height, limits)
-            frames = _small_frames(reader, limits.short_side)
-            write_video(target, frames, reader.fps, preset="veryfast", gop=16)
+            frames = copy_frames(reader, limits.short_side)
+            write_video(target, frames, reader.rate, preset="veryfast", gop=16)
     except VideoError as error:
         if isinstance(error.__cause__, MemoryError):
             raise error.__cause__ from error
@@ -261,21 +258,6 @@ def _check_pixels(width: int, height: int, limits: Limits) -> None:
             f"its frames have {width} x {height} pixels ({width * height / 1e6:.1f} million), at "
             f"most {limits.pixels / 1e6:.1f} million are taken (4K): make it smaller"
         )
-
-
-def _small_frames(reader: VideoReader, short_side: int) -> Iterator[Frames]:
-    step = max(1, min(64, _CHUNK_BYTES // (reader.height * reader.width * 3)))
-    # In square pixels: the copy has the shape that the file asks to be shown in.
-    size = _small_size(*reader.display_size, short_side)
-    for start in range(0, len(reader), step):
-        frames = reader.get_frames(np.arange(start, min(start + step, len(reader))))
-        yield from resize(frames, *size)
-
-
-def _small_size(height: int, width: int, short_side: int) -> tuple[int, int]:
-    """Height and width of the copy."""
-    scale = min(1.0, short_side / min(height, width))
-    return round(height * scale), round(width * scale)
 
 
 def main(argv: list[str]) -> None:

@@ -174,7 +174,7 @@ def pick_device(name: str) -> torch.device:
 
 
 def check_precision(precision: str, device: torch.device) -> None:
-    """Refuse what a device is no good at.
+    """Refuse a precision that this device does not support well.
 
     Raises:
         ValueError: Half precision on a CPU.

@@ -23,7 +23,8 @@ class StopRequest:
     def __init__(self) -> None:
         self.signal: int | None = None
 
-    def _ask(self, number: int, _frame: FrameType | None) -> None:
+    def note(self, number: int, _frame: FrameType | None) -> None:
+        """Note a signal; the second one interrupts at once."""
         if self.signal is not None:
             raise KeyboardInterrupt
         self.signal = number
@@ -33,7 +34,7 @@ class StopRequest:
 def stop_on_signal() -> Iterator[StopRequest]:
     """Within the block the first SIGTERM or SIGINT is only noted; a second interrupts."""
     request = StopRequest()
-    before = {s: signal.signal(s, request._ask) for s in (signal.SIGTERM, signal.SIGINT)}
+    before = {s: signal.signal(s, request.note) for s in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield request
     finally:

@@ -167,7 +167,7 @@ def build(make: Callable[[], M], tensors: Mapping[str, Tensor], path: Path) -> M
         raise ValueError(f"{path} describes no model that can be built: {error}") from error
     check_fit(shell, tensors, path)
     module = make()
-    fill(module, tensors, path)
+    _put(module, tensors, path)
     return module
 
 
@@ -205,6 +205,10 @@ def fill(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
         ValueError: They do not fit, see :func:`check_fit`, or one is not finite.
     """
     check_fit(module, tensors, path)
+    _put(module, tensors, path)
+
+
+def _put(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
     expected = module.state_dict()
     state = {name: tensor.to(expected[name].dtype) for name, tensor in tensors.items()}
     infinite = sorted(name for name, tensor in state.items() if not tensor.isfinite().all())

@@ -7,7 +7,6 @@ sign the maps of fast and slow clips can be compared. A margin over other videos
 clip: there it is the margin map.
 """
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from analysis.attribution.kinds.margin import NEGATIVES, margin
@@ -29,13 +28,11 @@ if TYPE_CHECKING:
     text="The margin map, for RSP signed towards the faster clip: orange is where `c_i` appears "
     f"fast. {NEGATIVES}.",
     fine=True,
+    margin=lambda clips, head: clips.margin_to_faster(head),
     order=40,
 )
 def margin_faster(clips: "PairClips", head: str, side: Side) -> "ClipMap":
     """Of c_i the margin map with the sign of the faster clip; of c_j that of s."""
     if side == "j":
         return margin(clips, head, side)
-    score = clips.margin(head)
-    if clips.is_slower(head):
-        score = replace(score, target=-score.target)
-    return clips.map_of(score, side, "margin_faster")
+    return clips.map_of(clips.margin_to_faster(head), side, "margin_faster")

@@ -16,8 +16,9 @@ from analysis.attribution.registry import map_kind
 from analysis.core.grid import Grid
 from analysis.core.statistics import Estimate, difference, mean
 from analysis.core.table import RSP_MINUS_AVID, Key, Row, StudyTable
-from analysis.stimuli.kinds import EvaluatedModel, Views, with_controls
-from analysis.studies.registry import KeyNumber, StudyInputs
+from analysis.stimuli.kinds import EvaluatedModel, Views, with_controls, with_random_weights
+from analysis.studies.registry import KeyNumber, StudyConfig, StudyInputs
+from rspnet.models import Branch
 from rspnet.names import HEADS
 
 Floats = NDArray[np.float64]
@@ -122,6 +123,42 @@ def kind_rows(table: StudyTable) -> Mapping[str, dict[str, Key]]:
         for kind, speed in (*_KIND_ROWS, *((kind, "both") for kind in kinds if kind not in known))
         if kind in kinds
     }  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class ControlledConfig(StudyConfig):
+    """What a study is told that measures a model and random weights on videos.
+
+    Attributes:
+        num_videos: How many are measured, at least two.
+        num_random: Draws of random weights.
+    """
+
+    num_videos: int = 40
+    num_random: int = 3
+
+    def __post_init__(self) -> None:
+        if self.num_videos < 2 or self.num_random < 1:
+            raise ValueError(
+                "each video is compared with another one, and a control has some weights: give at "
+                f"least 2 videos and 1 draw, got {self.num_videos} and {self.num_random}"
+            )
+
+
+def with_untrained(
+    query: Branch, key: Branch, num_random: int, measure: Callable[[Branch, Branch], Floats]
+) -> dict[str, Floats]:
+    """The numbers of a model, and those of random weights, averaged over draws.
+
+    Args:
+        query: Query branch.
+        key: Momentum branch.
+        num_random: Draws of random weights.
+        measure: Gives the numbers of both branches of a model, always in one shape.
+    """
+    random = (with_random_weights(query, draw) for draw in range(num_random))
+    draws = [measure(branch, branch) for branch in random]
+    return {"trained": measure(query, key), "random weights": np.mean(draws, axis=0)}
 
 
 def head_rows(

@@ -72,7 +72,8 @@ class VideoReader:
         width: Width of a frame in pixels, after rotation.
         sample_aspect_ratio: Width of a pixel by its height, after rotation; 1 where pixels are
             square or the file says nothing.
-        display_size: Height and width in square pixels that the file asks to be shown with.
+        display_size: Height and width of the displayed picture, in square pixels, by the file's
+            header.
 
     A damaged file is readable where its frames are whole: they are those of a sequential decode
     that goes on after damage, and :meth:`get_frames` refuses the frames that lean on it. Recordings

@@ -10,7 +10,6 @@ import torch
 from analysis import ClipMap, PairClips, example_views, verdict
 from analysis.attribution.registry import MAP_KINDS, map_kind, map_kinds, register_map
 from analysis.core.cells import CellSwap
-from analysis.report.verdict import score_of
 from analysis.studies.measures.deletion import KeptCells
 from rspnet.names import Side
 from tests.factories import tiny_branch
@@ -28,7 +27,7 @@ def test_scores_are_those_of_the_maps(clips: PairClips) -> None:
     for kind in ("contribution", "margin", "margin_faster"):
         for side in ("i", "j"):
             found = map_kind(kind).compute(clips, "rsp", side)
-            own = score_of(clips, "rsp", kind, side).contributions(clips.features(side))
+            own = map_kind(kind).score(clips, "rsp", side).contributions(clips.features(side))
             np.testing.assert_allclose(found.values, own.values)
     assert clips.is_slower("rsp")
 
@@ -110,3 +109,8 @@ def test_numbers_and_names_that_do_not_fit_are_refused(clips: PairClips) -> None
             verdict(clips, *arguments)
     with pytest.raises(ValueError, match="are positive, got 0, 6 and 3"):
         verdict(clips, "rsp", num_orders=0)
+
+
+def test_a_map_on_the_fine_grid_is_compared_with_one_on_it(clips: PairClips) -> None:
+    found = verdict(clips.finer(2), "rsp", num_orders=1, num_steps=1, num_random=1)
+    assert [check.name for check in found.checks] == ["completeness", "weights", "deletion"]

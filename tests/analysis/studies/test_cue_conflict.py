@@ -41,28 +41,25 @@ def test_partners_share_nothing() -> None:
 
 def planted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Heads that see the action alone, or the appearance alone: the factors of what is rendered."""
-
     video = render_video(0, 0, num_frames=1)
 
     def render(seed: int, index: int, *, num_frames: int, **changes: Any) -> Any:
         factors = replace(draw_factors(seed, index), num_frames=num_frames, **changes)
-        frames = np.zeros((1, 4, 4, 3), np.uint8)
-        frames.ravel()[:4] = [
-            ACTIONS.index(factors.action), factors.actor, factors.set_id, PROPS.index(factors.prop),
-        ]  # fmt: skip
-        return replace(video, frames=frames)
+        code = [ACTIONS.index(factors.action), factors.actor, factors.set_id]
+        code.append(PROPS.index(factors.prop))
+        return replace(video, frames=np.array(code))
 
-    def embed(branch: Any, clips: Any) -> dict[str, np.ndarray]:
-        found: dict[str, list[np.ndarray]] = {"rsp": [], "avid": []}
-        for frames in clips:
-            action, *appearance = (int(value) for value in frames.ravel()[:4])
-            found["rsp"].append(np.eye(len(ACTIONS))[action])
+    def embed(branch: Any, clips: Any) -> np.ndarray:
+        found = []
+        for action, *appearance in clips:
             rows = [np.random.default_rng(value).standard_normal(64) for value in appearance]
             joined = np.concatenate(rows)
-            found["avid"].append(joined / np.linalg.norm(joined))
-        return {head: np.array(rows) for head, rows in found.items()}
+            one = np.eye(len(joined))[action]
+            found.append([one, joined / np.linalg.norm(joined)])
+        return np.stack(found, axis=1)
 
     monkeypatch.setattr(cue_conflict, "render_video", render)
+    monkeypatch.setattr(cue_conflict, "load_view", lambda reader, *_: reader.frames.tolist())
     monkeypatch.setattr(cue_conflict, "embed", embed)
 
 

@@ -17,9 +17,9 @@ def test_parts_of_each_video_sum_to_its_similarity() -> None:
     views = example_views(6)
     encoded = [encode(query, key, (i, j, i)) for i, j in zip(views[:3], views[3:], strict=True)]
     found = measure_parts(encoded)
-    for head in ("rsp", "avid"):
-        for other, shift in (("same", 0), ("another", 1)):
-            values = found[head][other]
+    for h, head in enumerate(("rsp", "avid")):
+        for shift in (0, 1):  # a clip of the same video, and of another one
+            values = found[h, shift]
             assert values.shape == (3, len(MEASURED))
             np.testing.assert_allclose(values[:, 2:].sum(axis=1), values[:, 0], atol=1e-6)
             sizes = np.abs(values[:, 2:])
@@ -67,5 +67,5 @@ def test_run_as_a_study(tmp_path_factory: pytest.TempPathFactory) -> None:
             "value"
         ]
     )
-    with pytest.raises(ValueError, match="num_random is positive"):
+    with pytest.raises(ValueError, match="at least 2 videos and 1 draw, got 40 and 0"):
         LedgerConfig(num_random=0)

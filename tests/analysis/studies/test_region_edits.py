@@ -48,7 +48,7 @@ def test_drops_are_differences_of_the_networks_own_scores() -> None:
     views: list[View] = example_views(3)
     score = Score(branch, "rsp", torch.nn.functional.normalize(torch.arange(128.0), dim=0).double())
     with torch.no_grad():
-        found = drops(branch, score, views)
+        found = drops(score, branch(torch.stack([view.clip for view in views])))
         each = [float(score(view.clip[None])) for view in views]
     np.testing.assert_allclose(found, [each[0] - each[1], each[0] - each[2]], atol=1e-6)
 
