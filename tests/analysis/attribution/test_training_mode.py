@@ -130,7 +130,7 @@ FUNCTIONS: dict[str, Callable[[Branch, Classifier], Any]] = {
         _score(b), views()[0], "integrated_gradients", num_steps=2
     ),
     "sensitivity": lambda b, _: sensitivity(_score(b), views()[0].clip, num_samples=2),
-    "cue_conflict": lambda b, _: torch.no_grad()(embed)(b, [view.frames for view in views()]),
+    "cue_conflict": lambda b, _: torch.no_grad()(embed)(b, views()),
     "similarity_ledger": lambda b, _: similarity_ledger(b, b, "rsp", *views()[:2]),
     "embed_views": lambda b, _: embed_views(b, views()),
     "explain_classes": lambda _, c: explain_classes(c, views()[0]),
