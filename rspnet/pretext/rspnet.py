@@ -166,7 +166,9 @@ class RSPNet(PretextMethod, TwoBranch):
         self._new_keys: list[tuple[Tensor, Tensor]] = []
 
     @classmethod
-    def samples(cls, videos: Sequence[Source], data: DataConfig, seed: int) -> Dataset[Sample]:
+    def samples(
+        cls, videos: Sequence[Source], data: DataConfig, seed: int, settings: Any = None
+    ) -> Dataset[Sample]:
         """Triplets c_i, c_j and c_k."""
         return PretrainDataset(videos, data, seed)
 
