@@ -21,6 +21,7 @@ from rspnet.text import escape_bytes, unescape_bytes
 
 if TYPE_CHECKING:
     from analysis.figures.curves import Run
+    from analysis.report.evidence_tracker import Evidence
 
 DEEPEST = 4
 MOST_RUNS = 500
@@ -203,6 +204,23 @@ def _numbered(root: Path, name: str, folder: str, ending: str) -> Iterator[tuple
             yield int(found[1]), inside(root, path)
         except ValueError:  # a link that leads out, or just removed
             continue
+
+
+def read_evidence(root: Path, name: str) -> "list[Evidence]":
+    """What the heads looked at over the steps, if a callback measured it.
+
+    Raises:
+        ValueError: The table is damaged.
+    """
+    path = folder_of(root, name) / "evidence.csv"
+    return _evidence(identity(inside(root, path))) if path.exists() else []
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def _evidence(table: Identity) -> "list[Evidence]":
+    from analysis.report.evidence_tracker import read_evidence
+
+    return read_evidence(table.path)
 
 
 def read_tracked(root: Path, name: str) -> Tracked | None:

@@ -21,7 +21,7 @@ from dashboard.services.galleries import identity, pixel_aspect
 from dashboard.widgets import cards, controls, pool, shell
 from dashboard.widgets.shell import Opened
 from rspnet.files import printable
-from rspnet.names import HEAD_TITLES
+from rspnet.names import HEAD_TITLES, HEADS
 
 if TYPE_CHECKING:
     from analysis.figures.curves import Run
@@ -158,6 +158,46 @@ def _draw_curves(root: Path, name: str, span: int) -> None:
             if all(column in run.columns for column, _, _ in panel[2]):
                 with st.container(gap="xxsmall"):
                     _draw_panel(run, span, *panel)
+    _draw_evidence(root, name)
+
+
+def _draw_evidence(root: Path, name: str) -> None:
+    """What the heads look at, as the run's callback measured it."""
+    import numpy as np
+
+    from dashboard.base.charts import curves
+
+    try:
+        rows = runs.read_evidence(root, name)
+    except ValueError as error:
+        shell.show_error(error)
+        return
+    if not rows:
+        return
+    first = rows[0]
+    st.html(
+        '<div class="row-title" style="margin-top: 1rem">What the heads look at <span class="dim">'
+        f"{first.estimate.num} synthetic videos a point; bars are 95% intervals</span></div>"
+    )
+    with st.container(key="evidence", horizontal=True, gap="medium"):
+        for number in dict.fromkeys(row.number for row in rows):
+            lines, bars = [], []
+            own = [row for row in rows if row.number == number]
+            for head in HEADS:
+                found = [row.estimate for row in own if row.of == head]
+                dash = "5px 3px" if DASHES[head] == "dashed" else "solid"
+                values = np.array([e.value for e in found])
+                lines.append((HEAD_TITLES[head], COLOURS[head], dash, values))
+                bars.append(np.array([(e.low, e.high) for e in found]))
+            steps = np.array([row.step for row in own if row.of == HEADS[0]])
+            with st.container(gap="xxsmall"):
+                st.html(f'<div class="row-title">{html.escape(number.capitalize())}</div>')
+                st.plotly_chart(
+                    curves(lines, [], steps, CHART_PIXELS, bars=bars),
+                    key=f"evidence_{number}",
+                    config={"displayModeBar": False},
+                    alt=f"{number} over the steps of {printable(name)}, RSP and A-VID.",
+                )
 
 
 def _newest(run: "Run", age: float, max_steps: int | None) -> str:

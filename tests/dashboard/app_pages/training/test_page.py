@@ -156,3 +156,26 @@ def test_the_next_run_begins_at_its_last_step(
     assert not app.exception
     assert app.select_slider("training_step").value == 60
     assert app.query_params["run"] == "second"
+
+
+def test_what_the_heads_look_at_over_the_steps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = write_run(tmp_path / "first")
+    rows = ["step,study,number,of,value,low,high,num,seconds"]
+    for step in (1, 60):
+        rows += [
+            f"{step},localisation,margin in <limbs>,rsp,3.5,3,4,6,1",
+            f"{step},localisation,margin in <limbs>,avid,1.5,1,2,6,1",
+            f"{step},localisation,margin in <limbs>,rsp_minus_avid,2,1,3,6,1",
+        ]
+    (run / "evidence.csv").write_text("\n".join(rows) + "\n")
+    app = open_page("training", ["--runs", str(tmp_path)], monkeypatch)
+    assert not app.exception
+    assert "What the heads look at" in texts(app)
+    assert "6 synthetic videos a point" in texts(app)
+    assert "Margin in &lt;limbs&gt;" in texts(app)
+    (run / "evidence.csv").write_text("a,b\n1,2\n")
+    app = open_page("training", ["--runs", str(tmp_path)], monkeypatch)
+    assert not app.exception
+    assert any("is no table of step, study" in error.value for error in app.error)
