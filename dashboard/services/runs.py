@@ -16,6 +16,7 @@ import numpy as np
 import streamlit as st
 
 from dashboard.services.galleries import Identity, identity
+from dashboard.services.models import CHECKPOINTS
 from rspnet.files import printable
 from rspnet.text import escape_bytes, unescape_bytes
 
@@ -110,6 +111,12 @@ def find(root: Path) -> Found:
         if len(here.relative_to(real).parts) >= DEEPEST or len(runs) >= MOST_RUNS:
             below.clear()
     return Found(real, [name for _, name in sorted(runs, reverse=True)], skipped)
+
+
+def recorded() -> Found:
+    """How the shipped models were trained: the logs that ship beside them."""
+    folders = sorted(CHECKPOINTS.glob("*.run"))
+    return Found(CHECKPOINTS, [path.name for path in folders if path.is_dir()], [])
 
 
 def folder_of(root: Path, name: str) -> Path:

@@ -62,6 +62,7 @@ __all__ = [
     "contact_sheet",
     "draw_factors",
     "generate",
+    "generate_named",
     "load_masks",
     "parse_video_name",
     "read_labels",
@@ -177,6 +178,26 @@ def _make(job: _Job) -> None:
     with atomic_path(job.video.with_suffix(".npz")) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **pack_masks(video.masks))  # type: ignore[arg-type]
     write_video(job.video, video.frames, video.fps, crf=14, preset="fast", num_b_frames=0)
+
+
+def generate_named(out: str | Path, name: str) -> Path | None:
+    """The generated video of a name, made in a folder if it is not there; None for other names.
+
+    Example:
+        >>> import tempfile
+        >>> generate_named(tempfile.mkdtemp(), "synthetic_3_000001").name
+        'synthetic_3_000001.mp4'
+        >>> generate_named(tempfile.mkdtemp(), "holiday") is None
+        True
+    """
+    numbers = parse_video_name(name)
+    if numbers is None:
+        return None
+    job = _Job(Path(out), *numbers, siblings=1)
+    if not _is_done(job):
+        job.video.parent.mkdir(parents=True, exist_ok=True)
+        _make(job)
+    return job.video
 
 
 def generate(
