@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import streamlit as st
 
+from dashboard.base.arguments import CHECKPOINTS
 from dashboard.services.galleries import Identity, identity
-from dashboard.services.models import CHECKPOINTS
 from rspnet.files import printable
 from rspnet.text import escape_bytes, unescape_bytes
 
