@@ -114,7 +114,7 @@ def find(root: Path) -> Found:
 
 
 def recorded() -> Found:
-    """How the shipped models were trained: the logs that ship beside them."""
+    """Logs of runs that ship beside the models: what the page shows where there are none."""
     folders = sorted(CHECKPOINTS.glob("*.run"))
     return Found(CHECKPOINTS, [path.name for path in folders if path.is_dir()], [])
 
