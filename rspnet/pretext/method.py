@@ -87,7 +87,9 @@ class PretextMethod(nn.Module):
         self.settings = settings
 
     @classmethod
-    def samples(cls, videos: Sequence[Source], data: DataConfig, seed: int) -> Dataset[Any]:
+    def samples(
+        cls, videos: Sequence[Source], data: DataConfig, seed: int, settings: Any = None
+    ) -> Dataset[Any]:
         """Samples by :class:`~rspnet.data.stream.SampleKey`: the views that the method needs."""
         raise NotImplementedError
 
@@ -97,7 +99,7 @@ class PretextMethod(nn.Module):
         raise NotImplementedError
 
     @classmethod
-    def frames_needed(cls, data: DataConfig, video_fps: float) -> int:
+    def frames_needed(cls, data: DataConfig, video_fps: float, settings: Any = None) -> int:
         """Frames that a video of this rate needs. Shorter ones are skipped."""
         return data.frames_needed(video_fps)
 

@@ -49,7 +49,9 @@ def toy() -> Iterator[str]:
             self.num_steps = 0
 
         @classmethod
-        def samples(cls, videos: Sequence[Any], data: Any, seed: int) -> PretrainDataset:
+        def samples(
+            cls, videos: Sequence[Any], data: Any, seed: int, settings: ToySettings | None = None
+        ) -> PretrainDataset:
             return PretrainDataset(videos, data, seed)
 
         @classmethod
