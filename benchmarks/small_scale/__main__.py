@@ -50,7 +50,7 @@ def parser() -> argparse.ArgumentParser:
         add(f"--{option}", help=f"folder of {title}'s class folders; nothing skips it")
         add(f"--{official.lists}", help=f"{official.expected}; nothing: {near} there or beside it")
         add(f"--{option}_folds", type=int, nargs="+", default=[1], help="of its official splits")
-    add("--num_generated", type=int, default=256, help="half of them test; 0 skips them")
+    add("--num_generated", type=int, default=256, help="half of them test; 0: none, nor their maps")
     add("--generated_seed", type=int, default=1000, help="other than that of training")
     add("--num_clips", type=int, default=10, help="clips of each video")
     add("--neighbours", type=int, default=20, help="training videos that vote with k-NN")

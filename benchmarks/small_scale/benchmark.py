@@ -133,7 +133,8 @@ class Benchmark:
             "moments over time": o.moments,
             "whitened features": o.whiten,
             f"own tasks on {o.num_pretext} test videos": o.num_pretext,
-            f"maps and motion selectivity on {o.num_maps} videos": o.num_maps,
+            f"maps of {o.num_maps} generated videos": o.num_maps and o.num_generated,
+            f"maps of {o.num_maps} videos of each unseen set": o.num_maps and self.unseen_paths,
             f"fine-tuning on JHMDB, {o.finetune_epochs:g} epochs": o.finetune,
         }
         wanted = "; ".join(part for part, on in parts.items() if on)
@@ -368,7 +369,7 @@ class Benchmark:
             if o.num_pretext:
                 videos = found.first
                 self.pretext[found.name] = self.own_tasks(videos.identity(), videos.test_paths)
-        if o.num_maps:
+        if o.num_maps and o.num_generated:
             num, folder = o.num_maps, self.out / "parts"
             self.localisation = self.of_models(
                 lambda subject: measure_localisation(subject, num, folder, self.device)
