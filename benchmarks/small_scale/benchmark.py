@@ -396,8 +396,8 @@ class Benchmark:
                 tables.label_table(rows, self.chance[title], controls),
             ]
         with_heads = list(self.of_models(lambda subject: None))
-        heads = tables.heads_table(self.rows, with_heads)
-        if heads:
+        if self.rows and with_heads:
+            heads = tables.heads_table(self.rows, with_heads)
             lines += ["### Which head finds what, in points", heads]
         if self.pretext:
             lines += ["### The two own tasks on test videos; %", tables.pretext_table(self.pretext)]

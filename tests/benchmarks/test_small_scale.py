@@ -224,7 +224,9 @@ def test_unseen_sets_are_measured_as_analysis_does(
     words = ["--models", model, "--out", str(tmp_path), "--seeds", "1", "--device", "cpu"]
     words += ["--num_generated", "0", "--num_pretext", "2", "--num_maps", "2"]
     assert small_scale.main([*words, "--unseen", f"few={listed}"]) == 0
-    assert "| few | random weights |" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "| few | random weights |" in text
+    assert "### Which head finds what" not in text  # no labels
     found = json.loads((tmp_path / "small_scale.json").read_text())["unseen"]["few"]
     study = run_study("optical_flow", model=model, videos=str(listed), num_videos=2, num_random=1,
                       progress=False)  # fmt: skip
