@@ -11,9 +11,12 @@ from rspnet.data.augment import CENTRE, AugmentConfig
 from rspnet.data.pretrain import DataConfig
 from rspnet.data.sources import FileSource
 from rspnet.data.stream import SampleKey
+from rspnet.data.transforms import normalise
 from rspnet.pretext.method import Step, method_settings
 from rspnet.pretext.pace import Pace, PaceConfig, contrast_loss
 from rspnet.pretext.task import load_task
+from rspnet.train import main
+from rspnet.weights.checkpoint import load_model
 from tests.factories import assert_resumes_exactly, tiny_branch
 
 DATA = DataConfig(num_frames=8, size=16)
@@ -119,7 +122,7 @@ def test_both_losses_have_their_weights(video_folder: Path, contrast: str, head:
     samples = Pace.samples(videos, DATA, 0, settings)
     batch = Pace.collate([samples[SampleKey(n, n, 0, 1)] for n in range(4)])
     losses = network.losses(batch, Step(number=0, trained=network))
-    logits, z = network([_normalised(clip) for clip in batch.clips])
+    logits, z = network([normalise(clip) for clip in batch.clips])
     group = batch.answer if contrast == "pace" else torch.tensor([0, 1, 2, 3, 0, 1, 2, 3])
     expected = naive_contrast(z[head].detach(), group.tolist(), 0.07)
     classification = torch.nn.functional.cross_entropy(logits, batch.answer).item()
@@ -131,12 +134,6 @@ def test_both_losses_have_their_weights(video_folder: Path, contrast: str, head:
     assert network.clips_per_sample == 1 + (contrast == "context")
 
 
-def _normalised(clip: torch.Tensor) -> torch.Tensor:
-    from rspnet.data.transforms import normalise
-
-    return normalise(clip)
-
-
 @pytest.mark.parametrize(("arch", "contrast"), [("resnet18_fine", "context"), ("c3d", "none")])
 def test_a_stopped_run_resumes_exactly(
     tmp_path: Path, video_folder: Path, arch: str, contrast: str
@@ -145,6 +142,11 @@ def test_a_stopped_run_resumes_exactly(
     model = assert_resumes_exactly(
         words(f"--data.root={video_folder}", options, arch=arch), tmp_path
     )
+    checkpoint = tmp_path / "whole" / "checkpoints" / "step_00000004.pt"
+    expected = load_model(model).state_dict()
+    for branch in ("query", "key"):  # which are one and the same
+        found = load_model(checkpoint, branch).state_dict()
+        assert all(torch.equal(expected[name], found[name]) for name in expected)
     task = load_task(model)
     assert task.head.classes == ("1x", "2x", "3x")
     assert (task.branch.arch, task.settings.contrast) == (arch, contrast)
@@ -153,8 +155,6 @@ def test_a_stopped_run_resumes_exactly(
 def test_videos_too_short_for_the_fastest_pace_are_skipped_and_counted(
     tmp_path: Path, video_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from rspnet.train import main
-
     # 40 frames hold no clip of 8 frames at 6x, which needs 43.
     run = words(f"--data.root={video_folder}", f"--out={tmp_path}", "--max_steps=1")
     assert main([*run, "--method_options={max_pace: 6}"]) == 2

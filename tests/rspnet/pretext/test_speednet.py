@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from rspnet.data.pretrain import DataConfig
 from rspnet.data.sources import FileSource
+from rspnet.data.transforms import normalise
 from rspnet.pretext.method import Step, method_settings
 from rspnet.pretext.speednet import MaxPoolTask, SpeedNet, SpeedNetConfig, resized, skip_frames
 from rspnet.pretext.task import TaskBatch, load_task
@@ -64,8 +65,6 @@ def test_the_loss_is_the_binary_cross_entropy_of_one_logit() -> None:
     assert isinstance(head, MaxPoolTask)
     total = 0.0
     with torch.no_grad():
-        from rspnet.data.transforms import normalise
-
         for version, answer in zip(clips, (0, 1), strict=True):
             for features in network.query.features(normalise(version)):
                 pooled = [
