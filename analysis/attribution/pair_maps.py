@@ -93,8 +93,8 @@ def explain_kind(kind: str | MapKind, clips: PairClips) -> KindMaps:
         True
 
     Raises:
-        ValueError: There is no such kind, no head (or classifier, or task) has such a map, or the kind has
-            no finer grid.
+        ValueError: There is no such kind, no head (or classifier, or task) has such a map, or the kind
+            has no finer grid.
     """
     kind = map_kind(kind) if isinstance(kind, str) else kind
     if clips.steps > 1 and not kind.fine:
