@@ -93,7 +93,7 @@ def explain_kind(kind: str | MapKind, clips: PairClips) -> KindMaps:
         True
 
     Raises:
-        ValueError: There is no such kind, no head (or classifier, or task) has such a map, or the kind
+        ValueError: There is no such kind, no head, classifier or task has such a map, or the kind
             has no finer grid.
     """
     kind = map_kind(kind) if isinstance(kind, str) else kind
