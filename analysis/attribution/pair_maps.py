@@ -43,6 +43,8 @@ class KindMaps:
         (['rsp', 'avid'], True, True)
         >>> found.convergence_error("rsp") is None  # no integral is behind these maps
         True
+        >>> found.score("rsp") == found.rows["rsp"][0].score
+        True
     """
 
     kind: str
@@ -53,6 +55,10 @@ class KindMaps:
     probability: dict[str, tuple[float, float]] = field(default_factory=dict)
     offset: dict[str, tuple[float, float]] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
+
+    def score(self, row: str, side: int = 0) -> float:
+        """What a row's map is of, in c_i (0) or in c_j (1): with what no cell has a share in."""
+        return self.rows[row][side].score + self.offset.get(row, (0.0, 0.0))[side]
 
     @property
     def has_one_target(self) -> bool:

@@ -16,18 +16,23 @@ import copy
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from analysis.core.clip import View
 from analysis.core.clip_map import ClipMap
 from analysis.core.score import ClipFeatures, extract_features
 from rspnet.models import evaluation_mode
-from rspnet.pretext.task import PretextTask
+from rspnet.pretext.task import PretextTask, load_task
+from rspnet.weights.checkpoint import resolve_model
 
 MINUS = "\N{MINUS SIGN}"
 OTHERS = "others"
+# Answers that are speeds in other words.
+_SPEEDS = {"normal": "1x", "sped up": "2x"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +77,23 @@ class TaskMap:
         """|sum of all maps - (score - offset)|."""
         total = sum(float(one.values.sum()) for one in self.maps)
         return abs(total - (self.score - self.offset))
+
+
+def find_task(model: str | Path) -> PretextTask | None:
+    """The pretext task of a model's file, or name; nothing where it has no head of one.
+
+    Raises:
+        ValueError: There is no such model, or it is damaged.
+    """
+    path = resolve_model(model)
+    if path.suffix != ".safetensors":
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:
+            has_task = "task" in (file.metadata() or {})
+    except SafetensorError as error:
+        raise ValueError(f"{path} is not a safetensors file: {error}") from error
+    return load_task(path) if has_task else None
 
 
 def explain_task(
@@ -215,11 +237,35 @@ def margin_of(classes: Sequence[str], answer: str) -> tuple[str, tuple[str, ...]
         >>> margin_of(["1x", "2x", "3x", "4x"], "2x"), margin_of(["abc", "acb", "bac"], "acb")
         (('4x', ('1x',)), ('acb', ('abc', 'bac')))
     """
-    found = [re.fullmatch(r"(\d+(?:\.\d+)?)x", name) for name in classes]
-    speeds = {float(match[1]): match[0] for match in found if match}
+    matches = [re.fullmatch(r"(\d+(?:\.\d+)?)x", _SPEEDS.get(name, name)) for name in classes]
+    speeds = [float(match[1]) for match in matches if match]
     if len(speeds) == len(classes) > 1:
-        return speeds[max(speeds)], (speeds[min(speeds)],)
+        fastest, slowest = (classes[speeds.index(end(speeds))] for end in (max, min))
+        return fastest, (slowest,)
     return answer, tuple(name for name in classes if name != answer)
+
+
+def why_no_pair(task: PretextTask) -> str:
+    """Why a pair of clips has no map of a task, as a sentence without a full stop; else empty.
+
+    Example:
+        >>> from analysis import example_branch
+        >>> from rspnet.pretext.task import LinearTask, PretextTask
+        >>> branch = example_branch()
+        >>> task = PretextTask("speednet", None, branch, LinearTask(branch.num_features, ["1x"]))
+        >>> why_no_pair(task)
+        ''
+        >>> task.head.num_clips = 3
+        >>> why_no_pair(task)  # doctest: +ELLIPSIS
+        'speednet answers about 3 clips of a video at once, and c_i and c_j are one clip each: ...
+    """
+    if task.head.num_clips == 1:
+        return ""
+    return (
+        f"{task.method} answers about {task.head.num_clips} clips of a video at once, and c_i and "
+        "c_j are one clip each: give its clips to analysis.explain_task, or measure its maps by "
+        "`python -m analysis localisation`"
+    )
 
 
 def answers_of_pair(
@@ -249,12 +295,8 @@ def answers_of_pair(
         >>> margin.title == other.title == '2x − 1x', logit.title in head.classes
         (True, True)
     """
-    if task.head.num_clips != 1:
-        raise ValueError(
-            f"{task.method} answers about {task.head.num_clips} clips of a video at once, and c_i "
-            "and c_j are one clip each: see its maps by `python -m analysis localisation`, or give "
-            "its clips to analysis.explain_task"
-        )
+    if why := why_no_pair(task):
+        raise ValueError(why)
     seen_i, seen_j = (task_features(task, [view]) for view in (view_i, view_j))
     logit = explain_answer(task, seen_i)
     margin = margin_of(task.head.classes, logit.answer)

@@ -151,6 +151,7 @@ def test_the_model_is_left_in_training_mode_and_gives_the_same(orders: PretextTa
 def test_which_margin() -> None:
     assert margin_of(["2x", "1x"], "1x") == ("2x", ("1x",))
     assert margin_of(["1x", "0.5x", "4x"], "1x") == ("4x", ("0.5x",))
+    assert margin_of(["normal", "sped up"], "normal") == ("sped up", ("normal",))
     assert margin_of(["1x", "other"], "1x") == ("1x", ("other",))
     assert margin_of(["abc", "acb", "bac"], "acb") == ("acb", ("abc", "bac"))
 
@@ -163,7 +164,7 @@ def test_mistakes_are_named(speeds: PretextTask, orders: PretextTask) -> None:
         (lambda: explain_task(speeds, own[:1], "3x"), "answers of toy are 1x, 2x, 4x, got 3x"),
         (lambda: explain_task(speeds, own[:1], "2x", ["2x"]), "got 2x against itself"),
         (lambda: explain_task(speeds.branch, own[:1]), "got Branch: read one with"),
-        (lambda: answers_of_pair(orders, *own[:2]), "one clip each: see its maps by"),
+        (lambda: answers_of_pair(orders, *own[:2]), "one clip each: give its clips to"),
     ):
         with pytest.raises(ValueError, match=says):
             run()
