@@ -18,7 +18,8 @@ on. A row of the result is one kind of map of one head against one region; its m
   (Zhang et al. 2018, "Top-down Neural Attention by Excitation Backprop") with fractional hits, as
   a cell is wider than a limb.
 
-The controls are those of :mod:`analysis.stimuli.kinds`.
+The controls are those of :mod:`analysis.stimuli.kinds`. A model that has the head of a pretext task
+has rows of its margin too, of the head ``task`` (:mod:`analysis.studies.measures.located`).
 """
 
 from collections.abc import Sequence

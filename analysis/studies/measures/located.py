@@ -37,6 +37,8 @@ from rspnet.pretext.task import PretextTask, TaskMethod
 Floats = NDArray[np.float64]
 Truth = Mapping[str, NDArray[Any]]
 TASK = "task"
+# Methods whose views are placed by what moves: a region can't be cut out as its clip is.
+_PLACED_BY_CONTENT = ("opn",)
 # Views of a clip as it is.
 AS_IT_IS = AugmentConfig(
     min_area=1, max_ratio=1, gray=0, brightness=0, contrast=0, saturation=0, hue=0, flip=0
@@ -236,8 +238,11 @@ def task_rows(
         num_random: Draws of random weights, averaged video by video; 0 for none.
 
     Returns:
-        Rows with the keys of the study, of the head ``task`` and the kind of map ``task``.
+        Rows with the keys of the study, of the head ``task`` and the kind of map ``task``; none of
+        a method that places its views by what moves.
     """
+    if task.method in _PLACED_BY_CONTENT:
+        return []
     samples = task_samples(task, scenes, seed, size)
     found = {"trained": measure_task(task, samples)}
     if num_random:
