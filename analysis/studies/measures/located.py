@@ -29,6 +29,7 @@ from analysis.studies.measures.controlled import SPEEDS, Measured, Scene, at_spe
 from rspnet.data.augment import AugmentConfig
 from rspnet.data.pretrain import DataConfig
 from rspnet.data.sources import Source
+from rspnet.data.synthetic.render import SyntheticVideo
 from rspnet.data.synthetic.videos import FPS, render_video, video_name
 from rspnet.data.transforms import Frames, eval_frames
 from rspnet.pretext.method import METHODS
@@ -130,26 +131,35 @@ def task_samples(
             for scene in scenes
         ]
     return [
-        [_drawn(task, seed, video, number, size) for number in range(len(scene.triplets))]
-        for video, scene in enumerate(scenes)
+        _drawn(task, seed, index, len(scene.triplets), size) for index, scene in enumerate(scenes)
     ]
 
 
-def _drawn(task: PretextTask, seed: int, index: int, number: int, size: int) -> TaskSample:
-    """Clips of a synthetic video, with their regions, as a method draws and changes them."""
+def _drawn(task: PretextTask, seed: int, index: int, num: int, size: int) -> list[TaskSample]:
+    """Samples of a synthetic video, which is as long as the method needs it."""
     method = METHODS[task.method]
     assert issubclass(method, TaskMethod)
     data = DataConfig(num_frames=task.branch.num_frames, size=size, augment=AS_IT_IS)
-    needed = method.frames_needed(data, FPS, task.settings)
-    video = render_video(seed, index)
+    needed, video = method.frames_needed(data, FPS, task.settings), render_video(seed, index)
     if len(video.frames) < needed:
         video = render_video(seed, index, num_frames=needed)
-    source, rng = _Rendered(video.frames), np.random.default_rng([seed, index, number])
+    return [_sample(task, method, data, video, (seed, index, number)) for number in range(num)]
+
+
+def _sample(
+    task: PretextTask,
+    method: type[TaskMethod],
+    data: DataConfig,
+    video: SyntheticVideo,
+    numbers: tuple[int, int, int],
+) -> TaskSample:
+    """Clips with their regions as a method draws and changes them; all follows from ``numbers``."""
+    source, rng = _Rendered(video.frames), np.random.default_rng(numbers)
     drawn = method.draw(cast(Source, source), data, task.settings, rng)
     plain = [
         View(
-            eval_frames(source.get_frames(indices), size),
-            ClipInfo(video_name(seed, index), tuple(indices), 1),
+            eval_frames(source.get_frames(indices), data.size),
+            ClipInfo(video_name(*numbers[:2]), tuple(indices), 1),
         )
         for indices in drawn.clips
     ]
@@ -157,7 +167,7 @@ def _drawn(task: PretextTask, seed: int, index: int, number: int, size: int) -> 
 
     def changed(clips: Sequence[Frames]) -> tuple[list[Frames], int]:
         # With one generator all are changed alike.
-        own = np.random.default_rng([seed, index, number, 1])
+        own = np.random.default_rng([*numbers, 1])
         return method.views(clips, drawn.answer, data, task.settings, own)
 
     frames, answer = changed([view.frames for view in plain])
