@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import streamlit as st
 
+from dashboard.base.arguments import CHECKPOINTS
 from dashboard.services.galleries import Identity, identity
-from dashboard.services.models import CHECKPOINTS
 from rspnet.files import printable
 from rspnet.text import escape_bytes, unescape_bytes
 
@@ -114,7 +114,7 @@ def find(root: Path) -> Found:
 
 
 def recorded() -> Found:
-    """How the shipped models were trained: the logs that ship beside them."""
+    """Logs of runs that ship beside the models: what the page shows where there are none."""
     folders = sorted(CHECKPOINTS.glob("*.run"))
     return Found(CHECKPOINTS, [path.name for path in folders if path.is_dir()], [])
 

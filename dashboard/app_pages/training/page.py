@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from analysis.figures.curves import Run
 
 SUMMARY = "A run's curves while it trains, and the maps of both heads as they develop."
+RECORDED = (
+    "this is a recorded run: the first stage of the shipped model's recipe, in which RSP is found."
+)
 REFRESH_SECONDS = 3
 MAPS_SECONDS = 10
 CHART_PIXELS = 210
@@ -110,7 +113,7 @@ def _say_no_runs(root: Path, opened: Opened, recorded: runs.Found) -> None:
     else:
         what = "is a file" if root.exists() else "does not exist"
     name = "runs" if root.is_file() else printable(root.name)
-    shown = " Meanwhile, this is how the shipped model was trained." if recorded.names else ""
+    shown = f" Meanwhile, {RECORDED}" if recorded.names else ""
     st.info(
         f"The folder of runs, `{printable(root)}`, {what}. Start one with `python -m rspnet.train "
         f"--out {name}/first --callback analysis.report.map_tracker:MapTracker`, or name another "
@@ -123,7 +126,7 @@ def _choose(link: dict[str, str], names: list[str], recorded: set[str]) -> tuple
     links.take_option(RUN, "the run", link.get("run"), names)
 
     def title(name: str) -> str:
-        return f"{Path(name).stem}, as it was trained" if name in recorded else name
+        return f"{Path(name).stem.replace('_', ' ')}, recorded" if name in recorded else name
 
     name = st.selectbox("Run", names, key=RUN, width=320, format_func=title)
     links.take_number(MEAN, "the mean", link.get("mean"), SPANS, 1)

@@ -113,7 +113,7 @@ def test_no_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> 
     assert app.run().warning == []  # it was said once
 
 
-def test_without_runs_it_shows_how_the_shipped_model_was_trained(
+def test_without_runs_it_shows_a_recorded_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runs, "CHECKPOINTS", tmp_path / "checkpoints")
@@ -123,8 +123,8 @@ def test_without_runs_it_shows_how_the_shipped_model_was_trained(
     write_maps(run, Path("/elsewhere/dance/synthetic_7_000003.mp4"))
     app = open_page("training", ["--runs", str(tmp_path / "none")], monkeypatch)
     assert not app.exception
-    assert "Meanwhile, this is how the shipped model was trained." in app.info[0].value
-    assert app.selectbox("training_run").options == ["small, as it was trained"]
+    assert "Meanwhile, this is a recorded run" in app.info[0].value
+    assert app.selectbox("training_run").options == ["small, recorded"]
     assert "<b>Step 60</b>" in texts(app)
     assert "synthetic_7_000003.mp4: " in texts(app)
     assert "As the run" not in str([caption.value for caption in app.caption])
@@ -134,7 +134,7 @@ def test_without_runs_it_shows_how_the_shipped_model_was_trained(
     assert 'data-step="10"' in texts(app)
     write_run(tmp_path / "mine" / "first")  # one's own come first
     app = open_page("training", ["--runs", str(tmp_path / "mine")], monkeypatch)
-    assert app.selectbox("training_run").options == ["first", "small, as it was trained"]
+    assert app.selectbox("training_run").options == ["first", "small, recorded"]
     assert app.selectbox("training_run").value == "first"
 
 
