@@ -293,7 +293,7 @@ class OpticalFlow(Study[OpticalFlowConfig]):
         )
         kinds = kinds_of(query, inputs.key)
         rows = [row for weights, own in found.items() for row in summarise(own, kinds, weights)]
-        moving = [np.mean([own["flow"] > MOVES for own in scene.truth]) for scene in scenes]
+        moving = [float(np.mean([own["flow"] > MOVES for own in scene.truth])) for scene in scenes]
         rows.append(Row(keys={"kind": ITSELF, "target": "flow"}, values={"share": mean(moving)}))
         for target in ("saliency", "contrast"):
             keys: dict[str, Key] = {"kind": ITSELF, "target": target}

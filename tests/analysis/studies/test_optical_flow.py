@@ -258,7 +258,9 @@ def test_what_is_shown_is_what_was_measured(table: StudyTable) -> None:
     frozen = study.tables(table)[4:]
     assert [t.folded for t in frozen] == [False, True]  # the model, random weights
     assert frozen[0].rows[0][:2] == ["the fifth that moves most", drop]
-    assert f"Frozen where most moves, RSP's margin drops by {interval(drop)}" in study.finding(table)
+    assert f"Frozen where most moves, RSP's margin drops by {interval(drop)}" in study.finding(
+        table
+    )
     # A table of an earlier version has no such rows.
     rows = tuple(r for r in table.rows if "drop" not in r.values and "share" not in r.values)
     earlier = replace(table, rows=rows)
