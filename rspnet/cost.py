@@ -20,7 +20,7 @@ from rspnet.commands import run_cli
 from rspnet.data.sources import FileSource
 from rspnet.data.stream import SampleKey
 from rspnet.data.transforms import Frames
-from rspnet.pretext.method import METHODS, Step
+from rspnet.pretext.method import METHODS, Step, method_settings
 from rspnet.training.config import TrainConfig
 from rspnet.training.network import create_network
 
@@ -86,7 +86,8 @@ def cost_of(config: CostConfig) -> Cost:
     if config.init_from is not None:
         raise ValueError("init_from does not change the cost: leave it out")
     data, method = config.data, METHODS[config.method]
-    samples = method.samples([_BlankVideo(Path("blank"), 100_000, 25.0)], data, 0)
+    settings = method_settings(config.method, config.method_options, config.loss)
+    samples = method.samples([_BlankVideo(Path("blank"), 100_000, 25.0)], data, 0, settings)
     batch = method.collate([samples[SampleKey(i, 0, 0, 1)] for i in range(_CLIPS)])
     with torch.device("meta"):
         network = create_network(config).train()

@@ -22,7 +22,8 @@ from rspnet.data.pretrain import cache_folder, training_videos
 from rspnet.data.sources import FrameCache, Scan, scan_files
 from rspnet.files import write_skipped
 from rspnet.names import HEADS
-from rspnet.pretext.method import METHODS, PretextMethod, Step
+from rspnet.pretext.method import METHODS, PretextMethod, Step, method_settings
+from rspnet.pretext.task import TaskMethod
 from rspnet.training.changes import describe_videos
 from rspnet.training.config import TrainConfig
 from rspnet.training.engine import Engine, HasFailures
@@ -42,10 +43,11 @@ def find_videos(config: TrainConfig) -> Scan:
     Raises:
         ValueError: Nothing to train on.
     """
-    data = config.data
+    data, method = config.data, METHODS[config.method]
+    settings = method_settings(config.method, config.method_options, config.loss)
 
     def frames_needed(video_fps: float) -> int:
-        return METHODS[config.method].frames_needed(data, video_fps)
+        return method.frames_needed(data, video_fps, settings)
 
     paths = training_videos(data)
     if data.cache_short_side is None:
@@ -93,7 +95,6 @@ class Trainer(Engine[Any]):
     def __init__(self, config: TrainConfig) -> None:
         self.config = config
         method = METHODS[config.method]
-        self.clips_per_sample = method.clips_per_sample
         columns = (*method.columns, "lr", "clips_per_second", "memory_gib")
         super().__init__(config, columns, "Pre-training")
 
@@ -123,6 +124,7 @@ class Trainer(Engine[Any]):
         if c.epochs is not None:
             self.max_steps = math.ceil(c.epochs * self.steps_per_epoch)
         self.network = self.place(create_network(c))
+        self.clips_per_sample = self.network.clips_per_sample
         set_batch_norm(self.network, c.model.batch_norm, self.device)
         trained = self.network.trained
         self.optimiser = create_optimiser(trained.parameters(), c.optim, c.batch_size)
@@ -134,7 +136,7 @@ class Trainer(Engine[Any]):
     def batches(self) -> Generator[HasFailures, None, None]:
         """Micro-batches of this process, from ``self.step`` on."""
         c = self.config
-        samples = self.network.samples(self.scan.usable, c.data, c.seed)
+        samples = self.network.samples(self.scan.usable, c.data, c.seed, self.network.settings)
         steps, num_speeds = range(self.step, self.max_steps), len(c.data.speeds)
         return load_batches(samples, self.network.collate, c, self.processes, steps, num_speeds)
 
@@ -170,9 +172,11 @@ class Trainer(Engine[Any]):
         return means | {"lr": lr}
 
     def finish(self) -> Path:
-        """Write both branches as ``model.safetensors``."""
-        metadata = self.metadata() | {"videos": len(self.scan.usable)}
-        return save_model(self.folder / self.result, *self.network.branches(), metadata=metadata)
+        """Write both branches, and the head of a task, as ``model.safetensors``."""
+        metadata, network = self.metadata() | {"videos": len(self.scan.usable)}, self.network
+        task = (network.task_spec(), network.task) if isinstance(network, TaskMethod) else None
+        path = self.folder / self.result
+        return save_model(path, *network.branches(), metadata=metadata, task=task)
 
     def summary(self, means: dict[str, float]) -> str:
         """What the method says of the logged means."""

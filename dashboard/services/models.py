@@ -4,22 +4,27 @@ import hashlib
 import json
 import re
 import threading
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from dashboard.base.arguments import ROOT, Arguments
+from dashboard.base.arguments import CHECKPOINTS, Arguments, cache_folder, runs_folder
 from dashboard.base.memory import freeze_libraries
+from dashboard.services import runs
 from dashboard.services.galleries import Identity, identity
 from rspnet.files import printable
 from rspnet.names import MAX_FRAMES, MAX_SIZE, check_whole
 
 if TYPE_CHECKING:
     from rspnet.models import Branch
+    from rspnet.pretext.task import PretextTask
 
-CHECKPOINTS = ROOT / "checkpoints"
+RANDOM = "random weights"
+RUN_MODEL = "model.safetensors"
+MOST_RUNS = 40
 
 
 @dataclass(frozen=True)
@@ -31,12 +36,14 @@ class ModelChoice:
         path: The file.
         num_frames: Frames of its clips.
         size: Height and width of its clips, pixels.
+        task: The method whose pretext task its head answers; empty where it has none.
     """
 
     name: str
     path: Path
     num_frames: int
     size: int
+    task: str = ""
 
 
 @dataclass(frozen=True)
@@ -47,15 +54,21 @@ class Loaded:
         query: Branch of c_i, W_i.
         key: Momentum branch of c_j, W_j.
         lock: One forward pass at a time: two would only fight for the same cores.
+        task: With the head of its pretext task; nothing where it has none.
     """
 
     query: "Branch"
     key: "Branch"
     lock: threading.Lock
+    task: "PretextTask | None" = None
 
 
 def list_choices(arguments: Arguments) -> list[ModelChoice]:
-    """Models in the menu: the file given with ``--model`` first, then those that ship."""
+    """Models in the menu: the file given with ``--model`` first, then those that ship.
+
+    Below them those of runs of pre-training in the folder of runs, named by their run, the newest
+    first; and the network of the first with random weights, to compare with.
+    """
     choices = []
     if arguments.model is not None:
         choices.append(describe(printable(arguments.model.stem), arguments.model))
@@ -63,8 +76,57 @@ def list_choices(arguments: Arguments) -> list[ModelChoice]:
     if index.is_file():
         for entry in json.loads(index.read_text(encoding="utf-8"))["models"]:
             choices.append(describe(str(entry["name"]), CHECKPOINTS / str(entry["file"])))
+    choices += [describe(name, path) for name, path in _of_runs(runs_folder(arguments))]
+    if choices and (spec := _spec(choices[0].path)):
+        key = hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:16]
+        path = cache_folder() / "models" / f"random_{key}.safetensors"
+        choices.append(ModelChoice(RANDOM, path, choices[0].num_frames, choices[0].size))
     unique = {choice.name: choice for choice in reversed(choices)}
     return [unique[name] for name in dict.fromkeys(choice.name for choice in choices)]
+
+
+@st.cache_data(ttl=10, max_entries=4, show_spinner=False)
+def _of_runs(root: Path) -> list[tuple[str, Path]]:
+    """Name and model of each run below a folder that has ended."""
+    try:
+        names = runs.find(root).names
+    except ValueError:  # no such folder
+        return []
+    found = []
+    for name in names:
+        try:
+            found.append((name, runs.inside(root, runs.folder_of(root, name) / RUN_MODEL)))
+        except ValueError:  # a run of another kind, or one under way
+            continue
+    return found[:MOST_RUNS]
+
+
+def _spec(path: Path) -> dict[str, Any] | None:
+    """How a file's branches are built, if its header says so."""
+    try:
+        return _about(identity(path)).spec
+    except ValueError:
+        return None
+
+
+def make_random(choice: ModelChoice, choices: Sequence[ModelChoice]) -> None:
+    """Write the file of the choice with random weights, if it is not there yet.
+
+    Args:
+        choice: The one that was chosen; of others nothing is made.
+        choices: All, the first of which has the architecture.
+    """
+    if choice.name != RANDOM or choice.path.is_file():
+        return
+    import torch
+
+    from rspnet import Branch, save_model
+
+    with torch.random.fork_rng([]):
+        torch.manual_seed(0)
+        branch = Branch.from_spec(_spec(choices[0].path) or {})
+    choice.path.parent.mkdir(parents=True, exist_ok=True)
+    save_model(choice.path, branch, branch, metadata={"name": RANDOM, "steps": 0})
 
 
 def describe(name: str, path: Path, num_frames: int = 16) -> ModelChoice:
@@ -79,9 +141,11 @@ def describe(name: str, path: Path, num_frames: int = 16) -> ModelChoice:
 
     try:
         with safe_open(path, framework="numpy") as file:
-            spec = json.loads((file.metadata() or {})["spec"])
+            header = file.metadata() or {}
+        spec, task = json.loads(header["spec"]), json.loads(header.get("task", '{"method": ""}'))
         found = check_whole("num_frames", spec["num_frames"], MAX_FRAMES)
-        return ModelChoice(name, path, found, check_whole("size", spec["size"], MAX_SIZE))
+        size = check_whole("size", spec["size"], MAX_SIZE)
+        return ModelChoice(name, path, found, size, str(task["method"]))
     except (SafetensorError, OSError, KeyError, ValueError, TypeError, OverflowError,
             RecursionError):  # fmt: skip
         return ModelChoice(name, path, num_frames, 112)
@@ -152,7 +216,7 @@ def load(choice: ModelChoice) -> Loaded:
             "`python -m rspnet.train`"
         )
     model = identity(choice.path)
-    loaded = _load(model)
+    loaded = _load(model, bool(choice.task))
     _ready().add(model)
     return loaded
 
@@ -168,14 +232,17 @@ def _ready() -> set[Identity]:
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
-def _load(model: Identity) -> Loaded:
+def _load(model: Identity, has_task: bool) -> Loaded:
     import analysis  # noqa: F401  (what pages do with a model: loaded once, with it)
     from rspnet import load_model
+    from rspnet.pretext.task import load_task
 
+    query = load_model(model.path, "query")
     loaded = Loaded(
-        query=load_model(model.path, "query"),
+        query=query,
         key=load_model(model.path, "key"),
         lock=threading.Lock(),
+        task=replace(load_task(model.path), branch=query) if has_task else None,
     )
     freeze_libraries()
     return loaded

@@ -12,7 +12,14 @@ from rspnet.data.augment import AugmentConfig, augment_clip
 from rspnet.data.datasets.labelled import DatasetConfig, load_video_set
 from rspnet.data.datasets.registry import DATASETS
 from rspnet.data.listing import expand_roots
-from rspnet.data.sampling import clip_span, pace_of, sample_triplet, share_frames
+from rspnet.data.sampling import (
+    ClipSpec,
+    Triplet,
+    clip_span,
+    pace_of,
+    sample_triplet,
+    share_frames,
+)
 from rspnet.data.sources import Source
 from rspnet.data.stream import SampleDataset, SampleKey
 from rspnet.files import default_cache_folder, user_path
@@ -57,6 +64,8 @@ class DataConfig:
         shared_keys: Share of samples whose c_j and c_k have one crop, flip and jitter, c_i another:
             only the speed tells the two keys apart, and A-VID has to find c_i by its appearance.
         shared_colours: Share of samples whose three clips have one jitter of the colours.
+        frozen_keys: Share of samples whose c_k is its middle frame throughout (speed 0): RSP has to
+            put it away from either speed, and A-VID to match it, by appearance alone.
         augment: Augmentation.
     """
 
@@ -80,6 +89,7 @@ class DataConfig:
     shared_zooms: float = 0.0
     shared_keys: float = 0.0
     shared_colours: float = 0.0
+    frozen_keys: float = 0.0
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
     def __post_init__(self) -> None:
@@ -108,7 +118,7 @@ class DataConfig:
                 f"num_frames={self.num_frames}, size={self.size}, stride={self.stride}, "
                 f"fps={self.fps}"
             )
-        shares = ("shared_crops", "shared_zooms", "shared_keys", "shared_colours")
+        shares = ("shared_crops", "shared_zooms", "shared_keys", "shared_colours", "frozen_keys")
         for name in ("max_unreadable", *shares):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is between 0 and 1, got {getattr(self, name)}")
@@ -153,14 +163,14 @@ def cache_folder(data: DataConfig) -> Path:
 
 @dataclass(frozen=True)
 class Sample:
-    """Three augmented clips of one video, each (T, H, W, 3) uint8.
+    """Three augmented clips of one video, or a pair, each (T, H, W, 3) uint8.
 
     Attributes:
         video: Index of the video that they are from.
         failures: (video, reason) of those that could not be read in its place.
     """
 
-    clips: tuple[Tensor, Tensor, Tensor]
+    clips: tuple[Tensor, ...]
     video: int
     failures: tuple[tuple[int, str], ...] = ()
 
@@ -204,7 +214,7 @@ class PretrainDataset(SampleDataset[Sample]):
         speed, other = config.speeds[key.speed], config.speeds[key.other]
         pace = pace_of(source.fps, config.fps, config.stride)
         triplet = sample_triplet(source.num_frames, config.num_frames, speed, other, rng, pace)
-        specs = (triplet.query, triplet.same_speed, triplet.other_speed)
+        specs = self.taken(triplet, key)
         wanted, places = share_frames([spec.indices for spec in specs])
         frames = source.get_frames(wanted)
         crops, colours = rng.integers(2**63, size=(2, 3))
@@ -224,7 +234,13 @@ class PretrainDataset(SampleDataset[Sample]):
                 np.random.default_rng(colour),
                 None if zoom is None else np.random.default_rng(zoom),
             )
-            for place, crop, colour in zip(places, crops, colours, strict=True)
+            for place, crop, colour in zip(places, crops, colours, strict=False)  # a pair: two
         ]
-        query, same, opposite = (torch.from_numpy(view) for view in views)
-        return Sample((query, same, opposite), video)
+        frozen = bool(config.frozen_keys) and rng.random() < config.frozen_keys
+        if frozen and specs[-1] is triplet.other_speed:
+            views[-1] = np.repeat(views[-1][[config.num_frames // 2]], config.num_frames, axis=0)
+        return Sample(tuple(map(torch.from_numpy, views)), video)
+
+    def taken(self, triplet: Triplet, key: SampleKey) -> Sequence[ClipSpec]:
+        """Which clips of the triplet a sample has, in its order; c_k comes last."""
+        return triplet.query, triplet.same_speed, triplet.other_speed

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from rspnet.files import file_hash
 from rspnet.models import Branch
@@ -31,6 +31,7 @@ def save_model(
     *,
     metadata: Mapping[str, Any] | None = None,
     half: bool = False,
+    task: tuple[Mapping[str, Any], nn.Module] | None = None,
 ) -> Path:
     """Write both branches to a safetensors file, atomically.
 
@@ -40,6 +41,8 @@ def save_model(
         key: The momentum branch, of the same spec.
         metadata: Plain JSON values to keep with it (command, data, steps, ...).
         half: Store floating-point weights in half precision. They are read as float32.
+        task: The head of a pretext task with what it takes to build it, see
+            :func:`rspnet.pretext.task.load_task`.
 
     Raises:
         ValueError: The branches differ in their spec.
@@ -55,8 +58,11 @@ def save_model(
     if query.spec() != key.spec():
         raise ValueError(f"the branches differ: query {query.spec()}, key {key.spec()}")
     tensors: dict[str, Tensor] = {}
-    for name, branch in (("query", query), ("key", key)):
-        for entry, tensor in branch.state_dict().items():
+    parts: dict[str, nn.Module] = {"query": query, "key": key}
+    if task is not None:
+        parts["task"] = task[1]
+    for name, part in parts.items():
+        for entry, tensor in part.state_dict().items():
             # A copy: a model of one branch only may be saved as both.
             value = tensor.detach().cpu().contiguous().clone()
             if half and value.is_floating_point():
@@ -68,6 +74,8 @@ def save_model(
         "spec": json.dumps(query.spec()),
         "metadata": json.dumps(dict(metadata or {})),
     }
+    if task is not None:
+        header["task"] = json.dumps(task[0])
     return save_tensors(path, tensors, header)
 
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from rspnet.files import BLANK_SEAL, atomic_path, check_seal, seal
 
 M = TypeVar("M", bound=nn.Module)
-_KEYS = {"format", "format_version", "spec", "classes", "metadata", "seal"}
+_KEYS = {"format", "format_version", "spec", "classes", "metadata", "seal", "task"}
 
 
 def save_torch(path: str | Path, state: Mapping[str, Any]) -> Path:
