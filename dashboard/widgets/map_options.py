@@ -84,7 +84,7 @@ def _opacity(link: str | None) -> int:
     if link is not None or "opacity" not in st.session_state:
         options = range(20, 101, 5)
         links.take("opacity", choose_number("the opacity", link, list(options), 75))
-    return int(st.slider("Opacity", 20, 100, step=5, format="%d%%", key="opacity", width=98))
+    return int(st.slider("Opacity", 20, 100, step=5, format="%d%%", key="opacity", width=84))
 
 
 def link_of(display: DisplayOptions) -> dict[str, str]:
