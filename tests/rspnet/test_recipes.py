@@ -1,4 +1,4 @@
-"""The paper's settings of pre-training, value by value."""
+"""The papers' settings of pre-training: RSPNet's value by value, those of other methods run."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -14,10 +14,19 @@ from rspnet.training.optim import lr_factor
 CONFIGS = Path(__file__).resolve().parents[2] / "rspnet" / "configs" / "pretrain"
 LR = {"c3d": 0.1, "resnet18": 0.1, "s3dg": 0.05, "r2plus1d": 0.05}
 
+SMALL: dict[str, list[str]] = {}  # what the videos here, of 40 frames, need of a method's options
+
+
+def read(path: Path, *more: str) -> TrainConfig:
+    return parse_config(TrainConfig, ["--config", str(path), *more])
+
+
+OTHERS = [path for path in sorted(CONFIGS.glob("*.yaml")) if read(path).method != "rspnet"]
+
 
 def test_there_is_a_recipe_for_every_network_of_the_paper():
     names = {f"{arch}_k400" for arch in LR} | {"resnet18_k400_release"}
-    assert {p.stem for p in CONFIGS.glob("*.yaml")} == names
+    assert {p.stem for p in CONFIGS.glob("*.yaml") if p not in OTHERS} == names
 
 
 def test_the_release_differs_in_its_loss_alone():
@@ -72,3 +81,25 @@ def test_a_recipe_runs(tmp_path, video_folder):
     scalars = trainer.train_step([next(iter(trainer.batches()))])
     assert scalars["lr"] == pytest.approx(0.1 * 2 / 64)
     assert float(scalars["rsp_loss"]) > 0
+
+
+@pytest.mark.parametrize("path", OTHERS, ids=lambda path: path.stem)
+def test_a_recipe_of_another_method_says_how_it_is_run_and_runs(path, tmp_path, video_folder):
+    first, second = path.read_text().splitlines()[:2]
+    assert first.startswith(("# python -m rspnet.train ", "# torchrun --nproc-per-node "))
+    assert f" --config rspnet/configs/pretrain/{path.name} --data.root " in first
+    assert second.startswith("# ")
+    recipe = read(path)
+    assert recipe.out == f"runs/{path.stem}"
+    assert path.stem.startswith(recipe.method)
+    trainer = Trainer(
+        read(
+            path, f"--out={tmp_path}", f"--data.root={video_folder}", "--data.size=32",
+            f"--data.num_frames={min(recipe.data.num_frames, 8)}", *SMALL.get(recipe.method, ()),
+            "--batch_size=2", "--num_workers=0", "--device=cpu", "--epochs=0.5", "--accumulate=1",
+            "--checkpoint_every_minutes=0",
+        )
+    )  # fmt: skip
+    scalars = trainer.train_step([next(iter(trainer.batches()))])
+    assert trainer.max_steps == 1
+    assert float(scalars["loss"]) > 0
