@@ -59,7 +59,7 @@ class ClipOrder(TaskMethod):
     """
 
     settings_class: ClassVar[type[Any]] = ClipOrderSettings
-    clips_per_sample: ClassVar[int] = NUM_CLIPS
+    clips_per_sample = NUM_CLIPS
 
     @classmethod
     def head(cls, num_features: int, settings: ClipOrderSettings) -> PairwiseHead:
