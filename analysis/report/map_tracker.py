@@ -41,6 +41,7 @@ from rspnet.data.video.reader import VideoReader
 from rspnet.files import atomic_path
 from rspnet.models import evaluation_mode
 from rspnet.names import HEADS
+from rspnet.pretext.method import METHODS
 from rspnet.pretext.network import TwoBranch
 from rspnet.training.config import RunConfig, TrainConfig
 
@@ -95,6 +96,39 @@ def round_interval(steps: float) -> int:
     return int(min(near, key=lambda n: abs(math.log(n / max(steps, 1)))))
 
 
+def check_method(config: RunConfig, callback: str) -> TrainConfig:
+    """The configuration, if the run trains a query and a momentum branch with heads.
+
+    Raises:
+        ValueError: It does not.
+    """
+    if not isinstance(config, TrainConfig):
+        raise ValueError(f"{callback} is for pre-training (python -m rspnet.train) only")
+    if not issubclass(METHODS[config.method], TwoBranch):
+        raise ValueError(
+            f"{callback} is for methods with RSPNet's two heads, and {config.method!r} has none"
+        )
+    return config
+
+
+def steps_between(config: TrainConfig, parts: int, num_videos: int | None = None) -> int:
+    """Steps from one measurement to the next: a round share of the run, or ``RSPNET_TRACK_EVERY``.
+
+    Raises:
+        ValueError: The environment variable is no positive number.
+    """
+    named = os.environ.get(EVERY, "")
+    if named and not (named.isdecimal() and int(named) > 0):
+        raise ValueError(f"{EVERY} is a positive number of steps, got {named!r}")
+    if named:
+        return int(named)
+    if config.epochs is None:
+        return round_interval(config.max_steps / parts)
+    if num_videos is None:
+        num_videos = len(training_videos(config.data))
+    return round_interval(config.epochs * num_videos / config.batch_size / parts)
+
+
 class MapTracker:
     """Keeps both heads' maps of fixed clips while a run of pre-training goes on.
 
@@ -108,19 +142,12 @@ class MapTracker:
     """
 
     def __init__(self, folder: Path, config: RunConfig) -> None:
-        if not isinstance(config, TrainConfig):
-            raise ValueError("MapTracker is for pre-training (python -m rspnet.train) only")
+        own = check_method(config, "MapTracker")
         self.folder = folder / "maps"
-        paths = training_videos(config.data)
-        steps: float = config.max_steps
-        if config.epochs is not None:
-            steps = config.epochs * len(paths) / config.batch_size
-        named = os.environ.get(EVERY, "")
-        if named and not (named.isdecimal() and int(named) > 0):
-            raise ValueError(f"{EVERY} is a positive number of steps, got {named!r}")
-        self.every = int(named) if named else round_interval(steps / 20)
+        paths = training_videos(own.data)
+        self.every = steps_between(own, 20, len(paths))
         watched = os.environ.get(VIDEOS, "")
-        self.pairs = choose_pairs(expand_roots([watched]) if watched else paths, config.data)
+        self.pairs = choose_pairs(expand_roots([watched]) if watched else paths, own.data)
         if not self.pairs:
             tqdm.write("No maps are tracked: none of the videos gives a pair of clips")
 
@@ -128,8 +155,7 @@ class MapTracker:
         """Write what is due after this step."""
         if not self.pairs or not (last or step == 1 or step % self.every == 0):
             return
-        if not isinstance(network, TwoBranch):
-            raise TypeError(f"a TwoBranch is tracked, got {type(network).__name__}")
+        assert isinstance(network, TwoBranch)
         try:
             maps = self.explain(network)
             self._write(step, maps)

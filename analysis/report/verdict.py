@@ -6,6 +6,7 @@ learned (:mod:`analysis.studies.sanity`), and whether the score falls where the 
 (:mod:`analysis.studies.measures.deletion`).
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -110,8 +111,61 @@ def verdict(
         >>> len(verdict(clips, "rsp", num_orders=2).checks)
         3
     """
-    if head not in HEADS:
-        raise ValueError(f"heads are {', '.join(HEADS)}, got {head!r}")
+    return verdicts(
+        clips,
+        kind,
+        side,
+        heads=(head,),
+        fill=fill,
+        num_orders=num_orders,
+        num_steps=num_steps,
+        num_random=num_random,
+        seed=seed,
+    )[head]
+
+
+def verdicts(
+    clips: PairClips,
+    kind: str = DEFAULT_MAP,
+    side: Side = "i",
+    *,
+    heads: Sequence[str] = HEADS,
+    fill: Fill = "blur",
+    num_orders: int = 9,
+    num_steps: int = 6,
+    num_random: int = 3,
+    seed: int = 0,
+) -> dict[str, Verdict]:
+    """Check one map of one clip for several heads, which share the passes of random orders.
+
+    Each is what :func:`verdict` gives. It costs about ``(num_orders + H) * num_steps + num_random``
+    forward passes for H heads.
+
+    Args:
+        clips: As for :func:`verdict`, and so are the others.
+        kind: Key of a kind of map.
+        side: Which clip.
+        heads: Which heads.
+        fill: What stands in for deleted cells.
+        num_orders: Random orders.
+        num_steps: Steps of a deletion.
+        num_random: Draws of random weights.
+        seed: Fixes orders.
+
+    Raises:
+        ValueError: As :func:`verdict`.
+
+    Example:
+        >>> from analysis import PairClips, example_branch, example_views, verdict
+        >>> branch = example_branch()
+        >>> clips = PairClips.of(branch, branch, *example_views(2))
+        >>> found = verdicts(clips, "contribution", num_orders=2)
+        >>> found["avid"] == verdict(clips, "avid", "contribution", num_orders=2)
+        True
+    """
+    for head in heads:
+        if head not in HEADS:
+            raise ValueError(f"heads are {', '.join(HEADS)}, got {head!r}")
     if min(num_orders, num_steps, num_random) < 1:
         raise ValueError(
             "num_orders, num_steps and num_random are positive, got "
@@ -119,16 +173,21 @@ def verdict(
         )
     if map_kind(kind).needs == "classifier":
         raise ValueError(f"a verdict is on maps of similarities and margins, got {kind!r}")
-    found = map_kind(kind).compute(clips, head, side)
-    checks = [
-        *_completeness(found),
-        _weights(clips, head, kind, side, found, num_random),
-        _deletion(clips, map_kind(kind).score(clips, head, side), side, found, fill,
-                  num_orders, num_steps, seed),
-    ]  # fmt: skip
-    failed = {check.name for check in checks if not check.passes}
-    word = WEAK if failed == {"weights"} else NOT_SUPPORTED if failed else SUPPORTED
-    return Verdict(word=word, checks=tuple(checks))
+    with clips.counted(side):
+        maps = {head: map_kind(kind).compute(clips, head, side) for head in heads}
+        weights = _weights(clips, kind, side, maps, num_random)
+        grid = next(iter(maps.values())).grid
+        swap = CellSwap.of(clips.view(side).clip[None], fill, grid)
+        cells = KeptCells(clips.branch(side), swap)
+        found = {}
+        for head, own in maps.items():
+            score = map_kind(kind).score(clips, head, side)
+            deletion = _deletion(score, own, cells, num_orders, num_steps, seed)
+            checks = (*_completeness(own), weights[head], deletion)
+            failed = {check.name for check in checks if not check.passes}
+            word = WEAK if failed == {"weights"} else NOT_SUPPORTED if failed else SUPPORTED
+            found[head] = Verdict(word=word, checks=checks)
+    return found
 
 
 def _completeness(found: ClipMap) -> list[Check]:
@@ -141,27 +200,27 @@ def _completeness(found: ClipMap) -> list[Check]:
 
 @torch.no_grad()
 def _weights(
-    clips: PairClips, head: str, kind: str, side: Side, found: ClipMap, num_random: int
-) -> Check:
+    clips: PairClips, kind: str, side: Side, maps: Mapping[str, ClipMap], num_random: int
+) -> dict[str, Check]:
     """Rank correlation with the same map by random weights, of the same target."""
-    sizes = []
+    sizes: dict[str, list[float]] = {head: [] for head in maps}
     for draw in range(num_random):
         random = clips.with_branch(side, with_random_weights(clips.branch(side), draw))
-        other = map_kind(kind).compute(random, head, side)
-        sizes.append(abs(rank_correlation(found.values, other.values)))
-    rho = float(np.mean(sizes))
-    text = f"its rank correlation with the map by random weights is {rho:.2f} in size"
-    return Check(name="weights", value=rho, passes=rho < LIMIT, text=text)
+        for head, own in maps.items():
+            other = map_kind(kind).compute(random, head, side)
+            sizes[head].append(abs(rank_correlation(own.values, other.values)))
+    found = {}
+    for head, values in sizes.items():
+        rho = float(np.mean(values))
+        text = f"its rank correlation with the map by random weights is {rho:.2f} in size"
+        found[head] = Check(name="weights", value=rho, passes=rho < LIMIT, text=text)
+    return found
 
 
 def _deletion(
-    clips: PairClips, score: Score, side: Side, found: ClipMap, fill: Fill,
-    num_orders: int, num_steps: int, seed: int,
-) -> Check:  # fmt: skip
+    score: Score, found: ClipMap, cells: KeptCells, num_orders: int, num_steps: int, seed: int
+) -> Check:
     """How many random orders of deletion keep the score higher than the map's own order."""
-    cells = KeptCells(
-        clips.branch(side), CellSwap.of(clips.view(side).clip[None], fill, found.grid)
-    )
     rng = np.random.default_rng(seed)
     randoms = [rng.permutation(found.values.size) for _ in range(num_orders)]
     own, *others = (

@@ -10,6 +10,7 @@ from rspnet.commands.settings import help_text
 from rspnet.files import default_cache_folder, repository, user_path
 
 ROOT = Path(__file__).resolve().parents[2]
+CHECKPOINTS = ROOT / "checkpoints"
 
 
 @dataclass(frozen=True)

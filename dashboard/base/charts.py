@@ -117,6 +117,7 @@ def curves(
     *,
     logarithmic: bool = False,
     reference: float | None = None,
+    bars: Sequence[NDArray[np.floating]] = (),
 ) -> Any:
     """Curves over the steps of a run.
 
@@ -127,6 +128,7 @@ def curves(
         height: Of the figure, pixels.
         logarithmic: Scale of the values.
         reference: A value to draw a thin line at, such as chance.
+        bars: Of each line both ends of each value's interval, (N, 2). Empty for none.
 
     Returns:
         A plotly figure.
@@ -148,7 +150,20 @@ def curves(
         figure.add_trace(
             go.Scatter(
                 x=steps[::every], y=values[::every], name=name, line=line,
-                mode="lines+markers" if len(steps) < 3 else "lines", hovertemplate="%{y:.4g}",
+                mode="lines+markers" if len(steps) < 3 or len(bars) else "lines",
+                hovertemplate="%{y:.4g}",
+            )
+        )  # fmt: skip
+    for (_, colour, _, values), ends in zip(lines, bars, strict=False):
+        error = {
+            "array": ends[:, 1] - values,
+            "arrayminus": values - ends[:, 0],
+            "symmetric": False,
+        }
+        figure.add_trace(
+            go.Scatter(
+                x=steps, y=values, mode="markers", marker={"color": colour, "size": 5},
+                error_y={**error, "color": colour, "thickness": 1.2, "width": 0}, hoverinfo="skip",
             )
         )  # fmt: skip
     if reference is not None:

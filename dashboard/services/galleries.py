@@ -66,12 +66,15 @@ class Video:
             is not UTF-8 is escaped, here and in label and title.
         label: Its action or folder, or empty.
         title: What menus show.
+        appearance: What is known of what it shows apart from the action, such as
+            ``("actor", "18")``: of synthetic videos.
     """
 
     path: Path
     name: str
     label: str
     title: str
+    appearance: tuple[tuple[str, str], ...] = ()
 
     def identity(self) -> Identity:
         """What tells it from every other, also from another file under the same name.
@@ -228,8 +231,8 @@ def _list_folder(title: str, root: Path) -> Source:
         below = path.relative_to(root).as_posix()
         name = escape_bytes(below)
         folder = label_of(path) if path.parent != root else ""
-        label, video_title = rows.get(below, (folder, name.removesuffix(path.suffix)))
-        videos.append(Video(path, name, label, video_title))
+        known = rows.get(below, (folder, name.removesuffix(path.suffix), ()))
+        videos.append(Video(path, name, *known))
     if not videos and skipped:
         raise ValueError(
             f"all that {printable(root)} holds are links that lead out of it, such as "
@@ -239,8 +242,8 @@ def _list_folder(title: str, root: Path) -> Source:
     return Source(title, root, tuple(videos), tuple(skipped), over)
 
 
-def _read_labels(root: Path) -> dict[str, tuple[str, str]]:
-    """Action and title of each synthetic video in a folder, from its ``labels.csv``."""
+def _read_labels(root: Path) -> dict[str, tuple[str, str, tuple[tuple[str, str], ...]]]:
+    """Action, title and appearance of each synthetic video of a folder, by its ``labels.csv``."""
     table = root / LABELS
     if not table.is_file():
         return {}
@@ -251,6 +254,7 @@ def _read_labels(root: Path) -> dict[str, tuple[str, str]]:
             row["action"],
             f"{row['action'].replace('_', ' ')} {row['index']}"
             f" (actor {row['actor']}, set {row['set']})",
+            tuple((name, row[name]) for name in ("actor", "set", "prop") if row.get(name)),
         )
         for row in rows
         if all(row.get(column) for column in needed)

@@ -4,14 +4,16 @@ import hashlib
 import json
 import re
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from dashboard.base.arguments import ROOT, Arguments
+from dashboard.base.arguments import CHECKPOINTS, Arguments, cache_folder, runs_folder
 from dashboard.base.memory import freeze_libraries
+from dashboard.services import runs
 from dashboard.services.galleries import Identity, identity
 from rspnet.files import printable
 from rspnet.names import MAX_FRAMES, MAX_SIZE, check_whole
@@ -19,7 +21,9 @@ from rspnet.names import MAX_FRAMES, MAX_SIZE, check_whole
 if TYPE_CHECKING:
     from rspnet.models import Branch
 
-CHECKPOINTS = ROOT / "checkpoints"
+RANDOM = "random weights"
+RUN_MODEL = "model.safetensors"
+MOST_RUNS = 40
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,11 @@ class Loaded:
 
 
 def list_choices(arguments: Arguments) -> list[ModelChoice]:
-    """Models in the menu: the file given with ``--model`` first, then those that ship."""
+    """Models in the menu: the file given with ``--model`` first, then those that ship.
+
+    Below them those of runs of pre-training in the folder of runs, named by their run, the newest
+    first; and the network of the first with random weights, to compare with.
+    """
     choices = []
     if arguments.model is not None:
         choices.append(describe(printable(arguments.model.stem), arguments.model))
@@ -63,8 +71,57 @@ def list_choices(arguments: Arguments) -> list[ModelChoice]:
     if index.is_file():
         for entry in json.loads(index.read_text(encoding="utf-8"))["models"]:
             choices.append(describe(str(entry["name"]), CHECKPOINTS / str(entry["file"])))
+    choices += [describe(name, path) for name, path in _of_runs(runs_folder(arguments))]
+    if choices and (spec := _spec(choices[0].path)):
+        key = hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:16]
+        path = cache_folder() / "models" / f"random_{key}.safetensors"
+        choices.append(ModelChoice(RANDOM, path, choices[0].num_frames, choices[0].size))
     unique = {choice.name: choice for choice in reversed(choices)}
     return [unique[name] for name in dict.fromkeys(choice.name for choice in choices)]
+
+
+@st.cache_data(ttl=10, max_entries=4, show_spinner=False)
+def _of_runs(root: Path) -> list[tuple[str, Path]]:
+    """Name and model of each run below a folder that has ended."""
+    try:
+        names = runs.find(root).names
+    except ValueError:  # no such folder
+        return []
+    found = []
+    for name in names:
+        try:
+            found.append((name, runs.inside(root, runs.folder_of(root, name) / RUN_MODEL)))
+        except ValueError:  # a run of another kind, or one under way
+            continue
+    return found[:MOST_RUNS]
+
+
+def _spec(path: Path) -> dict[str, Any] | None:
+    """How a file's branches are built, if its header says so."""
+    try:
+        return _about(identity(path)).spec
+    except ValueError:
+        return None
+
+
+def make_random(choice: ModelChoice, choices: Sequence[ModelChoice]) -> None:
+    """Write the file of the choice with random weights, if it is not there yet.
+
+    Args:
+        choice: The one that was chosen; of others nothing is made.
+        choices: All, the first of which has the architecture.
+    """
+    if choice.name != RANDOM or choice.path.is_file():
+        return
+    import torch
+
+    from rspnet import Branch, save_model
+
+    with torch.random.fork_rng([]):
+        torch.manual_seed(0)
+        branch = Branch.from_spec(_spec(choices[0].path) or {})
+    choice.path.parent.mkdir(parents=True, exist_ok=True)
+    save_model(choice.path, branch, branch, metadata={"name": RANDOM, "steps": 0})
 
 
 def describe(name: str, path: Path, num_frames: int = 16) -> ModelChoice:

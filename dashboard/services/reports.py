@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from dashboard.base.arguments import Arguments, shown_path
+from dashboard.base.arguments import CHECKPOINTS, Arguments, shown_path
 from dashboard.services import models
 from dashboard.services.galleries import Identity, identity
 from dashboard.services.models import ModelChoice
@@ -80,7 +80,7 @@ def _paths(arguments: Arguments, model: ModelChoice) -> Iterator[Path]:
     beside = model.path.with_suffix(ENDING)
     if beside.is_file():
         yield beside
-    yield from sorted(models.CHECKPOINTS.glob(f"*{ENDING}"))
+    yield from sorted(CHECKPOINTS.glob(f"*{ENDING}"))
 
 
 def shelf(arguments: Arguments, model: ModelChoice) -> Shelf:

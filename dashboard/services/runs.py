@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import streamlit as st
 
+from dashboard.base.arguments import CHECKPOINTS
 from dashboard.services.galleries import Identity, identity
 from rspnet.files import printable
 from rspnet.text import escape_bytes, unescape_bytes
 
 if TYPE_CHECKING:
     from analysis.figures.curves import Run
+    from analysis.report.evidence_tracker import Evidence
 
 DEEPEST = 4
 MOST_RUNS = 500
@@ -109,6 +111,12 @@ def find(root: Path) -> Found:
         if len(here.relative_to(real).parts) >= DEEPEST or len(runs) >= MOST_RUNS:
             below.clear()
     return Found(real, [name for _, name in sorted(runs, reverse=True)], skipped)
+
+
+def recorded() -> Found:
+    """Logs of runs that ship beside the models: what the page shows where there are none."""
+    folders = sorted(CHECKPOINTS.glob("*.run"))
+    return Found(CHECKPOINTS, [path.name for path in folders if path.is_dir()], [])
 
 
 def folder_of(root: Path, name: str) -> Path:
@@ -203,6 +211,23 @@ def _numbered(root: Path, name: str, folder: str, ending: str) -> Iterator[tuple
             yield int(found[1]), inside(root, path)
         except ValueError:  # a link that leads out, or just removed
             continue
+
+
+def read_evidence(root: Path, name: str) -> "list[Evidence]":
+    """What the heads looked at over the steps, if a callback measured it.
+
+    Raises:
+        ValueError: The table is damaged.
+    """
+    path = folder_of(root, name) / "evidence.csv"
+    return _evidence(identity(inside(root, path))) if path.exists() else []
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def _evidence(table: Identity) -> "list[Evidence]":
+    from analysis.report.evidence_tracker import read_evidence
+
+    return read_evidence(table.path)
 
 
 def read_tracked(root: Path, name: str) -> Tracked | None:

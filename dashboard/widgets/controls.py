@@ -17,7 +17,7 @@ from dashboard.base.state import (
 from dashboard.overlays.selection import SIDES, Clip
 from dashboard.services import galleries as sources
 from dashboard.services.galleries import SYNTHETIC_EXAMPLE, Source, Video
-from dashboard.services.models import ModelChoice
+from dashboard.services.models import ModelChoice, make_random
 from rspnet.data.sampling import clip_span
 
 # Playback speed of the clips that a page begins with.
@@ -39,7 +39,9 @@ def choose_model(link: dict[str, str], choices: Sequence[ModelChoice]) -> ModelC
     if "model" in link or st.session_state.get("model") not in names:
         links.take("model", choose("the model", link.get("model"), names, names[0]))
     name = st.selectbox("Model", names, key="model")
-    return next(choice for choice in choices if choice.name == name)
+    chosen = next(choice for choice in choices if choice.name == name)
+    make_random(chosen, choices)
+    return chosen
 
 
 def choose_gallery(link: dict[str, str], arguments: Arguments) -> str:

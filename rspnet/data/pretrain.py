@@ -57,6 +57,8 @@ class DataConfig:
         shared_keys: Share of samples whose c_j and c_k have one crop, flip and jitter, c_i another:
             only the speed tells the two keys apart, and A-VID has to find c_i by its appearance.
         shared_colours: Share of samples whose three clips have one jitter of the colours.
+        frozen_keys: Share of samples whose c_k is its middle frame throughout (speed 0): RSP has to
+            put it away from either speed, and A-VID to match it, by appearance alone.
         augment: Augmentation.
     """
 
@@ -80,6 +82,7 @@ class DataConfig:
     shared_zooms: float = 0.0
     shared_keys: float = 0.0
     shared_colours: float = 0.0
+    frozen_keys: float = 0.0
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
     def __post_init__(self) -> None:
@@ -108,7 +111,7 @@ class DataConfig:
                 f"num_frames={self.num_frames}, size={self.size}, stride={self.stride}, "
                 f"fps={self.fps}"
             )
-        shares = ("shared_crops", "shared_zooms", "shared_keys", "shared_colours")
+        shares = ("shared_crops", "shared_zooms", "shared_keys", "shared_colours", "frozen_keys")
         for name in ("max_unreadable", *shares):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is between 0 and 1, got {getattr(self, name)}")
@@ -226,5 +229,7 @@ class PretrainDataset(SampleDataset[Sample]):
             )
             for place, crop, colour in zip(places, crops, colours, strict=True)
         ]
+        if config.frozen_keys and rng.random() < config.frozen_keys:
+            views[2] = np.repeat(views[2][[config.num_frames // 2]], config.num_frames, axis=0)
         query, same, opposite = (torch.from_numpy(view) for view in views)
         return Sample((query, same, opposite), video)

@@ -40,6 +40,9 @@ class LossConfig:
         mask_same_video: Don't count queue entries of a query's own video as negatives. Matters
             when the queue is longer than the data set.
         momentum: m of the key branch's moving average (paper: 0.999).
+        avid_differences: Share of samples whose second positive of A-VID, c_k, is given as the
+            differences of its frames (Tao et al. 2020, IIC: residual clips as a second view). RSP
+            takes c_k as it is. Costs as many more keys.
     """
 
     rsp_form: RSPForm = "logistic"
@@ -53,10 +56,13 @@ class LossConfig:
     queue_length: int = 1024
     mask_same_video: bool = True
     momentum: float = 0.95
+    avid_differences: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.momentum <= 1:
             raise ValueError(f"momentum is between 0 and 1, got {self.momentum}")
+        if not 0 <= self.avid_differences <= 1:
+            raise ValueError(f"avid_differences is between 0 and 1, got {self.avid_differences}")
         if min(self.rsp_weight, self.avid_weight, self.avid_start, self.avid_warmup) < 0:
             raise ValueError(
                 "weights and warm-up steps are not negative, got "
@@ -89,6 +95,25 @@ def embedding_spread(embeddings: Tensor) -> Tensor:
     """
     spread: Tensor = 1.0 - torch.linalg.vector_norm(embeddings.mean(dim=0))
     return spread
+
+
+def frame_differences(clips: Tensor) -> Tensor:
+    """Each frame's difference to the next as a picture: half of it, about grey (128).
+
+    The last frame has none and is grey, so that the length stays.
+
+    Shape:
+        (B, T, H, W, 3) uint8 -> the same.
+
+    Example:
+        >>> clip = torch.tensor([10, 20, 18], dtype=torch.uint8).view(1, 3, 1, 1, 1)
+        >>> frame_differences(clip).flatten()
+        tensor([133, 127, 128], dtype=torch.uint8)
+    """
+    difference = clips[:, 1:].short() - clips[:, :-1].short()
+    pictures = torch.full_like(clips, 128)
+    pictures[:, :-1] = (128 + difference // 2).clamp(0, 255).to(torch.uint8)
+    return pictures
 
 
 def pretext_losses(
@@ -203,12 +228,23 @@ class RSPNet(PretextMethod, TwoBranch):
             clips.to(step.device, non_blocking=True)
             for clips in (batch.query, batch.same_speed, batch.other_speed)
         )
-        keys = normalise(step.shuffle(torch.cat([same, other])))
+        num, num_differences = len(query), round(self.settings.avid_differences * len(query))
+        # Of the first samples: their order is random.
+        extra = [frame_differences(other[:num_differences])] if num_differences else []
+        keys = normalise(step.shuffle(torch.cat([same, other, *extra])))
         with step.autocast():
             query_embeddings = step.trained(normalise(query))
             key_embeddings = self.embed_keys(keys)
         own = {name: step.unshuffle(z) for name, z in key_embeddings.items()}
-        embeddings = Embeddings.of(query_embeddings, own)
+        seen = {name: z[: 2 * num] for name, z in own.items()}
+        seen["avid"] = torch.cat(
+            [
+                own["avid"][:num],
+                own["avid"][2 * num :],
+                own["avid"][num + num_differences : 2 * num],
+            ]
+        )
+        embeddings = Embeddings.of(query_embeddings, seen)
         video = batch.video.to(step.device)
         newest = embeddings.other_speed["avid"]
         self._new_keys.append((step.gather(newest), step.gather(video)))

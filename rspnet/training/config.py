@@ -66,8 +66,9 @@ class RunConfig:
         wandb: Also log to Weights & Biases, to this project. It has to be installed.
         callback: A class, as ``module:Class``, that is made from the run's folder and the
             configuration, and called after every step with the step, the network and whether it
-            is the last. ``analysis.report.map_tracker:MapTracker`` draws maps of fixed
-            clips as they grow.
+            is the last; or several, separated by commas.
+            ``analysis.report.map_tracker:MapTracker`` draws maps of fixed clips as they grow,
+            ``analysis.report.evidence_tracker:EvidenceTracker`` measures what the heads look at.
     """
 
     out: str = "runs/run"

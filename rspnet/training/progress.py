@@ -90,11 +90,19 @@ def _start_wandb(project: str, folder: Path) -> Any:
 
 
 def load_callback(name: str, folder: Path, config: RunConfig) -> Callback:
-    """Make the callback that is named ``module:Class``.
+    """Make the callback that is named ``module:Class``; of several names, separated by commas, all.
 
     Raises:
         ValueError: There is no such class.
     """
+    if "," in name:
+        all_of_them = [load_callback(one.strip(), folder, config) for one in name.split(",")]
+
+        def call_all(step: int, network: nn.Module, *, last: bool) -> None:
+            for callback in all_of_them:
+                callback(step, network, last=last)
+
+        return call_all
     module, _, attribute = name.partition(":")
     try:
         factory: Callable[[Path, RunConfig], Callback] = getattr(import_module(module), attribute)

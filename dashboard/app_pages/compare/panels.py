@@ -75,6 +75,15 @@ def _columns(name: str) -> tuple[Any, Any]:
     return row.container(key=f"{name}_left"), row.container(key=f"{name}_right", gap="small")
 
 
+def draw_summary(selection: Selection, view: PairView) -> None:
+    """What one sees, in sentences, and the way to what holds over many videos."""
+    with st.container(key="summary", gap="xxsmall"):
+        st.html(_summary(selection, view))
+        shell.link_to(
+            "evidence", "What holds over many videos, with intervals", ":material/arrow_forward:"
+        )
+
+
 @st.fragment
 def draw(selection: Selection, request: MapRequest, view: PairView, loaded: Loaded) -> None:
     """Panels, scrubber and what goes with the frame. A move of the scrubber runs this alone."""
@@ -83,11 +92,6 @@ def draw(selection: Selection, request: MapRequest, view: PairView, loaded: Load
     partners = None
     if place:
         partners = view_model.view_partners(request, selection.display, *place, loaded)
-    with st.container(key="summary", gap="xxsmall"):
-        st.html(_summary(selection, view))
-        shell.link_to(
-            "evidence", "What holds over many videos, with intervals", ":material/arrow_forward:"
-        )
     left, right = _columns("panels")
     with left:
         data = _shown(selection, view, frame, place, partners)

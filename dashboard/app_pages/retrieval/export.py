@@ -4,7 +4,7 @@ import csv
 import io
 from collections.abc import Sequence
 
-from dashboard.app_pages.retrieval import explain
+from dashboard.app_pages.retrieval import explain, labels
 from dashboard.app_pages.retrieval.explain import ExplainRequest
 from dashboard.base.arguments import shown_path
 from dashboard.widgets import export
@@ -45,7 +45,8 @@ def table_of(requests: Sequence[ExplainRequest], k: int) -> bytes:
         query = one.pool.videos[one.query]
         for rank, hit in enumerate(explain.hits_of(one, k)[0], start=1):
             video = one.pool.videos[hit.index]
-            correct = str(video.label == query.label).lower() if query.label else ""
+            judged, _ = labels.judge(one.feature, query, video)
+            correct = "" if judged is None else str(judged).lower()
             writer.writerow(
                 (*map(spreadsheet_cell, (query.name, query.label, one.feature)), rank,
                  repr(hit.similarity), *map(spreadsheet_cell, (video.name, video.label)), correct)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from dashboard.services import galleries, uploads
 from dashboard.services.embeddings import Pool
 from dashboard.services.galleries import Video
+from dashboard.widgets import cards
 
 if TYPE_CHECKING:
     from rspnet.retrieval.gallery import Gallery
@@ -21,6 +22,31 @@ ONE_CLASS = (
 )
 
 
+def judge(feature: str, query: Video, video: Video) -> tuple[bool | None, str]:
+    """Whether a hit is correct by what a feature should know, and by what of it.
+
+    A-VID should know appearance, so a hit of it is correct if it shares the actor, the set or the
+    prop, where these are known. All else is judged by the label.
+
+    Returns:
+        None where nothing is known to judge by; and what the hit has in common, in words.
+
+    Example:
+        >>> from pathlib import Path
+        >>> a = Video(Path("a"), "a", "walk", "a", (("actor", "3"), ("set", "8")))
+        >>> b = Video(Path("b"), "b", "jump", "b", (("actor", "3"), ("set", "9")))
+        >>> judge("avid", a, b), judge("rsp", a, b)
+        ((True, 'same actor'), (False, 'jump'))
+    """
+    if feature == "avid" and query.appearance and video.appearance:
+        common = [name for name, value in query.appearance if (name, value) in video.appearance]
+        words = f"same {' and '.join(common)}" if common else "nothing in common"
+        return bool(common), words
+    if not query.label:
+        return None, cards.label_of(video)
+    return video.label == query.label, cards.label_of(video)
+
+
 def sentence(pool: Pool, title: str, query: Video) -> str:
     """What makes a hit of a query correct, and where its label comes from.
 
@@ -30,7 +56,10 @@ def sentence(pool: Pool, title: str, query: Video) -> str:
         query: The query.
     """
     if title == galleries.GENERATED and query.label:
-        return "Correct: a hit shows the query's action. Both are known: the videos are synthetic."
+        return (
+            "Correct by RSP and by the backbone: a hit shows the query's action. Correct by A-VID: "
+            "it shows the query's actor, set or prop. All are known: the videos are synthetic."
+        )
     if not any(video.label for video in pool.videos):
         return NO_FOLDERS
     if uploads.is_upload(query):

@@ -234,9 +234,10 @@ def _open_choice(searched: Pool, num_frames: int) -> None:
 def _draw_list(request: ExplainRequest, k: int, model: ModelChoice, title: str) -> None:
     feature = request.feature
     hits, refused = explain.hits_of(request, k)
-    label = request.pool.videos[request.query].label
-    correct = sum(bool(label) and hit.label == label for hit in hits)
-    share = f'<span class="share">{correct} of {len(hits)} correct</span>' if label else ""
+    query = request.pool.videos[request.query]
+    judged = [labels.judge(feature, query, request.pool.videos[hit.index]) for hit in hits]
+    known = [correct for correct, _ in judged if correct is not None]
+    share = f'<span class="share">{sum(known)} of {len(hits)} correct</span>' if known else ""
     line = DASHES.get(feature, "dotted")
     st.html(
         f'<div class="row-title {line}" style="--line: {COLOURS.get(feature, "#56606b")}">{share}'
@@ -262,12 +263,12 @@ def _draw_list(request: ExplainRequest, k: int, model: ModelChoice, title: str) 
     with place:
         for rank, hit in shown:
             video = request.pool.videos[hit.index]
-            same = bool(label) and video.label == label
+            same, words = judged[rank - 1]
             body = cards.thumb(
                 video,
                 f"{rank}. {video.title}",
                 signed(hit.similarity, 2),
-                cards.label_of(video) + (_VERDICTS[same] if label else ""),
+                words + ("" if same is None else _VERDICTS[same]),
                 alt=f"No. {rank} by {FEATURES[feature]}: {video.title}",
                 testid=f"hit-{feature}",
                 mark="correct" if same else "",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from dashboard.base.arguments import cache_folder
 from dashboard.overlays.clip_ref import ClipRef
 from dashboard.overlays.panel import overlay_sheet
 from dashboard.services import runs
@@ -33,13 +34,23 @@ class Grown:
     limit: dict[str, float]
 
 
+def video_of(tracked: runs.Tracked, pair: int) -> Path:
+    """The file of a tracked pair; a synthetic video that is gone is made again."""
+    video = Path(tracked.videos[pair])
+    if video.is_file():
+        return video
+    from rspnet.data.synthetic.videos import generate_named
+
+    return generate_named(cache_folder() / "synthetic" / "single", video.stem) or video
+
+
 def tracked_at(root: Path, name: str, tracked: runs.Tracked, step: int, pair: int) -> Grown:
     """A tracked pair at a step.
 
     Raises:
         ValueError: Its video can't be read, or the run's configuration is missing.
     """
-    video = Path(tracked.videos[pair])
+    video = video_of(tracked, pair)
     keys = tuple(
         ClipRef(identity(video), tuple(int(i) for i in frames), int(frames[1] - frames[0]), PIXELS)
         for frames in tracked.frames[pair]

@@ -21,12 +21,15 @@ from dashboard.services.galleries import identity, pixel_aspect
 from dashboard.widgets import cards, controls, pool, shell
 from dashboard.widgets.shell import Opened
 from rspnet.files import printable
-from rspnet.names import HEAD_TITLES
+from rspnet.names import HEAD_TITLES, HEADS
 
 if TYPE_CHECKING:
     from analysis.figures.curves import Run
 
 SUMMARY = "A run's curves while it trains, and the maps of both heads as they develop."
+RECORDED = (
+    "this is a recorded run: the first stage of the shipped model's recipe, in which RSP is found."
+)
 REFRESH_SECONDS = 3
 MAPS_SECONDS = 10
 CHART_PIXELS = 210
@@ -68,23 +71,25 @@ SINGLE: tuple[tuple[str, str, tuple[tuple[str, str, str], ...], bool, float | No
 def page() -> None:
     """Draw the page."""
     opened = shell.open_page("Training", SUMMARY)
-    root = runs_folder(opened.arguments)
+    root, recorded = runs_folder(opened.arguments), runs.recorded()
     try:
         found = runs.find(root)
     except ValueError:
-        _say_no_runs(root, opened)
-        return
+        found = runs.Found(root, [], [])
     if not found.names:
-        _say_no_runs(root, opened)
-        return
+        _say_no_runs(root, opened, recorded)
+        if not recorded.names:
+            return
+    names = [*found.names, *(name for name in recorded.names if name not in found.names)]
     with st.container(key="display", horizontal=True, vertical_alignment="bottom", gap="medium"):
-        name, span = _choose(opened.link, found.names)
+        name, span = _choose(opened.link, names, set(names) - set(found.names))
     links.show_notes(opened.notes)
     if found.skipped:
         st.caption(plain(limits.sentence_of_links(root, found.skipped)))
-    _draw_curves(found.root, name, span)
-    every = MAPS_SECONDS if runs.is_live(found.root, name) else None
-    st.fragment(_draw_growth, run_every=every)(found.root, name, opened)
+    own = found.root if name in found.names else recorded.root
+    _draw_curves(own, name, span)
+    every = MAPS_SECONDS if own is found.root and runs.is_live(own, name) else None
+    st.fragment(_draw_growth, run_every=every)(own, name, opened)
     links.write({"run": name, "mean": str(span)} | _place())
 
 
@@ -94,9 +99,9 @@ def _place() -> dict[str, str]:
     return {n: str(st.session_state[key]) for n, key in keys.items() if key in st.session_state}
 
 
-def _say_no_runs(root: Path, opened: Opened) -> None:
+def _say_no_runs(root: Path, opened: Opened, recorded: runs.Found) -> None:
     named = [name for name in ("run", "step", "pair", "mean") if name in opened.link]
-    if named:
+    if named and opened.link.get("run") not in recorded.names:
         what = " and ".join(f"the {name} {quote(opened.link[name])}" for name in named)
         links.note(
             f"The link names {what}, but there is no run here, so none of it can be shown. It was "
@@ -108,17 +113,22 @@ def _say_no_runs(root: Path, opened: Opened) -> None:
     else:
         what = "is a file" if root.exists() else "does not exist"
     name = "runs" if root.is_file() else printable(root.name)
+    shown = f" Meanwhile, {RECORDED}" if recorded.names else ""
     st.info(
         f"The folder of runs, `{printable(root)}`, {what}. Start one with `python -m rspnet.train "
         f"--out {name}/first --callback analysis.report.map_tracker:MapTracker`, or name another "
-        "folder: `streamlit run dashboard/app.py -- --runs DIR`.",
+        f"folder: `streamlit run dashboard/app.py -- --runs DIR`.{shown}",
         icon=":material/info:",
     )
 
 
-def _choose(link: dict[str, str], names: list[str]) -> tuple[str, int]:
+def _choose(link: dict[str, str], names: list[str], recorded: set[str]) -> tuple[str, int]:
     links.take_option(RUN, "the run", link.get("run"), names)
-    name = st.selectbox("Run", names, key=RUN, width=320)
+
+    def title(name: str) -> str:
+        return f"{Path(name).stem.replace('_', ' ')}, recorded" if name in recorded else name
+
+    name = st.selectbox("Run", names, key=RUN, width=320, format_func=title)
     links.take_number(MEAN, "the mean", link.get("mean"), SPANS, 1)
     span = st.segmented_control(
         "Smoothing",
@@ -158,6 +168,46 @@ def _draw_curves(root: Path, name: str, span: int) -> None:
             if all(column in run.columns for column, _, _ in panel[2]):
                 with st.container(gap="xxsmall"):
                     _draw_panel(run, span, *panel)
+    _draw_evidence(root, name)
+
+
+def _draw_evidence(root: Path, name: str) -> None:
+    """What the heads look at, as the run's callback measured it."""
+    import numpy as np
+
+    from dashboard.base.charts import curves
+
+    try:
+        rows = runs.read_evidence(root, name)
+    except ValueError as error:
+        shell.show_error(error)
+        return
+    if not rows:
+        return
+    first = rows[0]
+    st.html(
+        '<div class="row-title" style="margin-top: 1rem">What the heads look at <span class="dim">'
+        f"{first.estimate.num} synthetic videos a point; bars are 95% intervals</span></div>"
+    )
+    with st.container(key="evidence", horizontal=True, gap="medium"):
+        for number in dict.fromkeys(row.number for row in rows):
+            lines, bars = [], []
+            own = [row for row in rows if row.number == number]
+            for head in HEADS:
+                found = [row.estimate for row in own if row.of == head]
+                dash = "5px 3px" if DASHES[head] == "dashed" else "solid"
+                values = np.array([e.value for e in found])
+                lines.append((HEAD_TITLES[head], COLOURS[head], dash, values))
+                bars.append(np.array([(e.low, e.high) for e in found]))
+            steps = np.array([row.step for row in own if row.of == HEADS[0]])
+            with st.container(gap="xxsmall"):
+                st.html(f'<div class="row-title">{html.escape(number.capitalize())}</div>')
+                st.plotly_chart(
+                    curves(lines, [], steps, CHART_PIXELS, bars=bars),
+                    key=f"evidence_{number}",
+                    config={"displayModeBar": False},
+                    alt=f"{number} over the steps of {printable(name)}, RSP and A-VID.",
+                )
 
 
 def _newest(run: "Run", age: float, max_steps: int | None) -> str:
@@ -293,7 +343,7 @@ def _draw_tracked(root: Path, name: str, tracked: runs.Tracked) -> None:
     try:
         grown = run_maps.tracked_at(root, name, tracked, step, pair - 1)
         frames = [(int(f[0]), int(f[-1])) for f in tracked.frames[pair - 1]]
-        video = Path(tracked.videos[pair - 1])
+        video = run_maps.video_of(tracked, pair - 1)
         _draw_tiles(grown, step, printable(video.name), frames, pixel_aspect(video))
         _draw_correlation(root, name, pair)
     except ValueError as error:

@@ -17,6 +17,7 @@ class SyntheticConfig:
         out: Folder of the data set.
         num_videos: Number of videos.
         seed: Seed of the videos.
+        siblings: So many in a row differ in the prop alone.
         num_workers: Processes that render.
         contact_sheet: PNG file for one picture of the first videos, which is made in place of the
             data set.
@@ -25,6 +26,7 @@ class SyntheticConfig:
     out: str = "data/synthetic"
     num_videos: int = 100
     seed: int = 0
+    siblings: int = 1
     num_workers: int = 2
     contact_sheet: str | None = None
 
@@ -32,7 +34,11 @@ class SyntheticConfig:
 def _run(config: SyntheticConfig) -> None:
     if config.contact_sheet is None:
         folder = generate(
-            config.out, config.num_videos, config.seed, num_workers=config.num_workers
+            config.out,
+            config.num_videos,
+            config.seed,
+            siblings=config.siblings,
+            num_workers=config.num_workers,
         )
         print(f"{config.num_videos} videos in {folder}")
         return

@@ -1,7 +1,7 @@
 """From the factors of a video to its frames and ground truth."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import pi
 
 import cv2
@@ -51,6 +51,26 @@ class Factors:
     height: float
     mirrored: bool
     position: float
+
+
+def draw_siblings(seed: int, index: int, siblings: int) -> Factors:
+    """Draw the factors of a video of which ``siblings`` in a row differ in the prop alone.
+
+    So nothing but the prop tells one of them from another.
+
+    Raises:
+        ValueError: There are not so many props.
+
+    Example:
+        >>> a, b = draw_siblings(0, 8, 4), draw_siblings(0, 9, 4)
+        >>> a.prop == b.prop, replace(a, prop=b.prop) == b
+        (False, True)
+    """
+    if not 1 <= siblings <= len(PROPS):
+        raise ValueError(f"siblings is between 1 and {len(PROPS)}, got {siblings}")
+    number = index % siblings
+    factors = draw_factors(seed, index - number)
+    return replace(factors, prop=PROPS[(PROPS.index(factors.prop) + number) % len(PROPS)])
 
 
 def draw_factors(seed: int, index: int) -> Factors:

@@ -37,6 +37,7 @@ from rspnet.data.synthetic.render import (
     Factors,
     SyntheticVideo,
     draw_factors,
+    draw_siblings,
     labels_of,
     pack_masks,
     render,
@@ -61,6 +62,7 @@ __all__ = [
     "contact_sheet",
     "draw_factors",
     "generate",
+    "generate_named",
     "load_masks",
     "parse_video_name",
     "read_labels",
@@ -149,11 +151,18 @@ class _Job:
     folder: Path
     seed: int
     index: int
+    siblings: int
+
+    @property
+    def factors(self) -> Factors:
+        return draw_siblings(self.seed, self.index, self.siblings)
 
     @property
     def video(self) -> Path:
-        factors = draw_factors(self.seed, self.index)
-        return self.folder / factors.action / f"{video_name(self.seed, self.index)}.mp4"
+        name = video_name(self.seed, self.index)
+        if self.siblings > 1:
+            name = f"siblings_{self.siblings}_{name.removeprefix('synthetic_')}"
+        return self.folder / self.factors.action / f"{name}.mp4"
 
 
 def _is_done(job: _Job) -> bool:
@@ -165,10 +174,30 @@ def _make(job: _Job) -> None:
     import cv2
 
     cv2.setNumThreads(1)
-    video = render_video(job.seed, job.index)
+    video = render(job.factors)
     with atomic_path(job.video.with_suffix(".npz")) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **pack_masks(video.masks))  # type: ignore[arg-type]
     write_video(job.video, video.frames, video.fps, crf=14, preset="fast", num_b_frames=0)
+
+
+def generate_named(out: str | Path, name: str) -> Path | None:
+    """The generated video of a name, made in a folder if it is not there; None for other names.
+
+    Example:
+        >>> import tempfile
+        >>> generate_named(tempfile.mkdtemp(), "synthetic_3_000001").name
+        'synthetic_3_000001.mp4'
+        >>> generate_named(tempfile.mkdtemp(), "holiday") is None
+        True
+    """
+    numbers = parse_video_name(name)
+    if numbers is None:
+        return None
+    job = _Job(Path(out), *numbers, siblings=1)
+    if not _is_done(job):
+        job.video.parent.mkdir(parents=True, exist_ok=True)
+        _make(job)
+    return job.video
 
 
 def generate(
@@ -176,6 +205,7 @@ def generate(
     num_videos: int,
     seed: int = 0,
     *,
+    siblings: int = 1,
     num_workers: int | None = None,
     progress: bool = True,
 ) -> Path:
@@ -187,6 +217,8 @@ def generate(
         out: Folder of the data set.
         num_videos: How many videos.
         seed: Fixes all of them.
+        siblings: So many in a row differ in the prop alone: who tells them apart has to look at it.
+            They have names of their own, and :func:`parse_video_name` knows none of them.
         num_workers: Processes; nothing takes one for each core.
         progress: Show a progress bar.
 
@@ -210,15 +242,21 @@ def generate(
     folder.mkdir(parents=True, exist_ok=True)
     card = folder / "synthetic.json"
     mine = {"version": VERSION, "seed": seed, "num_videos": num_videos}
+    if siblings > 1:
+        mine["siblings"] = siblings
     if card.is_file():
         theirs = json.loads(card.read_text())
-        if any(theirs.get(key) != mine[key] for key in ("version", "seed")):
-            raise ValueError(
-                f"{folder} holds generated videos of version {theirs.get('version')} and seed "
-                f"{theirs.get('seed')}, requested are version {VERSION} and seed {seed}: "
-                "choose another folder or remove this one"
+        kinds = ("version", "seed", "siblings")
+        if any(theirs.get(key) != mine.get(key) for key in kinds):
+            texts = (
+                ", ".join(f"{key} {card[key]}" for key in kinds if key in card)
+                for card in (theirs, mine)
             )
-    jobs = [_Job(folder, seed, index) for index in range(num_videos)]
+            raise ValueError(
+                "{} holds generated videos of {}, requested are those of {}: choose another folder "
+                "or remove this one".format(folder, *texts)
+            )
+    jobs = [_Job(folder, seed, index, siblings) for index in range(num_videos)]
     missing = [job for job in jobs if not _is_done(job)]
     workers = min(num_workers or default_threads(), len(missing))
     bar = tqdm(
@@ -251,7 +289,7 @@ def _write_labels(jobs: Sequence[_Job]) -> None:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
         for job in jobs:
-            labels = labels_of(draw_factors(job.seed, job.index))
+            labels = labels_of(job.factors)
             path = job.video.relative_to(job.folder).as_posix()
             writer.writerow(
                 labels | {"path": path, "fps": FPS, "seed": job.seed, "index": job.index}

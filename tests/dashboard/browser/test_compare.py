@@ -41,6 +41,18 @@ def test_each_head_is_in_its_row(visitor: Visitor, address: str) -> None:
         assert "= s" in visitor.page.inner_text(f'[data-testid="facts-{head}"]').replace("\n", " ")
 
 
+def test_a_verdict_comes_and_the_menus_stay_as_they_were(visitor: Visitor, address: str) -> None:
+    visitor.open(address)
+    visitor.wait_ready()
+    expect(visitor.page.locator('[data-testid="verdicts"] b')).to_have_count(2, timeout=60_000)
+    for side in "ij":
+        expect(visitor.page.locator(f".st-key-video_{side} input")).to_have_value(
+            re.compile("clip_1")
+        )
+    visitor.page.locator(".st-key-verdicts").get_by_role("button", name="Why").click()
+    expect(visitor.page.get_by_text("random orders, on average by").first).to_be_visible()
+
+
 def test_scrubber_drives_all_panels_chart_and_link(visitor: Visitor, address: str) -> None:
     visitor.open(address, frame="1")
     token = visitor.wait_ready()

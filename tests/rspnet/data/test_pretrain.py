@@ -17,7 +17,7 @@ from rspnet.data.augment import AugmentConfig
 from rspnet.data.listing import expand_roots, list_videos
 from rspnet.data.pretrain import DataConfig, PretrainDataset, collate, training_videos
 from rspnet.data.sources import FileSource, FrameCache, scan_files
-from rspnet.data.stream import SampleStream
+from rspnet.data.stream import SampleKey, SampleStream
 from rspnet.data.video.reader import VideoReader
 
 PLAIN = AugmentConfig(
@@ -161,6 +161,22 @@ def test_the_keys_may_have_one_view_and_the_query_another():
         # Marked videos stand still: clips of one view are equal whatever their speed.
         assert torch.equal(same, other)
         assert not torch.equal(query, same)
+
+
+def test_c_k_may_be_one_frame_throughout():
+    config = DataConfig(num_frames=4, size=16, frozen_keys=0.5)
+    plain = DataConfig(num_frames=4, size=16)
+    frozen = []
+    for position in range(40):
+        key = SampleKey(position, 0, 0, 1)
+        clips, before = (
+            PretrainDataset([Counting()], c, seed=0)[key].clips for c in (config, plain)
+        )
+        assert torch.equal(clips[0], before[0])
+        assert torch.equal(clips[1], before[1])
+        frozen.append(bool((clips[2] == clips[2][:1]).all()))
+        assert torch.equal(clips[2], before[2][[2] * 4] if frozen[-1] else before[2])
+    assert 10 <= sum(frozen) <= 30
 
 
 def test_the_stream_does_not_depend_on_the_number_of_workers(video_folder):

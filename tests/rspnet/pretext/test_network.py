@@ -5,8 +5,10 @@ import torch
 from torch.nn import functional
 from torchvision.ops import StochasticDepth
 
+from rspnet.data.pretrain import Batch
+from rspnet.data.transforms import normalise
 from rspnet.models import Branch
-from rspnet.pretext import TwoBranch, avid_loss
+from rspnet.pretext import RSPNet, Step, TwoBranch, avid_loss
 from rspnet.pretext.rspnet import LossConfig, avid_weight_at, embedding_spread, pretext_losses
 
 TINY = {"width": 2, "stem_kernel": (1, 3, 3)}
@@ -173,3 +175,34 @@ def test_the_key_branch_drops_nothing_in_training():
     assert norms
     assert all(m.training for m in norms)
     assert not any(m.training for m in network.eval().modules())
+
+
+def test_avid_may_match_differences_of_frames_and_rsp_never_sees_them():
+    torch.manual_seed(0)
+    clips = torch.randint(0, 256, (3, 4, 4, 16, 16, 3), dtype=torch.uint8)
+    batch = Batch(*clips, torch.arange(4), ())
+    scalars, keys = [], []
+    for share in (0.0, 0.5):
+        torch.manual_seed(1)
+        branch = Branch("resnet18_fine", TINY, num_frames=4, size=16)
+        settings = LossConfig(avid_differences=share, avid_warmup=0, queue_length=8)
+        method = RSPNet(branch, settings).eval()
+        method.enqueue(functional.normalize(torch.randn(8, 128), dim=1), torch.arange(4, 12))
+        scalars.append(method.losses(batch, Step(number=0, trained=method.query)).scalars)
+        keys.append(method._new_keys[0][0])
+    assert scalars[0]["rsp_loss"] == scalars[1]["rsp_loss"]
+    assert scalars[0]["avid_loss"] != scalars[1]["avid_loss"]
+    # The new keys are c_k's: of the first half of the batch those of its differences.
+    pictures = [clips[2, n].clone() for n in range(2)]
+    for picture, clip in zip(pictures, clips[2], strict=False):
+        for t in range(3):
+            change = clip[t + 1].int() - clip[t].int()
+            picture[t] = (128 + torch.div(change, 2, rounding_mode="floor")).clamp(0, 255)
+        picture[3] = 128
+    expected = method.key(normalise(torch.stack(pictures)))["avid"]
+    torch.testing.assert_close(keys[1], torch.cat([expected, keys[0][2:]]).detach())
+
+
+def test_a_share_of_differences_is_a_share():
+    with pytest.raises(ValueError, match=r"avid_differences is between 0 and 1, got 1\.5"):
+        LossConfig(avid_differences=1.5)

@@ -149,3 +149,25 @@ def test_equal_videos_have_neighbours_but_no_map(
     commands = [code.value for code in app.code]
     assert any("analysis retrieval" in c and "--feature avid --k 2" in c for c in commands)
     assert any("rspnet.retrieve" in c and c.endswith("--k 1") for c in commands)
+
+
+@pytest.mark.usefixtures("_cache")
+def test_each_head_is_judged_by_what_it_should_know(
+    coloured_model: Path, coloured_videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = ["path,action,actor,set,prop,index"]
+    known = {"query": "wave,1,2,ball", "red": "jump,1,3,vase", "blue": "wave,4,5,cone"}
+    for name, factors in known.items():
+        (found,) = coloured_videos.rglob(f"{name}.mp4")
+        shutil.copy(found, tmp_path)
+        rows.append(f"{name}.mp4,{factors},0")
+    (tmp_path / "labels.csv").write_text("\n".join(rows) + "\n")
+    argv = ["--model", str(coloured_model), "--videos", str(tmp_path)]
+    app = settle(open_page("retrieval", argv, monkeypatch, query="query.mp4"))
+    assert not app.exception
+    said = re.sub(r"<[^>]+>", " ", texts(app))
+    assert len(re.findall(r"1 of 2 correct", said)) == 2
+    assert re.search(r"same actor\s+\N{CHECK MARK} correct", said)
+    assert re.search(r"nothing in common\s+\N{MULTIPLICATION X} incorrect", said)
+    assert re.search(r"wave\s+\N{CHECK MARK} correct", said)
+    assert re.search(r"jump\s+\N{MULTIPLICATION X} incorrect", said)

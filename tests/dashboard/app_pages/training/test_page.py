@@ -96,6 +96,7 @@ def test_damaged_metrics_are_said(
 
 @pytest.mark.parametrize("kind", ["missing", "empty"])
 def test_no_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    monkeypatch.setattr(runs, "CHECKPOINTS", tmp_path)
     root = tmp_path if kind == "empty" else tmp_path / "nowhere"
     app = open_page("training", ["--runs", str(root)], monkeypatch)
     assert not app.exception
@@ -110,6 +111,31 @@ def test_no_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> 
         "the runs were moved."
     ]
     assert app.run().warning == []  # it was said once
+
+
+def test_without_runs_it_shows_a_recorded_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "CHECKPOINTS", tmp_path / "checkpoints")
+    monkeypatch.setenv("RSPNET_CACHE", str(tmp_path / "cache"))
+    run = write_run(tmp_path / "checkpoints" / "small.run")
+    # A synthetic video on another machine: it is made again.
+    write_maps(run, Path("/elsewhere/dance/synthetic_7_000003.mp4"))
+    app = open_page("training", ["--runs", str(tmp_path / "none")], monkeypatch)
+    assert not app.exception
+    assert "Meanwhile, this is a recorded run" in app.info[0].value
+    assert app.selectbox("training_run").options == ["small, recorded"]
+    assert "<b>Step 60</b>" in texts(app)
+    assert "synthetic_7_000003.mp4: " in texts(app)
+    assert "As the run" not in str([caption.value for caption in app.caption])
+    link = {"run": app.query_params["run"], "step": "10"}
+    app = open_page("training", ["--runs", str(tmp_path / "none")], monkeypatch, **link)
+    assert not app.warning
+    assert 'data-step="10"' in texts(app)
+    write_run(tmp_path / "mine" / "first")  # one's own come first
+    app = open_page("training", ["--runs", str(tmp_path / "mine")], monkeypatch)
+    assert app.selectbox("training_run").options == ["first", "small, recorded"]
+    assert app.selectbox("training_run").value == "first"
 
 
 def test_nothing_outside_the_root_is_opened(
@@ -156,3 +182,26 @@ def test_the_next_run_begins_at_its_last_step(
     assert not app.exception
     assert app.select_slider("training_step").value == 60
     assert app.query_params["run"] == "second"
+
+
+def test_what_the_heads_look_at_over_the_steps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = write_run(tmp_path / "first")
+    rows = ["step,study,number,of,value,low,high,num,seconds"]
+    for step in (1, 60):
+        rows += [
+            f"{step},localisation,margin in <limbs>,rsp,3.5,3,4,6,1",
+            f"{step},localisation,margin in <limbs>,avid,1.5,1,2,6,1",
+            f"{step},localisation,margin in <limbs>,rsp_minus_avid,2,1,3,6,1",
+        ]
+    (run / "evidence.csv").write_text("\n".join(rows) + "\n")
+    app = open_page("training", ["--runs", str(tmp_path)], monkeypatch)
+    assert not app.exception
+    assert "What the heads look at" in texts(app)
+    assert "6 synthetic videos a point" in texts(app)
+    assert "Margin in &lt;limbs&gt;" in texts(app)
+    (run / "evidence.csv").write_text("a,b\n1,2\n")
+    app = open_page("training", ["--runs", str(tmp_path)], monkeypatch)
+    assert not app.exception
+    assert any("is no table of step, study" in error.value for error in app.error)

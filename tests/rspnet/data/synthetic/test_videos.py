@@ -165,7 +165,7 @@ def test_generation_goes_on_where_it_was_stopped(synthetic_folder: Path, tmp_pat
     generate(folder, 3, seed=3, num_workers=1, progress=False)
     assert len(read_labels(folder)) == 3
     assert {p: p.stat().st_mtime_ns for p in first} == first
-    with pytest.raises(ValueError, match=r"holds generated videos of version 1 and seed 3"):
+    with pytest.raises(ValueError, match=r"holds generated videos of version 1, seed 3, requested"):
         generate(folder, 3, seed=4, progress=False)
 
 
@@ -188,3 +188,25 @@ def test_missing_labels_and_masks_are_named(tmp_path: Path) -> None:
         read_labels(tmp_path)
     with pytest.raises(ValueError, match="no masks beside"):
         load_masks(tmp_path / "a.mp4")
+
+
+def test_siblings_differ_in_the_prop_alone(tmp_path: Path) -> None:
+    folder = generate(tmp_path, 3, seed=3, siblings=3, num_workers=1, progress=False)
+    rows = read_labels(folder)
+    assert len({row.pop("prop") for row in rows}) == 3
+    assert [row.pop("index") for row in rows] == ["0", "1", "2"]
+    paths = [Path(row.pop("path")) for row in rows]
+    assert [path.stem for path in paths] == [f"siblings_3_3_{n:06d}" for n in range(3)]
+    assert rows[0] == rows[1] == rows[2]
+    clips = []
+    for path in paths[:2]:
+        with VideoReader(folder / path) as reader:
+            clips.append(reader.get_frames([0, 20]).astype(int))
+    outside = ~(load_masks(folder / paths[0])["prop"] | load_masks(folder / paths[1])["prop"])
+    differs = np.abs(clips[0] - clips[1]).max(axis=-1)
+    assert differs.max() > 60
+    assert differs[outside[[0, 20]]].mean() < 2  # what the coding changes
+    with pytest.raises(ValueError, match="of version 1, seed 3, siblings 3, requested are those"):
+        generate(tmp_path, 3, seed=3, num_workers=1, progress=False)
+    with pytest.raises(ValueError, match="siblings is between 1 and 12, got 13"):
+        generate(tmp_path / "many", 3, siblings=13, num_workers=1, progress=False)

@@ -1,0 +1,77 @@
+"""Whether the maps on the screen can be believed: one word a head, and the numbers behind it."""
+
+import html
+import itertools
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from dashboard.base import links
+from dashboard.overlays import maps, verdict_job
+from dashboard.overlays.options import C_I
+from dashboard.overlays.request import MapRequest
+from dashboard.services.models import Loaded
+from rspnet.names import HEAD_TITLES
+
+if TYPE_CHECKING:
+    from analysis.report.verdict import Verdict
+
+WORDS = {"supported": "green", "weak": "orange", "not supported": "red"}
+MEANING = (
+    "**supported**: the cells add up to the score, the map is not that of random weights, and "
+    "deleting cells in its order lowers the score faster than each random order does. "
+    "**weak**: the map is much like that of random weights. **not supported**: the score does not "
+    "fall where the map says, or the cells do not add up."
+)
+EVERY_SECONDS = 0.7
+
+
+def draw(request: MapRequest, loaded: Loaded, heads: tuple[str, ...]) -> None:
+    """The verdicts on the maps of c_i, or that they are on their way.
+
+    Args:
+        request: The maps.
+        loaded: The model.
+        heads: Those that have a map.
+    """
+    if not verdict_job.has_verdict(request):
+        return
+    job, _ = verdict_job.start(request, maps.pair_of(request, loaded), heads)
+    every = EVERY_SECONDS if job is not None and not job.finished.is_set() else None
+    st.fragment(_draw, run_every=every)(request, loaded, heads, itertools.count())
+
+
+def _draw(
+    request: MapRequest, loaded: Loaded, heads: tuple[str, ...], calls: "itertools.count[int]"
+) -> None:
+    job, found = verdict_job.start(request, maps.pair_of(request, loaded), heads)
+    # Only a tick ends the ticking. Within the page's own run a rerun would drop what the browser
+    # was not sent yet: its menus would show other choices than the page was drawn with.
+    if next(calls) and (job is None or job.finished.is_set()):
+        links.draw_again()
+    row = st.container(key="verdicts", horizontal=True, vertical_alignment="center", gap="small")
+    with row:
+        if found:
+            st.html(f'<p class="lead" data-testid="verdicts">{_words(found)}</p>', width="content")
+            with st.popover("Why", type="tertiary", width="content"):
+                for head, verdict in found.items():
+                    lines = "\n".join(f"- {check.text}" for check in verdict.checks)
+                    st.markdown(f"**{HEAD_TITLES[head]}: {verdict.word}**\n{lines}")
+                st.caption(MEANING)
+        elif job is not None and job.error:
+            st.caption(f"The maps could not be checked: {html.escape(job.error)}")
+        else:
+            part = f", {job.part:.0%}" if job is not None else ""
+            st.html(
+                f'<p class="dim" data-testid="verdicts">Checking the maps of {C_I} against random '
+                f"weights and random orders{part}&hellip;</p>",
+                width="content",
+            )
+
+
+def _words(found: "dict[str, Verdict]") -> str:
+    words = [
+        f'{HEAD_TITLES[head]} <b class="verdict-{WORDS[verdict.word]}">{verdict.word}</b>'
+        for head, verdict in found.items()
+    ]
+    return f"Verdict on these maps of {C_I}: {', '.join(words)}."

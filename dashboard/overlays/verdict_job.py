@@ -1,0 +1,67 @@
+"""Verdicts on the maps of c_i that are shown: checked in the background, and kept.
+
+The checks send the clip through a copy of the branch some sixty times with parts of it taken away,
+so that nobody waits for the model meanwhile.
+"""
+
+import copy
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from dashboard.overlays.background import Background
+from dashboard.overlays.request import MapRequest
+from dashboard.services.jobs import Job
+
+if TYPE_CHECKING:
+    from analysis import PairClips
+    from analysis.attribution.pair_clips import OnPass
+    from analysis.report.verdict import Verdict
+
+NUM_ORDERS, NUM_STEPS, NUM_RANDOM = 9, 6, 3
+
+
+@st.cache_resource(show_spinner=False)
+def store() -> "Background[dict[str, Verdict]]":
+    """The one store of all sessions."""
+    return Background()
+
+
+def has_verdict(request: MapRequest) -> bool:
+    """Whether there are verdicts on these maps: of a score of the heads, and in few passes."""
+    return request.map.needs != "classifier" and request.map.num_passes is None
+
+
+def start(
+    request: MapRequest, pair: "PairClips", heads: tuple[str, ...]
+) -> "tuple[Job | None, dict[str, Verdict]]":
+    """The verdicts by head if they are there; else none, and the job that makes them.
+
+    Args:
+        request: The maps.
+        pair: Their clips.
+        heads: Those that have a map.
+    """
+    key = ("verdict", pair.query.hash, request, heads)
+    found = store().kept(key)
+    if found is not None:
+        return None, found
+
+    def run(tell: "OnPass") -> "dict[str, Verdict]":
+        from analysis.report.verdict import verdicts
+
+        own = pair.with_branch("i", copy.deepcopy(pair.query))
+        own = replace(own, on_pass=tell)
+        return verdicts(
+            own,
+            request.kind,
+            heads=heads,
+            num_orders=NUM_ORDERS,
+            num_steps=NUM_STEPS,
+            num_random=NUM_RANDOM,
+        )
+
+    # All cells and none are the same in every order.
+    total = 2 + (NUM_ORDERS + len(heads)) * (NUM_STEPS - 1)
+    return store().start(key, total, run), {}
