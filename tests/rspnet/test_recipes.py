@@ -15,7 +15,10 @@ CONFIGS = Path(__file__).resolve().parents[2] / "rspnet" / "configs" / "pretrain
 LR = {"c3d": 0.1, "resnet18": 0.1, "s3dg": 0.05, "r2plus1d": 0.05}
 
 # What the videos here, of 40 frames, need of the options of a method.
-SMALL = {"vcp": ["--method_options={interval: 1, remote: 2}"]}
+SMALL = {
+    "opn": ["--method_options={window: 40, candidates: 8}"],
+    "vcp": ["--method_options={interval: 1, remote: 2}"],
+}
 
 
 def read(path: Path, *more: str) -> TrainConfig:
