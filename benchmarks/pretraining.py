@@ -3,12 +3,15 @@
     python -m benchmarks.pretraining PLAN.yaml --jhmdb DIR --real DIR ... --dry_run
     python -m benchmarks.pretraining PLAN.yaml --jhmdb DIR --real DIR ...
 
-Real videos are the training clips of JHMDB under HMDB51's split 1 and all of ``--real``; no test
-clip of JHMDB is seen or looked at. The table gives, for each run, both tasks in its last steps,
-both again on generated videos that none has seen and RSP's order on JHMDB's training clips (seen
-where a run has real videos), always at 1x and 2x, and retrieval among JHMDB's training clips, each
-looking in clips of other sources than its own: that is what a recipe is chosen by. What the chosen
-models are worth is for ``small_scale.py`` to say.
+Real videos are the training clips of JHMDB under HMDB51's split 1 and all of ``--real``, folders or
+.txt lists of paths; no test clip of JHMDB is seen or looked at, and one among ``--real`` is
+refused. The table gives, for each run, both tasks in its last steps, both again on generated videos
+that none has seen and RSP's order on JHMDB's training clips (seen where a run has real videos),
+always at 1x and 2x, and retrieval among JHMDB's training clips, each looking in clips of other
+sources than its own: that is what a recipe is chosen by. ``--ucf101`` gives a second such line, of
+UCF101's training clips under split 1, each looking in clips of other groups than its own; they are
+trained on only where ``--real`` names them, and UCF101's test clips are refused there as well. What
+the chosen models are worth is for ``small_scale.py`` to say.
 
 ``--seed 1`` trains the whole plan once more with other draws of weights, clips and views, in a
 folder of its own. ``--references`` adds the rows of what needs no learning under the same rule:
@@ -25,7 +28,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -34,13 +37,21 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from benchmarks.small_scale.features import Embed, clip_features, find_splits, jhmdb_videos
+from benchmarks.plan import Run, choose, read_plan
+from benchmarks.small_scale.features import Embed, clip_features
 from benchmarks.small_scale.histograms import NAMES as HISTOGRAM_NAMES
 from benchmarks.small_scale.histograms import histograms
-from benchmarks.small_scale.plan import Run, choose, read_plan
+from benchmarks.small_scale.sets import OFFICIAL, find_lists, load_official
+from benchmarks.small_scale.subjects import trained_heads
 from benchmarks.small_scale.tables import markdown
-from benchmarks.small_scale.validation import KS, held_out_tasks, read_sources, without_own_source
-from rspnet.data.listing import list_videos
+from benchmarks.validation import (
+    KS,
+    held_out_tasks,
+    read_groups,
+    read_sources,
+    without_own_source,
+)
+from rspnet.data.listing import expand_roots, list_videos
 from rspnet.data.synthetic.videos import generate
 from rspnet.files import atomic_path, default_cache_folder
 from rspnet.models import Branch
@@ -68,7 +79,9 @@ def parser() -> argparse.ArgumentParser:
     add("--out", type=Path, default=Path("runs/pretraining"), help="folder of the runs")
     add("--jhmdb", type=Path, required=True, help="folder of JHMDB's class folders")
     add("--jhmdb_splits", type=Path, help="CSV of its splits; nothing: found as in small_scale.py")
-    add("--real", type=Path, nargs="*", default=[], help="more folders of videos")
+    add("--ucf101", type=Path, help="folder of UCF101's class folders: a second validation")
+    add("--ucf101_lists", type=Path, help="its lists; nothing: found as in small_scale.py")
+    add("--real", nargs="*", default=[], help="more folders of videos, or .txt lists of paths")
     add("--num_generated", type=int, default=1200, help="generated videos")
     add("--num_held_out", type=int, default=64, help="videos that both tasks are evaluated on")
     add("--only", nargs="+", metavar="NAME", help="these runs, and what they come after")
@@ -80,32 +93,73 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
+@dataclass(frozen=True)
+class Validation:
+    """Training clips that look for each other, but not in their own source.
+
+    Attributes:
+        name: Of their order in a row.
+        prefix: Of their retrieval in a row.
+        paths: The clips.
+        labels: A class each.
+        sources: A source each.
+    """
+
+    name: str
+    prefix: str
+    paths: tuple[Path, ...]
+    labels: tuple[str, ...]
+    sources: Sequence[str]
+
+
 class Search:
-    """A plan, its videos and its results."""
+    """A plan, its videos and its results.
+
+    Raises:
+        ValueError: The plan, a list or a video is not there, or a test clip is among ``--real``.
+    """
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
         self.runs = read_plan(options.plan)
         if options.only:
             self.runs = choose(self.runs, options.only)
-        splits = options.jhmdb_splits or find_splits(options.jhmdb)
-        videos = jhmdb_videos(options.jhmdb, splits)
-        self.paths = list(videos.paths[: videos.num_train])
-        self.labels = videos.labels["action"][: videos.num_train]
-        self.sources = read_sources(splits, self.paths)
+        self.validations: list[Validation] = []
+        test: set[Path] = set()
+        for name, official in OFFICIAL.items():
+            folder, lists = (getattr(options, option) for option in (name, official.lists))
+            if folder is None:
+                continue
+            videos = load_official(official, folder, lists).first
+            num, labels = videos.num_train, videos.labels["action"]
+            paths = videos.paths[:num]
+            if name == "jhmdb":
+                sources, prefix = read_sources(lists or find_lists(official, folder), paths), ""
+            else:
+                sources, prefix = read_groups(paths), f"{name} "
+            self.validations.append(Validation(name, prefix, paths, labels[:num], sources))
+            test |= {path.resolve() for path in (*videos.test_paths, *videos.copies)}
+        more = [p.resolve() for p in expand_roots(options.real)] if options.real else []
+        missing, wrong = [p for p in more if not p.is_file()], sorted(test.intersection(more))
+        if missing:
+            raise ValueError(f"{len(missing)} videos of --real are not there, such as {missing[0]}")
+        if wrong:
+            raise ValueError(
+                f"{len(wrong)} videos of --real are test clips, such as {wrong[0]}: no run may see "
+                "them, so name folders or lists without them"
+            )
+        self.real = sorted({*(path.resolve() for path in self.validations[0].paths), *more})
         name = options.plan.stem
         self.folder = options.out / (f"{name}_seed{options.seed}" if options.seed else name)
 
     def roots(self) -> dict[str, list[Path]]:
         """Videos by what a plan calls them; generates what is not there, but for a dry run."""
-        more = [path for folder in self.options.real for path in list_videos(folder)]
-        real = sorted({path.resolve() for path in [*self.paths, *more]})
         made = default_cache_folder() / f"synthetic_0_{self.options.num_generated}"
         if any(run.videos != "real" for run in self.runs) and not self.options.dry_run:
             generate(made, self.options.num_generated, 0, progress=True)
         listed = self.folder / "real.txt"
         with atomic_path(listed) as temporary:
-            temporary.write_text("".join(f"{path}\n" for path in real))
+            temporary.write_text("".join(f"{path}\n" for path in self.real))
         return {"real": [listed], "generated": [made], "both": [made, listed]}
 
     def config(self, run: Run, roots: dict[str, list[Path]]) -> TrainConfig:
@@ -130,15 +184,20 @@ class Search:
         }
         last = rows[-LAST_ROWS:]
         for name in ("rsp_accuracy", "avid_top1", "rsp_spread", "avid_spread"):
-            row[name] = sum(float(line[name]) for line in last) / len(last)
-        found = [int(line["step"]) for line in rows if float(line["rsp_accuracy"]) >= LEARNED]
+            if name in rows[0]:  # else the method has no such task
+                row[name] = sum(float(line[name]) for line in last) / len(last)
+        found = [int(n["step"]) for n in rows if float(n.get("rsp_accuracy", 0)) >= LEARNED]
         if found:
             row["found_after"] = found[0] * config.batch_size
-        file = self.folder / run.name / "model.safetensors"
-        for name, paths in (("generated", self.held_out()), ("jhmdb", self.paths)):
-            tasks = held_out_tasks(file, paths, self.options.num_held_out)
-            row |= {f"{name} {task}": value for task, value in tasks.items()}
-        return row | self.retrieval(run.name, model_features(load_model(file)))
+        return row | self.tasks(run.name, "generated", self.held_out())
+
+    def tasks(self, run: str, name: str, paths: Sequence[Path]) -> Row:
+        """Both tasks of a run's model on some videos, as far as its heads were trained."""
+        file = self.folder / run / "model.safetensors"
+        heads = trained_heads(load_model(file).metadata)
+        tasks = held_out_tasks(file, paths, self.options.num_held_out) if heads else {}
+        kept = {"order": "rsp" in heads, "avid": "avid" in heads}
+        return {f"{name} {task}": value for task, value in tasks.items() if kept[task]}
 
     def held_out(self) -> list[Path]:
         """Generated videos that no run sees."""
@@ -146,16 +205,27 @@ class Search:
         folder = default_cache_folder() / f"synthetic_{HELD_OUT_SEED}_{number}"
         return list_videos(generate(folder, number, HELD_OUT_SEED))
 
-    def retrieval(self, name: str, embed: Embed) -> Row:
-        """How well training clips find their action in those of other sources, by feature."""
-        shown = tqdm(self.paths, desc=f"{name}: retrieval", unit="video", leave=False)
-        found = [embed(path) for path in shown]
-        row: Row = {}
-        for feature in found[0]:
-            clips = np.stack([video[feature] for video in found])
-            for k, value in without_own_source(clips, self.labels, self.sources).items():
-                row[f"{feature} {k}"] = value
-        return row
+    def validate(self, name: str, row: Row, embed: Embed, is_run: bool = False) -> None:
+        """Measure what a row lacks of the validations, and store it.
+
+        Args:
+            name: Of the run, or of the reference.
+            row: What was measured of it before.
+            embed: Gives the features of a video.
+            is_run: Whether it is a run, whose tasks are measured on the same clips.
+        """
+        for own in self.validations:
+            if any(f"{own.prefix}{feature} top-1" in row for feature in ("max", "colour")):
+                continue
+            shown = tqdm(own.paths, desc=f"{name}: {own.name}", unit="video", leave=False)
+            found = [embed(path) for path in shown]
+            if is_run:
+                row |= self.tasks(name, own.name, own.paths)
+            for feature in found[0]:
+                clips = np.stack([video[feature] for video in found])
+                for k, value in without_own_source(clips, own.labels, own.sources).items():
+                    row[f"{own.prefix}{feature} {k}"] = value
+            self.keep(name, row)
 
     def result(self, name: str) -> Row | None:
         """What was measured of a run, or of a reference, before."""
@@ -171,16 +241,14 @@ class Search:
 
     def references(self, config: TrainConfig) -> None:
         """Measure what needs no learning, where it is not done yet."""
-        if self.result(HISTOGRAMS) is None:
-            drawn = partial(histograms, size=HISTOGRAM_SIZE)
-            self.keep(HISTOGRAMS, self.retrieval(HISTOGRAMS, drawn))
+        drawn = partial(histograms, size=HISTOGRAM_SIZE)
+        self.validate(HISTOGRAMS, self.result(HISTOGRAMS) or {}, drawn)
         data, model = config.data, config.model
         name = f"{RANDOM}, {data.num_frames} x {data.size}"  # one row for each size
-        if self.result(name) is None:
-            torch.manual_seed(self.options.seed)
-            branch = Branch(model.arch, model.options, num_frames=data.num_frames, size=data.size)
-            embed = model_features(branch.eval())
-            self.keep(name, {"name": name, "purpose": "-", **self.retrieval(name, embed)})
+        torch.manual_seed(self.options.seed)
+        branch = Branch(model.arch, model.options, num_frames=data.num_frames, size=data.size)
+        row = self.result(name) or {"name": name, "purpose": "-"}
+        self.validate(name, row, model_features(branch.eval()))
 
     def run(self) -> None:
         """Train and measure what is not done yet.
@@ -192,20 +260,27 @@ class Search:
         roots = self.roots()
         configs = {run.name: self.config(run, roots) for run in self.runs}
         for run in self.runs:
-            if self.result(run.name) is not None:
-                continue
-            clock = self.folder / run.name / "seconds.txt"
-            before = float(clock.read_text()) if clock.is_file() else 0.0
-            started = time.monotonic()
-            try:
-                train(configs[run.name])
-            finally:
-                seconds = before + time.monotonic() - started
-                if clock.parent.is_dir():
-                    clock.write_text(f"{seconds:.0f}\n")
-            self.keep(run.name, self.measure(run, configs[run.name], seconds))
+            row = self.result(run.name)
+            if row is None:
+                seconds = self.train(run, configs[run.name])
+                row = self.measure(run, configs[run.name], seconds)
+            model = load_model(self.folder / run.name / "model.safetensors")
+            self.validate(run.name, row, model_features(model), is_run=True)
         if self.options.references:
             self.references(configs[self.runs[-1].name])
+
+    def train(self, run: Run, config: TrainConfig) -> float:
+        """Train. Returns the seconds that it took, with those before a stop."""
+        clock = self.folder / run.name / "seconds.txt"
+        seconds = float(clock.read_text()) if clock.is_file() else 0.0
+        started = time.monotonic()
+        try:
+            train(config)
+        finally:
+            seconds += time.monotonic() - started
+            if clock.parent.is_dir():
+                clock.write_text(f"{seconds:.0f}\n")
+        return seconds
 
     def plan_table(self) -> str:
         """What every run would see."""
@@ -232,25 +307,33 @@ class Search:
         header = ["run", "purpose", "samples", "minutes", "RSP order", f"{LEARNED:.0%} after"]
         header += ["generated", "JHMDB", "A-VID top-1", "generated"]
         header += [f"{title}, top-{'/'.join(map(str, KS))}" for title in names.values()]
-        cells = []
-        for row in rows:
-            line = [str(row["name"]), str(row["purpose"])]
-            if "samples" in row:
-                line += [f"{row['samples']:,}", f"{float(row['minutes']):.0f}"]
-                line += [f"{float(row['rsp_accuracy']):.2f}", thousands(row.get("found_after"))]
-                line += [f"{float(row[name]):.1f}" for name in ("generated order", "jhmdb order")]
-                line += [f"{float(row['avid_top1']):.2f}", f"{float(row['generated avid']):.1f}"]
-            else:
-                line += ["-"] * 8
-            line += [tops(row, name) for name in names]
-            cells.append(line)
-        text = markdown(header, cells, num_text=2)
+        cells = [
+            [str(row["name"]), str(row["purpose"]), thousands(row.get("samples")),
+             number(row, "minutes", 0), number(row, "rsp_accuracy", 2),
+             thousands(row.get("found_after")), number(row, "generated order"),
+             number(row, "jhmdb order"), number(row, "avid_top1", 2), number(row, "generated avid"),
+             *(tops(row, name) for name in names)]
+            for row in rows
+        ]  # fmt: skip
+        parts = [markdown(header, cells, num_text=2)]
+        for own in self.validations[1:]:
+            header = [f"{own.name}, without its own group", "RSP order", *header[-len(names) :]]
+            cells = [
+                [str(row["name"]), number(row, f"{own.name} order"),
+                 *(tops(row, f"{own.prefix}{name}") for name in names)]
+                for row in rows
+            ]  # fmt: skip
+            parts.append(markdown(header, cells))
         reference = self.result(HISTOGRAMS)
         if reference is not None:
-            header = ["histogram, Hellinger", f"top-{'/'.join(map(str, KS))}"]
-            lines = [[name, tops(reference, name)] for name in HISTOGRAM_NAMES]
-            text += "\n\n" + markdown(header, lines)
-        return text
+            header = ["histogram, Hellinger"]
+            header += [f"{own.name}, top-{'/'.join(map(str, KS))}" for own in self.validations]
+            lines = [
+                [name, *(tops(reference, f"{own.prefix}{name}") for own in self.validations)]
+                for name in HISTOGRAM_NAMES
+            ]
+            parts.append(markdown(header, lines))
+        return "\n\n".join(parts)
 
 
 def model_features(model: Branch) -> Embed:
@@ -259,14 +342,21 @@ def model_features(model: Branch) -> Embed:
     return lambda path: clip_features(model, path, protocol)
 
 
-def thousands(number: float | str | None) -> str:
+def number(row: Row, name: str, digits: int = 1) -> str:
+    """A number of a row, if it is there."""
+    return f"{float(row[name]):.{digits}f}" if name in row else "-"
+
+
+def thousands(value: float | str | None) -> str:
     """A number of samples, if there is one."""
-    return "-" if number is None else f"{number:,}"
+    return "-" if value is None else f"{value:,}"
 
 
 def tops(row: Row, feature: str) -> str:
-    """A feature's numbers as they stand in the table."""
-    return " / ".join(f"{float(row[f'{feature} top-{k}']):.1f}" for k in KS)
+    """A feature's numbers as they stand in the table, if they are there."""
+    if f"{feature} top-1" not in row:
+        return "-"
+    return " / ".join(number(row, f"{feature} top-{k}") for k in KS)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

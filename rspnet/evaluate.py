@@ -1,4 +1,8 @@
-"""How well a model does its own two tasks on videos it has not seen: ``python -m rspnet.evaluate``.
+"""How well a model does its pretext task on videos it has not seen: ``python -m rspnet.evaluate``.
+
+A model whose method has a task of a few classes (Pace, SpeedNet, ...) is measured by its own head:
+the share of right answers about clips that the method itself draws, in the centre of the frame,
+beside chance. A head of RSPNet is shown where the method trains it:
 
 *RSP ordering accuracy*: for triplets c_i, c_j (same speed), c_k (other speed) of one video, the
 share with d(c_i, c_j) > d(c_i, c_k) by the RSP head. Both speeds query equally often, and the
@@ -25,7 +29,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from rspnet.commands import run_cli
+from rspnet.data.augment import CENTRE
 from rspnet.data.listing import expand_roots
+from rspnet.data.pretrain import DataConfig
 from rspnet.data.sampling import (
     ClipSpec,
     Triplet,
@@ -35,9 +41,13 @@ from rspnet.data.sampling import (
     share_frames,
 )
 from rspnet.data.sources import Source, scan_files
+from rspnet.data.stream import SampleKey
 from rspnet.data.transforms import eval_frames, normalise
 from rspnet.files import atomic_path
 from rspnet.models import Branch
+from rspnet.names import HEADS
+from rspnet.pretext.method import METHODS, PretextMethod, method_settings
+from rspnet.pretext.task import PretextTask, TaskMethod, load_task
 from rspnet.recognition.result import bootstrap_interval
 from rspnet.training.processes import pick_device
 from rspnet.weights.checkpoint import load_model
@@ -47,14 +57,15 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateConfig:
-    """Held-out numbers of the two pretext tasks.
+    """Held-out numbers of a model's pretext tasks.
 
     Attributes:
         model: Model file or name of a shipped model.
         videos: Folders of videos, single videos, or .txt lists of paths.
         num_videos: Number of the usable videos that are taken, evenly spaced; 0 for all.
-        num_triplets: Triplets per video and speed of c_i.
-        speeds: The two playback speeds.
+        num_triplets: Triplets per video and speed of c_i, for RSP.
+        speeds: The two playback speeds, for RSP and A-VID.
+        num_draws: Draws per video, for a model whose task has classes.
         batch_size: Clips in one forward pass.
         seed: Seed of the choice of clips, and of random weights.
         random_weights: Ignore the weights and measure the architecture with random ones.
@@ -68,12 +79,21 @@ class EvaluateConfig:
     num_videos: int = 0
     num_triplets: int = 4
     speeds: tuple[int, int] = (1, 2)
+    num_draws: int = 8
     batch_size: int = 16
     seed: int = 0
     random_weights: bool = False
     device: str = "auto"
     num_workers: int = 2
     out: str | None = None
+
+    def __post_init__(self) -> None:
+        if min(self.num_triplets, self.num_draws, self.batch_size) < 1 or self.num_videos < 0:
+            raise ValueError(
+                "num_triplets, num_draws and batch_size are positive and num_videos is not "
+                f"negative, got {self.num_triplets}, {self.num_draws}, {self.batch_size} and "
+                f"{self.num_videos}"
+            )
 
 
 @dataclass(frozen=True)
@@ -203,8 +223,109 @@ def evaluate_pretext(
     )
 
 
+@dataclass(frozen=True)
+class TaskResult:
+    """What :func:`evaluate_task` measured.
+
+    Attributes:
+        accuracy: Share of right answers.
+        interval: Its 95% interval, by a bootstrap over videos.
+        chance: One in the number of classes.
+        accuracy_by_class: The same for each right answer that was drawn.
+        num_videos: Videos measured.
+        num_draws: Draws per video.
+        num_answers: Answers in all: a draw of SpeedNet has two.
+    """
+
+    accuracy: float
+    interval: tuple[float, float]
+    chance: float
+    accuracy_by_class: dict[str, float]
+    num_videos: int
+    num_draws: int
+    num_answers: int
+
+
+def data_of(branch: Branch) -> DataConfig:
+    """Clips as in the training of a branch, with the largest square in the middle as its view."""
+    trained = branch.metadata.get("config", {}).get("data", {})
+    rate = {name: trained[name] for name in ("fps", "stride") if name in trained}
+    if "speeds" in trained:
+        rate["speeds"] = tuple(trained["speeds"])
+    return DataConfig(num_frames=branch.num_frames, size=branch.size, augment=CENTRE, **rate)
+
+
+def evaluate_task(
+    task: PretextTask,
+    videos: Sequence[Source],
+    *,
+    num_draws: int = 8,
+    batch_size: int = 16,
+    seed: int = 0,
+    device: str = "cpu",
+) -> TaskResult:
+    """Measure how often a task's head is right about clips that its method draws.
+
+    Args:
+        task: Model and head, see :func:`rspnet.pretext.task.load_task`.
+        videos: Held-out videos, each as long as the method needs.
+        num_draws: Draws per video.
+        batch_size: Clips in one forward pass.
+        seed: Fixes clips and answers.
+        device: Where the model is.
+
+    Raises:
+        ValueError: There are no videos, or one can't be read.
+    """
+    if not videos:
+        raise ValueError("there are no videos to evaluate on")
+    method = METHODS[task.method]
+    assert issubclass(method, TaskMethod)
+    samples = method.samples(videos, data_of(task.branch), seed, task.settings)
+    names, num_clips = task.head.classes, task.head.num_clips
+    right: list[Floats] = []
+    truth: list[NDArray[np.int64]] = []
+    for number, _ in enumerate(tqdm(videos, desc="Evaluating", unit="video", leave=False)):
+        positions = range(number * num_draws, (number + 1) * num_draws)
+        drawn = [samples.load(number, SampleKey(place, number, 0, 1)) for place in positions]
+        share = max(1, batch_size // len(drawn[0].clips))
+        for first in range(0, num_draws, share):
+            batch = method.collate(drawn[first : first + share])
+            clips = [normalise(clip.to(device)) for clip in batch.clips]
+            groups = [clips[place : place + num_clips] for place in range(0, len(clips), num_clips)]
+            predicted = torch.cat([task.logits(group) for group in groups]).argmax(dim=1).cpu()
+            right.append((predicted == batch.answer).double().numpy())
+            truth.append(batch.answer.numpy())
+    right_N, truth_N = np.concatenate(right), np.concatenate(truth)
+    return TaskResult(
+        accuracy=float(right_N.mean()),
+        interval=bootstrap_interval(right_N.reshape(len(videos), -1).mean(axis=1)),
+        chance=1 / len(names),
+        accuracy_by_class={
+            name: float(right_N[truth_N == place].mean())
+            for place, name in enumerate(names)
+            if (truth_N == place).any()
+        },
+        num_videos=len(videos),
+        num_draws=num_draws,
+        num_answers=len(right_N),
+    )
+
+
+def _method_of(branch: Branch) -> tuple[type[PretextMethod], str, Any]:
+    """The method that trained a branch, its name and settings; RSPNet where the file is silent."""
+    config = branch.metadata.get("config", {})
+    name = config.get("method", "rspnet")
+    method = METHODS[name]
+    own = {} if name == "rspnet" else config.get("method_options", {})
+    return method, name, method_settings(name, own, None)
+
+
 def evaluate(config: EvaluateConfig) -> dict[str, Any]:
     """Load model and videos and measure. Returns protocol and result as plain values.
+
+    The result has RSP's and A-VID's numbers, of untrained heads too (``trained_heads`` in the
+    protocol says which are trained), and under ``task`` those of the head of a task.
 
     Raises:
         ValueError: No such model or videos, or no video is long enough.
@@ -212,13 +333,25 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
     device = str(pick_device(config.device))
     query = load_model(config.model, "query", device=device)
     key = load_model(config.model, "key", device=device)
+    method, name, settings = _method_of(query)
+    task = load_task(config.model, device) if issubclass(method, TaskMethod) else None
+    metadata = query.metadata
     if config.random_weights:
         torch.manual_seed(config.seed)
-        query = Branch(**query.spec()).to(device).eval()
-        key = query
+        query = Branch.from_spec(query.spec()).to(device).eval()
+        key, query.metadata = query, metadata
+        if task is not None and issubclass(method, TaskMethod):
+            head = method.head(query.num_features, settings).to(device).eval()
+            task = PretextTask(name, settings, query, head)
     paths = expand_roots([config.videos] if isinstance(config.videos, str) else config.videos)
     span = clip_span(query.num_frames, max(config.speeds))
-    scan = scan_files(paths, span, config.num_workers)
+
+    def needed(video_fps: float) -> int:
+        if task is None:
+            return span
+        return max(span, method.frames_needed(data_of(query), video_fps, settings))
+
+    scan = scan_files(paths, needed, config.num_workers)
     videos = scan.usable
     if config.num_videos > 0:
         videos = evenly_spaced(videos, config.num_videos)
@@ -232,10 +365,24 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
         seed=config.seed,
         device=device,
     )
+    found = asdict(result)
+    if task is not None:
+        found["task"] = asdict(
+            evaluate_task(
+                task,
+                videos,
+                num_draws=config.num_draws,
+                batch_size=config.batch_size,
+                seed=config.seed,
+                device=device,
+            )
+        )
     report = {
         "protocol": {
             "model": config.model,
             "model_hash": query.hash,
+            "method": name,
+            "trained_heads": list(method.trained_heads(settings)),
             "random_weights": config.random_weights,
             "num_frames": query.num_frames,
             "size": query.size,
@@ -244,7 +391,7 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
             "too_short": [str(path) for path, _ in scan.too_short],
             "unreadable": [str(path) for path, _ in scan.unreadable],
         },
-        "result": asdict(result),
+        "result": found,
     }
     if config.out:
         with atomic_path(Path(config.out)) as temporary:
@@ -253,21 +400,41 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
 
 
 def _table(report: dict[str, Any]) -> str:
-    r, p = report["result"], report["protocol"]
+    r, p, task = report["result"], report["protocol"], report["result"].get("task")
     skipped = len(p["too_short"]) + len(p["unreadable"])
-    by_speed = ", ".join(f"{k} {v:.3f}" for k, v in r["rsp_accuracy_by_speed"].items())
-    low, high = r["rsp_interval"]
-    a_low, a_high = r["avid_interval"]
-    return "\n".join(
-        [
-            f"{r['num_videos']} videos ({skipped} too short or unreadable), "
-            f"{r['num_triplets']} triplets, {p['num_frames']} x {p['size']} x {p['size']}",
+    drawn = f"{task['num_draws']} draws a video" if task else f"{r['num_triplets']} triplets"
+    lines = [
+        f"{r['num_videos']} videos ({skipped} too short or unreadable), "
+        f"{drawn}, {p['num_frames']} x {p['size']} x {p['size']}"
+    ]
+    if task:
+        low, high = task["interval"]
+        by_class = [f"{k} {v:.3f}" for k, v in task["accuracy_by_class"].items()]
+        shown = f"  ({', '.join(by_class)})" if len(by_class) <= 8 else ""
+        lines.append(
+            f"{p['method'] + ' accuracy':<22} {task['accuracy']:.3f}  [{low:.3f}, {high:.3f}]  "
+            f"chance {task['chance']:.3f}{shown}"
+        )
+    if "rsp" in p["trained_heads"]:
+        by_speed = ", ".join(f"{k} {v:.3f}" for k, v in r["rsp_accuracy_by_speed"].items())
+        low, high = r["rsp_interval"]
+        lines.append(
             f"RSP ordering accuracy  {r['rsp_accuracy']:.3f}  [{low:.3f}, {high:.3f}]  "
-            f"({by_speed}), margin {r['rsp_margin']:+.4f}",
-            f"A-VID top-1 of {r['num_videos']:<7} {r['avid_top1']:.3f}  "
-            f"[{a_low:.3f}, {a_high:.3f}]",
-        ]
-    )
+            f"({by_speed}), margin {r['rsp_margin']:+.4f}"
+        )
+    if "avid" in p["trained_heads"]:
+        low, high = r["avid_interval"]
+        lines.append(
+            f"A-VID top-1 of {r['num_videos']:<7} {r['avid_top1']:.3f}  [{low:.3f}, {high:.3f}]"
+        )
+    untrained = [head for head in HEADS if head not in p["trained_heads"]]
+    if untrained:
+        names = " and ".join({"rsp": "RSP's", "avid": "A-VID's"}[head] for head in untrained)
+        lines.append(
+            f"The method {p['method']} does not train {names} head{'s' * (len(untrained) > 1)}, "
+            "whose numbers would say nothing."
+        )
+    return "\n".join(lines)
 
 
 def _run(config: EvaluateConfig) -> None:
@@ -282,7 +449,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments,
         prog="python -m rspnet.evaluate",
         description=(
-            "Measure both pretext tasks on held-out videos: RSP ordering accuracy and A-VID top-1."
+            "Measure a model's pretext tasks on held-out videos: the accuracy of its own task, or "
+            "RSP ordering accuracy and A-VID top-1."
         ),
         examples=(
             "python -m rspnet.evaluate --model runs/mine/model.safetensors --videos VIDEOS",

@@ -12,6 +12,8 @@ Side = Literal["i", "j"]
 SIDES: tuple[Side, Side] = ("i", "j")
 # In place of the heads where the maps are a classifier's.
 CLASS_ROWS = ("class1", "class2")
+# In place of the heads where the maps are of a pretext task: a margin and a logit.
+TASK_ROWS = ("margin", "answer")
 # Of a clip. Far beyond any model of video: what is larger is a mistake or a damaged header.
 MAX_FRAMES = MAX_SIZE = 4096
 

@@ -95,7 +95,6 @@ class Trainer(Engine[Any]):
     def __init__(self, config: TrainConfig) -> None:
         self.config = config
         method = METHODS[config.method]
-        self.clips_per_sample = method.clips_per_sample
         columns = (*method.columns, "lr", "clips_per_second", "memory_gib")
         super().__init__(config, columns, "Pre-training")
 
@@ -125,6 +124,7 @@ class Trainer(Engine[Any]):
         if c.epochs is not None:
             self.max_steps = math.ceil(c.epochs * self.steps_per_epoch)
         self.network = self.place(create_network(c))
+        self.clips_per_sample = self.network.clips_per_sample
         set_batch_norm(self.network, c.model.batch_norm, self.device)
         trained = self.network.trained
         self.optimiser = create_optimiser(trained.parameters(), c.optim, c.batch_size)

@@ -14,12 +14,14 @@ import torch
 from analysis.attribution.class_map import ClassMap, classes_of_pair
 from analysis.attribution.fine import fine_map_of, shifted_features
 from analysis.attribution.margin import reference_map
+from analysis.attribution.task_map import TaskMap, answers_of_pair
 from analysis.core.clip import View, static_clip
 from analysis.core.clip_map import ClipMap
 from analysis.core.ledger import SimilarityLedger, ledger_of
 from analysis.core.score import ClipFeatures, Score, extract_features, hard_negatives
 from rspnet.models import Branch
-from rspnet.names import CLASS_ROWS, HEAD_TITLES, HEADS, SIDES, Side
+from rspnet.names import CLASS_ROWS, HEAD_TITLES, HEADS, SIDES, TASK_ROWS, Side
+from rspnet.pretext.task import PretextTask
 from rspnet.recognition.classifier import Classifier
 
 Objective = Literal["speed", "video"]
@@ -56,6 +58,7 @@ class PairClips:
         negatives: By head; a head that is missing has no margin.
         missing: By head, why it has no negatives, as a sentence without a full stop.
         classifier: For class maps.
+        task: For maps of a pretext task.
         steps: Cells of a map along each side for one cell of the network (see
             :mod:`analysis.attribution.fine`).
         on_pass: Called with the number of clips before each forward pass of a method that needs
@@ -87,12 +90,14 @@ class PairClips:
     negatives: Mapping[str, Negatives] = field(default_factory=dict)
     missing: Mapping[str, str] = field(default_factory=dict)
     classifier: Classifier | None = None
+    task: PretextTask | None = None
     steps: int = 1
     on_pass: OnPass | None = None
     static_features: dict[Side, ClipFeatures] = field(default_factory=dict, repr=False)
     _margins: dict[str, Score] = field(default_factory=dict, repr=False)
     _shifted: dict[Side, list[list[ClipFeatures]]] = field(default_factory=dict, repr=False)
     _classes: dict[str, tuple[ClassMap, ClassMap]] = field(default_factory=dict, repr=False)
+    _answers: dict[str, tuple[TaskMap, TaskMap]] = field(default_factory=dict, repr=False)
     _ledgers: dict[str, SimilarityLedger] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -107,6 +112,7 @@ class PairClips:
         others: Sequence[View] = (),
         num_hard_negatives: int = NUM_HARD_NEGATIVES,
         classifier: Classifier | None = None,
+        task: PretextTask | None = None,
     ) -> "PairClips":
         """Send the clips through their branches.
 
@@ -119,6 +125,7 @@ class PairClips:
             others: Clips of other videos, for the margin of A-VID.
             num_hard_negatives: How many of ``others`` count at most, the nearest to c_i first.
             classifier: For class maps.
+            task: For maps of a pretext task.
 
         Example:
             >>> import numpy as np
@@ -155,6 +162,7 @@ class PairClips:
             c_j=c_j,
             negatives=negatives,
             classifier=classifier,
+            task=task,
         )
 
     @property
@@ -187,6 +195,33 @@ class PairClips:
             both = classes_of_pair(self.classifier, self.view_i, self.view_j)
             self._classes.update(zip(CLASS_ROWS, both, strict=True))
         return self._classes
+
+    @property
+    def answers(self) -> dict[str, tuple[TaskMap, TaskMap]]:
+        """The pretext task's maps of a margin and of a logit, in c_i and in c_j.
+
+        Raises:
+            ValueError: The model has no head of a pretext task, or one about several clips.
+
+        Example:
+            >>> from analysis import PairClips, example_branch, example_views
+            >>> from rspnet.pretext.task import LinearTask, PretextTask
+            >>> branch = example_branch()
+            >>> head = LinearTask(branch.num_features, ["1x", "2x"])
+            >>> task = PretextTask("speednet", None, branch, head)
+            >>> clips = PairClips.of(branch, branch, *example_views(2), task=task)
+            >>> [both[0].title for both in clips.answers.values()][0]
+            '2x − 1x'
+        """
+        if self.task is None:
+            raise ValueError(
+                "maps of a pretext task are of a model with the head that answers it: take one of "
+                "a method whose answer is a class (python -m rspnet.train --method NAME)"
+            )
+        if not self._answers:
+            both = answers_of_pair(self.task, self.view_i, self.view_j)
+            self._answers.update(zip(TASK_ROWS, both, strict=True))
+        return self._answers
 
     def finer(self, steps: int) -> "PairClips":
         """The same clips with maps of ``steps`` times as many cells along each side."""

@@ -12,11 +12,11 @@ import torch
 from analysis.attribution.pair import PairExplanation, pair_of_features
 from analysis.attribution.pair_clips import NUM_HARD_NEGATIVES, PairClips
 from analysis.attribution.pairwise import PairwiseMap, explain_pairwise
-from analysis.attribution.registry import MapKind, default_maps, map_kind
+from analysis.attribution.registry import OTHER_ROWS, MapKind, default_maps, map_kind
 from analysis.core.clip import View
 from analysis.core.clip_map import ClipMap
 from rspnet.models import Branch
-from rspnet.names import CLASS_ROWS, HEADS
+from rspnet.names import HEADS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,11 +25,13 @@ class KindMaps:
 
     Attributes:
         kind: Key of the kind.
-        rows: Of each head the map of c_i and that of c_j; of classes under ``class1``, ``class2``.
-        similarity: Of each head s, the cosine; empty for classes.
+        rows: Of each head the map of c_i and that of c_j; of classes under ``class1``, ``class2``,
+            of a pretext task under ``margin``, ``answer``.
+        similarity: Of each head s, the cosine; empty for other rows.
         num_negatives: Of each head how many clips c_j is contrasted with; empty if with none.
-        titles: Names of the classes; empty for heads.
-        probability: Of each class its probability in c_i and in c_j; empty for heads.
+        titles: Names of the classes or answers; empty for heads.
+        probability: Of each class or answer its probability in c_i and in c_j; empty for heads.
+        offset: Of a pretext task what no cell has a share in, in c_i and in c_j; else empty.
         skipped: Of each head that has no such map, why.
 
     Example:
@@ -41,6 +43,8 @@ class KindMaps:
         (['rsp', 'avid'], True, True)
         >>> found.convergence_error("rsp") is None  # no integral is behind these maps
         True
+        >>> found.score("rsp") == found.rows["rsp"][0].score
+        True
     """
 
     kind: str
@@ -49,7 +53,12 @@ class KindMaps:
     num_negatives: dict[str, int] = field(default_factory=dict)
     titles: dict[str, str] = field(default_factory=dict)
     probability: dict[str, tuple[float, float]] = field(default_factory=dict)
+    offset: dict[str, tuple[float, float]] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
+
+    def score(self, row: str, side: int = 0) -> float:
+        """What a row's map is of, in c_i (0) or in c_j (1): with what no cell has a share in."""
+        return self.rows[row][side].score + self.offset.get(row, (0.0, 0.0))[side]
 
     @property
     def has_one_target(self) -> bool:
@@ -77,7 +86,8 @@ def explain_kind(kind: str | MapKind, clips: PairClips) -> KindMaps:
 
     Args:
         kind: Key of a registered kind, or the kind.
-        clips: The pair, with negatives for margins and a classifier for class maps.
+        clips: The pair, with negatives for margins, a classifier for class maps, and the head of a
+            pretext task for maps of it.
 
     Example:
         >>> from analysis import example_branch, example_views
@@ -89,16 +99,14 @@ def explain_kind(kind: str | MapKind, clips: PairClips) -> KindMaps:
         True
 
     Raises:
-        ValueError: There is no such kind, no head (or no classifier) has such a map, or the kind
+        ValueError: There is no such kind, no head, classifier or task has such a map, or the kind
             has no finer grid.
     """
     kind = map_kind(kind) if isinstance(kind, str) else kind
     if clips.steps > 1 and not kind.fine:
         raise ValueError(f"{kind.title} has no finer grid: choose steps=1 or another kind of map")
-    rows: tuple[str, ...] = HEADS
-    if kind.needs == "classifier":
-        rows = CLASS_ROWS
-    elif kind.needs == "triplet":
+    rows = OTHER_ROWS.get(kind.needs, HEADS)
+    if kind.needs == "triplet":
         # Without any, the first head's own error says what is missing.
         rows = clips.heads_with_margin or HEADS[:1]
     maps = {row: (kind.compute(clips, row, "i"), kind.compute(clips, row, "j")) for row in rows}
@@ -109,6 +117,15 @@ def explain_kind(kind: str | MapKind, clips: PairClips) -> KindMaps:
             rows=maps,
             titles={row: both[0].name for row, both in found.items()},
             probability={row: (i.probability, j.probability) for row, (i, j) in found.items()},
+        )
+    if kind.needs == "task":
+        answers = clips.answers
+        return KindMaps(
+            kind=kind.key,
+            rows=maps,
+            titles={row: both[0].title for row, both in answers.items()},
+            probability={row: (i.probability, j.probability) for row, (i, j) in answers.items()},
+            offset={row: (i.offset, j.offset) for row, (i, j) in answers.items()},
         )
     z_i, z_j = clips.c_i.embeddings, clips.c_j.embeddings
     negatives = clips.negatives if kind.needs == "triplet" else {}

@@ -8,11 +8,11 @@ This module imports no torch, and neither do the files of the kinds before a map
 and ``--help`` are there at once.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from rspnet.names import Side
+from rspnet.names import CLASS_ROWS, TASK_ROWS, Side
 from rspnet.registry import Registry
 
 if TYPE_CHECKING:
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from analysis.core.grid import Grid
     from analysis.core.score import Score
 
-Needs = Literal["pair", "triplet", "classifier"]
+Needs = Literal["pair", "triplet", "classifier", "task"]
+# A fine-tuned model's classes, and a pretext task's answers, replace the heads.
+OTHER_ROWS: Mapping[str, tuple[str, ...]] = {"classifier": CLASS_ROWS, "task": TASK_ROWS}
 # What opens first: it is the map whose claim is the easiest to check by eye.
 DEFAULT_MAP = "margin_faster"
 
@@ -38,7 +40,8 @@ class MapKind:
         symbol: Of the score that the map of c_i is of.
         units: Of one cell's value.
         needs: ``pair``: c_i and c_j; ``triplet``: for each head also the clips that c_j is
-            contrasted with; ``classifier``: a fine-tuned model; its classes replace the heads.
+            contrasted with; ``classifier``: a fine-tuned model, ``task``: a model with the head of
+            its pretext task (:data:`OTHER_ROWS`).
         sums_to: The score, in words, that the cells of c_i come to; empty if nothing is promised.
         text: One or two sentences. Symbols stand between backticks: `s`, `c_i`.
         compute: Gives the map of one head (or class) in one clip.

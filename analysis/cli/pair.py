@@ -67,4 +67,5 @@ class PairConfig:
             others=self.others,
             classifier=self.classifier,
             with_negatives=not needed or any(kind.needs == "triplet" for kind in needed),
+            with_task=any(kind.needs == "task" for kind in needed),
         )

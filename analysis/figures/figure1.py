@@ -222,14 +222,13 @@ def _title(found: KindMaps, row: str) -> str:
 
 def _scores(found: KindMaps, row: str) -> list[str]:
     """The scores of a row's two maps; one where both clips have the same."""
-    kind, (i, j) = map_kind(found.kind), found.rows[row]
+    kind, (i, _) = map_kind(found.kind), found.rows[row]
     if not found.has_one_target:
         return [f"{kind.symbol} = {_cosine(i.score)}", f"s = {_cosine(found.similarity[row])}"]
     if row in found.similarity:
         return [f"s = {_cosine(found.similarity[row])}"]
     return [
-        f"$c_{side}$: {kind.symbol} = {_cosine(m.score)}"
-        for side, m in zip("ij", (i, j), strict=True)
+        f"$c_{side}$: {kind.symbol} = {_cosine(found.score(row, n))}" for n, side in enumerate("ij")
     ]
 
 

@@ -20,6 +20,7 @@ from rspnet.data.transforms import FrameReader, eval_clips, eval_frames
 from rspnet.data.video.reader import VideoReader
 from rspnet.files import label_of
 from rspnet.models import Branch
+from rspnet.pretext.task import load_task
 from rspnet.recognition.classifier import load_classifier
 from rspnet.retrieval.gallery import FEATURES, Gallery, Protocol, Vectors, embed_video, protocol_for
 from rspnet.retrieval.vectors import Views, embed_views
@@ -186,6 +187,7 @@ def load_pair(
     others: Sequence[str | Path] = (),
     classifier: str | Path | None = None,
     with_negatives: bool = True,
+    with_task: bool = False,
 ) -> PairClips:
     """Load a model and a pair of clips, with the negatives that margins need, and encode them.
 
@@ -198,9 +200,11 @@ def load_pair(
             synthetic videos beside a synthetic pair, none beside files.
         classifier: A classifier's file, for class maps.
         with_negatives: Whether negatives are loaded at all.
+        with_task: Whether the head of the model's pretext task is loaded, for maps of it.
 
     Raises:
-        ValueError: As :func:`load_views`; or the video of c_j is too short for a named ``speed_k``.
+        ValueError: As :func:`load_views`; the video of c_j is too short for a named ``speed_k``; or
+            the model has no such head.
     """
     query, key, c_i, c_j = load_views(
         model, video_i, video_j, start=start, speed=speed, size=size, seed=seed
@@ -234,6 +238,7 @@ def load_pair(
         view_k=view_k,
         others=views,
         classifier=None if classifier is None else load_classifier(classifier),
+        task=load_task(model) if with_task else None,
     )
     return replace(clips, missing=missing)
 

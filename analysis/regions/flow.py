@@ -1,8 +1,12 @@
 """What a clip's pixels say without any model: where something moves, and what strikes the eye.
 
 *Movement* is dense optical flow (DIS: Kroeger et al. 2016, "Fast Optical Flow using Dense Inverse
-Search") minus the flow of the camera, which is a homography that RANSAC fits to the flow at places
-with texture. Where an object fills most of the picture, its movement is taken for the camera's.
+Search") minus the flow of the camera, where the picture visibly changes. The camera's flow is a
+homography that RANSAC fits to the flow at places with texture. It counts only if it explains what
+changes along the rim of the picture: before a plain wall a talking head has all the texture, and
+its movement would be taken for the camera's, so that the head would stand still and the wall move.
+Where nothing changes visibly, flow is a guess (of a plain wall anything may be said), and movement
+is 0.
 
 *Saliency* is the spectral residual (Hou and Zhang 2007, "Saliency Detection: A Spectral Residual
 Approach"), *contrast* the standard deviation of grey values around each pixel. Both are of one
@@ -24,6 +28,8 @@ Flow = NDArray[np.float32]
 MIN_PLACES = 16  # a homography has 8 numbers, a place gives two, and some are wrong
 INLIER_PIXELS = 0.5  # the flow of the camera is met so closely
 MIN_INLIERS = 0.4  # of the places with texture; a camera whose motion fewer share is at rest
+VISIBLE = 1.0  # grey levels; what changes less is noise of the sensor or of the compression
+RIM = 8  # the rim of the picture is an eighth of its side wide
 
 
 def _grey(frames: Frames) -> Frames:
@@ -44,23 +50,54 @@ def dense_flow(first: Frames, second: Frames) -> Flow:
     return np.asarray(search.calc(first, second, start), np.float32)
 
 
-def camera_flow(flow: Flow, grey: Frames) -> Flow:
+def visible_change(first: Frames, second: Frames, camera: Flow | None = None) -> Flow:
+    """By how much a grey frame changes to the next around each pixel, in grey levels, (H, W).
+
+    Args:
+        first: (H, W) uint8.
+        second: The next frame.
+        camera: Flow of the camera, (H, W, 2) in pixels, whose effect is taken away first.
+    """
+    one, two = (cv2.GaussianBlur(v.astype(np.float32), (0, 0), 1.0) for v in (first, second))
+    if camera is not None:
+        rows, columns = np.mgrid[: first.shape[0], : first.shape[1]].astype(np.float32)
+        x, y = columns + camera[..., 0], rows + camera[..., 1]
+        two = cv2.remap(two, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(cv2.GaussianBlur(np.abs(two - one), (0, 0), 2.0), np.float32)
+
+
+def _explains_the_rim(rest: Flow, moved: Flow) -> bool:
+    """Whether three sides of the picture change in most places, by a quarter less if it moved."""
+    band = rest.shape[0] // RIM
+    sides = (np.s_[:band], np.s_[-band:], np.s_[:, :band], np.s_[:, -band:])
+    return (
+        sum(
+            bool(np.median(rest[side]) > VISIBLE and moved[side].mean() < 0.75 * rest[side].mean())
+            for side in sides
+        )
+        >= 3
+    )
+
+
+def camera_flow(flow: Flow, first: Frames, second: Frames) -> Flow:
     """The part of a flow that a moving camera explains.
 
     Places every 4 pixels count where the frame has texture (the smaller eigenvalue of its structure
-    tensor), as elsewhere flow is a guess. Without enough of them, or if too few agree with one
-    homography, the camera is taken to be at rest.
+    tensor), as elsewhere flow is a guess. Without enough of them, if too few agree with one
+    homography, or if it does not explain what changes along the rim of the picture, the camera is
+    taken to be at rest: what moves in the middle alone is an object.
 
     Args:
         flow: (H, W, 2), of :func:`dense_flow`.
-        grey: The frame that it starts from, (H, W) uint8.
+        first: The frame that it starts from, (H, W) uint8.
+        second: The next frame.
 
     Returns:
         (H, W, 2), in pixels.
     """
-    height, width = grey.shape
+    height, width = first.shape
     rest = np.zeros_like(flow)
-    texture = cv2.cornerMinEigenVal(grey, 5)
+    texture = cv2.cornerMinEigenVal(first, 5)
     y, x = (axis.ravel() for axis in np.mgrid[2:height:4, 2:width:4])
     has_texture = texture[y, x] > 0.01 * texture.max()
     y, x = y[has_texture], x[has_texture]
@@ -75,14 +112,17 @@ def camera_flow(flow: Flow, grey: Frames) -> Flow:
     rows, columns = np.mgrid[:height, :width].astype(np.float32)
     every = np.stack([columns, rows], axis=-1)
     moved = cv2.perspectiveTransform(every.reshape(1, -1, 2), matrix).reshape(every.shape)
-    return np.asarray(moved - every, np.float32)
+    camera = np.asarray(moved - every, np.float32)
+    changes = (visible_change(first, second), visible_change(first, second, camera))
+    return camera if _explains_the_rim(*changes) else rest
 
 
 def movement(frames: Frames, *, remove_camera: bool = True) -> Floats:
     """How far each pixel moves from a frame to the next, in pixels.
 
     A frame has the mean of the flow from the frame before and of the flow to the one after; the
-    first and the last have only one.
+    first and the last have only one. Where a step changes the picture by less than one grey level
+    (:func:`visible_change`), nothing moves.
 
     Args:
         frames: At least two, (T, H, W, 3) uint8.
@@ -100,9 +140,10 @@ def movement(frames: Frames, *, remove_camera: bool = True) -> Floats:
     steps = []
     for first, second in pairwise(grey):
         flow = dense_flow(first, second)
-        if remove_camera:
-            flow = flow - camera_flow(flow, first)
-        steps.append(np.hypot(flow[..., 0], flow[..., 1]).astype(np.float64))
+        camera = camera_flow(flow, first, second) if remove_camera else None
+        own = flow if camera is None else flow - camera
+        size = np.hypot(own[..., 0], own[..., 1]).astype(np.float64)
+        steps.append(size * (visible_change(first, second, camera) > VISIBLE))
     before, after = [steps[0], *steps], [*steps, steps[-1]]
     return np.stack([(a + b) / 2 for a, b in zip(before, after, strict=True)])
 

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from analysis.attribution.task_map import find_task
 from analysis.core.serialisation import save_json
 from analysis.core.table import StudyTable
 from analysis.report.store import Store
@@ -171,7 +172,8 @@ def inputs_of_report(
     config: ReportConfig, query: Branch, key: Branch, folder: Path, videos: Sequence[Path]
 ) -> dict[str, StudyInputs]:
     """The videos that studies are measured on: synthetic ones, and real ones if there are any."""
-    synthetic = StudyInputs(model=config.model, query=query, key=key, folder=folder)
+    task = find_task(config.model)
+    synthetic = StudyInputs(model=config.model, query=query, key=key, task=task, folder=folder)
     if not videos:
         return {"synthetic": synthetic}
     real = replace(

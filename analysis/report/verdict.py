@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from analysis.attribution.pair_clips import PairClips
-from analysis.attribution.registry import DEFAULT_MAP, map_kind
+from analysis.attribution.registry import DEFAULT_MAP, OTHER_ROWS, map_kind
 from analysis.core.cells import CellSwap, Fill
 from analysis.core.clip_map import ClipMap
 from analysis.core.score import Score
@@ -171,7 +171,7 @@ def verdicts(
             "num_orders, num_steps and num_random are positive, got "
             f"{num_orders}, {num_steps} and {num_random}"
         )
-    if map_kind(kind).needs == "classifier":
+    if map_kind(kind).needs in OTHER_ROWS:
         raise ValueError(f"a verdict is on maps of similarities and margins, got {kind!r}")
     with clips.counted(side):
         maps = {head: map_kind(kind).compute(clips, head, side) for head in heads}

@@ -18,7 +18,8 @@ on. A row of the result is one kind of map of one head against one region; its m
   (Zhang et al. 2018, "Top-down Neural Attention by Excitation Backprop") with fractional hits, as
   a cell is wider than a limb.
 
-The controls are those of :mod:`analysis.stimuli.kinds`.
+The controls are those of :mod:`analysis.stimuli.kinds`. A model that has the head of a pretext task
+has rows of its margin too, of the head ``task`` (:mod:`analysis.studies.measures.located`).
 """
 
 from collections.abc import Sequence
@@ -29,7 +30,7 @@ import numpy as np
 
 from analysis.core.clip import StoredFrames
 from analysis.core.figure_spec import DotFigure, DotPanel, FigureSpec
-from analysis.core.statistics import Estimate, estimate, mean, ratio
+from analysis.core.statistics import Estimate, estimate
 from analysis.core.table import (
     AVID_MINUS_RSP,
     RSP_MINUS_AVID,
@@ -43,7 +44,6 @@ from analysis.core.table import (
     pivot,
 )
 from analysis.regions.ground_truth import REGIONS, regions_of
-from analysis.regions.motion import cell_coverage
 from analysis.stimuli.kinds import (
     EvaluatedModel,
     clip_size,
@@ -60,6 +60,14 @@ from analysis.studies.measures.controlled import (
     kind_rows,
     kind_title,
     measure_controls,
+)
+from analysis.studies.measures.located import (
+    TASK,
+    bounds,
+    coverage_of,
+    estimates,
+    located,
+    task_rows,
 )
 from analysis.studies.registry import (
     KeyNumber,
@@ -142,18 +150,13 @@ def measure(model: EvaluatedModel, scenes: Sequence[Scene]) -> Measured:
     found |= {name: np.zeros((*shape[:2], shape[-1])) for name in ("area", "uniform", "ceiling")}
     for v, q in np.ndindex(shape[:2]):
         regions, grid = scenes[v].truth[q], triplets[v][q].c_i.grid
-        coverage_RP = np.stack([cell_coverage(regions[name], grid).ravel() for name in REGIONS])
-        found["area"][v, q] = [regions[name].mean() for name in REGIONS]
-        found["uniform"][v, q] = coverage_RP.mean(axis=1)
-        found["ceiling"][v, q] = coverage_RP.max(axis=1)
+        coverage_RP = coverage_of(regions, grid)
+        for name, own in bounds([regions], coverage_RP).items():
+            found[name][v, q] = own
         for h, head in enumerate(HEADS):
             for k, values in enumerate(model.maps(v, q, head).values()):
-                positive = np.clip(values, 0, None).ravel()
-                total = positive.sum()
-                at = (v, q, h, k)
-                found["share"][at] = coverage_RP @ positive / total if total > 0 else 0
-                found["pointing"][at] = coverage_RP[:, values.argmax()]
-                found["signed_share"][at] = coverage_RP @ values.ravel()
+                for name, own in located(values.ravel(), coverage_RP).items():
+                    found[name][v, q, h, k] = own
     return {name: by_speed(values) for name, values in found.items()}
 
 
@@ -165,21 +168,15 @@ def summarise(measured: Measured, kinds: Sequence[str], weights: str) -> list[Ro
         for (speed, values), (k, kind), (r, region) in product(
             at_speeds(measured), enumerate(kinds), enumerate(REGIONS)
         ):
-            area, uniform, ceiling = (values[n][:, r] for n in ("area", "uniform", "ceiling"))
+            edges = {name: values[name][:, r] for name in ("area", "uniform", "ceiling")}
+            area = edges["area"]
             keys: dict[str, Key] = {
                 "weights": weights, "kind": kind, "region": region, "speed": speed,
             }  # fmt: skip
             share = dict(zip(HEADS, values["share"][:, :, k, r].T, strict=True))
             for h, head in enumerate(HEADS):
-                own = {
-                    "share": mean(share[head]),
-                    "area": mean(area),
-                    "ratio": ratio(share[head], area),
-                    "uniform": ratio(uniform, area),
-                    "ceiling": ratio(ceiling, area),
-                    "pointing": mean(values["pointing"][:, h, k, r]),
-                    "signed_share": mean(values["signed_share"][:, h, k, r]),
-                }
+                maps = ("share", "pointing", "signed_share")
+                own = estimates(edges | {name: values[name][:, h, k, r] for name in maps})
                 rows.append(Row(keys=keys | {"head": head}, values=own))
             if region in EXPECTED:
                 first, other = HEADS if EXPECTED[region] == RSP_MINUS_AVID else HEADS[::-1]
@@ -204,6 +201,23 @@ def head_difference(
     head = EXPECTED[region]
     found = table.one(weights=weights, kind=kind, head=head, region=region, speed=speed)["ratio"]
     return found if head == RSP_MINUS_AVID else -found
+
+
+def _of_task(table: StudyTable) -> str:
+    """What was found of a model's pretext task; empty for a model without one."""
+    if not table.select(head=TASK):
+        return ""
+    limbs, control, prop = (
+        interval(table.one(weights=weights, head=TASK, region=region, speed="both")["ratio"])
+        for weights, region in (
+            ("trained", "limbs"), ("random weights", "limbs"), ("trained", "prop")
+        )
+    )  # fmt: skip
+    return (
+        f"The map of {table.settings['method']}'s own margin lies in moving limbs {limbs} times as "
+        f"much as their area (random weights {control}), and {prop} times on the prop; heads that "
+        "it does not train are random. "
+    )
 
 
 @register_study
@@ -257,6 +271,8 @@ class Localisation(Study[LocalisationConfig]):
         )
         kinds = kinds_of(query, inputs.key)
         rows = [row for weights, own in found.items() for row in summarise(own, kinds, weights)]
+        if inputs.task is not None:
+            rows += task_rows(inputs.task, scenes, config.seed, size, config.num_random)
         return StudyTable(
             study=self.name,
             rows=tuple(rows),
@@ -265,7 +281,8 @@ class Localisation(Study[LocalisationConfig]):
             model_hash=query.hash,
             seed=config.seed,
             grid=grid,
-            settings={"num_triplets": config.num_triplets},
+            settings={"num_triplets": config.num_triplets}
+            | ({"method": inputs.task.method} if inputs.task else {}),
         )
 
     def finding(self, table: StudyTable) -> str:
@@ -276,7 +293,7 @@ class Localisation(Study[LocalisationConfig]):
         limbs, prop = (table.one(**own, region=name)["ratio"] for name in ("limbs", "prop"))
         difference = head_difference(table, "trained", "limbs")
         says = verdict(difference, "more than A-VID's", "less than A-VID's")
-        return (
+        return _of_task(table) + (
             "The margin map of RSP, signed towards the faster clip, lies in moving limbs "
             f"{number(limbs.value)} times as much as their area, {says} ({interval(difference)}), "
             f"and {number(prop.value)} times on the prop."
@@ -305,7 +322,12 @@ class Localisation(Study[LocalisationConfig]):
                 }
                 for kind in table.keys("kind")
                 for head in HEADS
+                if table.select(weights=weights, kind=kind, head=head)
             }  # fmt: skip
+            if table.select(weights=weights, head=TASK):
+                rows[f"margin of {table.settings['method']}"] = {
+                    "weights": weights, "head": TASK, "speed": "both",
+                }  # fmt: skip
             caption = (
                 f"{weights}: share of the positive energy over share of the pixels, "
                 f"{table.num_videos} {table.videos}, 95% interval over videos"

@@ -7,6 +7,9 @@ and Spearman's rho is taken over the cells of a clip. Its mean over videos has a
 and so has the difference between the heads, paired video by video. The controls are those of
 :mod:`analysis.stimuli.kinds`.
 
+What a map says of movement is checked by the network itself: the fifth of the picture that moves
+most is frozen, and then all the rest instead, and either head's margin is computed anew.
+
     python -m analysis optical_flow --videos DIR --out flow.json
     python -m analysis optical_flow --data.name hmdb51 --data.root R --data.annotations A \\
       --data.split test --num_videos 60 --out flow.json --figure flow.png
@@ -18,9 +21,11 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from analysis.core.clip import View
 from analysis.core.figure_spec import DotFigure, DotPanel, FigureSpec
 from analysis.core.grid import Grid
 from analysis.core.score import extract_features
@@ -38,23 +43,28 @@ from analysis.core.table import (
     pivot,
 )
 from analysis.regions.flow import cell_means, local_contrast, movement, spectral_residual
+from analysis.stimuli.edit import edit_region
 from analysis.stimuli.kinds import (
     EvaluatedModel,
     clip_size,
     kinds_of,
     triplet_views,
 )
+from analysis.stimuli.triplets import scores_of
 from analysis.studies.measures.controlled import (
     HEADLINE_KIND,
     SPEEDS,
     Measured,
     Scene,
     at_speeds,
+    by_head,
     by_speed,
+    head_rows,
     kind_rows,
     kind_title,
     measure_controls,
 )
+from analysis.studies.region_edits import drops
 from analysis.studies.registry import (
     KeyNumber,
     Study,
@@ -67,7 +77,7 @@ from rspnet.data.sampling import clip_span, evenly_spaced
 from rspnet.data.sources import scan_files
 from rspnet.data.video.reader import VideoReader
 from rspnet.evaluate import eval_triplets
-from rspnet.models import Branch
+from rspnet.models import Branch, evaluation_mode
 from rspnet.names import HEADS
 
 Floats = NDArray[np.float64]
@@ -78,6 +88,8 @@ TARGETS = {
     "contrast": "local contrast",
 }
 ITSELF = "optical flow itself"  # in the place of a kind of map
+FROZEN = {"moving": "the fifth that moves most", "rest": "the other four fifths"}
+MOVES = 0.5  # pixels a frame, of a cell that counts as moving
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,6 +166,54 @@ def correlations(model: EvaluatedModel, scenes: Sequence[Scene]) -> Measured:
     return {"rho": by_speed(rho)}
 
 
+def frozen_views(view: View, flow: Floats, grid: Grid) -> list[View]:
+    """The clip, and the clip with each region of :data:`FROZEN` stopped at its middle frame.
+
+    Args:
+        view: The clip.
+        flow: Of its cells, (T', H', W').
+        grid: Where the cells lie.
+    """
+    total = flow.sum(axis=0)
+    most = np.zeros(total.size, np.bool_)
+    most[np.argsort(-total.ravel(), kind="stable")[: max(1, total.size // 5)]] = True
+    mask = most.reshape(total.shape)[np.ix_(grid.cell_of(1), grid.cell_of(2))]
+    return [view, *(edit_region(view, region, "freeze") for region in (mask, ~mask))]
+
+
+@torch.no_grad()
+def frozen_drops(model: EvaluatedModel, scenes: Sequence[Scene]) -> Floats:
+    """By how much each head's margin falls with a region frozen, RSP's towards the faster clip.
+
+    Returns:
+        (videos, triplets, heads, regions of :data:`FROZEN`).
+    """
+    shape = (len(scenes), len(scenes[0].triplets), len(HEADS), len(FROZEN))
+    found = np.zeros(shape)
+    for q in range(shape[1]):
+        encoded = [own[q] for own in model.triplets]
+        for v, own in enumerate(encoded):
+            branch, scores = own.c_i.branch, scores_of(encoded, v)
+            views = frozen_views(own.view, scenes[v].truth[q]["flow"], own.c_i.grid)
+            batch = torch.stack([view.clip for view in views])
+            with evaluation_mode(branch):  # one pass for both heads
+                embeddings = branch(batch.to(next(branch.parameters()).device))
+            for h, head in enumerate(HEADS):
+                score = scores[head, "margin"]
+                if head == "rsp" and own.c_j.info.speed < own.c_k.info.speed:
+                    score = -score
+                found[v, q, h] = drops(score, embeddings)
+    return found
+
+
+def measure_model(model: EvaluatedModel, scenes: Sequence[Scene]) -> Measured:
+    """:func:`correlations`, and :func:`frozen_drops` of the model and random weights."""
+    found = correlations(model, scenes)
+    if model.weights in ("trained", "random weights"):
+        found["drop"] = by_speed(frozen_drops(model, scenes))
+    return found
+
+
 def summarise(measured: Measured, kinds: Sequence[str], weights: str) -> list[Row]:
     """Estimates over videos of what :func:`correlations` gave, of one set of weights."""
     rows = []
@@ -166,6 +226,11 @@ def summarise(measured: Measured, kinds: Sequence[str], weights: str) -> list[Ro
         rows += [
             Row(keys=keys | {"head": head}, values={"rho": own}) for head, own in found.items()
         ]
+    if "drop" in measured:
+        drops_HRV = measured["drop"].mean(axis=1).transpose(1, 2, 0)
+        for r, region in enumerate(FROZEN):
+            keys = {"weights": weights, "region": region}
+            rows += head_rows(keys, {"drop": tuple(drops_HRV[:, r])})
     return rows
 
 
@@ -176,7 +241,10 @@ class OpticalFlow(Study[OpticalFlowConfig]):
     name = "optical_flow"
     title = "Optical flow"
     question = "Do the maps follow movement in real video?"
-    reading = "Optical flow by DIS with the camera's motion removed by a homography."
+    reading = (
+        "Optical flow by DIS where the picture visibly changes, with the camera's motion removed "
+        "by a homography."
+    )
     needs = "real"
     config = OpticalFlowConfig
     place = 50
@@ -221,10 +289,12 @@ class OpticalFlow(Study[OpticalFlowConfig]):
                 f"are needed. The first of those skipped:{reasons}"
             )
         found, grid = measure_controls(
-            inputs, scenes, correlations, num_random=num_random, title=self.title
+            inputs, scenes, measure_model, num_random=num_random, title=self.title
         )
         kinds = kinds_of(query, inputs.key)
         rows = [row for weights, own in found.items() for row in summarise(own, kinds, weights)]
+        moving = [float(np.mean([own["flow"] > MOVES for own in scene.truth])) for scene in scenes]
+        rows.append(Row(keys={"kind": ITSELF, "target": "flow"}, values={"share": mean(moving)}))
         for target in ("saliency", "contrast"):
             keys: dict[str, Key] = {"kind": ITSELF, "target": target}
             shared = [
@@ -250,27 +320,55 @@ class OpticalFlow(Study[OpticalFlowConfig]):
         says = verdict(
             rho[RSP_MINUS_AVID], "more closely than A-VID's", "less closely than A-VID's"
         )
-        return (
+        found = (
             "RSP's margin map, signed towards the faster clip, follows optical flow with rho "
             f"{number(rho['rsp'].value)}, {says} ({interval(rho[RSP_MINUS_AVID])})."
         )
+        if table.select(region="moving"):  # a table of an earlier version has none
+            most, rest = (
+                by_head(table, "drop", weights="trained", region=own)["rsp"] for own in FROZEN
+            )
+            found += (
+                f" Frozen where most moves, RSP's margin drops by {interval(most)}; frozen in the "
+                f"other four fifths, by {interval(rest)}."
+            )
+        return found
 
     def explain(self, table: StudyTable) -> str:
         """What the pixels alone have in common."""
         shared = [
             f"{TARGETS[str(row.keys['target'])]} at {number(row['rho'].value)}"
             for row in table.select(kind=ITSELF)
+            if "rho" in row.values
         ]
+        moving = "".join(
+            f" In the mean {100 * row['share'].value:.0f}% of a clip's cells move by more than "
+            f"{MOVES} pixels a frame."
+            for row in table.select(kind=ITSELF)
+            if "share" in row.values
+        )
         return (
-            f"{self.reading} The flow itself correlates with {' and '.join(shared)}: a map of "
-            "salient places follows movement a little by that alone."
+            f"{self.reading}{moving} The flow itself correlates with {' and '.join(shared)}: a map "
+            "of salient places follows movement a little by that alone."
         )
 
     def tables(self, table: StudyTable) -> list[Table]:
         """Correlations by kind of map and target: the model, and folded its controls."""
         kinds = [kind for kind in table.keys("kind") if kind != ITSELF]
         headline = f"{kind_title(HEADLINE_KIND)} with optical"
-        return [
+        frozen = [
+            pivot(
+                {title: {"weights": weights, "region": region} for region, title in FROZEN.items()},
+                head_columns("drop"),
+                table,
+                first="frozen",
+                caption=f"{weights}: drop of the margin when a region stands still",
+                folded=weights != "trained",
+            )
+            for weights in table.keys("weights")
+            if table.select(weights=weights, region="moving")
+        ]
+        correlations = [
             pivot(
                 {
                     f"{kind_title(kind)} with {TARGETS[target]}": {
@@ -292,6 +390,7 @@ class OpticalFlow(Study[OpticalFlowConfig]):
             )
             for weights in table.keys("weights")
         ]  # fmt: skip
+        return [*correlations, *frozen]
 
     def figures(self, table: StudyTable) -> list[FigureSpec]:
         """How maps correlate with pixels: a column a target, a row a kind of map."""

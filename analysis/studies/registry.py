@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
 import analysis.studies
+from analysis.attribution.task_map import find_task
 from analysis.core.figure_spec import FigureSpec
 from analysis.core.statistics import Estimate
 from analysis.core.table import StudyTable, Table, Value
@@ -21,6 +22,7 @@ from analysis.stimuli.triplets import SEED, Triplets, file_triplets, generated_t
 from rspnet.data.datasets.labelled import DatasetConfig, load_video_set
 from rspnet.data.listing import expand_roots
 from rspnet.models import Branch
+from rspnet.pretext.task import PretextTask
 from rspnet.weights.checkpoint import load_model
 
 Needs = Literal["synthetic", "real", "each", "any"]
@@ -73,6 +75,7 @@ class StudyInputs:
         model: The model's file or name.
         query: Its query branch.
         key: Its momentum branch.
+        task: With the head of its pretext task, if it has one.
         paths: Real videos; none for synthetic ones.
         videos: Which videos these are, in words; nothing lets the study say it.
         skipped: Videos that are known to be invalid, and why.
@@ -84,6 +87,7 @@ class StudyInputs:
 
     query: Branch
     key: Branch
+    task: PretextTask | None = None
     model: str = "default"
     paths: tuple[Path, ...] = ()
     videos: str = ""
@@ -349,6 +353,7 @@ def inputs_of(study: Study[Any], config: StudyConfig, *, progress: bool = True) 
         model=config.model,
         query=load_model(config.model, "query"),
         key=load_model(config.model, "key"),
+        task=find_task(config.model),
         paths=paths,
         videos=words,
         skipped=skipped,

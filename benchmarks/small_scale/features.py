@@ -4,18 +4,15 @@ import hashlib
 import json
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn.functional import adaptive_avg_pool3d, adaptive_max_pool3d
+from torch.nn.functional import adaptive_avg_pool3d, adaptive_max_pool3d, normalize
 from tqdm import tqdm
 
-from rspnet.data.datasets.labelled import DatasetConfig, load_video_set
-from rspnet.data.synthetic.videos import generate, read_labels
 from rspnet.data.transforms import normalise
 from rspnet.files import atomic_path
 from rspnet.models import Branch
@@ -27,97 +24,26 @@ Embed = Callable[[Path], Mapping[str, Vectors]]
 PART = 32  # videos: what is done anew after a stop, at most
 
 
-@dataclass(frozen=True, kw_only=True)
-class Videos:
-    """A labelled set: test videos look for training videos.
+def moments(x: torch.Tensor) -> torch.Tensor:
+    """Mean, variance and skewness over time, each of the three at length 1.
 
-    Attributes:
-        name: ``jhmdb`` or ``generated``.
-        paths: Training videos, then test videos.
-        labels: For each kind of label one a video.
-        num_train: How many are training videos.
+    What the mean over time leaves out: how much a feature changes, and whether it is rarely high or
+    rarely low. At length 1 the three weigh alike in a cosine.
+
+    Args:
+        x: A feature a time, (B, C, T). The skewness of what does not change is 0.
+
+    Returns:
+        (B, 3 C).
     """
-
-    name: str
-    paths: tuple[Path, ...]
-    labels: dict[str, tuple[str, ...]]
-    num_train: int
-
-    @property
-    def test_paths(self) -> tuple[Path, ...]:
-        """The test videos."""
-        return self.paths[self.num_train :]
-
-    def identity(self) -> str:
-        """SHA-256 of names, labels and sizes of the files, wherever they lie."""
-        digest = hashlib.sha256(f"{self.num_train}\n".encode())
-        for path, *labels in zip(self.paths, *self.labels.values(), strict=True):
-            name = f"{path.parent.name}/{path.name}"
-            digest.update(f"{name} {path.stat().st_size} {labels}\n".encode())
-        return digest.hexdigest()
-
-
-def find_splits(folder: Path) -> Path:
-    """``jhmdb_splits.csv`` in JHMDB's folder or beside it.
-
-    Raises:
-        ValueError: There is none.
-    """
-    places = (folder / "jhmdb_splits.csv", folder.parent / "jhmdb_splits.csv")
-    for place in places:
-        if place.is_file():
-            return place
-    raise ValueError(
-        f"no {places[0]} and no {places[1]}: a CSV with the columns clip, class and hmdb_split1 is "
-        "expected there, or named by --jhmdb_splits"
-    )
-
-
-def jhmdb_videos(folder: Path, splits: Path) -> Videos:
-    """JHMDB under HMDB51's split 1, by a CSV with the columns clip, class and hmdb_split1.
-
-    Raises:
-        ValueError: The folder or the CSV is not there, or a listed video is missing.
-    """
-    sets = [
-        load_video_set(
-            DatasetConfig(name="csv", root=str(folder), annotations=str(splits), split=split)
-        )
-        for split in ("train", "test")
-    ]
-    missing = [name for part in sets for name in part.missing]
-    if missing:
-        raise ValueError(
-            f"{len(missing)} videos that {splits} lists are not in {folder}, such as {missing[0]}: "
-            "numbers compare on all of them only"
-        )
-    videos = [video for part in sets for video in part.videos]
-    return Videos(
-        name="jhmdb",
-        paths=tuple(video.path for video in videos),
-        labels={"action": tuple(video.label for video in videos)},
-        num_train=len(sets[0].videos),
-    )
-
-
-def generated_videos(folder: Path, num_videos: int, seed: int) -> Videos:
-    """Generated videos: the first half is retrieved for the second by action, actor and set.
-
-    Raises:
-        ValueError: The folder holds others, or there are less than two.
-    """
-    if num_videos < 2:
-        raise ValueError(f"at least 2 videos are generated, got {num_videos}")
-    generate(folder, num_videos, seed, progress=True)
-    rows = read_labels(folder)[:num_videos]
-    half = num_videos // 2
-    rows = rows[half:] + rows[:half]
-    return Videos(
-        name="generated",
-        paths=tuple(folder / row["path"] for row in rows),
-        labels={kind: tuple(row[kind] for row in rows) for kind in ("action", "actor", "set")},
-        num_train=num_videos - half,
-    )
+    mean = x.mean(dim=2)
+    centred = x - mean[..., None]
+    variance = centred.square().mean(dim=2)
+    # Of equal values rounding leaves differences, whose skewness would be noise.
+    flat = variance <= (1e-5 * x.abs().amax(dim=2)).square()
+    skewness = centred.pow(3).mean(dim=2) / variance.clamp_min(1e-30).pow(1.5)
+    parts = (mean, variance, skewness.masked_fill(flat, 0))
+    return torch.cat([normalize(part, dim=1) for part in parts], dim=1)
 
 
 def grid_features(F: torch.Tensor, grids: Sequence[int]) -> dict[str, torch.Tensor]:
@@ -148,7 +74,11 @@ def grid_features(F: torch.Tensor, grids: Sequence[int]) -> dict[str, torch.Tens
 
 @torch.inference_mode()
 def clip_features(
-    branch: Branch, path: Path, protocol: Protocol, grids: Sequence[int] = ()
+    branch: Branch,
+    path: Path,
+    protocol: Protocol,
+    grids: Sequence[int] = (),
+    with_moments: bool = False,
 ) -> dict[str, Vectors]:
     """What a branch gives for each of the evenly spaced clips of a video (supplementary B).
 
@@ -157,7 +87,8 @@ def clip_features(
 
     Returns:
         ``max`` and ``avg``, the pooled features (clips, C), the unit embeddings ``rsp`` and
-        ``avid`` (clips, 128), and those of the grids.
+        ``avid`` (clips, 128), those of the grids, and ``max, moments`` and ``avg, moments``,
+        :func:`moments` of the features pooled over the frame.
 
     Raises:
         ValueError: The video can't be read, or a feature is not finite.
@@ -174,7 +105,11 @@ def clip_features(
         batch = own if len(own) == step else np.concatenate([own, own])
         F = branch.features(normalise(torch.from_numpy(batch).to(device)))
         pooled = {"max": F.amax(dim=(2, 3, 4)), "avg": F.mean(dim=(2, 3, 4)), **branch.project(F)}
-        for name, rows in (pooled | grid_features(F, grids)).items():
+        pooled |= grid_features(F, grids)
+        if with_moments:
+            pooled["max, moments"] = moments(F.amax(dim=(3, 4)))
+            pooled["avg, moments"] = moments(F.mean(dim=(3, 4)))
+        for name, rows in pooled.items():
             found.setdefault(name, []).append(rows[: len(own)].float().cpu().numpy())
     features = {name: np.concatenate(rows)[which] for name, rows in found.items()}
     if not all(np.isfinite(rows).all() for rows in features.values()):
@@ -198,7 +133,8 @@ def embed_all(
 
     Args:
         folder: Of all features that are kept.
-        about: All that they depend on, as plain JSON values; other values lie apart.
+        about: All that they depend on but the videos, as plain JSON values; other values lie
+            apart. Parts of the same videos are shared by all lists that have them in one place.
         paths: Videos.
         embed: Gives the features of a video, each (clips, D).
         title: For the progress bar.
@@ -216,9 +152,10 @@ def embed_all(
         temporary.write_text(text)
     parts = []
     with tqdm(total=len(paths), desc=title, unit="video", leave=False, disable=None) as bar:
-        for number, begin in enumerate(range(0, len(paths), PART)):
+        for begin in range(0, len(paths), PART):
             some = paths[begin : begin + PART]
-            path = own / f"part-{number:04d}.npz"
+            names = "".join(f"{p.parent.name}/{p.name} {p.stat().st_size}\n" for p in some)
+            path = own / f"part-{hashlib.sha256(names.encode()).hexdigest()[:16]}.npz"
             part = _read(path, len(some))
             if part is None:
                 rows = []

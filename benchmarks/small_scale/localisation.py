@@ -85,8 +85,16 @@ def measure_localisation(
     return found
 
 
+def seeds_text(values: Sequence[Estimate]) -> str:
+    """The interval over videos of one seed, the mean and range over seeds of several."""
+    if len(values) == 1:
+        return str(values[0])
+    means = [value.value for value in values]
+    return f"{sum(means) / len(means):.2f} ({min(means):.2f} to {max(means):.2f})"
+
+
 def localisation_table(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
-    """A line for each model: the interval over videos of one, the range over seeds of several.
+    """A line for each model, by :func:`seeds_text`.
 
     Args:
         found: For each model what :func:`measure_localisation` gave for its seeds.
@@ -99,12 +107,6 @@ def localisation_table(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
         line = [name]
         for part in (*REGIONS, "selectivity"):
             for column in (*HEADS, "difference"):
-                values = [Estimate(**run[part][column]) for run in runs]
-                if len(values) == 1:
-                    line.append(str(values[0]))
-                    continue
-                means = [value.value for value in values]
-                text = f"{sum(means) / len(means):.2f} ({min(means):.2f} to {max(means):.2f})"
-                line.append(text)
+                line.append(seeds_text([Estimate(**run[part][column]) for run in runs]))
         cells.append(line)
     return markdown(header, cells)

@@ -8,13 +8,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.core.statistics import Estimate, difference, mean
-from benchmarks.small_scale.features import Vectors, Videos
+from analysis.core.statistics import NUM_SAMPLES, Estimate, mean
+from benchmarks.small_scale.features import Vectors
+from benchmarks.small_scale.sets import Videos
 from rspnet.recognition.probes import knn_votes, linear_probe
 from rspnet.retrieval.gallery import Gallery, Protocol
 from rspnet.retrieve import KS, first_right
 
 Floats = NDArray[np.float64]
+# Of whitening, in units of the mean variance. Chosen among training clips that look for clips of
+# other sources (:mod:`benchmarks.validation`): less of it lifts dimensions that are mostly noise.
+RIDGE = 1.0
 METRICS = (*(f"top-{k}" for k in KS), "k-NN", "linear")
 
 
@@ -23,6 +27,27 @@ def video_vectors(clips: Vectors) -> Vectors:
     found = clips.astype(np.float64).mean(axis=1)
     lengths = np.linalg.norm(found, axis=1, keepdims=True)
     return np.asarray(found / np.maximum(lengths, 1e-12), np.float32)
+
+
+def whiten(clips: Vectors, num_train: int) -> Vectors:
+    """Features whose dimensions are uncorrelated and equally wide among the training videos.
+
+    (x - m) (S + r I)^(-1/2), with mean m and covariance S of the training videos' means over clips,
+    and r the mean variance (:data:`RIDGE`), so that dimensions that hardly vary are not blown up.
+
+    Args:
+        clips: Of training videos, then of test videos, (N, clips, D).
+        num_train: How many are training videos; no other is looked at.
+    """
+    train = clips[:num_train].astype(np.float64).mean(axis=1)
+    m = train.mean(axis=0)
+    _, lengths, axes = np.linalg.svd(train - m, full_matrices=False)
+    variances = lengths**2 / num_train
+    r = max(RIDGE * float(variances.sum()) / len(m), 1e-12)
+    centred = clips - m
+    # The dimensions in which training videos do not vary, if any, are not among the axes.
+    along = (centred @ axes.T) * (1 / np.sqrt(variances + r) - 1 / np.sqrt(r))
+    return np.asarray(centred / np.sqrt(r) + along @ axes, np.float32)
 
 
 def first_places(vectors: Vectors, videos: Videos, kind: str) -> list[int]:
@@ -78,6 +103,17 @@ def correct(found: Mapping[str, Sequence[int]]) -> dict[str, Floats]:
     }
 
 
+def over_folds(folds: Sequence[Floats]) -> Estimate:
+    """The mean of folds' means over videos; its interval resamples the videos of each fold."""
+    if len(folds) == 1:
+        return mean(folds[0])
+    rng = np.random.default_rng(0)
+    means = [v[rng.integers(0, len(v), (NUM_SAMPLES, len(v)))].mean(axis=1) for v in folds]
+    low, high = np.quantile(np.mean(means, axis=0), [0.025, 0.975])
+    value = np.mean([v.mean() for v in folds])
+    return Estimate(float(value), float(low), float(high), sum(map(len, folds)))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Row:
     """One feature of one model, on one kind of label; in % where it is written.
@@ -85,48 +121,52 @@ class Row:
     Attributes:
         name: Of the model, or of what needs none.
         feature: In words.
-        seeds: For each metric what every test video got, (seeds, N).
+        folds: For each fold and metric what every test video got, (seeds, N).
     """
 
     name: str
     feature: str
-    seeds: dict[str, Floats]
+    folds: tuple[dict[str, Floats], ...]
 
     @classmethod
     def of(cls, name: str, feature: str, runs: Sequence[Mapping[str, Sequence[int]]]) -> "Row":
         """From the outcomes of one or more seeds."""
         found = [correct(run) for run in runs]
-        return cls(
-            name=name,
-            feature=feature,
-            seeds={metric: np.stack([run[metric] for run in found]) for metric in METRICS},
-        )
+        fold = {metric: np.stack([run[metric] for run in found]) for metric in METRICS}
+        return cls(name=name, feature=feature, folds=(fold,))
+
+    @classmethod
+    def mean_of(cls, rows: Sequence["Row"]) -> "Row":
+        """The mean over folds, of the rows that each fold has for one feature."""
+        folds = tuple(fold for row in rows for fold in row.folds)
+        return cls(name=rows[0].name, feature=rows[0].feature, folds=folds)
 
     @property
     def num_seeds(self) -> int:
         """Seeds that the row is the mean of."""
-        return len(self.seeds["top-1"])
+        return len(self.folds[0]["top-1"])
 
-    def per_video(self, metric: str) -> Floats:
-        """The mean over seeds in %, (N,)."""
-        return np.asarray(100 * self.seeds[metric].mean(axis=0))
+    def per_video(self, metric: str) -> list[Floats]:
+        """The mean over seeds in %, (N,) for each fold."""
+        return [np.asarray(100 * fold[metric].mean(axis=0)) for fold in self.folds]
 
     def mean(self, metric: str) -> float:
-        """Over seeds and videos, in %."""
-        return float(self.per_video(metric).mean())
+        """Over seeds, videos and folds, in %."""
+        return float(np.mean([values.mean() for values in self.per_video(metric)]))
 
     def estimate(self, metric: str) -> Estimate:
-        """The mean over seeds and videos in %, its interval over videos."""
-        return mean(self.per_video(metric))
+        """The mean over seeds, videos and folds in %, its interval over videos."""
+        return over_folds(self.per_video(metric))
 
-    def spread(self, metric: str) -> tuple[float, float]:
-        """Of the seeds' means in %, the lowest and the highest."""
-        means = 100 * self.seeds[metric].mean(axis=1)
-        return float(means.min()), float(means.max())
+    def seed_means(self, metric: str) -> list[float]:
+        """Each seed's mean in %."""
+        means = [fold[metric].mean(axis=1) for fold in self.folds]
+        return [float(value) for value in 100 * np.mean(means, axis=0)]
 
     def minus(self, other: "Row", metric: str) -> Estimate:
         """The difference in points, paired video by video."""
-        return difference(self.per_video(metric), other.per_video(metric))
+        pairs = zip(self.per_video(metric), other.per_video(metric), strict=True)
+        return over_folds([a - b for a, b in pairs])
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -135,8 +175,7 @@ class Row:
             "feature": self.feature,
             "num_seeds": self.num_seeds,
             "metrics": {
-                metric: self.estimate(metric).to_json()
-                | {"seeds": (100 * self.seeds[metric].mean(axis=1)).tolist()}
+                metric: self.estimate(metric).to_json() | {"seeds": self.seed_means(metric)}
                 for metric in METRICS
             },
         }

@@ -16,6 +16,8 @@ PANELS = (
     ("JHMDB", "top-1", "JHMDB, top-1 (%)"),
     ("JHMDB", "k-NN", "JHMDB, k-NN (%)"),
     ("JHMDB", "linear", "JHMDB, linear probe (%)"),
+    ("UCF101", "top-1", "UCF101, top-1 (%)"),
+    ("UCF101", "linear", "UCF101, linear probe (%)"),
     ("generated, by action", "top-1", "generated, by action (%)"),
     ("generated, by set", "top-1", "generated, by set (%)"),
 )

@@ -44,8 +44,10 @@ def label_table(
         ]
         control = controls.get((row.name, row.feature))
         gain = "-" if control is None else in_points(row.minus(control, "top-1"))
-        low, high = row.spread("top-1")
-        seeds = "-" if row.num_seeds == 1 else f"{low:.1f} to {high:.1f} ({row.num_seeds})"
+        seeds = "-"
+        if row.num_seeds > 1:
+            means = row.seed_means("top-1")
+            seeds = f"{min(means):.1f} to {max(means):.1f} ({row.num_seeds})"
         cells.append([row.name, row.feature, *numbers, gain, seeds])
     return markdown(header, cells, num_text=2)
 
@@ -65,28 +67,39 @@ def heads_table(tables: Mapping[str, Sequence[Row]], names: Sequence[str]) -> st
     return markdown(["RSP minus A-VID, top-1", *tables], cells)
 
 
+def tasks_cells(runs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """RSP's ordering accuracy, A-VID's top-1 and on how many videos, of the seeds of a model.
+
+    A task whose head was not trained has no number.
+    """
+    cells = []
+    for value, interval in _OWN_TASKS:
+        if runs[0][value] is None:
+            cells.append("-")
+            continue
+        values = [100 * run[value] for run in runs]
+        text = f"{sum(values) / len(values):.1f}"
+        if len(runs) == 1:
+            low, high = runs[0][interval]
+            text += f" [{100 * low:.1f}, {100 * high:.1f}]"
+        else:
+            text += f" ({min(values):.1f} to {max(values):.1f})"
+        cells.append(text)
+    return [*cells, str(runs[0]["num_videos"])]
+
+
 def pretext_table(found: Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]]) -> str:
     """RSP's ordering accuracy and A-VID's top-1.
 
     Args:
         found: For each set of videos and each model the results of its seeds.
     """
-    cells = []
-    for title, models in found.items():
-        for name, runs in models.items():
-            row = [title, name]
-            for value, interval in _OWN_TASKS:
-                values = [100 * run[value] for run in runs]
-                text = f"{sum(values) / len(values):.1f}"
-                if len(runs) == 1:
-                    low, high = runs[0][interval]
-                    text += f" [{100 * low:.1f}, {100 * high:.1f}]"
-                else:
-                    text += f" ({min(values):.1f} to {max(values):.1f})"
-                row.append(text)
-            cells.append([*row, str(runs[0]["num_videos"])])
-    header = ["", "model", "RSP ordering", "A-VID top-1", "videos"]
-    return markdown(header, cells, num_text=2)
+    cells = [
+        [title, name, *tasks_cells(runs)]
+        for title, models in found.items()
+        for name, runs in models.items()
+    ]
+    return markdown(["", "model", "RSP ordering", "A-VID top-1", "videos"], cells, num_text=2)
 
 
 def published_table() -> str:

@@ -5,13 +5,21 @@ NOTES = {
     "avid": "appearance",
     "class1": "likeliest in c_i",
     "class2": "in c_j, or next",
+    "margin": "pretext task",
+    "answer": "likeliest in c_i",
 }
-WAITING = {"class1": "Class 1", "class2": "Class 2"}
-SYMBOLS = {"rsp": "m", "avid": "a", "class1": "1", "class2": "2"}
+# Of each kind that is not of the heads, what its rows are called before they are known.
+WAITING = {
+    "classifier": {"class1": "Class 1", "class2": "Class 2"},
+    "task": {"margin": "Margin", "answer": "Answer"},
+}
+SYMBOLS = {"rsp": "m", "avid": "a", "class1": "1", "class2": "2", "margin": "1", "answer": "2"}
 # Violet and green: neither of the map's own colours, and told apart by colour-blind readers, who
 # also have the line's dashes.
 COLOURS = {"rsp": "#b05cbb", "avid": "#0b8a66", "class1": "#c8366f", "class2": "#808080"}
 DASHES = {"rsp": "solid", "avid": "dashed", "class1": "solid", "class2": "dashed"}
+for _row, _like in (("margin", "class1"), ("answer", "class2")):
+    COLOURS[_row], DASHES[_row] = COLOURS[_like], DASHES[_like]
 PLAY_FPS = 10
 
 

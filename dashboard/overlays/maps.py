@@ -92,7 +92,7 @@ def pair_of(request: MapRequest, loaded: Loaded) -> "PairClips":
 
 @st.cache_data(max_entries=128, show_spinner=False, hash_funcs=BY_MODEL)
 def maps_of(request: MapRequest, loaded: Loaded) -> "KindMaps":
-    """Maps of a request by both heads, or of two classes.
+    """Maps of a request by both heads, of two classes, or of a pretext task.
 
     Raises:
         ValueError: A clip can't be decoded or does not fit the model, or no head has such a map.
@@ -101,7 +101,7 @@ def maps_of(request: MapRequest, loaded: Loaded) -> "KindMaps":
 
     from analysis import explain_kind
 
-    pair = pair_of(request, loaded)
+    pair = replace(pair_of(request, loaded), task=loaded.task)
     if request.classifier is not None:
         model, lock = classifiers.load(request.classifier)
         with lock:

@@ -59,14 +59,19 @@ def symbols(text: str) -> str:
 C_I, C_J = symbols("`c_i`"), symbols("`c_j`")
 
 
-def menu() -> dict[str, str]:
+def menu(*, has_task: bool = False) -> dict[str, str]:
     """The menu of kinds: what opens first, then the others, a group of methods as one entry.
+
+    Args:
+        has_task: Whether the model has the head of a pretext task: its maps open first then, and
+            are not offered else.
 
     Returns:
         Titles by key; of a group by its name in lower case.
     """
-    kinds = map_kinds()
-    titles = {DEFAULT_MAP: kinds[DEFAULT_MAP].title}
+    kinds = {key: kind for key, kind in map_kinds().items() if has_task or kind.needs != "task"}
+    own = [key for key, kind in kinds.items() if kind.needs == "task"]
+    titles = {key: kinds[key].title for key in (*own, DEFAULT_MAP)}
     for key, kind in kinds.items():
         entry = kind.group.lower() if kind.group else key
         titles.setdefault(entry, kind.group or kind.title)

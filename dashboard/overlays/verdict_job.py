@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from analysis.attribution.registry import OTHER_ROWS
 from dashboard.overlays.background import Background
 from dashboard.overlays.request import MapRequest
 from dashboard.services.jobs import Job
@@ -30,7 +31,7 @@ def store() -> "Background[dict[str, Verdict]]":
 
 def has_verdict(request: MapRequest) -> bool:
     """Whether there are verdicts on these maps: of a score of the heads, and in few passes."""
-    return request.map.needs != "classifier" and request.map.num_passes is None
+    return request.map.needs not in OTHER_ROWS and request.map.num_passes is None
 
 
 def start(

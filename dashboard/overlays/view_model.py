@@ -67,7 +67,7 @@ class PairView:
 
     def score(self, row: str) -> float:
         """What the map of c_i is of: s, the margin, the mean of Eq. 2, or the logit."""
-        return self.found.rows[row][0].score
+        return self.found.score(row)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import json
 import re
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from rspnet.names import MAX_FRAMES, MAX_SIZE, check_whole
 
 if TYPE_CHECKING:
     from rspnet.models import Branch
+    from rspnet.pretext.task import PretextTask
 
 RANDOM = "random weights"
 RUN_MODEL = "model.safetensors"
@@ -35,12 +36,14 @@ class ModelChoice:
         path: The file.
         num_frames: Frames of its clips.
         size: Height and width of its clips, pixels.
+        task: The method whose pretext task its head answers; empty where it has none.
     """
 
     name: str
     path: Path
     num_frames: int
     size: int
+    task: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,11 +54,13 @@ class Loaded:
         query: Branch of c_i, W_i.
         key: Momentum branch of c_j, W_j.
         lock: One forward pass at a time: two would only fight for the same cores.
+        task: With the head of its pretext task; nothing where it has none.
     """
 
     query: "Branch"
     key: "Branch"
     lock: threading.Lock
+    task: "PretextTask | None" = None
 
 
 def list_choices(arguments: Arguments) -> list[ModelChoice]:
@@ -136,9 +141,11 @@ def describe(name: str, path: Path, num_frames: int = 16) -> ModelChoice:
 
     try:
         with safe_open(path, framework="numpy") as file:
-            spec = json.loads((file.metadata() or {})["spec"])
+            header = file.metadata() or {}
+        spec, task = json.loads(header["spec"]), json.loads(header.get("task", '{"method": ""}'))
         found = check_whole("num_frames", spec["num_frames"], MAX_FRAMES)
-        return ModelChoice(name, path, found, check_whole("size", spec["size"], MAX_SIZE))
+        size = check_whole("size", spec["size"], MAX_SIZE)
+        return ModelChoice(name, path, found, size, str(task["method"]))
     except (SafetensorError, OSError, KeyError, ValueError, TypeError, OverflowError,
             RecursionError):  # fmt: skip
         return ModelChoice(name, path, num_frames, 112)
@@ -209,7 +216,7 @@ def load(choice: ModelChoice) -> Loaded:
             "`python -m rspnet.train`"
         )
     model = identity(choice.path)
-    loaded = _load(model)
+    loaded = _load(model, bool(choice.task))
     _ready().add(model)
     return loaded
 
@@ -225,14 +232,17 @@ def _ready() -> set[Identity]:
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
-def _load(model: Identity) -> Loaded:
+def _load(model: Identity, has_task: bool) -> Loaded:
     import analysis  # noqa: F401  (what pages do with a model: loaded once, with it)
     from rspnet import load_model
+    from rspnet.pretext.task import load_task
 
+    query = load_model(model.path, "query")
     loaded = Loaded(
-        query=load_model(model.path, "query"),
+        query=query,
         key=load_model(model.path, "key"),
         lock=threading.Lock(),
+        task=replace(load_task(model.path), branch=query) if has_task else None,
     )
     freeze_libraries()
     return loaded

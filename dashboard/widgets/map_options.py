@@ -29,13 +29,14 @@ def choose_one(name: str, what: str, label: str, options: dict[str, str], link: 
     return str(chosen or first)
 
 
-def choose_display(link: dict[str, str]) -> DisplayOptions:
+def choose_display(link: dict[str, str], *, has_task: bool = False) -> DisplayOptions:
     """Draw the controls of the map.
 
     Args:
         link: New parameters of the link.
+        has_task: Whether the model has the head of a pretext task.
     """
-    kind = _kind(link.get("map"))
+    kind = _kind(link.get("map"), has_task)
     has_fine = map_kinds()[kind].fine
     cells = {name: title for name, title in CELLS.items() if name != "fine" or has_fine}
     if st.session_state.get("cells") == "fine" and "fine" not in cells:
@@ -48,9 +49,15 @@ def choose_display(link: dict[str, str]) -> DisplayOptions:
     )
 
 
-def _kind(link: str | None) -> str:
-    kinds, titles = map_kinds(), menu()
+def _kind(link: str | None, has_task: bool) -> str:
+    kinds, titles = map_kinds(), menu(has_task=has_task)
     named = kinds.get(link or "")
+    if named and named.needs == "task" and not has_task:
+        links.note(
+            f"The link names the map {named.title}, which is of a model with the head of one: "
+            "train it by a method whose answer is a class (`python -m rspnet.train --method NAME`)."
+        )
+        named = link = None
     entry = named.group.lower() if named and named.group else link
     chosen = choose_one("map", "the kind of map", "Map", titles, entry)
     if chosen in kinds:

@@ -65,6 +65,12 @@ class AugmentConfig:
             raise ValueError(f"hue is between 0 and 0.5, got {self.hue}")
 
 
+# The largest square in the middle, and nothing else.
+CENTRE = AugmentConfig(
+    min_area=1, max_ratio=1, gray=0, brightness=0, contrast=0, saturation=0, hue=0, flip=0
+)
+
+
 def random_crop_box(
     height: int,
     width: int,

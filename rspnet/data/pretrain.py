@@ -12,7 +12,14 @@ from rspnet.data.augment import AugmentConfig, augment_clip
 from rspnet.data.datasets.labelled import DatasetConfig, load_video_set
 from rspnet.data.datasets.registry import DATASETS
 from rspnet.data.listing import expand_roots
-from rspnet.data.sampling import clip_span, pace_of, sample_triplet, share_frames
+from rspnet.data.sampling import (
+    ClipSpec,
+    Triplet,
+    clip_span,
+    pace_of,
+    sample_triplet,
+    share_frames,
+)
 from rspnet.data.sources import Source
 from rspnet.data.stream import SampleDataset, SampleKey
 from rspnet.files import default_cache_folder, user_path
@@ -156,14 +163,14 @@ def cache_folder(data: DataConfig) -> Path:
 
 @dataclass(frozen=True)
 class Sample:
-    """Three augmented clips of one video, each (T, H, W, 3) uint8.
+    """Three augmented clips of one video, or a pair, each (T, H, W, 3) uint8.
 
     Attributes:
         video: Index of the video that they are from.
         failures: (video, reason) of those that could not be read in its place.
     """
 
-    clips: tuple[Tensor, Tensor, Tensor]
+    clips: tuple[Tensor, ...]
     video: int
     failures: tuple[tuple[int, str], ...] = ()
 
@@ -207,7 +214,7 @@ class PretrainDataset(SampleDataset[Sample]):
         speed, other = config.speeds[key.speed], config.speeds[key.other]
         pace = pace_of(source.fps, config.fps, config.stride)
         triplet = sample_triplet(source.num_frames, config.num_frames, speed, other, rng, pace)
-        specs = (triplet.query, triplet.same_speed, triplet.other_speed)
+        specs = self.taken(triplet, key)
         wanted, places = share_frames([spec.indices for spec in specs])
         frames = source.get_frames(wanted)
         crops, colours = rng.integers(2**63, size=(2, 3))
@@ -227,9 +234,13 @@ class PretrainDataset(SampleDataset[Sample]):
                 np.random.default_rng(colour),
                 None if zoom is None else np.random.default_rng(zoom),
             )
-            for place, crop, colour in zip(places, crops, colours, strict=True)
+            for place, crop, colour in zip(places, crops, colours, strict=False)  # a pair: two
         ]
-        if config.frozen_keys and rng.random() < config.frozen_keys:
-            views[2] = np.repeat(views[2][[config.num_frames // 2]], config.num_frames, axis=0)
-        query, same, opposite = (torch.from_numpy(view) for view in views)
-        return Sample((query, same, opposite), video)
+        frozen = bool(config.frozen_keys) and rng.random() < config.frozen_keys
+        if frozen and specs[-1] is triplet.other_speed:
+            views[-1] = np.repeat(views[-1][[config.num_frames // 2]], config.num_frames, axis=0)
+        return Sample(tuple(map(torch.from_numpy, views)), video)
+
+    def taken(self, triplet: Triplet, key: SampleKey) -> Sequence[ClipSpec]:
+        """Which clips of the triplet a sample has, in its order; c_k comes last."""
+        return triplet.query, triplet.same_speed, triplet.other_speed

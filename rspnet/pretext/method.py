@@ -4,15 +4,17 @@
 saves; a method says which clips it needs, what its network is and what its loss.
 """
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar, TypeVar, cast
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from rspnet.commands import parse_config
 from rspnet.data.pretrain import DataConfig
 from rspnet.data.sources import Source
 from rspnet.models import Branch
@@ -71,13 +73,14 @@ class PretextMethod(nn.Module):
 
     Attributes:
         settings_class: A dataclass of the method's settings, from ``--method_options``.
-        clips_per_sample: Clips that the network takes for each sample.
+        clips_per_sample: Clips that the network takes for each sample; a method in which that
+            depends on its settings sets it when it is made.
         columns: Names of :attr:`Losses.scalars` in the order of ``metrics.csv``.
         query: The branch that is trained, and that ``model.safetensors`` holds.
     """
 
     settings_class: ClassVar[type[Any]] = NoSettings
-    clips_per_sample: ClassVar[int] = 1
+    clips_per_sample: int = 1
     columns: ClassVar[Sequence[str]] = ("loss",)
     query: Branch
 
@@ -102,6 +105,11 @@ class PretextMethod(nn.Module):
     def frames_needed(cls, data: DataConfig, video_fps: float, settings: Any = None) -> int:
         """Frames that a video of this rate needs. Shorter ones are skipped."""
         return data.frames_needed(video_fps)
+
+    @classmethod
+    def trained_heads(cls, settings: Any) -> tuple[str, ...]:
+        """Which of the branch's heads, ``rsp`` and ``avid``, mean something after training."""
+        return ()
 
     @property
     def trained(self) -> nn.Module:
@@ -177,7 +185,7 @@ def method_settings(name: str, options: Mapping[str, Any], loss: Any) -> Any:
         loss: ``loss`` of the configuration: the settings of methods of that class (RSPNet).
 
     Raises:
-        ValueError: There is no such method, or it has no such setting.
+        ValueError: There is no such method, it has no such setting, or not this value of it.
     """
     settings_class = METHODS[name].settings_class
     if isinstance(loss, settings_class):
@@ -194,4 +202,12 @@ def method_settings(name: str, options: Mapping[str, Any], loss: Any) -> Any:
                 f"method {name!r} has no setting {option!r}: expected one of "
                 f"{', '.join(known) or 'none'}.{did_you_mean(option, known)}"
             )
-    return settings_class(**cast(dict[str, Any], dict(options)))
+    words = [
+        f"--{option}={value if isinstance(value, str) else json.dumps(value)}"
+        for option, value in options.items()
+    ]
+    try:
+        return parse_config(settings_class, words)
+    except ValueError as error:
+        reason = str(error).removeprefix("command line: ")
+        raise ValueError(f"settings of method {name!r}: {reason}") from error

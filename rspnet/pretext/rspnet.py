@@ -12,6 +12,7 @@ from rspnet.data.pretrain import Batch, DataConfig, PretrainDataset, Sample, col
 from rspnet.data.sources import Source
 from rspnet.data.transforms import normalise
 from rspnet.models import Branch
+from rspnet.names import HEADS
 from rspnet.pretext.losses import RSPForm, avid_logits, avid_loss, rsp_loss, rsp_margin
 from rspnet.pretext.method import Losses, PretextMethod, Step, register_method
 from rspnet.pretext.network import Embeddings, TwoBranch
@@ -173,7 +174,7 @@ class RSPNet(PretextMethod, TwoBranch):
     """
 
     settings_class: ClassVar[type[Any]] = LossConfig
-    clips_per_sample: ClassVar[int] = 3
+    clips_per_sample = 3
     columns: ClassVar[Sequence[str]] = (
         "loss",
         "rsp_loss",
@@ -201,6 +202,11 @@ class RSPNet(PretextMethod, TwoBranch):
     def collate(cls, samples: list[Sample]) -> Batch:
         """Stack triplets."""
         return collate(samples)
+
+    @classmethod
+    def trained_heads(cls, settings: Any) -> tuple[str, ...]:
+        """Both."""
+        return HEADS
 
     @property
     def may_have_unused(self) -> bool:

@@ -76,17 +76,21 @@ class LinearTask(TaskHead):
         return logits
 
 
+Answer = int | tuple[int, ...]
+
+
 @dataclass(frozen=True)
 class Drawn:
     """Clips of a video with the answer.
 
     Attributes:
         clips: Frame indices of each clip into the video.
-        answer: Index of the right class.
+        answer: Index of the right class; of several where the head reads each clip by itself
+            (``num_clips`` at a time), such as both versions of a clip in one batch.
     """
 
     clips: Sequence[Sequence[int]]
-    answer: int
+    answer: Answer
 
 
 @dataclass(frozen=True)
@@ -95,20 +99,27 @@ class TaskSample:
 
     Attributes:
         clips: In the order in which the head takes them.
-        answer: Index of the right class.
+        answer: Index of the right class, or of several, see :class:`Drawn`.
         video: Index of the video that they are from.
         failures: (video, reason) of those that could not be read in its place.
     """
 
     clips: tuple[Tensor, ...]
-    answer: int
+    answer: Answer
     video: int
     failures: tuple[tuple[int, str], ...] = ()
 
 
 @dataclass(frozen=True)
 class TaskBatch:
-    """A batch: for each clip of a sample (B, T, H, W, 3) uint8; answers and videos (B,)."""
+    """A batch of samples.
+
+    Attributes:
+        clips: For each clip of a sample (B, T, H, W, 3) uint8.
+        answer: (B,); where samples have A answers (A * B,), the first of each sample to begin with.
+        video: (B,).
+        failures: Of all samples.
+    """
 
     clips: tuple[Tensor, ...]
     answer: Tensor
@@ -189,11 +200,11 @@ class TaskMethod(PretextMethod):
     def views(
         cls,
         clips: Sequence[Frames],
-        answer: int,
+        answer: Any,
         data: DataConfig,
         settings: Any,
         rng: np.random.Generator,
-    ) -> tuple[list[Frames], int]:
+    ) -> tuple[list[Frames], Any]:
         """Augmented views of the clips, (T, size, size, 3) uint8 each, and the answer."""
         return [augment_clip(clip, data.size, data.augment, rng) for clip in clips], answer
 
@@ -210,7 +221,7 @@ class TaskMethod(PretextMethod):
         """Stack samples."""
         return TaskBatch(
             tuple(torch.stack(clips) for clips in zip(*(s.clips for s in samples), strict=True)),
-            torch.tensor([s.answer for s in samples]),
+            torch.tensor([s.answer for s in samples]).reshape(len(samples), -1).T.flatten(),
             torch.tensor([s.video for s in samples]),
             tuple(f for s in samples for f in s.failures),
         )
@@ -220,11 +231,15 @@ class TaskMethod(PretextMethod):
         """Encoder and head."""
         return self
 
-    def forward(self, clips: Sequence[Tensor]) -> Tensor:
+    def forward(self, clips: Sequence[Tensor]) -> Any:
         """Logits of normalised clips, each (B, 3, T, H, W); one pass of the encoder for all."""
-        features = self.query.features(torch.cat(list(clips)))
-        logits: Tensor = self.task(features.chunk(len(clips)))
-        return logits
+        return self.logits(self.query.features(torch.cat(list(clips))).chunk(len(clips)))
+
+    def logits(self, features: Sequence[Tensor]) -> Tensor:
+        """Logits from the features of a sample's clips, in the order of a batch's answers."""
+        num = self.task.num_clips
+        groups = [features[first : first + num] for first in range(0, len(features), num)]
+        return torch.cat([self.task(group) for group in groups])
 
     def losses(self, batch: TaskBatch, step: Step) -> Losses:
         """Cross-entropy, and the share of right answers."""

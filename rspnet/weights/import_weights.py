@@ -102,9 +102,10 @@ def _read_training(path: Path, state: Mapping[str, Any]) -> Branches:
         raise ValueError(
             f"{path}: its configuration does not describe a training: {error!r}"
         ) from error
+    two = any(name.startswith("key.") for name in network)  # else a method with a single branch
     query, key = (
         build(lambda: Branch.from_spec(spec), part(network, prefix), path)
-        for prefix in ("query.", "key.")
+        for prefix in ("query.", "key." if two else "query.")
     )
     return Branches(query, key, {"source": "rspnet", "steps": steps, "config": config})
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.small_scale.plan import choose, read_plan
+from benchmarks.plan import choose, read_plan
 from rspnet.commands import parse_config
 from rspnet.training.config import TrainConfig
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,75 @@ def test_another_seed_and_what_needs_no_learning(
         for folder in ("two", "two_seed1")
     )
     assert not torch.equal(own.head("rsp").weight, other.head("rsp").weight)
+
+
+@pytest.fixture
+def ucf101(tmp_path: Path, video_folder: Path) -> Path:
+    """Three training clips of two groups and a test clip, with their lists."""
+    lists, folder = tmp_path / "splits" / "ucf101", tmp_path / "ucf101"
+    lists.mkdir(parents=True)
+    (folder / "Surfing").mkdir(parents=True)
+    clips = [f"v_Surfing_{name}" for name in ("g08_c01", "g08_c02", "g09_c01", "g01_c01")]
+    for name, source in zip(clips, sorted(video_folder.rglob("*.mp4")), strict=True):
+        shutil.copy(source, folder / "Surfing" / f"{name}.mp4")
+    (lists / "classInd.txt").write_text("1 Surfing\n")
+    rows = [f"Surfing/{name}.avi 1\n" for name in clips[:3]]
+    (lists / "trainlist01.txt").write_text("".join(rows))
+    (lists / "testlist01.txt").write_text(f"Surfing/{clips[3]}.avi\n")
+    return folder
+
+
+def test_a_second_validation_comes_to_runs_that_are_done(
+    words: list[str],
+    ucf101: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    more = [*words, "--only", "first", "--references"]
+    assert pretraining.main(more) == 0
+    before = capsys.readouterr().out
+    result = tmp_path / "runs" / "two" / "first" / "result.json"
+    old = json.loads(result.read_text())
+    monkeypatch.setattr(pretraining, "train", lambda config: pytest.fail("trained again"))
+    assert pretraining.main([*more, "--ucf101", str(ucf101)]) == 0
+    text = capsys.readouterr().out
+    new = json.loads(result.read_text())
+    assert new == new | old
+    # All are of one class, so whoever has a neighbour in another group is right.
+    assert new["ucf101 max top-1"] == 100
+    assert {key.split()[0] for key in new.keys() - old.keys()} == {"ucf101"}
+    assert text.startswith(before[: before.index("| histogram")])
+    table = text.split("\n\n")[1].splitlines()
+    assert table[0].startswith("| ucf101, without its own group | RSP order | backbone, max, top-1")
+    assert [line.split(" | ")[0] for line in table[2:]] == ["| first", "| random weights, 4 x 16"]
+    histograms = text.split("\n\n")[2].splitlines()
+    assert histograms[0] == "| histogram, Hellinger | jhmdb, top-1/5/20 | ucf101, top-1/5/20 |"
+    assert histograms[2].endswith("| 100.0 / 100.0 / 100.0 |")
+
+
+def test_real_videos_are_folders_and_lists_without_test_clips(
+    words: list[str], ucf101: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    listed = tmp_path / "train.txt"
+    own = sorted(ucf101.rglob("*g0[89]*.mp4"))
+    listed.write_text("".join(f"{path}\n" for path in own))
+    more = [*words, "--ucf101", str(ucf101), "--dry_run", "--real", str(listed)]
+    assert pretraining.main(more) == 0
+    seen = (tmp_path / "runs" / "two" / "real.txt").read_text().splitlines()
+    assert [path for path in seen if "Surfing" in path] == [str(path.resolve()) for path in own]
+    assert len(seen) == 3 + 3
+    capsys.readouterr()
+    assert pretraining.main([*more, str(ucf101)]) == 2
+    assert "1 videos of --real are test clips, such as" in capsys.readouterr().err
+    assert pretraining.main([*words, "--real", words[2]]) == 2  # JHMDB's
+    assert "test clips" in capsys.readouterr().err
+    listed.write_text("nowhere.mp4\n")
+    assert pretraining.main(more) == 2
+    assert "1 videos of --real are not there, such as" in capsys.readouterr().err
+    assert pretraining.main([*words, "--real", str(tmp_path / "nowhere")]) == 2
+    assert "expected a folder, a video, or a .txt list" in capsys.readouterr().err
+    assert not (tmp_path / "runs" / "two" / "first").exists()
 
 
 def test_a_mistake_is_one_sentence(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:

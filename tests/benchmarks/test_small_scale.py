@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from analysis import run_study
 from benchmarks.small_scale import __main__ as small_scale
 from benchmarks.small_scale import benchmark as module
-from benchmarks.small_scale.benchmark import choose_subjects
+from benchmarks.small_scale.subjects import choose_subjects
 from rspnet.data.labelled_clips import ActionsConfig
 from rspnet.finetune import FinetuneConfig, finetune
 from rspnet.models import Branch
@@ -181,6 +182,129 @@ def test_each_architecture_has_its_own_control(tmp_path: Path) -> None:
     wrong = small_scale.parser().parse_args(["--models", *(f"x={file}" for file in files)])
     with pytest.raises(ValueError, match="those named 'x' differ in their architecture"):
         choose_subjects(wrong)
+    other, branch = tmp_path / "moco.safetensors", load_model(files[0])
+    save_model(other, branch, branch, metadata={"config": {"method": "moco"}})
+    mixed = ["--models", f"x={files[0]}", f"x={other}"]
+    with pytest.raises(ValueError, match="differ in their trained heads"):
+        choose_subjects(small_scale.parser().parse_args(mixed))
+
+
+def test_folds_moments_and_whitened_features(
+    setting: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = ["clip,class,hmdb_split1,hmdb_split2"]
+    rows += [f"class{n % 2}/v{n}.mp4,class{n % 2},{1 + n // 2},{2 - n // 2}" for n in range(4)]
+    (tmp_path / "splits.csv").write_text("\n".join(rows) + "\n")
+    words = [*setting, "--out", str(tmp_path), "--seeds", "1", "--num_generated", "0"]
+    words += ["--jhmdb_splits", str(tmp_path / "splits.csv"), "--jhmdb_folds", "1", "2"]
+    assert small_scale.main([*words, "--num_pretext", "0", "--moments", "--whiten"]) == 0
+    text = capsys.readouterr().out
+    assert "### JHMDB, split 1: 2 test videos" in text
+    assert "### JHMDB, mean over splits: 2 + 2 test videos" in text
+    assert "JHMDB, split 2: 2 of its 2 test videos are training videos of split 1" in text
+    found = json.loads((tmp_path / "small_scale.json").read_text())["rows"]
+    one, two, both = (
+        {(row["name"], row["feature"]): row["metrics"]["top-1"]["value"] for row in found[title]}
+        for title in ("JHMDB, split 1", "JHMDB, split 2", "JHMDB")
+    )
+    assert both == {key: (one[key] + two[key]) / 2 for key in one}
+    for feature in ("backbone, max", "backbone, avg, moments", "RSP"):
+        assert {("both", feature), ("both", f"{feature}, whitened")} <= set(one)
+    assert ("flow histogram", "cosine, whitened") in one
+
+
+def test_unseen_sets_are_measured_as_analysis_does(
+    tmp_path: Path, synthetic_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    listed = tmp_path / "few.txt"
+    videos = sorted(synthetic_folder.rglob("*.mp4"))[:2]
+    listed.write_text("".join(f"{path}\n" for path in videos))
+    branch = tiny_branch(0, num_frames=4)  # a frame of a single cell would have no map
+    model = str(save_model(tmp_path / "m.safetensors", branch, branch))
+    words = ["--models", model, "--out", str(tmp_path), "--seeds", "1", "--device", "cpu"]
+    words += ["--num_generated", "0", "--num_pretext", "2", "--num_maps", "2"]
+    assert small_scale.main([*words, "--unseen", f"few={listed}"]) == 0
+    assert "| few | random weights |" in capsys.readouterr().out
+    found = json.loads((tmp_path / "small_scale.json").read_text())["unseen"]["few"]
+    study = run_study("optical_flow", model=model, videos=str(listed), num_videos=2, num_random=1,
+                      progress=False)  # fmt: skip
+    for name, weights in (("m", "trained"), ("random weights", "random weights")):
+        for head in ("rsp", "avid", "rsp_minus_avid"):
+            row = study.one(
+                weights=weights, kind="margin_faster", target="flow", speed="both", head=head
+            )
+            assert found[name]["rho"][head] == pytest.approx(row["rho"].to_json(), abs=1e-12)
+        assert found[name]["tasks"][0]["num_videos"] == 2
+        assert found[name]["selectivity"][0]["rsp"]["num"] == 2
+
+
+def test_a_dry_run_tells_mistakes_and_computes_nothing(
+    setting: list[str],
+    tmp_path: Path,
+    video_folder: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def never(*args: object, **words: object) -> None:
+        raise AssertionError("computed")
+
+    monkeypatch.setattr(module.Benchmark, "run", never)
+    words = [*setting, "--out", str(tmp_path / "out"), "--dry_run", "--unseen", f"v={video_folder}"]
+    assert small_scale.main([*words, "--whiten", "--num_pretext", "0"]) == 0
+    text = capsys.readouterr().out
+    assert "| both | resnet18_fine | 8 x 16 | 2 | rsp, avid |" in text
+    assert "| JHMDB | 2 | 2 | 2 |" in text
+    assert "| v | 4 |" in text
+    assert "10 clips" not in text  # of setting: 2
+    assert "2 clips a video; whitened features." in text
+    assert "UCF101 was skipped" in text
+    assert not (tmp_path / "out").exists()
+    for wrong, said in (
+        (["--unseen", "v"], "NAME=DIR"),
+        (["--unseen", "v=nowhere"], "no nowhere"),
+        (["--unseen", f"v={video_folder}", f"v={video_folder}"], "each name once"),
+        (["--jhmdb_folds", "4"], "official splits 1, 2 and 3, got [4]"),
+        (["--ucf101", str(video_folder)], "ucfTrainTestlist"),
+        (["--num_generated", "1"], "num_generated is at least 2"),
+        (["--num_clips", "0"], "num_clips is at least 1"),
+        (["--neighbours", "-1"], "neighbours is at least 1"),
+        (["--grids", "9"], "grids of 1 to"),
+    ):
+        assert small_scale.main([*words, *wrong]) == 2
+        error = capsys.readouterr().err
+        assert said in error
+        assert error.count("\n") == 1
+    assert small_scale.main([*setting[:3], "--finetune", "--dry_run"]) == 2
+    listed = tmp_path / "list.txt"
+    listed.write_text(f"{video_folder / 'class0' / 'v0.mp4'}\nnowhere.mp4\n")
+    assert small_scale.main([*words, "--unseen", f"v={listed}"]) == 2
+    assert "1 are missing, such as" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("method", "heads"), [("moco", ("A-VID",)), ("pace", ())])
+def test_only_heads_that_a_method_trained_are_shown(
+    setting: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    method: str,
+    heads: tuple[str, ...],
+) -> None:
+    branch = load_model(setting[1].partition("=")[2])
+    file = save_model(
+        tmp_path / "m.safetensors", branch, branch, metadata={"config": {"method": method}}
+    )
+    words = [*setting, "--out", str(tmp_path), "--seeds", "0", "--num_generated", "0"]
+    words[1:3] = [f"other={file}", setting[1]]
+    assert small_scale.main(words) == 0
+    found = json.loads((tmp_path / "small_scale.json").read_text())
+    features = [row["feature"] for row in found["rows"]["JHMDB"] if row["name"] == "other"]
+    assert features == ["backbone, max", "backbone, avg", *heads]
+    tasks = found["pretext"]["JHMDB"]
+    assert ("other" in tasks) == bool(heads)
+    if heads:
+        (own,), (ours,) = tasks["other"], tasks["both"]
+        assert own == ours | {"rsp_accuracy": None, "rsp_interval": None}
+        assert "| JHMDB | other | - | " in capsys.readouterr().out
 
 
 def test_a_classifier_gives_its_encoder(

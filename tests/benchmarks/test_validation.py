@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.small_scale.validation import held_out_tasks, read_sources, without_own_source
+from benchmarks.validation import (
+    held_out_tasks,
+    read_groups,
+    read_sources,
+    without_own_source,
+)
 from rspnet.data.listing import list_videos
 from rspnet.data.sources import FileSource
 from rspnet.data.video.encode import write_video
@@ -49,6 +54,13 @@ def test_sources_are_read_by_class_and_name(tmp_path: Path) -> None:
     splits.write_text("clip,class\n")
     with pytest.raises(ValueError, match="columns clip and source"):
         read_sources(splits, paths)
+
+
+def test_groups_are_those_of_a_class() -> None:
+    paths = [Path(f"/x/{name}.mp4") for name in ("A/v_A_g08_c01", "A/v_A_g09_c02", "B/v_B_g08_c01")]
+    assert read_groups(paths) == ["A g08", "A g09", "B g08"]
+    with pytest.raises(ValueError, match="named v_Class_g01_c01, got /x/B/clip.mp4"):
+        read_groups([*paths, Path("/x/B/clip.mp4")])
 
 
 def test_both_tasks_are_asked_of_evenly_spaced_videos_that_are_long_enough(

@@ -1,4 +1,4 @@
-"""The papers' settings of pre-training: RSPNet's value by value, those of other methods run."""
+"""The paper's settings of pre-training, value by value."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,6 +7,8 @@ import pytest
 
 from rspnet.commands import parse_config
 from rspnet.models import list_encoders
+from rspnet.pretext.method import method_settings
+from rspnet.pretext.pace import PaceConfig
 from rspnet.train import Trainer
 from rspnet.training.config import TrainConfig
 from rspnet.training.optim import lr_factor
@@ -14,23 +16,22 @@ from rspnet.training.optim import lr_factor
 CONFIGS = Path(__file__).resolve().parents[2] / "rspnet" / "configs" / "pretrain"
 LR = {"c3d": 0.1, "resnet18": 0.1, "s3dg": 0.05, "r2plus1d": 0.05}
 
+
 # What the videos here, of 40 frames, need of the options of a method.
 SMALL = {
-    "opn": ["--method_options={window: 40, candidates: 8}"],
-    "vcp": ["--method_options={interval: 1, remote: 2}"],
+    "opn": ["--data.num_frames=1", "--method_options={window: 40, candidates: 8}"],
+    "vcp": ["--data.num_frames=8", "--method_options={interval: 1, remote: 2}"],
+    "cliporder": ["--data.num_frames=8"],
 }
 
 
-def read(path: Path, *more: str) -> TrainConfig:
-    return parse_config(TrainConfig, ["--config", str(path), *more])
-
-
-OTHERS = [path for path in sorted(CONFIGS.glob("*.yaml")) if read(path).method != "rspnet"]
+def read(name, *more):
+    return parse_config(TrainConfig, ["--config", str(CONFIGS / f"{name}.yaml"), *more])
 
 
 def test_there_is_a_recipe_for_every_network_of_the_paper():
     names = {f"{arch}_k400" for arch in LR} | {"resnet18_k400_release"}
-    assert {p.stem for p in CONFIGS.glob("*.yaml") if p not in OTHERS} == names
+    assert {p.stem for p in CONFIGS.glob("*.yaml") if read(p.stem).method == "rspnet"} == names
 
 
 def test_the_release_differs_in_its_loss_alone():
@@ -73,6 +74,64 @@ def test_recipes_hold_the_settings_of_the_paper(arch):
     assert f"--config rspnet/configs/pretrain/{path.name} " in path.read_text().splitlines()[0]
 
 
+def test_mocos_recipe_is_rspnets_without_rsp():
+    moco, ours = read("moco_resnet18_k400"), read("resnet18_k400")
+    loss = ours.loss
+    assert moco.method_options == {
+        "temperature": loss.avid_temperature,
+        "queue_length": loss.queue_length,
+        "momentum": loss.momentum,
+        "mask_same_video": loss.mask_same_video,
+    }
+    same = replace(moco, method="rspnet", method_options={}, loss=loss, out=ours.out)
+    assert same == ours
+
+
+@pytest.mark.parametrize(
+    ("arch", "frames", "size", "batch", "share"),
+    [("c3d", 16, 112, 30, 112**2 / (128 * 171)), ("s3dg", 64, 224, 32, (224 / 256) ** 2)],
+)
+def test_paces_recipes(arch, frames, size, batch, share):
+    c = read(f"pace_{arch}_k400")
+    settings = method_settings(c.method, c.method_options, c.loss)
+    assert settings == PaceConfig()  # its defaults are the paper's
+    assert (settings.max_pace, settings.contrast_weight, settings.frame_jitter) == (4, 0.1, 0.8)
+    assert (c.model.arch, c.data.num_frames, c.data.size) == (arch, frames, size)
+    assert (c.epochs, c.batch_size) == (18, batch)
+    a = c.data.augment
+    assert a.min_area == a.max_area == pytest.approx(share, abs=1e-3)
+    assert (a.brightness, a.contrast, a.saturation, a.hue, a.gray) == (0.8, 0.8, 0.8, 0.2, 0)
+    o = c.optim
+    assert (o.name, o.momentum, o.weight_decay, o.clip_norm) == ("sgd", 0.9, 5e-3, 0)
+    assert o.base_lr(batch) == 1e-3
+    factors = [lr_factor(epoch * 10, 180, o, 10) for epoch in (0, 5, 6, 11, 12, 17)]
+    assert factors == pytest.approx([1, 1, 0.1, 0.1, 0.01, 0.01])
+
+
+def test_speednets_recipe():
+    c = read("speednet_s3dg_k400")
+    settings = method_settings(c.method, c.method_options, c.loss)
+    assert (settings.normal, settings.sped_up) == ((1.0, 1.2), (1.7, 2.2))
+    assert (c.model.arch, c.data.num_frames, c.data.size) == ("s3dg", 64, 224)
+    assert [round(s * c.data.size) for s in (settings.min_scale, settings.max_scale)] == [64, 336]
+    # Two clips a sample: the clips and the learning rate of RSPNet's recipe for S3D-G.
+    ours = read("s3dg_k400")
+    assert 2 * c.batch_size == ours.batch_size
+    assert c.optim.base_lr(c.batch_size) == ours.optim.base_lr(ours.batch_size)
+    assert replace(c.optim, lr_batch=64) == ours.optim
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in CONFIGS.glob("*.yaml") if "method:" in p.read_text()], ids=lambda p: p.stem
+)
+def test_recipes_of_other_methods_give_their_command_and_their_sources(path):
+    first, *lines = path.read_text().splitlines()
+    assert f" -m rspnet.train --config rspnet/configs/pretrain/{path.name} " in first
+    assert lines[0].startswith("# ")  # the paper
+    assert path.stem.startswith(read(path.stem).method)
+    assert sum("#" in line for line in lines) > 10
+
+
 def test_a_recipe_runs(tmp_path, video_folder):
     words = [
         "--config", str(CONFIGS / "resnet18_k400.yaml"), f"--out={tmp_path}",
@@ -87,23 +146,13 @@ def test_a_recipe_runs(tmp_path, video_folder):
     assert float(scalars["rsp_loss"]) > 0
 
 
-@pytest.mark.parametrize("path", OTHERS, ids=lambda path: path.stem)
-def test_a_recipe_of_another_method_says_how_it_is_run_and_runs(path, tmp_path, video_folder):
-    first, second = path.read_text().splitlines()[:2]
-    assert first.startswith(("# python -m rspnet.train ", "# torchrun --nproc-per-node "))
-    assert f" --config rspnet/configs/pretrain/{path.name} --data.root " in first
-    assert second.startswith("# ")
-    recipe = read(path)
-    assert recipe.out == f"runs/{path.stem}"
-    assert path.stem.startswith(recipe.method)
-    trainer = Trainer(
-        read(
-            path, f"--out={tmp_path}", f"--data.root={video_folder}", "--data.size=32",
-            f"--data.num_frames={min(recipe.data.num_frames, 8)}", *SMALL.get(recipe.method, ()),
-            "--batch_size=2", "--num_workers=0", "--device=cpu", "--epochs=0.5", "--accumulate=1",
-            "--checkpoint_every_minutes=0",
-        )
-    )  # fmt: skip
+@pytest.mark.parametrize("name", ["cliporder_r2plus1d", "vcp_r2plus1d", "opn_caffenet"])
+def test_the_recipe_of_an_order_runs(name, tmp_path, video_folder):
+    words = [
+        f"--out={tmp_path}", f"--data.root={video_folder}", "--data.size=32", "--batch_size=2",
+        "--num_workers=0", "--device=cpu", "--epochs=0.5", "--checkpoint_every_minutes=0",
+    ]  # fmt: skip
+    trainer = Trainer(read(f"{name}_ucf101", *words, *SMALL[name.split("_")[0]]))
     scalars = trainer.train_step([next(iter(trainer.batches()))])
     assert trainer.max_steps == 1
     assert float(scalars["loss"]) > 0

@@ -114,7 +114,8 @@ def kind_title(kind: str) -> str:
 
 def kind_rows(table: StudyTable) -> Mapping[str, dict[str, Key]]:
     """Rows of a figure of all kinds of maps that were measured, by their titles."""
-    kinds = dict.fromkeys(str(row.keys["kind"]) for row in table.select(weights="trained"))
+    rows = [row for head in HEADS for row in table.select(weights="trained", head=head)]
+    kinds = dict.fromkeys(str(row.keys["kind"]) for row in rows if "kind" in row.keys)
     known = {kind for kind, _ in _KIND_ROWS}
     return {
         kind_title(kind) + ("" if speed == "both" else f", {speed}"): {

@@ -106,6 +106,7 @@ def manifest_of(found: "KindMaps") -> dict[str, Any]:
         "version": 1,
         **(
             {"classes": found.titles, "probability": found.probability}
+            | ({"offset": found.offset} if found.offset else {})
             if found.titles
             else {"similarity": found.similarity}
         ),

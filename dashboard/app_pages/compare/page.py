@@ -53,7 +53,7 @@ def _select(opened: Opened) -> Selection | None:
         if upload_panel.draw("pair", model.num_frames, uses):
             st.rerun()
     with st.container(key="display", horizontal=True, vertical_alignment="bottom", gap="medium"):
-        display = choose_display(link)
+        display = choose_display(link, has_task=bool(model.task))
         classifier = None
         if display.map.needs == "classifier":
             classifier = classifiers.choose_classifier(link, arguments)
@@ -99,6 +99,11 @@ def _draw(selection: Selection, opened: Opened) -> None:
                 with waiting.container():
                     panels.draw_waiting(selection)
             loaded = models.load(selection.model)
+            if why := _why_no_task(selection, loaded):
+                with waiting.container():
+                    panels.draw_waiting(selection, lambda: _say_needed(why))
+                links.write(_link(selection))
+                return
             request = resolve(selection)
             if _draw_captum(selection, request, loaded, waiting):
                 links.write(_link(selection))
@@ -121,6 +126,16 @@ def _draw(selection: Selection, opened: Opened) -> None:
     links.write(_link(selection))
     export.draw(selection, request, loaded, opened.arguments)
     neighbours.draw(selection, loaded)
+
+
+def _why_no_task(selection: Selection, loaded: Loaded) -> str:
+    """Why the pair has no map of the model's pretext task, as a sentence; empty if it has."""
+    if selection.display.map.needs != "task" or loaded.task is None:
+        return ""
+    from analysis.attribution.task_map import why_no_pair
+
+    why = why_no_pair(loaded.task)
+    return f"{why}." if why else ""
 
 
 def _draw_captum(

@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from analysis.attribution.registry import MapKind, map_kinds
+from analysis.attribution.registry import OTHER_ROWS, MapKind, map_kinds
 from dashboard.base import links
 from dashboard.base.pictures import SHEET_COLUMNS, jpeg, resize
 from dashboard.base.state import quote
@@ -44,7 +44,7 @@ def draw_waiting(selection: Selection, beside: Callable[[], None] | None = None)
     """
     clips = (selection.clip_i, selection.clip_j)
     firsts = [_first(clip) for clip in clips]
-    titles = WAITING if selection.display.map.needs == "classifier" else HEAD_TITLES
+    titles = WAITING.get(selection.display.map.needs, HEAD_TITLES)
     rows = [
         _row(name, title, "", [_panel(c, firsts[n], title, None) for n, c in enumerate(clips)])
         for name, title in titles.items()
@@ -152,6 +152,12 @@ def _summary(selection: Selection, view: PairView) -> str:
         said += f" The map of {C_J} is of {symbols('`s`')}, on a scale of its own."
     for head, why in view.found.skipped.items():
         said += f" No row for {HEAD_TITLES[head]}: {html.escape(why)}."
+    method = html.escape(selection.model.task)
+    if method and selection.display.map.needs not in OTHER_ROWS:
+        said += (
+            f" The model was trained by {method}, and its own map is Pretext task: the RSP and "
+            f"A-VID heads are as they were drawn, unless {method} trains them too."
+        )
     clips = (selection.clip_i, selection.clip_j)
     if clips == first_pair(selection.source, selection.model.num_frames):
         said += f" {WHY_FIRST}"
@@ -380,21 +386,24 @@ def _head_table(kind: MapKind, view: PairView) -> str:
 
 
 def _class_table(view: PairView) -> str:
-    """Logit and probability of each class in each clip, a line each."""
+    """Logit and probability of each class or answer in each clip, a line each."""
     rows = []
     for name, panels in view.panels.items():
-        for side, panel, probability in zip(
-            (C_I, C_J), panels, view.found.probability[name], strict=True
+        offsets = view.found.offset.get(name, (0.0, 0.0))
+        for side, panel, probability, offset in zip(
+            (C_I, C_J), panels, view.found.probability[name], offsets, strict=True
         ):
             title = html.escape(view.title(name))
+            bias = f" {signed(-offset, 3)}" if offset else ""
             rows.append(
                 f'<tr data-testid="facts-{name}"><td>{_swatch(name)}{title}</td>'
                 f'<td>{side}</td><td class="number">{signed(panel.total, 3)} = '
-                f"{_symbol('v', name)}{_error(panel.error)}</td>"
+                f"{_symbol('v', name)}{bias}{_error(panel.error)}</td>"
                 f'<td class="number">{probability:.1%}</td>{_moving(panel)}</tr>'
             )
+    what = "Answer" if view.found.offset else "Class"
     return (
-        "<table><thead><tr><th>Class</th><th>in</th><th>Sum</th><th>Probability</th>"
+        f"<table><thead><tr><th>{what}</th><th>in</th><th>Sum</th><th>Probability</th>"
         f"<th>On moving pixels</th></tr></thead><tbody>{''.join(rows)}</tbody></table>"
     )
 

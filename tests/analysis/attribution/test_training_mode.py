@@ -35,6 +35,7 @@ from analysis.stimuli.perturbed_clips import embed_views
 from analysis.studies.cue_conflict import embed
 from analysis.studies.measures.deletion import sensitivity
 from rspnet.models import Branch
+from rspnet.pretext.task import LinearTask, PretextTask
 from rspnet.recognition.classifier import Classifier
 from rspnet.retrieval.gallery import embed_video, embed_videos, protocol_for
 from tests.factories import tiny_branch
@@ -103,9 +104,11 @@ def same_in_training(run: Callable[[], Any], *models: nn.Module) -> None:
 def test_every_kind_of_map(kind: str, branch: Branch, classifier: Classifier) -> None:
     i, j, k, other = views()
 
+    task = PretextTask("toy", None, branch, LinearTask(branch.num_features, ["1x", "2x"]))
+
     def run() -> Any:
         clips = PairClips.of(
-            branch, branch, i, j, view_k=k, others=[other], classifier=classifier
+            branch, branch, i, j, view_k=k, others=[other], classifier=classifier, task=task
         )  # fmt: skip
         return explain_kind(kind, clips).rows
 

@@ -5,11 +5,13 @@ import numpy as np
 import pytest
 
 from analysis.core.grid import Grid
+from analysis.core.statistics import rank_correlation
 from analysis.regions.flow import (
     cell_means,
     local_contrast,
     movement,
     spectral_residual,
+    visible_change,
 )
 
 
@@ -76,6 +78,51 @@ def test_a_square_has_its_own_speed_over_a_still_or_panned_ground(camera: int) -
     assert np.median(found[inner(~inside, 8)]) < 0.1
     on_cells = cell_means(found, Grid.even((2, 7, 7), frames.shape[:3]))
     assert on_cells[:, :, 2:4].mean() > 5 * on_cells[:, :, 5:].mean()
+
+
+def swaying_head(pixels: float, num_frames: int = 8) -> tuple[np.ndarray, np.ndarray]:
+    """A textured head down to the lower rim sways before a plain wall; and where it is.
+
+    The camera and its wall stand still, but for its noise: one grey level.
+    """
+    rng, head = np.random.default_rng(0), texture(112, 160)[..., 0].astype(np.float32) / 2 + 40
+    oval = np.zeros((112, 160), np.float32)
+    cv2.ellipse(oval, (80, 90), (30, 60), 0, 0, 360, 1.0, -1)
+    wall = np.linspace(150, 170, 112)[:, None]
+    frames, inside = [], []
+    for t in range(num_frames):
+        shift = 24 + pixels * (3 * np.sin(t / 3 * np.pi))
+        matrix = np.array([[1, 0, -shift], [0, 1, 0]], np.float32)
+        one, alpha = (cv2.warpAffine(v, matrix, (112, 112)) for v in (head, oval))
+        frame = alpha * one + (1 - alpha) * wall + rng.normal(0, 1, (112, 112))
+        frames.append(np.clip(frame, 0, 255).astype(np.uint8)[..., None].repeat(3, axis=-1))
+        inside.append(alpha > 0.5)
+    return np.stack(frames), np.stack(inside)
+
+
+@pytest.mark.parametrize("pixels", [0.3, 1.0])
+def test_a_head_before_a_plain_wall_is_not_taken_for_the_camera(pixels: float) -> None:
+    """The wall has no texture: any homography that fits the head explains it as well."""
+    frames, inside = swaying_head(pixels)
+    found = movement(frames)
+    assert found[inside].mean() > 5 * found[~inside].mean()
+    grid = Grid.even((2, 7, 7), frames.shape[:3])
+    assert rank_correlation(cell_means(found, grid), cell_means(inside * 1.0, grid)) > 0.6
+
+
+def test_what_does_not_change_visibly_does_not_move() -> None:
+    first = np.full((48, 48), 100, np.uint8)
+    second = first.copy()
+    second[:, :16] = 104
+    found = visible_change(first, second)
+    np.testing.assert_allclose(found[:, :6], 4, atol=0.1)
+    np.testing.assert_allclose(found[:, 30:], 0, atol=1e-5)
+    # A camera that went two columns to the left explains what a shift did.
+    moving = texture(48, 60)[..., 0]
+    camera = np.zeros((48, 48, 2), np.float32) + np.array([2, 0], np.float32)
+    a, b = moving[:, 10:58], moving[:, 8:56]
+    assert visible_change(a, b).mean() > 10
+    assert visible_change(a, b, camera)[:, 12:34].max() < 0.1
 
 
 def test_a_still_clip_and_an_empty_one_do_not_move() -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from analysis import ClipMap, PairClips, example_views, verdict
-from analysis.attribution.registry import MAP_KINDS, map_kind, map_kinds, register_map
+from analysis.attribution.registry import MAP_KINDS, OTHER_ROWS, map_kind, map_kinds, register_map
 from analysis.core.cells import CellSwap
 from analysis.studies.measures.deletion import KeptCells
 from rspnet.names import Side
@@ -34,7 +34,7 @@ def test_scores_are_those_of_the_maps(clips: PairClips) -> None:
 
 def test_every_kind_of_a_pair_has_a_verdict(clips: PairClips) -> None:
     for key, kind in map_kinds().items():
-        if kind.needs == "classifier" or kind.num_passes is not None:
+        if kind.needs in OTHER_ROWS or kind.num_passes is not None:
             continue
         found = verdict(clips, "avid", key, num_orders=2, num_steps=2, num_random=1)
         names = [check.name for check in found.checks]

@@ -1,5 +1,6 @@
 """Maps against optical flow: known on videos of known movement, exact in its controls."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -8,15 +9,19 @@ import pytest
 
 from analysis.cli.study import main
 from analysis.core.grid import Grid
+from analysis.core.score import Score
 from analysis.core.statistics import rank_correlation
-from analysis.core.table import RSP_MINUS_AVID, StudyTable
+from analysis.core.table import RSP_MINUS_AVID, StudyTable, interval
 from analysis.stimuli import kinds
 from analysis.stimuli.kinds import KINDS, with_controls
 from analysis.studies.optical_flow import (
+    FROZEN,
     TARGETS,
     OpticalFlow,
     OpticalFlowConfig,
     correlations,
+    frozen_drops,
+    frozen_views,
     load_scene,
     summarise,
     targets_of,
@@ -146,6 +151,43 @@ def test_numbers_over_videos_by_hand() -> None:
     assert found.one(head=RSP_MINUS_AVID, speed="2x", **keys)["rho"].value == pytest.approx(0.6)
 
 
+def test_the_fifth_that_moves_most_is_frozen_and_then_all_the_rest(folder: Path) -> None:
+    model, rng = tiny(), np.random.default_rng(0)
+    scene = load_scene(folder / "v0.mp4", model, size=48, num_triplets=1, rng=rng)
+    (view, _, _), grid = scene.triplets[0], Grid.even((2, 3, 5), (8, 48, 48))
+    flow = np.zeros((2, 3, 5))
+    flow[0, 1, 2], flow[1, 0, 4], flow[:, 2, 0] = 3, 2, 2  # 4 in all
+    own, moving, rest = frozen_views(view, flow, grid)
+    assert own is view
+    most = np.zeros((48, 48), bool)
+    for row, column in ((1, 2), (0, 4), (2, 0)):  # a fifth of 15
+        most[np.ix_(grid.cell_of(1) == row, grid.cell_of(2) == column)] = True
+    middle = np.broadcast_to(view.frames[4], view.frames.shape)
+    for clip, frozen in ((moving, most), (rest, ~most)):
+        assert (clip.frames[:, frozen] == middle[:, frozen]).all()
+        assert (clip.frames[:, ~frozen] == view.frames[:, ~frozen]).all()
+
+
+def test_drops_are_of_the_networks_own_margins(folder: Path) -> None:
+    """A region in which nothing moves costs nothing; all of them cost what a static clip does."""
+    model, rng = tiny(), np.random.default_rng(0)
+    scenes = [
+        load_scene(folder / f"v{n}.mp4", model, size=48, num_triplets=1, rng=rng) for n in range(2)
+    ]
+    evaluated = next(with_controls(model, model, [scene.triplets for scene in scenes]))
+    found = frozen_drops(evaluated, scenes)
+    assert found.shape == (2, 2, 2, len(FROZEN))
+    own = evaluated.triplets[0][0]
+    views = frozen_views(own.view, scenes[0].truth[0]["flow"], own.c_i.grid)
+    for h, head in enumerate(("rsp", "avid")):
+        others = [own.c_k] if head == "rsp" else [evaluated.triplets[1][0].c_j]
+        score = Score.margin(model, head, own.c_j, others)
+        sign = 1 if head == "avid" or own.c_j.info.speed > own.c_k.info.speed else -1
+        values = [sign * score(view.clip[None]).item() for view in views]
+        expected = [values[0] - values[1], values[0] - values[2]]
+        np.testing.assert_allclose(found[0, 0, h], expected, atol=1e-6)
+
+
 def test_invalid_videos_are_named_and_the_rest_is_measured(table: StudyTable) -> None:
     assert table.num_videos == 4
     reasons = {Path(path).name: reason for path, reason in table.skipped.items()}
@@ -154,7 +196,9 @@ def test_invalid_videos_are_named_and_the_rest_is_measured(table: StudyTable) ->
     assert "is constant" in reasons["still.mp4"]
     assert table.grid.clip == (8, 48, 48)
     targets = [row.keys["target"] for row in table.select(kind="optical flow itself")]
-    assert targets == ["saliency", "contrast"]
+    assert targets == ["flow", "saliency", "contrast"]
+    share = table.one(kind="optical flow itself", target="flow")["share"].value
+    assert 0.1 < share < 0.9
 
 
 def test_swapped_heads_are_exactly_reversed(table: StudyTable) -> None:
@@ -163,6 +207,8 @@ def test_swapped_heads_are_exactly_reversed(table: StudyTable) -> None:
     )  # fmt: skip
     other = {"rsp": "avid", "avid": "rsp"}
     for row in table.select(weights="trained"):
+        if "rho" not in row.values:
+            continue
         keys = {**row.keys, "weights": "swapped heads"}
         if row.keys["head"] in other:
             swapped = table.one(**{**keys, "head": other[row.keys["head"]]})
@@ -178,7 +224,8 @@ def test_swapped_objectives_change_margins_alone(table: StudyTable) -> None:
     changed = {
         row.keys["kind"]
         for row in table.select(weights="trained")
-        if row["rho"] != table.one(**{**row.keys, "weights": "swapped objectives"})["rho"]
+        if "rho" in row.values
+        and row["rho"] != table.one(**{**row.keys, "weights": "swapped objectives"})["rho"]
     }
     kinds_measured = set(table.keys("kind")) - {"optical flow itself"}
     assert changed == kinds_measured - {"eq2", "contribution"}
@@ -206,6 +253,20 @@ def test_what_is_shown_is_what_was_measured(table: StudyTable) -> None:
     assert [panel.title for panel in figure.panels] == list(TARGETS.values())
     assert len(figure.panels[0].dots) == 2 * 2 * len(figure.rows)
     assert "local contrast at" in study.explain(table)
+    assert "of a clip's cells move by more than 0.5 pixels" in study.explain(table)
+    drop = table.one(weights="trained", region="moving", head="rsp")["drop"]
+    frozen = study.tables(table)[4:]
+    assert [t.folded for t in frozen] == [False, True]  # the model, random weights
+    assert frozen[0].rows[0][:2] == ["the fifth that moves most", drop]
+    assert f"Frozen where most moves, RSP's margin drops by {interval(drop)}" in study.finding(
+        table
+    )
+    # A table of an earlier version has no such rows.
+    rows = tuple(r for r in table.rows if "drop" not in r.values and "share" not in r.values)
+    earlier = replace(table, rows=rows)
+    assert len(study.tables(earlier)) == 4
+    assert "Frozen" not in study.finding(earlier)
+    assert "cells move" not in study.explain(earlier)
 
 
 def test_command_line_writes_what_it_prints(folder: Path, tmp_path: Path, capsys) -> None:

@@ -15,8 +15,12 @@ from rspnet.pretext.method import method_settings
 from rspnet.pretext.order import PairwiseHead, all_orders
 from rspnet.pretext.task import load_task
 from rspnet.train import main
-from tests.rspnet.pretext.runs import TINY, assert_resumes_exactly
+from tests.factories import assert_resumes_exactly
 
+TINY = [
+    "--batch_size=3", "--num_workers=0", "--device=cpu", "--data.size=16", "--data.num_frames=8",
+    "--model.options={width: 2, stem_kernel: [1, 3, 3]}",
+]  # fmt: skip
 SETTINGS = ClipOrderSettings()
 
 
@@ -99,7 +103,9 @@ def test_gradient_times_feature_adds_up_to_the_logit(clip: int) -> None:
 
 
 def test_a_resumed_run_gives_the_same_weights(tmp_path: Path, video_folder: Path) -> None:
-    path = assert_resumes_exactly(tmp_path, video_folder, "--method=cliporder")
+    path = assert_resumes_exactly(
+        [*TINY, f"--data.root={video_folder}", "--method=cliporder"], tmp_path
+    )
     task = load_task(path)
     assert (task.settings, len(task.head.classes), task.head.num_clips) == (SETTINGS, 6, 3)
     assert task.logits([torch.zeros(2, 3, 8, 16, 16)] * 3).shape == (2, 6)
@@ -112,6 +118,6 @@ def test_short_videos_are_skipped_and_wrong_settings_refused(
     assert main([*words, "--method_options={interval: 9}"]) == 2  # 3 x 8 + 2 x 9 of 40 frames
     assert "none of 4 videos is long enough" in capsys.readouterr().err
     assert (tmp_path / "too_short.csv").read_text().count("40 frames, needs 42") == 4
-    for wrong in (-1, 2.5, "8", True):
-        with pytest.raises(ValueError, match="interval is a whole number from 0 to 4,096"):
+    for wrong in (-1, 2.5, "x", True):
+        with pytest.raises(ValueError, match="interval is an? "):
             method_settings("cliporder", {"interval": wrong}, None)

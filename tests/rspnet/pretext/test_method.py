@@ -106,7 +106,9 @@ def test_unknown_methods_and_settings_are_refused(toy: str):
         TrainConfig(method=toy, method_options={"smothing": 1})
     with pytest.raises(ValueError, match=r"are given as --loss\.NAME"):
         TrainConfig(method_options={"momentum": 1})
-    assert "rspnet, test_toy" not in (TrainConfig.__doc__ or "")
+    assert "test_toy" not in (TrainConfig.__doc__ or "")
+    with pytest.raises(ValueError, match="'test_toy': smoothing is a number, got 'high'"):
+        TrainConfig(method=toy, method_options={"smoothing": "high"})
     assert re.search(r"Pretext method, one of [\w, ]*\brspnet\b", TrainConfig.__doc__ or "")
 
 

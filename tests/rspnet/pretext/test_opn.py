@@ -24,8 +24,12 @@ from rspnet.pretext.opn import (
 )
 from rspnet.pretext.task import load_task
 from rspnet.train import main
-from tests.rspnet.pretext.runs import TINY, assert_resumes_exactly
+from tests.factories import assert_resumes_exactly
 
+TINY = [
+    "--batch_size=3", "--num_workers=0", "--device=cpu", "--data.size=16", "--data.num_frames=8",
+    "--model.options={width: 2, stem_kernel: [1, 3, 3]}",
+]  # fmt: skip
 FRAME = DataConfig(num_frames=1, size=16)
 OPTIONS = ["--data.num_frames=1", "--method_options={window: 40, candidates: 8}"]
 
@@ -181,8 +185,8 @@ def test_the_head_is_what_its_layers_say_and_piecewise_linear() -> None:
 def test_a_resumed_run_gives_the_same_weights(
     tmp_path: Path, video_folder: Path, model: list[str]
 ) -> None:
-    path = assert_resumes_exactly(tmp_path, video_folder, "--method=opn", *OPTIONS, *model)
-    task = load_task(path)
+    words = [*TINY, f"--data.root={video_folder}", "--method=opn", *OPTIONS, *model]
+    task = load_task(assert_resumes_exactly(words, tmp_path))
     assert (len(task.head.classes), task.head.num_clips, task.branch.num_frames) == (12, 4, 1)
     assert task.logits([torch.zeros(1, 3, 1, 32, 32)] * 4).shape == (1, 12)
 

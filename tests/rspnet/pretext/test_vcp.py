@@ -21,8 +21,12 @@ from rspnet.pretext.vcp import (
     swap_parts,
 )
 from rspnet.train import main
-from tests.rspnet.pretext.runs import TINY, assert_resumes_exactly
+from tests.factories import assert_resumes_exactly
 
+TINY = [
+    "--batch_size=3", "--num_workers=0", "--device=cpu", "--data.size=16", "--data.num_frames=8",
+    "--model.options={width: 2, stem_kernel: [1, 3, 3]}",
+]  # fmt: skip
 FEW = VCPSettings(interval=1, remote=2)
 OPTIONS = "--method_options={interval: 1, remote: 2}"
 
@@ -125,7 +129,8 @@ def test_the_head_is_linear_in_every_clip() -> None:
 
 
 def test_a_resumed_run_gives_the_same_weights(tmp_path: Path, video_folder: Path) -> None:
-    task = load_task(assert_resumes_exactly(tmp_path, video_folder, "--method=vcp", OPTIONS))
+    words = [*TINY, f"--data.root={video_folder}", "--method=vcp", OPTIONS]
+    task = load_task(assert_resumes_exactly(words, tmp_path))
     assert (task.settings, task.head.classes, task.head.num_clips) == (FEW, OPERATIONS, 3)
 
 

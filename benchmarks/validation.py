@@ -1,6 +1,7 @@
 """What a search may look at: training videos that look for each other, never the test videos."""
 
 import csv
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -33,6 +34,24 @@ def read_sources(splits: Path, paths: Sequence[Path]) -> list[str]:
     if missing:
         raise ValueError(f"{splits} names no source of {missing[0]} and {len(missing) - 1} others")
     return [sources[name] for name in names]
+
+
+def read_groups(paths: Sequence[Path]) -> list[str]:
+    """From which group each clip of UCF101 is, by its name; a class numbers its own groups.
+
+    Raises:
+        ValueError: A name has no group.
+
+    Example:
+        >>> read_groups([Path("Surfing/v_Surfing_g08_c01.avi")])
+        ['Surfing g08']
+    """
+    found = [re.search(r"_(g\d+)_c\d+$", path.stem) for path in paths]
+    groups = [f"{path.parent.name} {m[1]}" for path, m in zip(paths, found, strict=True) if m]
+    if len(groups) < len(paths):
+        wrong = next(path for path, m in zip(paths, found, strict=True) if m is None)
+        raise ValueError(f"clips of UCF101 are named v_Class_g01_c01, got {wrong}")
+    return groups
 
 
 def without_own_source(
