@@ -6,7 +6,7 @@ saves; a method says which clips it needs, what its network is and what its loss
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, TypeVar
 
@@ -202,6 +202,8 @@ def method_settings(name: str, options: Mapping[str, Any], loss: Any) -> Any:
                 f"method {name!r} has no setting {option!r}: expected one of "
                 f"{', '.join(known) or 'none'}.{did_you_mean(option, known)}"
             )
+    with suppress(TypeError):  # what it says itself of a value is said best
+        settings_class(**options)
     words = [
         f"--{option}={value if isinstance(value, str) else json.dumps(value)}"
         for option, value in options.items()

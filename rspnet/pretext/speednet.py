@@ -41,11 +41,11 @@ class SpeedNetConfig:
     max_scale: float = 336 / 224
 
     def __post_init__(self) -> None:
-        (low, high), (fast, fastest) = self.normal, self.sped_up
-        if not 1 <= low <= high < fast <= fastest:
+        skips = [1, *self.normal, *self.sped_up]
+        if len(skips) != 5 or skips != sorted(skips) or skips[2] == skips[3]:
             raise ValueError(
-                "skips are at least 1, from smallest to largest, those of sped_up above those of "
-                f"normal, got normal={self.normal}, sped_up={self.sped_up}"
+                "normal and sped_up are a smallest and a largest skip each, at least 1, those of "
+                f"sped_up above those of normal, got {self.normal} and {self.sped_up}"
             )
         if not 0 < self.min_scale <= self.max_scale:
             raise ValueError(

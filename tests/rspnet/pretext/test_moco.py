@@ -88,7 +88,7 @@ def test_a_stopped_run_resumes_exactly(tmp_path: Path, video_folder: Path) -> No
     [
         ({"momentum": 2}, "momentum is between 0 and 1, got 2"),
         ({"temperature": 0}, "temperature and queue_length are positive"),
-        ({"queue_length": 0.5}, "queue_length is an integer, got '0.5'"),
+        ({"queue_length": 1.5}, "queue_length is an integer, got '1.5'"),
         ({"rsp_weight": 1}, "no setting 'rsp_weight'"),
     ],
 )
