@@ -313,7 +313,7 @@ def load_task(path_or_name: str | Path, device: str | torch.device = "cpu") -> P
         >>> from rspnet.pretext.task import load_task
         >>> branch = Branch("resnet18_fine", {"width": 4})
         >>> path = save_model(f"{tempfile.mkdtemp()}/tiny.safetensors", branch, branch)
-        >>> load_task(path)
+        >>> load_task(path)  # doctest: +ELLIPSIS
         Traceback (most recent call last):
             ...
         ValueError: ...tiny.safetensors has no head of a pretext task: take a model of one of...

@@ -17,8 +17,16 @@ CONFIGS = Path(__file__).resolve().parents[2] / "rspnet" / "configs" / "pretrain
 LR = {"c3d": 0.1, "resnet18": 0.1, "s3dg": 0.05, "r2plus1d": 0.05}
 
 
-def read(name):
-    return parse_config(TrainConfig, ["--config", str(CONFIGS / f"{name}.yaml")])
+# What the videos here, of 40 frames, need of the options of a method.
+SMALL = {
+    "opn": ["--data.num_frames=1", "--method_options={window: 40, candidates: 8}"],
+    "vcp": ["--data.num_frames=8", "--method_options={interval: 1, remote: 2}"],
+    "cliporder": ["--data.num_frames=8"],
+}
+
+
+def read(name, *more):
+    return parse_config(TrainConfig, ["--config", str(CONFIGS / f"{name}.yaml"), *more])
 
 
 def test_there_is_a_recipe_for_every_network_of_the_paper():
@@ -136,3 +144,15 @@ def test_a_recipe_runs(tmp_path, video_folder):
     scalars = trainer.train_step([next(iter(trainer.batches()))])
     assert scalars["lr"] == pytest.approx(0.1 * 2 / 64)
     assert float(scalars["rsp_loss"]) > 0
+
+
+@pytest.mark.parametrize("name", ["cliporder_r2plus1d", "vcp_r2plus1d", "opn_caffenet"])
+def test_the_recipe_of_an_order_runs(name, tmp_path, video_folder):
+    words = [
+        f"--out={tmp_path}", f"--data.root={video_folder}", "--data.size=32", "--batch_size=2",
+        "--num_workers=0", "--device=cpu", "--epochs=0.5", "--checkpoint_every_minutes=0",
+    ]  # fmt: skip
+    trainer = Trainer(read(f"{name}_ucf101", *words, *SMALL[name.split("_")[0]]))
+    scalars = trainer.train_step([next(iter(trainer.batches()))])
+    assert trainer.max_steps == 1
+    assert float(scalars["loss"]) > 0

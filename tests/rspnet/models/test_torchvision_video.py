@@ -209,7 +209,7 @@ def test_a_branch_trains(name: str) -> None:
 def test_every_encoder_says_what_it_expects() -> None:
     infos = [encoder_info(name) for name in list_encoders()]
     assert [info.name for info in infos] == list_encoders()
-    assert {info.num_frames for info in infos} == {16, 32}
+    assert {info.num_frames for info in infos} == {1, 16, 32}
     assert encoder_info("swin3d_t").size == encoder_info("s3dg").size == 224
     assert encoder_info("resnet18").size == encoder_info("r3d_18").size == 112
     with pytest.raises(ValueError, match="Did you mean 'swin3d_t'"):
