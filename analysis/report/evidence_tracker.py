@@ -13,14 +13,16 @@ Environment variables set what is measured:
 * ``RSPNET_TRACK_NUM``: synthetic videos of each study, 6 without it.
 * ``RSPNET_TRACK_LABELLED``: a folder of class folders, for the share of at most 64 videos whose
   action is that of their 5 nearest others, by feature.
+* ``RSPNET_TRACK_SHARE``: the largest share of the run's time that it takes, 0.05 without it. What
+  is due before so much time has gone by is skipped, and said; the first and the last row never are.
 
-It takes at most 5% of the run's time, but for the first and the last row: what is due before so
-much time has gone by is skipped, and said. The network is in evaluation mode for it and left just
-as it was, so a run ends with the same weights with or without.
+The network is in evaluation mode for it and left just as it was, so a run ends with the same
+weights with or without.
 """
 
 import csv
 import os
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -46,6 +48,7 @@ from rspnet.retrieval.gallery import embed_videos, protocol_for
 from rspnet.training.config import RunConfig
 
 STUDIES, NUM, LABELLED = "RSPNET_TRACK_STUDIES", "RSPNET_TRACK_NUM", "RSPNET_TRACK_LABELLED"
+SHARE = "RSPNET_TRACK_SHARE"
 DEFAULT_STUDIES = ("localisation", "responses", "ledger")
 MOST_TIME = 0.05  # of the run's
 NUM_VIDEOS, NUM_LABELLED, NUM_CLIPS, NEIGHBOURS = 6, 64, 2, 5
@@ -146,6 +149,10 @@ class EvidenceTracker:
         if not number.isdecimal() or int(number) < 2:
             raise ValueError(f"{NUM} is a number of videos, at least 2, got {number!r}")
         self.num_videos = int(number)
+        share = os.environ.get(SHARE, "") or str(MOST_TIME)
+        if not re.fullmatch(r"[0-9]*\.?[0-9]+", share):
+            raise ValueError(f"{SHARE} is a share of the run's time such as 0.05, got {share!r}")
+        self.share = float(share)
         labelled = os.environ.get(LABELLED, "")
         self.labelled = list_videos(user_path(labelled)) if labelled else []
         self.labelled = evenly_spaced(self.labelled, NUM_LABELLED)
@@ -156,8 +163,9 @@ class EvidenceTracker:
         if not (last or step == 1 or step % self.every == 0):
             return
         elapsed = time.monotonic() - self._started
-        if not last and step > 1 and self._spent > MOST_TIME * elapsed:
-            tqdm.write(f"Evidence of step {step} is skipped: it would take over 5% of the run")
+        if not last and step > 1 and self._spent > self.share * elapsed:
+            part = f"{self.share:.0%} of the run"
+            tqdm.write(f"Evidence of step {step} is skipped: it would take over {part}")
             return
         assert isinstance(network, TwoBranch)
         begun = time.monotonic()

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 SUMMARY = "A run's curves while it trains, and the maps of both heads as they develop."
 RECORDED = (
-    "this is a recorded run: the first stage of the shipped model's recipe, in which RSP is found."
+    "this is a recorded run: the first stage of the shipped model's recipe, in which RSP is found; "
+    "A-VID is not trained in it."
 )
 REFRESH_SECONDS = 3
 MAPS_SECONDS = 10

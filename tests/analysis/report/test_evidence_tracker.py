@@ -123,6 +123,7 @@ def test_labels_of_the_nearest_others(video_folder: Path) -> None:
         ("RSPNET_TRACK_STUDIES", "legder", "studies are .*, got 'legder'"),
         ("RSPNET_TRACK_STUDIES", "optical_flow", "optical_flow is of real ones"),
         ("RSPNET_TRACK_NUM", "1", "at least 2, got '1'"),
+        ("RSPNET_TRACK_SHARE", "half", "such as 0.05, got 'half'"),
         ("RSPNET_TRACK_EVERY", "0", "a positive number of steps, got '0'"),
         ("RSPNET_TRACK_LABELLED", "/nowhere", "nowhere"),
     ],
