@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 import threading
 from collections.abc import Sequence
@@ -76,7 +77,9 @@ def list_choices(arguments: Arguments) -> list[ModelChoice]:
     if index.is_file():
         for entry in json.loads(index.read_text(encoding="utf-8"))["models"]:
             choices.append(describe(str(entry["name"]), CHECKPOINTS / str(entry["file"])))
-    choices += [describe(name, path) for name, path in _of_runs(runs_folder(arguments))]
+    choices += [
+        describe(name, path) for name, path in _of_runs(os.fsencode(runs_folder(arguments)))
+    ]
     if choices and (spec := _spec(choices[0].path)):
         key = hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:16]
         path = cache_folder() / "models" / f"random_{key}.safetensors"
@@ -86,8 +89,9 @@ def list_choices(arguments: Arguments) -> list[ModelChoice]:
 
 
 @st.cache_data(ttl=10, max_entries=4, show_spinner=False)
-def _of_runs(root: Path) -> list[tuple[str, Path]]:
-    """Name and model of each run below a folder that has ended."""
+def _of_runs(folder: bytes) -> list[tuple[str, Path]]:
+    """Name and model of each run below a folder that has ended; its name need not be UTF-8."""
+    root = Path(os.fsdecode(folder))
     try:
         names = runs.find(root).names
     except ValueError:  # no such folder
