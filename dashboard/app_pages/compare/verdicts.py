@@ -1,12 +1,10 @@
 """Whether the maps on the screen can be believed: one word a head, and the numbers behind it."""
 
 import html
-import itertools
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from dashboard.base import links
 from dashboard.overlays import maps, verdict_job
 from dashboard.overlays.options import C_I
 from dashboard.overlays.request import MapRequest
@@ -23,7 +21,7 @@ MEANING = (
     "**weak**: the map is much like that of random weights. **not supported**: the score does not "
     "fall where the map says, or the cells do not add up."
 )
-EVERY_SECONDS = 0.7
+EVERY_SECONDS = 1.5
 
 
 def draw(request: MapRequest, loaded: Loaded, heads: tuple[str, ...]) -> None:
@@ -38,17 +36,13 @@ def draw(request: MapRequest, loaded: Loaded, heads: tuple[str, ...]) -> None:
         return
     job, _ = verdict_job.start(request, maps.pair_of(request, loaded), heads)
     every = EVERY_SECONDS if job is not None and not job.finished.is_set() else None
-    st.fragment(_draw, run_every=every)(request, loaded, heads, itertools.count())
+    # It ticks until the page is drawn anew for another reason. Drawing it anew from here would
+    # take a visitor back who was just leaving for another page.
+    st.fragment(_draw, run_every=every)(request, loaded, heads)
 
 
-def _draw(
-    request: MapRequest, loaded: Loaded, heads: tuple[str, ...], calls: "itertools.count[int]"
-) -> None:
+def _draw(request: MapRequest, loaded: Loaded, heads: tuple[str, ...]) -> None:
     job, found = verdict_job.start(request, maps.pair_of(request, loaded), heads)
-    # Only a tick ends the ticking. Within the page's own run a rerun would drop what the browser
-    # was not sent yet: its menus would show other choices than the page was drawn with.
-    if next(calls) and (job is None or job.finished.is_set()):
-        links.draw_again()
     row = st.container(key="verdicts", horizontal=True, vertical_alignment="center", gap="small")
     with row:
         if found:

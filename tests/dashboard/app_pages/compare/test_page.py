@@ -337,7 +337,7 @@ def test_wrong_model_files(open_app: Open, planted_videos: Path, tmp_path: Path)
 
 def test_no_model_at_all(open_app: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(models, "CHECKPOINTS", tmp_path)
-    app = open_app("--num_videos", "4")
+    app = open_app("--num_videos", "4", "--runs", str(tmp_path / "none"))
     assert not app.exception
     assert "python -m rspnet.train" in app.error[0].value
 
