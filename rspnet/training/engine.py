@@ -256,7 +256,10 @@ class Engine(ABC, Generic[B]):
                 self._train()
                 self.save_checkpoint()
             path = self.folder / self.result
-            if steps_of(path) != self.step:  # else it is there, and others may know it by its hash
+            # Else it is there, and others may know it by its hash. One process looks: to another it
+            # may be there already because the first has just written it.
+            missing = self.processes.first and steps_of(path) != self.step
+            if self.processes.any(missing)[0]:
                 self.processes.call_in_first(self.finish)
             return path
 

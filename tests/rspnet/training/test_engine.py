@@ -2,7 +2,13 @@
 
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
+
+from rspnet.commands import parse_config
+from rspnet.train import Trainer, train
+from rspnet.training.config import TrainConfig
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -40,3 +46,33 @@ def test_loader_processes_start_after_opencv_was_used(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_all_processes_wait_for_the_result_though_one_sees_it_already(
+    tmp_path: Path, video_folder: Path
+) -> None:
+    words = [
+        f"--out={tmp_path}", f"--data.root={video_folder}", "--max_steps=1", "--batch_size=2",
+        "--num_workers=0", "--device=cpu", "--data.size=16", "--data.num_frames=8",
+        "--model.options={width: 2, stem_kernel: [1, 3, 3]}",
+    ]  # fmt: skip
+    path = train(parse_config(TrainConfig, words))
+    waited = []
+
+    class Second:
+        """Rank 1, which looks when rank 0 has just written the file."""
+
+        first = False
+        others_may_go = nullcontext
+
+        def any(self, *flags: bool) -> list[bool]:
+            assert flags == (False,)
+            return [True]
+
+        def call_in_first(self, make: Any) -> None:
+            waited.append(make)
+
+    trainer = Trainer(parse_config(TrainConfig, words))
+    trainer.processes = Second()  # type: ignore[assignment]
+    assert trainer.run() == path
+    assert len(waited) == 1
