@@ -23,7 +23,6 @@ from rspnet.data.sources import FrameCache, Scan, scan_files
 from rspnet.files import write_skipped
 from rspnet.names import HEADS
 from rspnet.pretext.method import METHODS, PretextMethod, Step, method_settings
-from rspnet.pretext.task import TaskMethod
 from rspnet.training.changes import describe_videos
 from rspnet.training.config import TrainConfig
 from rspnet.training.engine import Engine, HasFailures
@@ -173,10 +172,9 @@ class Trainer(Engine[Any]):
 
     def finish(self) -> Path:
         """Write both branches, and the head of a task, as ``model.safetensors``."""
-        metadata, network = self.metadata() | {"videos": len(self.scan.usable)}, self.network
-        task = (network.task_spec(), network.task) if isinstance(network, TaskMethod) else None
-        path = self.folder / self.result
-        return save_model(path, *network.branches(), metadata=metadata, task=task)
+        metadata = self.metadata() | {"videos": len(self.scan.usable)}
+        path, kept = self.folder / self.result, self.network.kept_head()
+        return save_model(path, *self.network.branches(), metadata=metadata, task=kept)
 
     def summary(self, means: dict[str, float]) -> str:
         """What the method says of the logged means."""

@@ -41,7 +41,7 @@ from rspnet.data.video.reader import VideoReader
 from rspnet.files import atomic_path
 from rspnet.models import evaluation_mode
 from rspnet.names import HEADS
-from rspnet.pretext.method import METHODS
+from rspnet.pretext.method import METHODS, method_settings
 from rspnet.pretext.network import TwoBranch
 from rspnet.training.config import RunConfig, TrainConfig
 
@@ -104,9 +104,11 @@ def check_method(config: RunConfig, callback: str) -> TrainConfig:
     """
     if not isinstance(config, TrainConfig):
         raise ValueError(f"{callback} is for pre-training (python -m rspnet.train) only")
-    if not issubclass(METHODS[config.method], TwoBranch):
+    settings = method_settings(config.method, config.method_options, config.loss)
+    if set(METHODS[config.method].trained_heads(settings)) != set(HEADS):
         raise ValueError(
-            f"{callback} is for methods with RSPNet's two heads, and {config.method!r} has none"
+            f"{callback} is for methods that train both of RSPNet's heads, and {config.method!r} "
+            "does not"
         )
     return config
 

@@ -13,6 +13,7 @@ import streamlit as st
 from analysis.attribution.registry import OTHER_ROWS
 from dashboard.overlays.background import Background
 from dashboard.overlays.request import MapRequest
+from dashboard.services import jobs
 from dashboard.services.jobs import Job
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from analysis.report.verdict import Verdict
 
 NUM_ORDERS, NUM_STEPS, NUM_RANDOM = 9, 6, 3
+JOB = "verdict_job"  # in the session: what it waits for
 
 
 @st.cache_resource(show_spinner=False)
@@ -47,7 +49,12 @@ def start(
     key = ("verdict", pair.query.hash, request, heads)
     found = store().kept(key)
     if found is not None:
+        jobs.forget(key)  # it is in the store
         return None, found
+    # Of the maps that a visitor passes by, such as those of a slider's way, none is checked on.
+    before = st.session_state.get(JOB)
+    if before is not None and before[0] != key:
+        before[1].stop()
 
     def run(tell: "OnPass") -> "dict[str, Verdict]":
         from analysis.report.verdict import verdicts
@@ -65,4 +72,9 @@ def start(
 
     # All cells and none are the same in every order.
     total = 2 + (NUM_ORDERS + len(heads)) * (NUM_STEPS - 1)
-    return store().start(key, total, run), {}
+    job = store().start(key, total, run)
+    if job.finished.is_set() and not job.error:  # stopped for another visitor, or pushed out since
+        jobs.forget(key)
+        job = store().start(key, total, run)
+    st.session_state[JOB] = (key, job)
+    return job, {}

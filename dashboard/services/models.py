@@ -16,6 +16,7 @@ from dashboard.base.arguments import CHECKPOINTS, Arguments, cache_folder, runs_
 from dashboard.base.memory import freeze_libraries
 from dashboard.services import runs
 from dashboard.services.galleries import Identity, identity
+from rspnet.commands.run import describe_os_error
 from rspnet.files import printable
 from rspnet.names import MAX_FRAMES, MAX_SIZE, check_whole
 
@@ -77,9 +78,7 @@ def list_choices(arguments: Arguments) -> list[ModelChoice]:
     if index.is_file():
         for entry in json.loads(index.read_text(encoding="utf-8"))["models"]:
             choices.append(describe(str(entry["name"]), CHECKPOINTS / str(entry["file"])))
-    choices += [
-        describe(name, path) for name, path in _of_runs(os.fsencode(runs_folder(arguments)))
-    ]
+    choices += _of_runs(os.fsencode(runs_folder(arguments)))
     if choices and (spec := _spec(choices[0].path)):
         key = hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:16]
         path = cache_folder() / "models" / f"random_{key}.safetensors"
@@ -89,8 +88,8 @@ def list_choices(arguments: Arguments) -> list[ModelChoice]:
 
 
 @st.cache_data(ttl=10, max_entries=4, show_spinner=False)
-def _of_runs(folder: bytes) -> list[tuple[str, Path]]:
-    """Name and model of each run below a folder that has ended; its name need not be UTF-8."""
+def _of_runs(folder: bytes) -> list[ModelChoice]:
+    """The models of runs below a folder that have ended; its name need not be UTF-8."""
     root = Path(os.fsdecode(folder))
     try:
         names = runs.find(root).names
@@ -99,17 +98,30 @@ def _of_runs(folder: bytes) -> list[tuple[str, Path]]:
     found = []
     for name in names:
         try:
-            found.append((name, runs.inside(root, runs.folder_of(root, name) / RUN_MODEL)))
+            path = runs.inside(root, runs.folder_of(root, name) / RUN_MODEL)
         except ValueError:  # a run of another kind, or one under way
             continue
-    return found[:MOST_RUNS]
+        found.append(describe(name, path))
+        if len(found) == MOST_RUNS:
+            break
+    return found
 
 
-def _spec(path: Path) -> dict[str, Any] | None:
+def _header(path: Path) -> dict[str, str]:
+    """What stands before the tensors of a file; none of them is read."""
+    from safetensors import safe_open
+
+    with safe_open(path, framework="numpy") as file:
+        return file.metadata() or {}
+
+
+def _spec(path: Path) -> Any:
     """How a file's branches are built, if its header says so."""
+    from safetensors import SafetensorError
+
     try:
-        return _about(identity(path)).spec
-    except ValueError:
+        return json.loads(_header(path)["spec"])
+    except (SafetensorError, OSError, KeyError, ValueError, RecursionError):
         return None
 
 
@@ -119,6 +131,9 @@ def make_random(choice: ModelChoice, choices: Sequence[ModelChoice]) -> None:
     Args:
         choice: The one that was chosen; of others nothing is made.
         choices: All, the first of which has the architecture.
+
+    Raises:
+        ValueError: The architecture is none, or the file can't be written.
     """
     if choice.name != RANDOM or choice.path.is_file():
         return
@@ -129,8 +144,13 @@ def make_random(choice: ModelChoice, choices: Sequence[ModelChoice]) -> None:
     with torch.random.fork_rng([]):
         torch.manual_seed(0)
         branch = Branch.from_spec(_spec(choices[0].path) or {})
-    choice.path.parent.mkdir(parents=True, exist_ok=True)
-    save_model(choice.path, branch, branch, metadata={"name": RANDOM, "steps": 0})
+    try:
+        choice.path.parent.mkdir(parents=True, exist_ok=True)
+        save_model(choice.path, branch, branch, metadata={"name": RANDOM, "steps": 0})
+    except OSError as error:
+        raise ValueError(
+            f"the model with random weights can't be kept: {describe_os_error(error)}"
+        ) from error
 
 
 def describe(name: str, path: Path, num_frames: int = 16) -> ModelChoice:
@@ -141,11 +161,10 @@ def describe(name: str, path: Path, num_frames: int = 16) -> ModelChoice:
         path: The file.
         num_frames: What stands for the frames of its clips where the header can't be read.
     """
-    from safetensors import SafetensorError, safe_open
+    from safetensors import SafetensorError
 
     try:
-        with safe_open(path, framework="numpy") as file:
-            header = file.metadata() or {}
+        header = _header(path)
         spec, task = json.loads(header["spec"]), json.loads(header.get("task", '{"method": ""}'))
         found = check_whole("num_frames", spec["num_frames"], MAX_FRAMES)
         size = check_whole("size", spec["size"], MAX_SIZE)
@@ -183,14 +202,13 @@ def about(choice: ModelChoice) -> About:
 
 @st.cache_data(max_entries=16, show_spinner=False)
 def _about(model: Identity) -> About:
-    from safetensors import SafetensorError, safe_open
+    from safetensors import SafetensorError
 
     path = model.path
     try:
         with path.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        with safe_open(path, framework="numpy") as file:
-            header = file.metadata() or {}
+        header = _header(path)
         spec, metadata = json.loads(header["spec"]), json.loads(header.get("metadata", "{}"))
         if not (isinstance(spec, dict) and isinstance(metadata, dict)):
             raise ValueError("no mappings")

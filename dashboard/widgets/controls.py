@@ -40,7 +40,10 @@ def choose_model(link: dict[str, str], choices: Sequence[ModelChoice]) -> ModelC
         links.take("model", choose("the model", link.get("model"), names, names[0]))
     name = st.selectbox("Model", names, key="model")
     chosen = next(choice for choice in choices if choice.name == name)
-    make_random(chosen, choices)
+    try:
+        make_random(chosen, choices)
+    except ValueError as error:  # the page itself then says that there is no such file
+        links.note(f"{error}.")
     return chosen
 
 

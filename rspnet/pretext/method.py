@@ -125,6 +125,10 @@ class PretextMethod(nn.Module):
         """What a model file holds as ``query`` and ``key``; without a key branch, one twice."""
         return self.query, self.query
 
+    def kept_head(self) -> tuple[dict[str, Any], nn.Module] | None:
+        """What a model file holds beside the branches, with what it takes to build it again."""
+        return None
+
     def prepare(
         self, batches: Iterable[Any], heads: Sequence[str], average: Callable[[Tensor], Tensor]
     ) -> None:

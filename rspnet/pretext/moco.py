@@ -1,6 +1,6 @@
 """The method MoCo: appearance-focused video instance discrimination (A-VID) alone."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -15,8 +15,8 @@ from rspnet.data.stream import SampleKey
 from rspnet.data.transforms import normalise
 from rspnet.models import Branch
 from rspnet.pretext.losses import avid_logits, avid_loss
-from rspnet.pretext.method import Losses, PretextMethod, Step, register_method
-from rspnet.pretext.network import TwoBranch
+from rspnet.pretext.method import Losses, Step, register_method
+from rspnet.pretext.network import MomentumMethod
 from rspnet.pretext.rspnet import COLLAPSED, embedding_spread
 
 
@@ -70,7 +70,7 @@ class PairDataset(PretrainDataset):
 
 
 @register_method("moco")
-class MoCo(PretextMethod, TwoBranch):
+class MoCo(MomentumMethod):
     """Instance discrimination with a momentum branch and a queue (He et al., CVPR 2020).
 
     L = -log(exp(z_i . z_j / tau) / (exp(z_i . z_j / tau) + sum_n exp(z_i . q_n / tau))) with z the
@@ -95,9 +95,7 @@ class MoCo(PretextMethod, TwoBranch):
 
     def __init__(self, branch: Branch, settings: MoCoConfig) -> None:
         branch.projections["rsp"].requires_grad_(False)
-        TwoBranch.__init__(self, branch, settings.queue_length)
-        self.settings = settings
-        self._new_keys: list[tuple[Tensor, Tensor]] = []
+        super().__init__(branch, settings)
 
     @classmethod
     def samples(
@@ -118,22 +116,9 @@ class MoCo(PretextMethod, TwoBranch):
         """A-VID's."""
         return ("avid",)
 
-    def branches(self) -> tuple[Branch, Branch]:
-        """Query and key branch."""
-        return self.query, self.key
-
-    def prepare(
-        self,
-        batches: Iterable[PairBatch],
-        heads: Sequence[str],
-        average: Callable[[Tensor], Tensor],
-    ) -> None:
-        """Centre new heads on the first batches, see :meth:`TwoBranch.centre_heads`."""
-        if not heads:
-            return
-        device = self.queue.device
-        clips = (clip for batch in batches for clip in (batch.query, batch.key))
-        self.centre_heads((normalise(clip.to(device)) for clip in clips), average, heads)
+    def clips_to_centre(self, batch: PairBatch) -> Sequence[Tensor]:
+        """All."""
+        return batch.query, batch.key
 
     def losses(self, batch: PairBatch, step: Step) -> Losses:
         """InfoNCE of a micro-batch, against the queue as it stands."""
@@ -150,7 +135,7 @@ class MoCo(PretextMethod, TwoBranch):
         temperature = self.settings.temperature
         queue = self.queue.clone()
         loss = avid_loss(z, [key], queue, temperature, ignore)
-        self._new_keys.append((step.gather(key), step.gather(video)))
+        self.new_keys.append((step.gather(key), step.gather(video)))
         with torch.no_grad():
             logits = avid_logits(z, key, queue, temperature, ignore)
             scalars: dict[str, float | Tensor] = {
@@ -159,13 +144,6 @@ class MoCo(PretextMethod, TwoBranch):
                 "avid_spread": embedding_spread(z),
             }
         return Losses(loss, scalars)
-
-    def after_step(self) -> None:
-        """Move the key branch, then put the step's keys into the queue."""
-        self.update_key(self.settings.momentum)
-        for embedding, video in self._new_keys:
-            self.enqueue(embedding, video)
-        self._new_keys.clear()
 
     def summary(self, means: Mapping[str, float]) -> str:
         """The loss, how often the positive is found among all keys, and chance."""

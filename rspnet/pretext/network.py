@@ -3,14 +3,17 @@
 import copy
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.ops import StochasticDepth
 
+from rspnet.data.transforms import normalise
 from rspnet.models import EMBEDDING_DIM, Branch, global_average_pool
 from rspnet.names import HEADS
+from rspnet.pretext.method import PretextMethod
 
 
 @dataclass(frozen=True)
@@ -155,3 +158,44 @@ class TwoBranch(nn.Module):
         self.queue[:, slots] = keys.T.to(self.queue.dtype)
         self.queue_video[slots] = video.to(self.queue_video.device)
         self.queue_position.fill_((int(self.queue_position) + len(keys)) % length)
+
+
+class MomentumMethod(PretextMethod, TwoBranch):
+    """A method with a momentum branch and a queue of its keys.
+
+    Its losses put (embeddings, videos) of a micro-batch into ``new_keys``.
+
+    Args:
+        branch: The branch that is trained; its copy becomes the key branch.
+        settings: Of the method, ``queue_length`` and ``momentum`` among them.
+    """
+
+    def __init__(self, branch: Branch, settings: Any) -> None:
+        TwoBranch.__init__(self, branch, settings.queue_length)
+        self.settings = settings
+        self.new_keys: list[tuple[Tensor, Tensor]] = []
+
+    def branches(self) -> tuple[Branch, Branch]:
+        """Query and key branch."""
+        return self.query, self.key
+
+    def clips_to_centre(self, batch: Any) -> Sequence[Tensor]:
+        """Clips of a batch, (B, T, H, W, 3) uint8, that new heads are centred on."""
+        raise NotImplementedError
+
+    def prepare(
+        self, batches: Iterable[Any], heads: Sequence[str], average: Callable[[Tensor], Tensor]
+    ) -> None:
+        """Centre new heads on the first batches, see :meth:`TwoBranch.centre_heads`."""
+        if not heads:
+            return
+        device = self.queue.device
+        clips = (clip for batch in batches for clip in self.clips_to_centre(batch))
+        self.centre_heads((normalise(clip.to(device)) for clip in clips), average, heads)
+
+    def after_step(self) -> None:
+        """Move the key branch, then put the step's keys into the queue."""
+        self.update_key(self.settings.momentum)
+        for embedding, video in self.new_keys:
+            self.enqueue(embedding, video)
+        self.new_keys.clear()

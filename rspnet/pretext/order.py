@@ -49,7 +49,7 @@ def row_of_clips(
 
     Args:
         num_clips: Clips.
-        interval: Frames that are left out between two clips, at the clips' frame rate.
+        interval: Frames that are skipped between two clips, at the clips' frame rate.
         source_fps: The video's frames per second.
         data: Frames of a clip and their rate.
 

@@ -1,6 +1,6 @@
 """The method RSPNet: L = w_m * L_m + lambda(step) * L_a on triplets of clips (Eq. 4)."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -11,11 +11,10 @@ from torch.utils.data import Dataset
 from rspnet.data.pretrain import Batch, DataConfig, PretrainDataset, Sample, collate
 from rspnet.data.sources import Source
 from rspnet.data.transforms import normalise
-from rspnet.models import Branch
 from rspnet.names import HEADS
 from rspnet.pretext.losses import RSPForm, avid_logits, avid_loss, rsp_loss, rsp_margin
-from rspnet.pretext.method import Losses, PretextMethod, Step, register_method
-from rspnet.pretext.network import Embeddings, TwoBranch
+from rspnet.pretext.method import Losses, Step, register_method
+from rspnet.pretext.network import Embeddings, MomentumMethod, TwoBranch
 
 RELEASE_LOGIT_MARGIN = 2.0
 PAPER_MARGIN = 0.15
@@ -165,7 +164,7 @@ def pretext_losses(
 
 
 @register_method("rspnet")
-class RSPNet(PretextMethod, TwoBranch):
+class RSPNet(MomentumMethod):
     """Relative speed perception and appearance-focused video instance discrimination (AAAI 2021).
 
     Args:
@@ -185,11 +184,6 @@ class RSPNet(PretextMethod, TwoBranch):
         "avid_spread",
         "avid_weight",
     )
-
-    def __init__(self, branch: Branch, settings: LossConfig) -> None:
-        TwoBranch.__init__(self, branch, settings.queue_length)
-        self.settings = settings
-        self._new_keys: list[tuple[Tensor, Tensor]] = []
 
     @classmethod
     def samples(
@@ -214,19 +208,9 @@ class RSPNet(PretextMethod, TwoBranch):
         c: LossConfig = self.settings
         return c.avid_start > 0 or min(c.avid_weight, c.rsp_weight) == 0
 
-    def branches(self) -> tuple[Branch, Branch]:
-        """Query and key branch."""
-        return self.query, self.key
-
-    def prepare(
-        self, batches: Iterable[Batch], heads: Sequence[str], average: Callable[[Tensor], Tensor]
-    ) -> None:
-        """Centre new heads on the first batches, see :meth:`TwoBranch.centre_heads`."""
-        if not heads:
-            return
-        device = self.queue.device
-        clips = (clip for batch in batches for clip in (batch.query, batch.other_speed))
-        self.centre_heads((normalise(clip.to(device)) for clip in clips), average, heads)
+    def clips_to_centre(self, batch: Batch) -> Sequence[Tensor]:
+        """Those of both speeds."""
+        return batch.query, batch.other_speed
 
     def losses(self, batch: Batch, step: Step) -> Losses:
         """Both losses of a micro-batch, against the queue as it stands."""
@@ -253,15 +237,8 @@ class RSPNet(PretextMethod, TwoBranch):
         embeddings = Embeddings.of(query_embeddings, seen)
         video = batch.video.to(step.device)
         newest = embeddings.other_speed["avid"]
-        self._new_keys.append((step.gather(newest), step.gather(video)))
+        self.new_keys.append((step.gather(newest), step.gather(video)))
         return pretext_losses(self, embeddings, video, self.settings, step.number)
-
-    def after_step(self) -> None:
-        """Move the key branch, then put the step's keys into the queue."""
-        self.update_key(self.settings.momentum)
-        for embedding, video in self._new_keys:
-            self.enqueue(embedding, video)
-        self._new_keys.clear()
 
     def summary(self, means: Mapping[str, float]) -> str:
         """Both losses, how often both tasks are solved, and speed."""

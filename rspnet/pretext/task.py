@@ -258,10 +258,10 @@ class TaskMethod(PretextMethod):
             f"(chance {1 / len(self.task.classes):.2f})  {means['clips_per_second']:.0f} clips/s"
         )
 
-    def task_spec(self) -> dict[str, Any]:
-        """What :func:`load_task` needs to build the head again, as plain JSON values."""
+    def kept_head(self) -> tuple[dict[str, Any], nn.Module]:
+        """The head, and what :func:`load_task` needs to build it again, as plain JSON values."""
         method = next(name for name in METHODS if METHODS[name] is type(self))
-        return {"method": method, "settings": asdict(self.settings)}
+        return {"method": method, "settings": asdict(self.settings)}, self.task
 
 
 @dataclass(frozen=True)

@@ -164,11 +164,11 @@ def test_kept_features_are_not_made_twice(tmp_path: Path) -> None:
     paths = [tmp_path / f"{i}.mp4" for i in range(PART + 3)]
     for path in paths:
         path.touch()
-    asked: Counter[Path] = Counter()
+    taken: Counter[Path] = Counter()
 
     def embed(path: Path, last: int) -> dict[str, np.ndarray]:
-        asked[path] += 1
-        if asked.total() > last:
+        taken[path] += 1
+        if taken.total() > last:
             raise KeyboardInterrupt
         return {"x": np.full((2, 3), int(path.stem), np.float32)}
 
@@ -177,8 +177,8 @@ def test_kept_features_are_not_made_twice(tmp_path: Path) -> None:
     found = embed_all(tmp_path, {"model": 1}, paths, lambda p: embed(p, 1000), "t")
     assert found["x"].shape == (PART + 3, 2, 3)
     assert found["x"][:, 0, 0].tolist() == list(range(PART + 3))
-    assert {asked[path] for path in paths[:PART]} == {1}
-    assert [asked[path] for path in paths[PART:]] == [2, 2, 1]
+    assert {taken[path] for path in paths[:PART]} == {1}
+    assert [taken[path] for path in paths[PART:]] == [2, 2, 1]
     again = embed_all(tmp_path, {"model": 1}, paths, lambda p: embed(p, 0), "t")
     assert again["x"].tobytes() == found["x"].tobytes()
     # A longer list has the first part in common.
@@ -186,13 +186,13 @@ def test_kept_features_are_not_made_twice(tmp_path: Path) -> None:
     longer[-1].write_bytes(b"x")
     with pytest.raises(KeyboardInterrupt):
         embed_all(tmp_path, {"model": 1}, longer, lambda p: embed(p, 0), "t")
-    asked[paths[PART]] -= 1
+    taken[paths[PART]] -= 1
     part = max(tmp_path.glob("*/part-*.npz"), key=lambda path: path.stat().st_mtime_ns)
     part.write_bytes(part.read_bytes()[:100])
     embed_all(tmp_path, {"model": 1}, paths, lambda p: embed(p, 1000), "t")
-    assert [asked[path] for path in (paths[0], paths[-1])] == [1, 2]
+    assert [taken[path] for path in (paths[0], paths[-1])] == [1, 2]
     embed_all(tmp_path, {"model": 2}, paths, lambda p: embed(p, 1000), "t")
-    assert asked[paths[0]] == 2
+    assert taken[paths[0]] == 2
 
 
 def test_generated_halves(tmp_path: Path) -> None:

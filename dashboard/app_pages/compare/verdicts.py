@@ -1,10 +1,10 @@
 """Whether the maps on the screen can be believed: one word a head, and the numbers behind it."""
 
-import html
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from dashboard.base.state import plain
 from dashboard.overlays import maps, verdict_job
 from dashboard.overlays.options import C_I
 from dashboard.overlays.request import MapRequest
@@ -53,7 +53,7 @@ def _draw(request: MapRequest, loaded: Loaded, heads: tuple[str, ...]) -> None:
                     st.markdown(f"**{HEAD_TITLES[head]}: {verdict.word}**\n{lines}")
                 st.caption(MEANING)
         elif job is not None and job.error:
-            st.caption(f"The maps could not be checked: {html.escape(job.error)}")
+            st.caption(plain(f"The maps could not be checked: {job.error}"))
         else:
             part = f", {job.part:.0%}" if job is not None else ""
             st.html(

@@ -189,7 +189,7 @@ def test_avid_may_match_differences_of_frames_and_rsp_never_sees_them():
         method = RSPNet(branch, settings).eval()
         method.enqueue(functional.normalize(torch.randn(8, 128), dim=1), torch.arange(4, 12))
         scalars.append(method.losses(batch, Step(number=0, trained=method.query)).scalars)
-        keys.append(method._new_keys[0][0])
+        keys.append(method.new_keys[0][0])
     assert scalars[0]["rsp_loss"] == scalars[1]["rsp_loss"]
     assert scalars[0]["avid_loss"] != scalars[1]["avid_loss"]
     # The new keys are c_k's: of the first half of the batch those of its differences.

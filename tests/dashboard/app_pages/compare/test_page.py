@@ -15,7 +15,7 @@ import analysis
 from dashboard.base import links
 from dashboard.base.arguments import Arguments
 from dashboard.base.style import signed
-from dashboard.overlays import captum_job, verdict_job
+from dashboard.overlays import captum_job
 from dashboard.overlays.panel import Panel
 from dashboard.overlays.view_model import PairView
 from dashboard.services import galleries, models
@@ -491,30 +491,3 @@ def test_home_begins_with_a_video_of_the_generated_gallery() -> None:
     assert seed == galleries.SYNTHETIC_SEED
     assert index < Arguments().num_videos
     assert draw_factors(seed, index).action == folder
-
-
-def test_the_maps_get_a_verdict_in_the_background(
-    open_app: Open, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    app = run_until(open_app(i_start="6"), lambda app: "Verdict on these maps" in texts(app))
-    assert not app.exception
-    said = texts(app)
-    assert re.search(r"RSP <b class=\"verdict-\w+\">(supported|weak|not supported)</b>", said)
-    assert any("random orders, on average by" in text.value for text in app.markdown)
-    kept = len(verdict_job.store().results)
-    app.run()  # and it is kept
-    assert "Verdict on these maps" in texts(app)
-    assert len(verdict_job.store().results) == kept
-
-    def fail(*_: object, **__: object) -> None:
-        raise ValueError("no verdict today")
-
-    monkeypatch.setattr("analysis.report.verdict.verdicts", fail)
-    app.slider("start_i").set_value(7).run()
-    app = run_until(app, lambda app: any("no verdict today" in c.value for c in app.caption))
-    assert not app.exception
-
-
-def test_verdicts_are_on_scores_of_the_heads(open_app: Open) -> None:
-    for kind in ("cam", "occlusion"):
-        assert 'data-testid="verdicts"' not in texts(open_app(map=kind))
