@@ -17,7 +17,7 @@ _component = st.components.v2.component(
     "rspnet_viewer",
     html=_read("viewer.html"),
     css=_read("viewer.css"),
-    js=_read("viewer.js"),
+    js="\n".join(map(_read, ("viewer_strip.js", "viewer_keys.js", "viewer.js"))),
 )
 # What is a step of the browser's Back, and what only keeps the address up to date.
 _history = st.components.v2.component("rspnet_history", js=_read("history.js"))
@@ -34,7 +34,7 @@ def viewer(
     key: str,
     on_frame: Callable[[int], None],
     on_place: Callable[[str], None] = lambda _place: None,
-) -> bool:
+) -> str:
     """Mount the panels.
 
     Args:
@@ -45,7 +45,8 @@ def viewer(
             none.
 
     Returns:
-        Whether the browser has shown the pictures.
+        The ``token`` of the pictures that the browser has shown and whose strip waits for the
+        server; empty before.
     """
 
     def moved() -> None:
@@ -61,9 +62,9 @@ def viewer(
     result = _component(
         key=key,
         data=data,
-        default={"frame": None, "ready": False, "place": None},
+        default={"frame": None, "ready": "", "place": None},
         on_frame_change=moved,
         on_ready_change=lambda: None,
         on_place_change=placed,
     )
-    return bool(result.ready)
+    return str(result.ready or "")
