@@ -67,6 +67,8 @@ class UnitsConfig(ControlledConfig):
         num_random: Draws of random weights, whose units are taken together.
     """
 
+    num_videos: int = 100
+
 
 def layers_of(branch: Branch) -> dict[str, nn.Module]:
     """The encoder's parts by name, in the order of its code."""
