@@ -12,7 +12,7 @@ import numpy as np
 import streamlit as st
 
 from analysis.attribution.registry import MapKind
-from dashboard.base.pictures import sheet
+from dashboard.base.pictures import Frames, resize, sheet
 from dashboard.base.style import COLOURS, signed
 from dashboard.overlays import maps
 from dashboard.overlays.clip_ref import ClipRef
@@ -21,6 +21,7 @@ from dashboard.overlays.options import DisplayOptions
 from dashboard.overlays.request import MapRequest
 from dashboard.overlays.selection import Clip
 from dashboard.overlays.view_model import PairView, difference_of
+from dashboard.services.galleries import decode
 from dashboard.services.models import Loaded
 from rspnet.names import SIDES
 
@@ -94,18 +95,28 @@ def film_of(clip: ClipRef) -> str:
     Raises:
         ValueError: A frame can't be decoded.
     """
-    frames = clip.frames(FILM_PIXELS)
+    return _film(clip.frames(FILM_PIXELS))
+
+
+def _film(frames: Frames) -> str:
     return sheet(frames, columns=len(frames), quality=80)
 
 
-def waiting(clips: tuple[Clip, Clip], size: int) -> dict[str, Any]:
-    """The strip's data while the maps are on their way: the films alone."""
+def waiting(clips: tuple[Clip, Clip]) -> dict[str, Any]:
+    """The strip's data while the maps are on their way: the films alone, made without torch."""
+    shown = []
+    for clip in clips:
+        frames = decode(clip.video.identity(), clip.indices)
+        side = min(frames.shape[1:3])
+        top, left = ((length - side) // 2 for length in frames.shape[1:3])
+        middle = frames[:, top : top + side, left : left + side]
+        shown.append(_clip(clip, _film(resize(middle, FILM_PIXELS, FILM_PIXELS)), "", []))
     return {
         "token": "waiting",
         "waits": False,
         "title": "Over time",
         "edges": [0, clips[0].num_frames],
-        "clips": [_clip(clip, clip.ref(size), "", []) for clip in clips],
+        "clips": shown,
     }
 
 
@@ -152,7 +163,7 @@ def strip_of(
         "apart": apart
         and [float(sum(np.abs(m.values[t]).sum() for m in apart)) for t in range(len(edges) - 1)],
         "clips": [
-            _clip(clip, ref, of[n], lanes[side])
+            _clip(clip, film_of(ref), of[n], lanes[side])
             for n, (side, clip, ref) in enumerate(zip(SIDES, clips, refs, strict=True))
         ],
     }
@@ -166,11 +177,11 @@ def _of(kind: MapKind, of_side: "tuple[ClipMap, ...]") -> str:
     return f"{'mean' if kind.reduction == 'mean' else 'share'} of {symbol}"
 
 
-def _clip(clip: Clip, ref: ClipRef, of: str, lanes: list[dict[str, Any]]) -> dict[str, Any]:
+def _clip(clip: Clip, film: str, of: str, lanes: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "index": clip.side,
         "of": of,
-        "film": film_of(ref),
+        "film": film,
         "aspect": clip.info.pixel_aspect,
         "indices": list(clip.indices),
         "lanes": lanes,
