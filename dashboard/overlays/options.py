@@ -3,6 +3,7 @@
 import html
 import re
 from dataclasses import dataclass
+from typing import TypedDict
 
 from analysis.attribution.registry import DEFAULT_MAP, MapKind, map_kind, map_kinds
 
@@ -11,6 +12,13 @@ SCALES = {"head": "Per head", "shared": "Shared", "map": "Per map"}
 CELLS = {"smooth": "Smooth", "raw": "Raw cells", "fine": "Fine grid"}
 # What a method of a group explains, by what the kind needs.
 EXPLAINS = {"pair": "s", "triplet": "Margin"}
+
+
+class Drawn(TypedDict):
+    """How a map is laid over its frames."""
+
+    opacity: float
+    smooth: bool
 
 
 @dataclass(frozen=True)
@@ -33,6 +41,11 @@ class DisplayOptions:
     def map(self) -> MapKind:
         """The kind of map."""
         return map_kind(self.kind)
+
+    @property
+    def drawn(self) -> Drawn:
+        """What the figures of `analysis` are told of it."""
+        return {"opacity": self.opacity, "smooth": self.cells != "raw"}
 
     @property
     def has_places(self) -> bool:

@@ -8,15 +8,15 @@ from typing import Any
 import streamlit as st
 
 from analysis.attribution.registry import OTHER_ROWS, MapKind, map_kinds
+from analysis.figures.viewer.panel import Panel
+from analysis.figures.viewer.pictures import SHEET_COLUMNS, jpeg, resize
 from dashboard.base import links
-from dashboard.base.pictures import SHEET_COLUMNS, jpeg, resize
 from dashboard.base.state import quote
 from dashboard.base.style import COLOURS, DASHES, NOTES, PLAY_FPS, SYMBOLS, WAITING, signed, small
 from dashboard.base.viewer import viewer
 from dashboard.overlays import view_model
 from dashboard.overlays.maps import Place
 from dashboard.overlays.options import C_I, C_J, symbols
-from dashboard.overlays.panel import Panel
 from dashboard.overlays.request import NUM_CANDIDATES, MapRequest
 from dashboard.overlays.selection import Clip, Selection
 from dashboard.overlays.view_model import PairView, Partners

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from analysis.figures.viewer.panel import PANEL_PIXELS, overlay_sheet
 from dashboard.base import links
 from dashboard.base.arguments import shown_path
 from dashboard.base.state import plain
 from dashboard.base.style import signed, small
 from dashboard.overlays.clip_ref import ClipRef
-from dashboard.overlays.panel import PANEL_PIXELS, overlay_sheet
 from dashboard.services import galleries, uploads
 from dashboard.services.embeddings import Pool
 from dashboard.services.models import Loaded

@@ -1,16 +1,18 @@
-"""A map drawn over the frames of its clip: the one way to a picture for every page."""
+"""A map drawn over the frames of its clip: the one way to a picture for every page.
+
+Torch comes in with the first call, not with the import.
+"""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dashboard.base.pictures import sheet
-from dashboard.overlays.options import DisplayOptions
+from analysis.attribution.registry import map_kinds
+from analysis.figures.viewer.pictures import Frames, sheet
 
 if TYPE_CHECKING:
     from analysis import ClipMap, Grid
-    from dashboard.services.galleries import Frames
 
 PANEL_PIXELS = 336
 
@@ -72,7 +74,9 @@ def draw_panel(
     frames: "Frames",
     large: "Frames",
     limit: float,
-    display: DisplayOptions | None = None,
+    *,
+    opacity: float = 0.75,
+    smooth: bool = True,
 ) -> Panel:
     """A map with its numbers, drawn over its frames.
 
@@ -81,21 +85,20 @@ def draw_panel(
         frames: Frames as the model sees them: where pixels move is measured on these.
         large: The same frames at the size that they are shown at.
         limit: End of the colour scale.
-        display: How the map is drawn.
+        opacity: Of the strongest colour.
+        smooth: Interpolate between cells.
     """
     from analysis.regions.boxes import region_of_interest
     from analysis.regions.motion import moving_pixels, share_inside
 
-    display = display or DisplayOptions()
+    kind = map_kinds().get(clip_map.kind.partition(", ")[0])
     values, grid = clip_map.values, clip_map.grid
     inside = share_inside(values, moving_pixels(frames), grid)
     return Panel(
-        sheet=overlay_sheet(
-            large, values, grid, limit, opacity=display.opacity, smooth=display.cells != "raw"
-        ),
+        sheet=overlay_sheet(large, values, grid, limit, opacity=opacity, smooth=smooth),
         limit=limit,
         box=fractions(grid, region_of_interest(values).box),
-        total=display.map.total(values),
+        total=kind.total(values) if kind else float(values.sum()),
         error=clip_map.completeness_error,
         profile=[float(v) for v in values.sum(axis=(1, 2))[grid.cell_of(0)]],
         on_moving=inside.share,
