@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from analysis.figures.viewer import asset
+from analysis.figures.viewer import SCRIPTS, asset
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
 # The panels that offline pages show, too.
@@ -14,7 +14,7 @@ _component = st.components.v2.component(
     "rspnet_viewer",
     html=asset("viewer.html"),
     css=asset("viewer.css"),
-    js=asset("viewer.js"),
+    js="\n".join(asset(name) for name in SCRIPTS),
 )
 # What is a step of the browser's Back, and what only keeps the address up to date.
 _history = st.components.v2.component(

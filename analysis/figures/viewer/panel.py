@@ -12,7 +12,8 @@ from analysis.attribution.registry import map_kinds
 from analysis.figures.viewer.pictures import Frames, sheet
 
 if TYPE_CHECKING:
-    from analysis import ClipMap, Grid
+    from analysis.core.clip_map import ClipMap
+    from analysis.core.grid import Grid
 
 PANEL_PIXELS = 336
 
@@ -116,7 +117,7 @@ def fractions(grid: "Grid", box: Any) -> FractionBox | None:
 
 def colour_ramp(opacity: float, num_colours: int = 33) -> list[str]:
     """Colours of the scale from its lower to its upper end, as drawn on a grey frame."""
-    from analysis import Grid
+    from analysis.core.grid import Grid
     from analysis.figures.overlay import draw_overlay
 
     grey = np.full((1, num_colours, 1, 3), 150, np.uint8)
