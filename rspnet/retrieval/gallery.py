@@ -34,6 +34,7 @@ from rspnet.retrieval.store import (
     write_unreadable,
 )
 from rspnet.retrieval.vectors import VideoRows, embed_views, load_views, protocol_for
+from rspnet.text import Brief
 
 __all__ = [
     "FEATURES",
@@ -64,8 +65,8 @@ class Neighbour:
     similarity: float
 
 
-@dataclass(frozen=True)
-class Gallery:
+@dataclass(frozen=True, repr=False)
+class Gallery(Brief):
     """Feature vectors of videos. :func:`embed_videos` and ``python -m rspnet.extract`` make one.
 
     Attributes:
