@@ -18,7 +18,7 @@ PACKAGES = ("numpy", "torch", "faiss-cpu")
 _CLASSES = 101
 
 
-class _Names:
+class Names:
     """Names of as many files as there are, made when they are looked at."""
 
     def __init__(self, prefix: str, num: int) -> None:
@@ -85,7 +85,7 @@ def rows(rounds: int, scale: float = 1.0) -> list[Row]:
     num = int(1_000_000 * scale)
     known = rng.normal(size=(num, 128)).astype(np.float32)
     known /= np.linalg.norm(known, axis=1, keepdims=True)
-    names: Any = _Names("g", num)
+    names: Any = Names("g", num)
     many = Gallery(names, names, {"avid": known}, "", Protocol())
     query = known[17].copy()
     name = f"10 nearest to one of {num:,} x 128"

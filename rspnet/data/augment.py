@@ -235,7 +235,7 @@ def draw_view(
     Example:
         >>> import numpy as np
         >>> draw_view((120, 160), 112, CENTRE, np.random.default_rng(0))
-        View(box=(0, 16, 120, 120), size=112, flip=False, colours=(), grey=False)
+        View(box=(0, 20, 120, 120), size=112, flip=False, colours=(), grey=False)
     """
     box = random_crop_box(*shape, config, rng, zoom_rng)
     flip = bool(rng.random() < config.flip)

@@ -46,28 +46,48 @@ class Crop:
 
 @dataclass(frozen=True)
 class CropBatch:
-    """Samples whose clips are crops.
+    """Samples whose clips are crops, their pixels in one tensor.
+
+    A tensor takes a file handle on its way from a loader process, and a copy on its way to a GPU.
 
     Attributes:
-        samples: Each with ``clips``, a tuple of :class:`Crop`.
+        pixels: Those of all crops, one after the other.
+        shapes: (T, h, w, 3) of each crop.
+        views: The view of each.
+        stills: See :class:`Crop`, of each.
+        samples: Without their clips, which are as many for each.
         failures: (video, reason) of videos that could not be read for it.
     """
 
+    pixels: Tensor
+    shapes: list[tuple[int, ...]]
+    views: list[View]
+    stills: list[int | None]
     samples: list[Any]
     failures: tuple[tuple[int, str], ...] = ()
 
     def finished(self, collate: Callable[[list[Any]], Any]) -> Any:
         """The batch that ``collate`` makes of the samples with their views."""
-        crops = [crop for sample in self.samples for crop in sample.clips]
-        views = iter(make_views(crops))
+        parts = torch.split(self.pixels, [math.prod(shape) for shape in self.shapes])
+        crops = zip(parts, self.shapes, self.views, self.stills, strict=True)
+        clips = make_views([Crop(p.view(shape), view, still) for p, shape, view, still in crops])
+        of_samples = clips.view(len(self.samples), -1, *clips.shape[1:])
         return collate(
-            [replace(s, clips=tuple(next(views) for _ in s.clips)) for s in self.samples]
+            [replace(s, clips=tuple(own)) for s, own in zip(self.samples, of_samples, strict=True)]
         )
 
 
 def collate_crops(samples: list[Any]) -> CropBatch:
-    """Put samples together whose views are yet to be made."""
-    return CropBatch(samples, tuple(f for s in samples for f in s.failures))
+    """Put samples together whose clips are crops."""
+    crops = [crop for sample in samples for crop in sample.clips]
+    return CropBatch(
+        pixels=torch.cat([crop.frames.flatten() for crop in crops]),
+        shapes=[tuple(crop.frames.shape) for crop in crops],
+        views=[crop.view for crop in crops],
+        stills=[crop.still for crop in crops],
+        samples=[replace(sample, clips=()) for sample in samples],
+        failures=tuple(f for s in samples for f in s.failures),
+    )
 
 
 def make_views(crops: Sequence[Crop]) -> Tensor:

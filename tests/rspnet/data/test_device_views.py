@@ -11,6 +11,7 @@ from rspnet.data.device_views import Crop, collate_crops, make_views
 from rspnet.data.pretrain import DataConfig, PretrainDataset, collate
 from rspnet.data.sources import FileSource
 from rspnet.data.stream import SampleKey
+from rspnet.training.transfer import map_tensors
 
 RNG = np.random.default_rng(0)
 # Shrunk, by 2 and by 3, enlarged, one way each, and as large as the view.
@@ -96,6 +97,9 @@ def test_samples_have_the_same_draws_on_the_device(shares, tmp_path):
     failing = replace(cut[0], failures=((2, "damaged"),))
     found = collate_crops([failing, *cut[1:]])
     assert found.failures == ((2, "damaged"),)
+    tensors = []
+    map_tensors(found, lambda t: tensors.append(t) or t)
+    assert len(tensors) == 1  # as many file handles does it take from a loader process
     expected, batch = collate(on_cpu), found.finished(collate)
     assert batch.failures == ((2, "damaged"),)
     for name in ("query", "same_speed", "other_speed"):
