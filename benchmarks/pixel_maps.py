@@ -33,7 +33,6 @@ from rspnet import load_model
 from rspnet.models import Branch
 from rspnet.names import HEAD_TITLES, HEADS
 
-
 MAPS = {"margin_faster": "cells, interpolated", "motion_pixels": "pixels"}
 
 
