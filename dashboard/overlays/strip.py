@@ -12,7 +12,7 @@ import numpy as np
 import streamlit as st
 
 from analysis.attribution.registry import MapKind
-from dashboard.base.pictures import Frames, resize, sheet
+from analysis.figures.viewer.pictures import Frames, resize, sheet
 from dashboard.base.style import COLOURS, signed
 from dashboard.overlays import maps
 from dashboard.overlays.clip_ref import ClipRef

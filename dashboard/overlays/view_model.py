@@ -12,19 +12,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 import streamlit as st
 
-from dashboard.base.pictures import Frames, grey
-from dashboard.overlays import maps
-from dashboard.overlays.clip_ref import ClipRef
-from dashboard.overlays.maps import BY_MODEL, Place
-from dashboard.overlays.options import C_I, DisplayOptions
-from dashboard.overlays.panel import (
+from analysis.figures.viewer.panel import (
     PANEL_PIXELS,
     FractionBox,
     Panel,
     colour_ramp,
     draw_panel,
     fractions,
+    strongest_frame,
 )
+from analysis.figures.viewer.pictures import Frames, grey
+from dashboard.overlays import maps
+from dashboard.overlays.clip_ref import ClipRef
+from dashboard.overlays.maps import BY_MODEL, Place
+from dashboard.overlays.options import C_I, DisplayOptions
 from dashboard.overlays.request import MapRequest
 from dashboard.overlays.selection import Clip
 from dashboard.services.models import Loaded
@@ -59,10 +60,7 @@ class PairView:
     @property
     def strongest_frame(self) -> int:
         """The middle of the frames whose cells of c_i raise the first row's score the most."""
-        first = next(iter(self.found.rows.values()))[0]
-        profile = first.values.sum(axis=(1, 2))[first.grid.cell_of(0)]
-        best = np.flatnonzero(profile == profile.max())
-        return int(best[(len(best) - 1) // 2])
+        return strongest_frame(self.found)
 
     def title(self, row: str) -> str:
         """Name of a row: of the head, or of the class."""
@@ -129,9 +127,10 @@ def view_pair(request: MapRequest, display: DisplayOptions, loaded: Loaded) -> P
     # The same frames in the same view, at the size they are shown at.
     large = [_large(clip, display) for clip in clips]
     panels = {}
+    drawn = display.drawn
     for row, both in found.rows.items():
         first, second = (
-            draw_panel(clip_map, small[n], large[n], limits[row][n], display)
+            draw_panel(clip_map, small[n], large[n], limits[row][n], **drawn)
             for n, clip_map in enumerate(both)
         )
         panels[row] = (first, second)
@@ -185,7 +184,7 @@ def view_difference(
         return None
     limit = common_limit([clip_map.values for clip_map in both])
     first, second = (
-        draw_panel(clip_map, clip.frames(clip.size), _large(clip, display), limit, display)
+        draw_panel(clip_map, clip.frames(clip.size), _large(clip, display), limit, **display.drawn)
         for clip_map, clip in zip(both, (request.clip_i, request.clip_j), strict=True)
     )
     return first, second
@@ -206,7 +205,7 @@ def view_partners(
     found = maps.partners(request, head, place, loaded)
     grid, clip = maps.maps_of(request, loaded).rows[head][0].grid, request.clip_j
     limit = common_limit([found.values])
-    panel = draw_panel(found, clip.frames(clip.size), _large(clip, display), limit, display)
+    panel = draw_panel(found, clip.frames(clip.size), _large(clip, display), limit, **display.drawn)
     time, row, column = place
     frames = np.flatnonzero(grid.cell_of(0) == time)
     box = fractions(grid, Box(column, row, column + 1, row + 1))
@@ -241,8 +240,7 @@ def film_of(
         limits=map_limits(found, display.scale),
         fps=FILM_FPS,
         share=0.5,
-        opacity=display.opacity,
-        smooth=display.cells != "raw",
+        **display.drawn,
         scale=1,
         caption=f"c_i: {titles[0]}   c_j: {titles[1]}",
     )

@@ -3,9 +3,9 @@
 import html
 
 from analysis.attribution.registry import MapKind
+from analysis.figures.viewer.panel import Panel
 from dashboard.base.style import COLOURS, DASHES, SYMBOLS, signed, small
 from dashboard.overlays.options import C_I, C_J, symbols
-from dashboard.overlays.panel import Panel
 from dashboard.overlays.request import NUM_CANDIDATES
 from dashboard.overlays.selection import Selection
 from dashboard.overlays.view_model import PairView

@@ -8,18 +8,19 @@ from typing import Any
 import streamlit as st
 
 from analysis.attribution.registry import DEFAULT_MAP, OTHER_ROWS, MapKind, map_kinds
+from analysis.figures.viewer.panel import Panel
+from analysis.figures.viewer.pictures import SHEET_COLUMNS, jpeg, resize
+from analysis.figures.viewer.rows import bar_of, row_of
 from dashboard.app_pages.compare import verdicts
 from dashboard.app_pages.compare.facts import facts
 from dashboard.base import links
 from dashboard.base.arguments import CHECKPOINTS
-from dashboard.base.pictures import SHEET_COLUMNS, jpeg, resize
 from dashboard.base.state import quote
-from dashboard.base.style import COLOURS, DASHES, NOTES, PLAY_FPS, SYMBOLS, WAITING, signed
+from dashboard.base.style import PLAY_FPS, WAITING, signed
 from dashboard.base.viewer import viewer
 from dashboard.overlays import strip, view_model
 from dashboard.overlays.maps import Place
 from dashboard.overlays.options import C_I, C_J, symbols
-from dashboard.overlays.panel import Panel
 from dashboard.overlays.request import MapRequest
 from dashboard.overlays.selection import Clip, Selection
 from dashboard.overlays.view_model import PairView, Partners
@@ -49,7 +50,7 @@ def draw_waiting(selection: Selection, beside: Callable[[], None] | None = None)
     firsts = [_first(clip) for clip in clips]
     titles = WAITING.get(selection.display.map.needs, HEAD_TITLES)
     rows = [
-        _row(name, title, "", [_panel(c, firsts[n], title, None) for n, c in enumerate(clips)])
+        row_of(name, title, "", [_panel(c, firsts[n], title, None) for n, c in enumerate(clips)])
         for name, title in titles.items()
     ]
     # A first visit to a method that has to be run has both in one run of the page.
@@ -205,8 +206,8 @@ def _shown(
             panels[0]["limit"], panels[1]["limit"] = limits
         elif not view.found.has_one_target:
             panels[1]["limit"] = f"map of s, {limits[1]}"
-        rows.append(_row(name, title, _short(view.score(name)), panels, kind.symbol))
-        rows[-1]["bar"] = _bar(title, both[0].limit, view.ramp, selection.display.scale)
+        rows.append(row_of(name, title, _short(view.score(name)), panels, kind.symbol))
+        rows[-1]["bar"] = bar_of(title, both[0].limit, view.ramp, selection.display.scale)
     if selection.display.rows == "difference" and difference is not None:
         rows.append(_difference_row(clips, difference, view))
     token, token_frame, keep = _token(selection, frame, place)
@@ -241,7 +242,7 @@ def _difference_row(
         "line": "none",
         "panels": panels,
         "unit": "share of a head's map, per cell",
-        "bar": _bar(title, both[0].limit, view.ramp, "head"),
+        "bar": bar_of(title, both[0].limit, view.ramp, "head"),
     }
 
 
@@ -284,21 +285,6 @@ def _data(
     }
 
 
-def _row(
-    name: str, title: str, score: str, panels: list[dict[str, Any]], letter: str = "s"
-) -> dict[str, Any]:
-    return {
-        "head": name,
-        "title": title,
-        "note": NOTES[name],
-        "letter": letter,
-        "index": SYMBOLS[name],
-        "line": f"3px {DASHES[name]} {COLOURS[name]}",
-        "score": score,
-        "panels": panels,
-    }
-
-
 def _short(value: float) -> str:
     """Two digits, and of a small number as many as two that count take, up to four.
 
@@ -308,16 +294,6 @@ def _short(value: float) -> str:
     """
     digits = 2 if abs(value) >= 0.095 or value == 0 else 3 if abs(value) >= 0.0095 else 4
     return signed(value, digits)
-
-
-def _bar(title: str, limit: float, ramp: list[str], scale: str) -> dict[str, Any]:
-    end = "max" if scale == "map" else f"{limit:.2g}"
-    return {
-        "colors": ramp,
-        "ticks": [f"+{end}", "0", f"\N{MINUS SIGN}{end}"],
-        "alt": f"Colour scale of {title}: orange raises the score, blue lowers it, "
-        f"up to {end} a cell.",
-    }
 
 
 def _panel(

@@ -31,7 +31,7 @@ function drawHeads(root, data) {
   for (const column of data.columns) {
     const cell = element("div")
     const title = element("div", "column-title")
-    title.append(symbol("c", column.index))
+    title.append(column.title ?? symbol("c", column.index))
     // Of a long name the middle goes; which frames they are stays.
     const detail = element("div", "column-detail"), cut = column.detail.lastIndexOf(", frames ")
     const name = cut < 0 ? column.detail : column.detail.slice(0, cut)
