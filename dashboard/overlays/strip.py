@@ -90,7 +90,7 @@ def still_of(request: MapRequest, loaded: Loaded) -> Still:
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def film_of(clip: ClipRef) -> str:
-    """All frames of a clip in one row, as a data URI.
+    """All frames of a clip in one row, as an image of CSS.
 
     Raises:
         ValueError: A frame can't be decoded.
@@ -99,7 +99,7 @@ def film_of(clip: ClipRef) -> str:
 
 
 def _film(frames: Frames) -> str:
-    return sheet(frames, columns=len(frames), quality=80)
+    return f"url({sheet(frames, columns=len(frames), quality=80)})"
 
 
 def waiting(clips: tuple[Clip, Clip]) -> dict[str, Any]:

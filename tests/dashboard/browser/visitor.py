@@ -40,10 +40,6 @@ CHARTS_FIT = """() => [...document.querySelectorAll('.js-plotly-plot')].every(pl
              - plot.getBoundingClientRect().width) < 2)"""
 
 
-# What axe-core finds that is Streamlit's own: rule and what it is found at, with the reason.
-NOT_OURS: dict[str, dict[str, str]] = {}
-
-
 def find_axe() -> str | None:
     """The script of axe-core, if the package that carries it is installed."""
     package = importlib.util.find_spec("axe_playwright_python")
@@ -188,7 +184,6 @@ class Visitor:
             for rule in found["violations"]
             if rule["impact"] in ("serious", "critical")
             for node in rule["nodes"]
-            if not any(part in str(node["target"]) for part in NOT_OURS.get(rule["id"], ()))
         ]
 
     def close(self) -> None:

@@ -54,7 +54,7 @@ def test_lanes_sum_to_the_scores_and_have_the_ledgers_parts(
     assert (made["token"], made["waits"]) == ("split", False)
     for n, clip in enumerate(made["clips"]):
         assert len(clip["indices"]) == 8
-        assert clip["film"].startswith("data:image/jpeg;base64,")
+        assert clip["film"].startswith("url(data:image/jpeg;base64,")
         for lane in clip["lanes"]:
             found = view.found.rows[lane["head"]][n]
             np.testing.assert_allclose(lane["total"], found.values.sum(axis=(1, 2)))

@@ -85,7 +85,7 @@ function drawPanel(row, panel, data) {
   const clip = data.strip?.clips.find(own => own.index === panel.column)
   if (clip) {
     const bare = element("div", "bare")
-    bare.style.backgroundImage = `url(${clip.film})`
+    bare.style.backgroundImage = clip.film
     bare.style.backgroundSize = `${100 * data.num_frames}% 100%`
     box.append(bare)
   }

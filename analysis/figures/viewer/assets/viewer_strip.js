@@ -67,7 +67,7 @@ function drawFilm(clip, width, count) {
   for (let n = 0; n < shown; n += 1) {
     const thumb = element("div", "frame")
     const frame = Math.floor(((n + 0.5) * count) / shown)
-    thumb.style.backgroundImage = `url(${clip.film})`
+    thumb.style.backgroundImage = clip.film
     thumb.style.backgroundSize = `${100 * count}% 100%`
     thumb.style.backgroundPosition = `${(100 * frame) / Math.max(1, count - 1)}% 0`
     thumb.style.aspectRatio = clip.aspect
