@@ -103,7 +103,7 @@ def waiting(clips: tuple[Clip, Clip], size: int) -> dict[str, Any]:
     return {
         "token": "waiting",
         "waits": False,
-        "title": "Computing the maps",
+        "title": "Over time",
         "edges": [0, clips[0].num_frames],
         "clips": [_clip(clip, clip.ref(size), "", []) for clip in clips],
     }

@@ -210,6 +210,8 @@ def more(arguments: Arguments) -> None:
     """The menu of galleries, where there is more than one."""
     titles = galleries(arguments)
     if len(titles) > 1:
+        # The browser makes the menu when it is opened: it is to hear in each run what it holds.
+        st.session_state["gallery"] = st.session_state["gallery"]
         st.selectbox("Gallery", titles, key="gallery")
 
 

@@ -53,6 +53,9 @@ def choose_display(link: dict[str, str], *, has_task: bool = False) -> DisplayOp
     how = choose_one("cells", "the cells", "Cells", cells, link.get("cells"))
     scale = choose_one("scale", "the colour scale", "Colour scale", SCALES, link.get("scale"))
     with st.popover("Drawing", type="tertiary", width="content"):
+        # The browser makes these when they are opened: it is to hear in each run what they hold.
+        for name in {"opacity", "frames", "rows"} & set(map(str, st.session_state)):
+            st.session_state[name] = st.session_state[name]
         return DisplayOptions(
             kind=kind,
             cells=how,

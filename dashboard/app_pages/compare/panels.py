@@ -57,8 +57,11 @@ def draw_waiting(selection: Selection, beside: Callable[[], None] | None = None)
     token = hashlib.sha256(repr((name, clips)).encode()).hexdigest()[:16]
     data = _data(selection, rows, token, 0) | {"idle": beside is not None}
     if beside is None:
+        with st.container(key="summary_waiting"):
+            st.html('<p class="lead">Computing the maps&hellip;</p>')
         data["strip"] = strip.waiting(clips, selection.model.size)
-        viewer(data, f"{VIEWER}_{name}", lambda _frame: None)
+        with st.container(key="pictures_waiting"):
+            viewer(data, f"{VIEWER}_{name}", lambda _frame: None)
         return
     row = st.container(key="offer_row", horizontal=True, gap="large", vertical_alignment="top")
     with row.container(key="offer_left"):
@@ -107,7 +110,8 @@ def draw(selection: Selection, request: MapRequest, view: PairView, loaded: Load
     if strip.has_still(request) and (is_seen or strip.is_at_hand(request, loaded)):
         still = strip.still_of(request, loaded)
     data["strip"] = strip.strip_of(clips, request, selection.display, view, still)
-    viewer(data, VIEWER, _moved, _placed)
+    with st.container(key="pictures"):
+        viewer(data, VIEWER, _moved, _placed)
     if place and partners:
         _draw_partners(place, partners, view)
     st.html(_facts(selection, view))

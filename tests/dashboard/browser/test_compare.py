@@ -208,7 +208,7 @@ def test_neighbours_stand_below_and_become_c_j(visitor: Visitor, address: str) -
     expect(buttons).to_have_count(5)
     buttons.first.click()
     visitor.wait_other(token)
-    assert f"{name}, frames" in page.inner_text(".heads")
+    assert f"{name}, frames" in page.inner_text(".heads").replace("\n", "")
 
 
 def test_bad_choices_are_said_and_left(visitor: Visitor, address: str) -> None:

@@ -9,6 +9,7 @@ const ICONS = {
 }
 const SVG = "http://www.w3.org/2000/svg"
 const GAP = 10 // width of the space between two panels, in hundredths of a panel
+const NAME_END = 7 // letters that tell videos of one class apart
 const views = new WeakMap()
 
 function element(tag, className, text) {
@@ -31,7 +32,11 @@ function drawHeads(root, data) {
     const cell = element("div")
     const title = element("div", "column-title")
     title.append(column.title ?? symbol("c", column.index))
-    const detail = element("div", "column-detail", column.detail)
+    // Of a long name the middle goes; which frames they are stays.
+    const detail = element("div", "column-detail"), cut = column.detail.lastIndexOf(", frames ")
+    const name = cut < 0 ? column.detail : column.detail.slice(0, cut)
+    detail.append(element("span", "start", name.slice(0, -NAME_END)))
+    detail.append(element("span", "end", name.slice(-NAME_END) + (cut < 0 ? "" : column.detail.slice(cut))))
     detail.title = column.detail
     cell.append(title, detail)
     cell.style.minWidth = "0"

@@ -498,3 +498,14 @@ def test_home_begins_with_a_video_of_the_generated_gallery() -> None:
     assert seed == galleries.SYNTHETIC_SEED
     assert index < Arguments().num_videos
     assert draw_factors(seed, index).action == folder
+
+
+def test_grey_frames_and_the_row_of_the_difference_are_in_the_link(open_app: Open) -> None:
+    app = open_app(map="contribution", frames="grey", rows="difference")
+    assert not app.warning
+    assert (app.query_params["frames"], app.query_params["rows"]) == ("grey", "difference")
+    app.button_group("rows").set_value("heads").run()
+    assert app.query_params["rows"] == "heads"
+    app = open_app(frames="sepia")
+    assert "names the frames `sepia`" in app.warning[0].value
+    assert not app.exception
