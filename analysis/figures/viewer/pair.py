@@ -212,10 +212,10 @@ def _panels(
             for side, panel, own, info in zip(SIDES, both, found.rows[name], infos, strict=True)
         ]
         limits = [f"\N{PLUS-MINUS SIGN}{panel.limit:.2g}" for panel in both]
+        if not found.has_one_target:
+            shown[1]["limit"] = limits[1] = f"map of s, {limits[1]}"
         if scale == "map":
             shown[0]["limit"], shown[1]["limit"] = limits
-        elif not found.has_one_target:
-            shown[1]["limit"] = f"map of s, {limits[1]}"
         row = row_of(name, titles[name], signed(found.score(name), 2), shown, kind.symbol)
         rows.append(row | {"bar": bar_of(titles[name], both[0].limit, ramp, scale)})
     profile = first.values.sum(axis=(1, 2))[first.grid.cell_of(0)]
