@@ -36,6 +36,7 @@ from rspnet.retrieval.store import (
     write_unreadable,
 )
 from rspnet.retrieval.vectors import VideoRows, embed_views, load_views, protocol_for
+from rspnet.text import Brief
 
 __all__ = [
     "FEATURES",
@@ -83,8 +84,8 @@ class Neighbour:
     similarity: float
 
 
-@dataclass(frozen=True)
-class Gallery:
+@dataclass(frozen=True, repr=False)
+class Gallery(Brief):
     """Feature vectors of videos. :func:`embed_videos` and ``python -m rspnet.extract`` make one.
 
     Attributes:
