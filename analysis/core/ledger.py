@@ -180,7 +180,7 @@ def static_part(score: Score, clip: ClipFeatures, static: ClipFeatures) -> Map:
         >>> clips = PairClips.of(branch, branch, *example_views(2))
         >>> held = static_part(clips.similarity("rsp"), clips.c_i, clips.static("i"))
         >>> ledger = clips.ledger("rsp")
-        >>> abs(held.sum() - ledger.static_static - ledger.static_motion) < 1e-6
+        >>> bool(abs(held.sum() - ledger.static_static - ledger.static_motion) < 1e-6)
         True
     """
     _check_grid(clip, static)

@@ -18,7 +18,11 @@ let withKeys = true
 function drawHelp(view) {
   const help = view.root.querySelector("dialog.keys")
   const table = element("table")
+  const works = {
+    "1 to 9": document.querySelector(".st-key-map button"), m: view.data.strip, d: view.data.strip?.apart,
+  }
   for (const [key, what] of KEYS) {
+    if (key in works && !works[key]) continue // as on a page without a server
     const line = element("tr")
     line.append(element("th", "", key), element("td", "", what))
     table.append(line)
