@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from analysis.attribution.pair_clips import PairClips
+from analysis.attribution.pair_maps import explain_kind
 from analysis.attribution.registry import DEFAULT_MAP, map_kinds
 from analysis.cli.pair import DisplayConfig, PairConfig
 from analysis.figures.figure1 import SHARE, draw_figure1
 from analysis.figures.figure_inputs import Retrieval, retrieve_generated, retrieve_in_gallery
 from analysis.figures.style import DPI, check_out, save
+from analysis.figures.viewer.pair import in_grey
 from analysis.regions.tracks import save_tracks
 from rspnet.commands import one_of, run_cli
 from rspnet.names import HEADS
@@ -56,11 +58,11 @@ def run(config: Figure1Config, command: str = "") -> None:
     """
     check_out(config.out)
     pair = config.load([config.map])
+    found = explain_kind(config.map, pair)
     drawn = draw_figure1(
-        pair,
+        in_grey(found) if config.grey else found,
         _retrieval(config, pair),
         num_frames=config.frames,
-        kind=config.map,
         share=config.share,
         follow=config.follow,
         **config.display,

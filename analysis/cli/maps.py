@@ -199,7 +199,8 @@ def write_page(config: MapsConfig, command: str = "") -> None:
     found = explain_kind(kind, clips.finer(config.fine) if config.fine > 1 else clips)
     heads = tuple(found.rows)
     checked = verdicts(clips, kind, heads=heads) if config.verdict else {}
-    print(to_html(found, config.out, command=command, verdicts=checked, **config.display))
+    options = {"command": command, "verdicts": checked, "grey": config.grey}
+    print(to_html(found, config.out, **options, **config.display))
 
 
 def run(config: MapsConfig, command: str = "") -> None:

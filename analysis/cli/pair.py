@@ -85,11 +85,13 @@ class DisplayConfig:
         scale: One colour scale for both heads, for each head, or for each map.
         opacity: Of the strongest colour, 0 to 1.
         smooth: Interpolate between cells; otherwise each cell is shown as it is.
+        grey: Show the frames without their colours.
     """
 
     scale: Literal["shared", "head", "map"] = "shared"
     opacity: float = 0.75
     smooth: bool = True
+    grey: bool = False
 
     @property
     def display(self) -> dict[str, Any]:

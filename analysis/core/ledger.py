@@ -12,13 +12,14 @@ is resolved over the cells of either clip in the same way as the cosine itself
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from analysis.core.clip import View, static_clip
-from analysis.core.clip_map import ClipMap
+from analysis.core.clip_map import ClipMap, Map
 from analysis.core.closed_form import local_embeddings
-from analysis.core.score import ClipFeatures, extract_features
+from analysis.core.score import ClipFeatures, Score, extract_features
 from rspnet.models import Branch
 from rspnet.names import Side
 from rspnet.text import Brief
@@ -123,10 +124,7 @@ def ledger_of(
     """
     cells, sums, lengths = {}, {}, 1.0
     for side, clip, static in (("i", c_i, static_i), ("j", c_j, static_j)):
-        if clip.grid != static.grid:
-            raise ValueError(
-                f"a clip and its static clip have one grid, got {clip.grid} and {static.grid}"
-            )
+        _check_grid(clip, static)
         own, held = (_cells(f, head) for f in (clip, static))
         cells[side] = {False: held, True: own - held}
         sums[side] = {moves: values.sum(dim=1) for moves, values in cells[side].items()}
@@ -156,6 +154,47 @@ def ledger_of(
 
     maps = {name: (map_of(name, "i"), map_of(name, "j")) for name in PARTS}
     return SimilarityLedger(similarity=similarity, maps=maps, **totals)
+
+
+@torch.no_grad()
+def static_part(score: Score, clip: ClipFeatures, static: ClipFeatures) -> Map:
+    """What the clip at rest has of a score's map; the map minus it is what movement adds.
+
+    A score is linear in z = z(c°) + (z(c) - z(c°)), so that its map is the sum of the two, cell
+    by cell. For the cosine it is static-static plus static-motion; margins have it in the same way.
+
+    Args:
+        score: Of the clip's branch.
+        clip: The clip.
+        static: Its static clip, by the same branch.
+
+    Shape:
+        -> (T', H', W').
+
+    Raises:
+        ValueError: As :func:`ledger_of`.
+
+    Example:
+        >>> from analysis import PairClips, example_branch, example_views
+        >>> branch = example_branch()
+        >>> clips = PairClips.of(branch, branch, *example_views(2))
+        >>> held = static_part(clips.similarity("rsp"), clips.c_i, clips.static("i"))
+        >>> ledger = clips.ledger("rsp")
+        >>> bool(abs(held.sum() - ledger.static_static - ledger.static_motion) < 1e-6)
+        True
+    """
+    _check_grid(clip, static)
+    clip.unit(score.head)  # a length of 0 is refused
+    length = torch.linalg.vector_norm(_cells(clip, score.head).sum(dim=1))
+    values = score.target @ _cells(static, score.head) / length
+    return np.asarray(values.reshape(clip.features.shape[2:]).cpu())
+
+
+def _check_grid(clip: ClipFeatures, static: ClipFeatures) -> None:
+    if clip.grid != static.grid:
+        raise ValueError(
+            f"a clip and its static clip have one grid, got {clip.grid} and {static.grid}"
+        )
 
 
 def _cells(clip: ClipFeatures, head: str) -> Tensor:

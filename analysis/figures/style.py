@@ -202,6 +202,7 @@ def outline(axis: Axes, box: Box, *, colour: str = "white", width: float = 1.2) 
             fill=False,
             edgecolor=colour,
             linewidth=width,
+            clip_on=False,  # as thick at the picture's edge
             path_effects=[Stroke(linewidth=width + 1.2, foreground="#141418"), withStroke()],
         )
     )

@@ -1,12 +1,15 @@
 """Ratios to a named peer: measured in turn, printed, recorded as JSON, and compared later."""
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 
-from benchmarks.harness import Work, describe_machine, installed, measure, print_row
+import torch
+
+from benchmarks.harness import Work, installed, measure, print_row
 
 RESULTS = Path(__file__).parents[1] / "results"
 SLOWER = 1.15  # by so much a ratio may rise before it counts as slower
@@ -71,7 +74,7 @@ def write_rows(name: str, rows: Sequence[Row], packages: Sequence[str]) -> Path:
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
     record = {
-        "machine": describe_machine().splitlines()[0],
+        "machine": f"{os.cpu_count()} CPUs, {torch.get_num_threads()} threads",
         "versions": {package: installed(package) for package in packages},
         "rows": [{k: _short(v) for k, v in asdict(row).items()} for row in rows],
     }

@@ -1,7 +1,7 @@
 """Figures of pages as plotly draws them."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,100 +13,6 @@ from rspnet.names import HEAD_TITLES, HEADS
 GRID = "rgba(128, 128, 128, 0.22)"
 INK = "rgba(128, 128, 128, 0.9)"
 MOST_POINTS = 2000
-
-
-def profiles(
-    heads: Mapping[str, tuple[list[float], list[float]]],
-    frame: int,
-    titles: Mapping[str, str],
-    colours: Mapping[str, str],
-    dashes: Mapping[str, str],
-    height: int,
-    *,
-    is_shared: bool = True,
-) -> Any:
-    """Contribution over time in c_i (left) and c_j (right), one line a head.
-
-    Args:
-        heads: Of each head the contribution of each frame's time cell, in c_i and in c_j.
-        frame: Where the cursor stands, from 0.
-        titles: Of each head its name.
-        colours: Its colour.
-        dashes: Its kind of line, ``solid`` or ``dashed``.
-        height: Of the figure, pixels.
-        is_shared: Whether both clips have one scale, as their values are of one score.
-
-    Returns:
-        A plotly figure.
-    """
-    import plotly.graph_objects as go
-    from plotly.subplots import make_subplots
-
-    figure = make_subplots(
-        rows=1,
-        cols=2,
-        shared_yaxes=is_shared,
-        horizontal_spacing=0.05 if is_shared else 0.12,
-    )
-    num_frames = len(next(iter(heads.values()))[0])
-    edges = [0.5 + x for x in range(num_frames + 1)]
-    for name, both in heads.items():
-        for column, values in enumerate(both, start=1):
-            # A step a time cell: the map knows no finer time.
-            figure.add_trace(
-                go.Scatter(
-                    x=edges,
-                    y=[*values, values[-1]],
-                    line={
-                        "color": colours[name],
-                        "width": 2.2,
-                        "shape": "hv",
-                        "dash": "5px 3px" if dashes[name] == "dashed" else "solid",
-                    },
-                    mode="lines",
-                    hoverinfo="skip",
-                ),
-                row=1,
-                col=column,
-            )
-            # What the pointer finds: a point a frame.
-            figure.add_trace(
-                go.Scatter(
-                    x=list(range(1, num_frames + 1)),
-                    y=values,
-                    mode="markers",
-                    marker={"size": 14, "color": colours[name], "opacity": 0},
-                    name=titles[name],
-                    hovertemplate="%{y:+.4f}",
-                ),
-                row=1,
-                col=column,
-            )
-    figure.add_hline(y=0, line={"color": INK, "width": 1})
-    figure.add_vline(x=frame + 1, line={"color": INK, "width": 1.5})
-    figure.update_xaxes(
-        range=[0.5, num_frames + 0.5],
-        tickvals=[1, *range(4, num_frames + 1, 4)],
-        showgrid=False,
-        zeroline=False,
-        fixedrange=True,
-    )
-    figure.update_yaxes(
-        gridcolor=GRID, zeroline=False, fixedrange=True, tickformat="+.2f", nticks=6
-    )
-    for column, side in enumerate("ij", start=1):
-        text = f"frame of <i>c<sub>{side}</sub></i>"
-        figure.update_xaxes(title={"text": text, "standoff": 4}, col=column)
-    figure.update_layout(
-        height=height,
-        margin={"l": 4, "r": 4, "t": 8, "b": 4},
-        showlegend=False,
-        hovermode="x unified",
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        uirevision="profiles",
-    )
-    return figure
 
 
 def curves(

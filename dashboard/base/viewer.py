@@ -33,7 +33,7 @@ def viewer(
     key: str,
     on_frame: Callable[[int], None],
     on_place: Callable[[str], None] = lambda _place: None,
-) -> bool:
+) -> str:
     """Mount the panels.
 
     Args:
@@ -44,7 +44,8 @@ def viewer(
             none.
 
     Returns:
-        Whether the browser has shown the pictures.
+        The ``token`` of the pictures that the browser has shown and whose strip waits for the
+        server; empty before.
     """
 
     def moved() -> None:
@@ -60,9 +61,9 @@ def viewer(
     result = _component(
         key=key,
         data=data,
-        default={"frame": None, "ready": False, "place": None},
+        default={"frame": None, "ready": "", "place": None},
         on_frame_change=moved,
         on_ready_change=lambda: None,
         on_place_change=placed,
     )
-    return bool(result.ready)
+    return str(result.ready or "")

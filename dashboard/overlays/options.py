@@ -9,6 +9,8 @@ from analysis.figures.viewer.rows import symbols as symbols
 # The first is the default: margins of two heads are over other clips, and so differ in size.
 SCALES = {"head": "Per head", "shared": "Shared", "map": "Per map"}
 CELLS = {"smooth": "Smooth", "raw": "Raw cells", "fine": "Fine grid"}
+FRAMES = {"colour": "In colour", "grey": "Grey"}
+ROWS = {"heads": "Of the heads", "difference": "And RSP \N{MINUS SIGN} A-VID"}
 # What a method of a group explains, by what the kind needs.
 EXPLAINS = {"pair": "s", "triplet": "Margin"}
 
@@ -29,12 +31,16 @@ class DisplayOptions:
         scale: ``shared`` by both heads, one for each ``head``, or one for each ``map``.
         cells: ``smooth`` between cells, ``raw``, or ``fine`` by shifted clips.
         opacity: Of the strongest colour, 0 to 1.
+        frames: In ``colour``, or ``grey``, so that the map has the only colours.
+        rows: Maps of the ``heads``, or also of their ``difference``.
     """
 
     kind: str = DEFAULT_MAP
     scale: str = "head"
     cells: str = "smooth"
     opacity: float = 0.75
+    frames: str = "colour"
+    rows: str = "heads"
 
     @property
     def map(self) -> MapKind:

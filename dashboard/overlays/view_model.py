@@ -5,7 +5,7 @@ Torch comes in with the first call, not with the import.
 
 import hashlib
 import html
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,16 +20,18 @@ from analysis.figures.viewer.panel import (
     draw_panel,
     fractions,
 )
+from analysis.figures.viewer.pictures import Frames, grey
 from dashboard.overlays import maps
+from dashboard.overlays.clip_ref import ClipRef
 from dashboard.overlays.maps import BY_MODEL, Place
 from dashboard.overlays.options import C_I, DisplayOptions
 from dashboard.overlays.request import MapRequest
 from dashboard.overlays.selection import Clip
 from dashboard.services.models import Loaded
-from rspnet.names import HEAD_TITLES
+from rspnet.names import HEAD_TITLES, HEADS
 
 if TYPE_CHECKING:
-    from analysis import Grid, KindMaps
+    from analysis import ClipMap, Grid, KindMaps
 
 FILM_PIXELS = 280
 FILM_FPS = 8.0
@@ -57,7 +59,8 @@ class PairView:
     @property
     def strongest_frame(self) -> int:
         """The middle of the frames whose cells of c_i raise the first row's score the most."""
-        profile = np.array(next(iter(self.panels.values()))[0].profile)
+        first = next(iter(self.found.rows.values()))[0]
+        profile = first.values.sum(axis=(1, 2))[first.grid.cell_of(0)]
         best = np.flatnonzero(profile == profile.max())
         return int(best[(len(best) - 1) // 2])
 
@@ -124,7 +127,7 @@ def view_pair(request: MapRequest, display: DisplayOptions, loaded: Loaded) -> P
     clips = (request.clip_i, request.clip_j)
     small = [clip.frames(clip.size) for clip in clips]
     # The same frames in the same view, at the size they are shown at.
-    large = [clip.frames(PANEL_PIXELS) for clip in clips]
+    large = [_large(clip, display) for clip in clips]
     panels = {}
     drawn = display.drawn
     for row, both in found.rows.items():
@@ -134,6 +137,59 @@ def view_pair(request: MapRequest, display: DisplayOptions, loaded: Loaded) -> P
         )
         panels[row] = (first, second)
     return PairView(found, panels, colour_ramp(display.opacity))
+
+
+def _large(clip: ClipRef, display: DisplayOptions) -> Frames:
+    frames = clip.frames(PANEL_PIXELS)
+    return grey(frames) if display.frames == "grey" else frames
+
+
+def difference_of(found: "KindMaps") -> "tuple[ClipMap, ClipMap] | None":
+    """RSP minus A-VID in c_i and in c_j, each head's map by the sum of its sizes.
+
+    So it is of where they attend to, and not of how large their scores are: each cell's share of
+    all that RSP's map holds, minus that of A-VID's. Nothing where a map of either is missing or 0.
+
+    Example:
+        >>> from analysis import PairClips, example_branch, example_views, explain_kind
+        >>> branch = example_branch()
+        >>> clips = PairClips.of(branch, branch, *example_views(2))
+        >>> both = difference_of(explain_kind("contribution", clips))
+        >>> bool(abs(both[0].values).sum() <= 2)  # 2 where they have no cell in common
+        True
+    """
+    if not set(HEADS) <= set(found.rows):
+        return None
+    made = []
+    for own, other in zip(*(found.rows[head] for head in HEADS), strict=True):
+        sizes = [float(np.abs(m.values).sum()) for m in (own, other)]
+        if not all(sizes):
+            return None
+        values = own.values / sizes[0] - other.values / sizes[1]
+        made.append(replace(own, values=values, score=float(values.sum()), exact=False))
+    return made[0], made[1]
+
+
+@st.cache_data(max_entries=16, show_spinner=False, hash_funcs=BY_MODEL)
+def view_difference(
+    request: MapRequest, display: DisplayOptions, loaded: Loaded
+) -> tuple[Panel, Panel] | None:
+    """The pictures of :func:`difference_of`, on one scale.
+
+    Raises:
+        ValueError: As :func:`view_pair`.
+    """
+    from analysis.figures.overlay import common_limit
+
+    both = difference_of(maps.maps_of(request, loaded))
+    if both is None:
+        return None
+    limit = common_limit([clip_map.values for clip_map in both])
+    first, second = (
+        draw_panel(clip_map, clip.frames(clip.size), _large(clip, display), limit, **display.drawn)
+        for clip_map, clip in zip(both, (request.clip_i, request.clip_j), strict=True)
+    )
+    return first, second
 
 
 @st.cache_data(max_entries=32, show_spinner=False, hash_funcs=BY_MODEL)
@@ -151,9 +207,7 @@ def view_partners(
     found = maps.partners(request, head, place, loaded)
     grid, clip = maps.maps_of(request, loaded).rows[head][0].grid, request.clip_j
     limit = common_limit([found.values])
-    panel = draw_panel(
-        found, clip.frames(clip.size), clip.frames(PANEL_PIXELS), limit, **display.drawn
-    )
+    panel = draw_panel(found, clip.frames(clip.size), _large(clip, display), limit, **display.drawn)
     time, row, column = place
     frames = np.flatnonzero(grid.cell_of(0) == time)
     box = fractions(grid, Box(column, row, column + 1, row + 1))

@@ -178,7 +178,7 @@ def _speed(side: str, link: dict[str, str], speeds: tuple[int, ...]) -> int:
             key, choose_number(f"the speed of c_{side}", link.get(parameter), speeds, speeds[0])
         )
     chosen = st.segmented_control(
-        "Speed", speeds, key=key, required=True, format_func=lambda s: f"{s}x"
+        f"Speed of {side}", speeds, key=key, required=True, format_func=lambda s: f"{s}x"
     )
     return int(chosen if chosen is not None else speeds[0])
 
@@ -194,9 +194,9 @@ def _start(side: str, link: dict[str, str], length: int, num_frames: int, speed:
         )
     st.session_state[key] = min(last, int(st.session_state[key]))
     if last == 0:
-        st.slider("Start, frame", 0, 1, key=f"{key}_only", disabled=True)
+        st.slider(f"Start of {side}, frame", 0, 1, key=f"{key}_only", disabled=True)
         return 0
-    return int(st.slider("Start, frame", 0, last, key=key))
+    return int(st.slider(f"Start of {side}, frame", 0, last, key=key))
 
 
 def _refuse(side: str, video: Video, reason: str) -> None:
@@ -210,6 +210,8 @@ def more(arguments: Arguments) -> None:
     """The menu of galleries, where there is more than one."""
     titles = galleries(arguments)
     if len(titles) > 1:
+        # The browser makes the menu when it is opened: it is to hear in each run what it holds.
+        st.session_state["gallery"] = st.session_state["gallery"]
         st.selectbox("Gallery", titles, key="gallery")
 
 

@@ -5,7 +5,16 @@ import streamlit as st
 from analysis.attribution.registry import map_kinds
 from dashboard.base import links
 from dashboard.base.state import choose, choose_number
-from dashboard.overlays.options import CELLS, EXPLAINS, SCALES, DisplayOptions, menu, methods
+from dashboard.overlays.options import (
+    CELLS,
+    EXPLAINS,
+    FRAMES,
+    ROWS,
+    SCALES,
+    DisplayOptions,
+    menu,
+    methods,
+)
 
 
 def choose_one(name: str, what: str, label: str, options: dict[str, str], link: str | None) -> str:
@@ -41,12 +50,20 @@ def choose_display(link: dict[str, str], *, has_task: bool = False) -> DisplayOp
     cells = {name: title for name, title in CELLS.items() if name != "fine" or has_fine}
     if st.session_state.get("cells") == "fine" and "fine" not in cells:
         st.session_state["cells"] = "smooth"
-    return DisplayOptions(
-        kind=kind,
-        cells=choose_one("cells", "the cells", "Cells", cells, link.get("cells")),
-        scale=choose_one("scale", "the colour scale", "Colour scale", SCALES, link.get("scale")),
-        opacity=_opacity(link.get("opacity")) / 100,
-    )
+    how = choose_one("cells", "the cells", "Cells", cells, link.get("cells"))
+    scale = choose_one("scale", "the colour scale", "Colour scale", SCALES, link.get("scale"))
+    with st.popover("Drawing", type="tertiary", width="content"):
+        # The browser makes these when they are opened: it is to hear in each run what they hold.
+        for name in {"opacity", "frames", "rows"} & set(map(str, st.session_state)):
+            st.session_state[name] = st.session_state[name]
+        return DisplayOptions(
+            kind=kind,
+            cells=how,
+            scale=scale,
+            opacity=_opacity(link.get("opacity")) / 100,
+            frames=choose_one("frames", "the frames", "Frames", FRAMES, link.get("frames")),
+            rows=choose_one("rows", "the rows", "Rows", ROWS, link.get("rows")),
+        )
 
 
 def _kind(link: str | None, has_task: bool) -> str:
@@ -84,7 +101,7 @@ def _opacity(link: str | None) -> int:
     if link is not None or "opacity" not in st.session_state:
         options = range(20, 101, 5)
         links.take("opacity", choose_number("the opacity", link, list(options), 75))
-    return int(st.slider("Opacity", 20, 100, step=5, format="%d%%", key="opacity", width=84))
+    return int(st.slider("Opacity", 20, 100, step=5, format="%d%%", key="opacity"))
 
 
 def link_of(display: DisplayOptions) -> dict[str, str]:
@@ -94,4 +111,6 @@ def link_of(display: DisplayOptions) -> dict[str, str]:
         "cells": display.cells,
         "scale": display.scale,
         "opacity": f"{100 * display.opacity:.0f}",
+        "frames": display.frames,
+        "rows": display.rows,
     }

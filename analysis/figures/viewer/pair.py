@@ -1,6 +1,7 @@
 """The offline page of a pair: both heads' maps on both clips, in step, with their numbers."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from analysis.core.clip_map import ClipMap
 from analysis.core.grid import Grid
 from analysis.core.table import Table, Value
 from analysis.figures.overlay import map_limits
+from analysis.figures.viewer import pictures
 from analysis.figures.viewer.page import (
     MOST_BYTES,
     PIXELS,
@@ -58,6 +60,14 @@ def view_of(info: ClipInfo, grid: Grid) -> View:
     return View(eval_frames(frames, grid.clip[1]), info)
 
 
+def in_grey(found: KindMaps) -> KindMaps:
+    """The maps with frames without colours, for a figure."""
+    if found.views is None:
+        return found
+    i, j = (view.with_frames(pictures.grey(view.frames)) for view in found.views)
+    return replace(found, views=(i, j))
+
+
 def frames_at(view: View, pixels: int) -> Frames:
     """A clip's frames at the size of the screen, (T, pixels, pixels, 3).
 
@@ -82,6 +92,7 @@ def pair_page(
     scale: str = "head",
     opacity: float = 0.75,
     smooth: bool = True,
+    grey: bool = False,
     verdicts: Mapping[str, Checked] | None = None,
     command: str = "",
     pixels: int = PIXELS,
@@ -93,6 +104,7 @@ def pair_page(
         scale: One colour scale for each ``head`` (or class), ``shared``, or one for each ``map``.
         opacity: Of the strongest colour, 0 to 1.
         smooth: Interpolate between cells.
+        grey: Show the frames without their colours.
         verdicts: By head, what the checks of its map came to.
         command: What made it.
         pixels: Side of a picture; smaller where the page would be too large.
@@ -108,6 +120,7 @@ def pair_page(
         raise ValueError(f"opacity is between 0 and 1, got {opacity}")
     for side in sizes(pixels):
         large = [frames_at(view, side) for view in views]
+        large = [pictures.grey(frames) for frames in large] if grey else large
         panels = {
             row: tuple(
                 draw_panel(
@@ -186,7 +199,8 @@ def _panels(
     ramp: list[str],
 ) -> dict[str, Any]:
     kind, rows = map_kind(found.kind), []
-    num = next(iter(found.rows.values()))[0].grid.clip[0]
+    first = next(iter(found.rows.values()))[0]
+    num = first.grid.clip[0]
     for name, both in panels.items():
         shown: list[dict[str, Any]] = [
             {
@@ -198,13 +212,13 @@ def _panels(
             for side, panel, own, info in zip(SIDES, both, found.rows[name], infos, strict=True)
         ]
         limits = [f"\N{PLUS-MINUS SIGN}{panel.limit:.2g}" for panel in both]
+        if not found.has_one_target:
+            shown[1]["limit"] = limits[1] = f"map of s, {limits[1]}"
         if scale == "map":
             shown[0]["limit"], shown[1]["limit"] = limits
-        elif not found.has_one_target:
-            shown[1]["limit"] = f"map of s, {limits[1]}"
         row = row_of(name, titles[name], signed(found.score(name), 2), shown, kind.symbol)
         rows.append(row | {"bar": bar_of(titles[name], both[0].limit, ramp, scale)})
-    profile = np.array(next(iter(panels.values()))[0].profile)
+    profile = first.values.sum(axis=(1, 2))[first.grid.cell_of(0)]
     best = np.flatnonzero(profile == profile.max())
     return {
         "token": "page",

@@ -30,7 +30,6 @@ class Panel:
         box: Region of interest as parts of the picture's side, or None.
         total: What its cells come to: their sum, of Eq. 2 their mean.
         error: How far the sum is from what the network gives; None where nothing is promised.
-        profile: Of each frame the sum of its time cell.
         on_moving: Share of the positive contribution on moving pixels.
         moving: The moving pixels' own share of all pixels.
     """
@@ -40,7 +39,6 @@ class Panel:
     box: FractionBox | None
     total: float
     error: float | None
-    profile: list[float]
     on_moving: float
     moving: float
 
@@ -101,7 +99,6 @@ def draw_panel(
         box=fractions(grid, region_of_interest(values).box),
         total=kind.total(values) if kind else float(values.sum()),
         error=clip_map.completeness_error,
-        profile=[float(v) for v in values.sum(axis=(1, 2))[grid.cell_of(0)]],
         on_moving=inside.share,
         moving=inside.area,
     )

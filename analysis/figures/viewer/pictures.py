@@ -46,6 +46,13 @@ def fit_height(frames: Frames, height: int, most_width: int) -> Frames:
     return resize(frames, *(max(1, round(side * scale)) for side in frames.shape[1:3]))
 
 
+def grey(frames: Frames) -> Frames:
+    """Frames (T, H, W, 3) without their colours."""
+    return np.stack(
+        [cv2.cvtColor(cv2.cvtColor(f, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB) for f in frames]
+    ).astype(np.uint8, copy=False)
+
+
 def resize(frames: Frames, height: int, width: int) -> Frames:
     """Frames (T, H, W, 3) at another size; as they are where it is theirs."""
     if frames.shape[1:3] == (height, width):

@@ -39,7 +39,7 @@ def draw(selection: Selection, request: MapRequest, loaded: Loaded, arguments: A
 
 def files_of(selection: Selection, request: MapRequest, loaded: Loaded, name: str) -> list[File]:
     """Files of the selected pair, made when they are downloaded."""
-    display = selection.display
+    display, is_grey = selection.display, selection.display.frames == "grey"
     commands = {c.words[-1]: c.line for c in commands_of(selection, request, name)}
 
     def found() -> "KindMaps":
@@ -47,9 +47,14 @@ def files_of(selection: Selection, request: MapRequest, loaded: Loaded, name: st
 
     def figure1() -> "Figure":
         from analysis.figures.figure1 import draw_figure1
+        from analysis.figures.viewer.pair import in_grey
 
         drawn = draw_figure1(
-            found(), scale=display.scale, share=BOX_SHARE, follow=False, **display.drawn
+            in_grey(found()) if is_grey else found(),
+            scale=display.scale,
+            share=BOX_SHARE,
+            follow=False,
+            **display.drawn,
         )
         return drawn.figure
 
@@ -60,8 +65,9 @@ def files_of(selection: Selection, request: MapRequest, loaded: Loaded, name: st
         checked = verdict_job.kept(request, loaded.query.hash)
         own = commands_of(selection, request, name, with_verdict=bool(checked))
         command = next((c.line for c in own if c.words[-1].endswith(".html")), "")
-        options = {"scale": display.scale, "verdicts": checked, "command": command}
-        return to_html(found(), path, **options, **display.drawn)
+        about = {"verdicts": checked, "command": command}
+        shown = {"scale": display.scale, "grey": is_grey, **display.drawn}
+        return to_html(found(), path, **about, **shown)
 
     def strip() -> "Figure":
         from analysis.figures.strips import draw_strip, rows_of
@@ -171,6 +177,8 @@ def commands_of(
         shown += ["--opacity", f"{selection.display.opacity:g}"]
     if not selection.display.drawn["smooth"]:
         shown += ["--smooth", "false"]
+    if selection.display.frames == "grey":
+        shown += ["--grey", "true"]
     checked = ["--verdict", "true"] if with_verdict else []
     commands = [
         Command("The page, one file", (*words, *shown, *checked, "--out", f"{name}.html")),

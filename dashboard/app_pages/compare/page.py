@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from dashboard.app_pages.compare import captum, export, neighbours, panels, verdicts
+from dashboard.app_pages.compare import captum, export, neighbours, panels
 from dashboard.base import links
 from dashboard.base.state import choose_place
 from dashboard.overlays import captum_job, maps, view_model
@@ -120,8 +120,7 @@ def _draw(selection: Selection, opened: Opened) -> None:
         if opened.link.get("place") and (said := panels.refused_place(selection, view)):
             links.add_note(opened.notes, said)
         st.session_state.setdefault("frame", view.strongest_frame)
-        panels.draw_summary(selection, view)
-        verdicts.draw(request, loaded, tuple(view.panels))
+        panels.draw_summary(selection, view, request, loaded)
         panels.draw(selection, request, view, loaded)
     links.write(_link(selection))
     export.draw(selection, request, loaded, opened.arguments)

@@ -1,4 +1,4 @@
-"""The four panels, the contribution over time and the numbers beside them."""
+"""The four panels, what goes on over time beside them, and the numbers below."""
 
 import hashlib
 import html
@@ -7,32 +7,34 @@ from typing import Any
 
 import streamlit as st
 
-from analysis.attribution.registry import OTHER_ROWS, MapKind, map_kinds
+from analysis.attribution.registry import DEFAULT_MAP, OTHER_ROWS, MapKind, map_kinds
 from analysis.figures.viewer.panel import Panel
 from analysis.figures.viewer.pictures import SHEET_COLUMNS, jpeg, resize
 from analysis.figures.viewer.rows import bar_of, row_of
+from dashboard.app_pages.compare import verdicts
 from dashboard.base import links
+from dashboard.base.arguments import CHECKPOINTS
 from dashboard.base.state import quote
 from dashboard.base.style import COLOURS, DASHES, PLAY_FPS, SYMBOLS, WAITING, signed, small
 from dashboard.base.viewer import viewer
-from dashboard.overlays import view_model
+from dashboard.overlays import strip, view_model
 from dashboard.overlays.maps import Place
 from dashboard.overlays.options import C_I, C_J, symbols
 from dashboard.overlays.request import NUM_CANDIDATES, MapRequest
 from dashboard.overlays.selection import Clip, Selection
 from dashboard.overlays.view_model import PairView, Partners
 from dashboard.services import galleries
+from dashboard.services.galleries import SYNTHETIC_EXAMPLE
 from dashboard.services.models import Loaded
 from dashboard.widgets import shell
 from dashboard.widgets.controls import first_pair
 from rspnet.names import HEAD_TITLES, HEADS
 
 VIEWER = "viewer"
-CHART_PIXELS = 230
-WHY_FIRST = (
-    "This pair opens first because both clips play at 2x, where speed can be seen, and of the "
-    "synthetic videos it has the largest margin of RSP by the shipped model; it opens at the "
-    "frames where that margin is largest."
+WHY_FIRST = "This pair opens first because both clips play at 2x, where speed can be seen"
+WHY_EXAMPLE = (
+    ", and of the synthetic videos it has the largest margin of RSP by the shipped model; it opens "
+    "at the frames where that margin is largest"
 )
 
 
@@ -54,14 +56,18 @@ def draw_waiting(selection: Selection, beside: Callable[[], None] | None = None)
     name = "waiting" if beside is None else "offer"
     token = hashlib.sha256(repr((name, clips)).encode()).hexdigest()[:16]
     data = _data(selection, rows, token, 0) | {"idle": beside is not None}
-    left, right = _columns(name)
-    with left:
+    if beside is None:
+        with st.container(key="summary_waiting"):
+            st.html('<p class="lead">Computing the maps&hellip;</p>')
+        data["strip"] = strip.waiting(clips, selection.model.size)
+        with st.container(key="pictures_waiting"):
+            viewer(data, f"{VIEWER}_{name}", lambda _frame: None)
+        return
+    row = st.container(key="offer_row", horizontal=True, gap="large", vertical_alignment="top")
+    with row.container(key="offer_left"):
         viewer(data, f"{VIEWER}_{name}", lambda _frame: None)
-    with right:
-        if beside is not None:
-            beside()
-        else:
-            st.html('<div class="facts"><p class="dim">Computing the maps&hellip;</p></div>')
+    with row.container(key="offer_right", gap="small"):
+        beside()
 
 
 def _first(clip: Clip) -> str:
@@ -71,18 +77,17 @@ def _first(clip: Clip) -> str:
     return jpeg(resize(frames, height, max(1, round(width * clip.info.pixel_aspect)))[0])
 
 
-def _columns(name: str) -> tuple[Any, Any]:
-    row = st.container(key=f"{name}_row", horizontal=True, gap="large", vertical_alignment="top")
-    return row.container(key=f"{name}_left"), row.container(key=f"{name}_right", gap="small")
-
-
-def draw_summary(selection: Selection, view: PairView) -> None:
-    """What one sees, in sentences, and the way to what holds over many videos."""
-    with st.container(key="summary", gap="xxsmall"):
-        st.html(_summary(selection, view))
-        shell.link_to(
-            "evidence", "What holds over many videos, with intervals", ":material/arrow_forward:"
-        )
+def draw_summary(selection: Selection, view: PairView, request: MapRequest, loaded: Loaded) -> None:
+    """What one sees, in sentences, whether to believe it, and the way to what holds elsewhere."""
+    with st.container(key="summary", horizontal=True, gap="medium"):
+        st.container(key="said").html(_summary(selection, view))
+        with st.container(key="checked", gap="xxsmall"):
+            verdicts.draw(request, loaded, tuple(view.panels))
+            shell.link_to(
+                "evidence",
+                "What holds over many videos, with intervals",
+                ":material/arrow_forward:",
+            )
 
 
 @st.fragment
@@ -93,18 +98,23 @@ def draw(selection: Selection, request: MapRequest, view: PairView, loaded: Load
     partners = None
     if place:
         partners = view_model.view_partners(request, selection.display, *place, loaded)
-    left, right = _columns("panels")
-    with left:
-        data = _shown(selection, view, frame, place, partners)
-        shown = viewer(data, VIEWER, _moved, _placed)
-        # The charts' library keeps the browser busy for a second: pictures first.
-        if shown:
-            st.session_state["charts"] = True
-    with right:
-        if place and partners:
-            _draw_partners(place, partners, view)
-        _draw_profiles(selection, view, frame)
-        st.html(_facts(selection, view))
+    difference = None
+    if selection.display.rows == "difference":
+        difference = view_model.view_difference(request, selection.display, loaded)
+    data = _shown(selection, view, frame, place, partners, difference)
+    clips = (selection.clip_i, selection.clip_j)
+    # Pictures first: taking the time apart sends both clips through the network once more.
+    before = st.session_state.get(VIEWER)
+    is_seen = before is not None and before.get("ready") == data["token"]
+    still = None
+    if strip.has_still(request) and (is_seen or strip.is_at_hand(request, loaded)):
+        still = strip.still_of(request, loaded)
+    data["strip"] = strip.strip_of(clips, request, selection.display, view, still)
+    with st.container(key="pictures"):
+        viewer(data, VIEWER, _moved, _placed)
+    if place and partners:
+        _draw_partners(place, partners, view)
+    st.html(_facts(selection, view))
     place_named = str(st.session_state.get("place") or "")
     links.rewrite(frame=str(frame + 1), place=place_named)
 
@@ -160,8 +170,11 @@ def _summary(selection: Selection, view: PairView) -> str:
             f"A-VID heads are as they were drawn, unless {method} trains them too."
         )
     clips = (selection.clip_i, selection.clip_j)
-    if clips == first_pair(selection.source, selection.model.num_frames):
-        said += f" {WHY_FIRST}"
+    opening = first_pair(selection.source, selection.model.num_frames)
+    if clips == opening and selection.display.kind == DEFAULT_MAP:
+        is_shipped = selection.model.path.parent == CHECKPOINTS
+        is_example = is_shipped and clips[0].video.name == SYNTHETIC_EXAMPLE
+        said += f" {WHY_FIRST}{WHY_EXAMPLE if is_example else ''}."
     return f'<p class="lead" data-testid="summary">{said}</p>'
 
 
@@ -171,6 +184,7 @@ def _shown(
     frame: int,
     place: tuple[str, Place] | None,
     partners: Partners | None,
+    difference: tuple[Panel, Panel] | None,
 ) -> dict[str, Any]:
     """The viewer's data. It is the same for every frame, so that it is not sent again."""
     kind, clips = selection.display.map, (selection.clip_i, selection.clip_j)
@@ -191,8 +205,10 @@ def _shown(
             panels[0]["limit"], panels[1]["limit"] = limits
         elif not view.found.has_one_target:
             panels[1]["limit"] = f"map of s, {limits[1]}"
-        rows.append(row_of(name, title, signed(view.score(name), 2), panels, kind.symbol))
+        rows.append(row_of(name, title, _short(view.score(name)), panels, kind.symbol))
         rows[-1]["bar"] = bar_of(title, both[0].limit, view.ramp, selection.display.scale)
+    if selection.display.rows == "difference" and difference is not None:
+        rows.append(_difference_row(clips, difference, view))
     token, token_frame, keep = _token(selection, frame, place)
     data = _data(selection, rows, token, token_frame)
     if selection.display.has_places:
@@ -207,6 +223,25 @@ def _shown(
         "unit": kind.units,
         "place": st.session_state.get("place", ""),
         "keep_frame": keep,
+    }
+
+
+def _difference_row(
+    clips: tuple[Clip, Clip], both: tuple[Panel, Panel], view: PairView
+) -> dict[str, Any]:
+    title = "RSP \N{MINUS SIGN} A-VID"
+    panels = [
+        _panel(clip, panel.sheet, title, [None] * view.grid.clip[0], "Difference of the maps")
+        for clip, panel in zip(clips, both, strict=True)
+    ]
+    return {
+        "head": "difference",
+        "title": title.replace("-", "\N{NON-BREAKING HYPHEN}"),
+        "note": "orange: more of RSP's map; blue: more of A-VID's",
+        "line": "none",
+        "panels": panels,
+        "unit": "share of a head's map, per cell",
+        "bar": bar_of(title, both[0].limit, view.ramp, "head"),
     }
 
 
@@ -249,6 +284,17 @@ def _data(
     }
 
 
+def _short(value: float) -> str:
+    """Two digits, and of a small number as many as two that count take, up to four.
+
+    Example:
+        >>> _short(0.304), _short(-0.0042), _short(0.0)
+        ('+0.30', '−0.0042', '+0.00')
+    """
+    digits = 2 if abs(value) >= 0.095 or value == 0 else 3 if abs(value) >= 0.0095 else 4
+    return signed(value, digits)
+
+
 def _panel(
     clip: Clip, image: str, title: str, boxes: list[Any] | None, what: str = ""
 ) -> dict[str, Any]:
@@ -275,43 +321,9 @@ def _draw_partners(place: tuple[str, Place], partners: Partners, view: PairView)
         st.button("Show the whole map", key="place_clear", on_click=_placed, args=("",))
 
 
-def _draw_profiles(selection: Selection, view: PairView, frame: int) -> None:
-    kind = selection.display.map
-    st.html(_legend(kind, view))
-    box = st.container(height=CHART_PIXELS, border=False, key="profiles_box", gap=None)
-    if not st.session_state.get("charts"):
-        return
-    from dashboard.base.charts import profiles
-
-    heads = {name: (i.profile, j.profile) for name, (i, j) in view.panels.items()}
-    titles = {name: view.title(name) for name in view.panels}
-    figure = profiles(
-        heads, frame, titles, COLOURS, DASHES, CHART_PIXELS, is_shared=view.found.has_one_target
-    )
-    box.plotly_chart(
-        figure,
-        key="profiles",
-        config={"displayModeBar": False, "scrollZoom": False, "doubleClick": False},
-        alt=f"{kind.title} over the frames of c_i and of c_j, one line a head.",
-    )
-
-
 def _swatch(name: str) -> str:
     """A piece of the head's line. (The page strips SVG from HTML, borders it leaves.)"""
     return f'<span class="swatch" style="border-top: 3px {DASHES[name]} {COLOURS[name]}"></span>'
-
-
-def _legend(kind: MapKind, view: PairView) -> str:
-    keys = "".join(
-        f'<span class="key">{_swatch(name)}{html.escape(view.title(name))}</span>'
-        for name in view.panels
-    )
-    adds_up = kind.sums_to and kind.reduction == "sum"
-    what = "sums to the score" if adds_up else "a step a time cell"
-    return (
-        f'<div class="row-title">{kind.title} over time <span class="dim">{what}; click a frame'
-        f'</span><span class="legend">{keys}</span></div>'
-    )
 
 
 def _facts(selection: Selection, view: PairView) -> str:
@@ -323,16 +335,28 @@ def _facts(selection: Selection, view: PairView) -> str:
     number = max(view.found.num_negatives.values(), default=0)
     nearest = f" ({number} of up to {NUM_CANDIDATES} others)" if number else ""
     return (
-        f'<div class="facts">{table}'
+        f'<div class="facts wide"><div>{table}'
         f'<p class="dim">On moving pixels: share of {positive}, and the share of '
         "all pixels that move, which is what a uniform map would give.</p>"
-        f'<p data-testid="kind">{symbols(kind.text)}{nearest}</p>'
+        f"{_parts_words(selection)}</div>"
+        f'<div><p data-testid="kind"><b>{html.escape(kind.title)}.</b> '
+        f"{symbols(kind.text)}{nearest}</p>"
         f'<p data-testid="grid">The maps have {view.grid}{fine} (time x height x width), '
         f"drawn over {frames} frames of {height} x {width} pixels. "
         "Orange raises the score, blue lowers it, and the frame shows "
         "through where a cell adds nothing. Box: the largest connected part of the cells that "
         f"hold half of {positive}."
-        f"{_hint(selection)}</p></div>"
+        f"{_hint(selection)}</p></div></div>"
+    )
+
+
+def _parts_words(selection: Selection) -> str:
+    """What the two parts over time are, where there are any."""
+    if not selection.display.map.fine or selection.display.cells == "fine":
+        return ""
+    return (
+        '<p class="dim">Over time: what stands still is what the clip has when it is stopped at '
+        "its middle frame, what moves is what movement adds to that; they sum to the total.</p>"
     )
 
 
@@ -355,7 +379,7 @@ def _head_table(kind: MapKind, view: PairView) -> str:
         )
     head_s = '<th>Similarity <span class="symbol">s</span></th>' if beside else ""
     return (
-        f"<table><thead><tr><th></th><th>{kind.total_title}</th>{head_s}"
+        f"<table><thead><tr><td></td><th>{kind.total_title}</th>{head_s}"
         f"<th>On moving pixels, {C_I}</th><th>{C_J}</th></tr></thead>"
         f"<tbody>{''.join(rows)}</tbody></table>"
     )

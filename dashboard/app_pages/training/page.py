@@ -222,6 +222,7 @@ def _newest(run: "Run", age: float, max_steps: int | None) -> str:
         ("avid_top1", "A-VID, top-1", ".2f"),
         ("accuracy", "accuracy", ".2f"),
         ("clips_per_second", "clips per second", ".0f"),
+        ("data_wait", "waiting for data", ".0%"),
         ("memory_gib", "GiB of memory", ".1f"),
     )
     words += [

@@ -6,9 +6,10 @@ import torch
 
 from analysis import PairClips, View, example_views, explain_kind, map_kinds, similarity_ledger
 from analysis.core.clip import static_clip
-from analysis.core.ledger import PARTS, ledger_of
+from analysis.core.ledger import PARTS, ledger_of, static_part
 from analysis.core.score import extract_features
 from rspnet.models import Branch
+from rspnet.names import SIDES
 from tests.factories import tiny_branch
 
 
@@ -85,3 +86,28 @@ def test_parts_are_kinds_of_maps_that_are_made_when_named() -> None:
     kinds = map_kinds()
     assert set(PARTS) <= set(kinds)
     assert not any(kinds[part].by_default for part in PARTS)
+
+
+@pytest.mark.parametrize("kind", ["linear", "mlp"])
+def test_static_part_of_a_score_is_linear_in_the_clip_at_rest(kind: str) -> None:
+    query, key = tiny_branch(0, head=kind), tiny_branch(1, head=kind)
+    c_i, c_j, c_k = example_views(3)
+    pair = PairClips.of(query, key, c_i, c_j, view_k=c_k)
+    parts = pair.ledger("avid").maps
+    for side in SIDES:  # of the cosine it is what the ledger says, cell by cell
+        held = static_part(pair.similarity("avid", side), pair.features(side), pair.static(side))
+        both = (
+            ("static_static", "static_motion")
+            if side == "i"
+            else ("static_static", "motion_static")
+        )
+        expected = sum(parts[part][side == "j"].values for part in both)
+        np.testing.assert_allclose(held, expected, atol=1e-7)
+    # Of a margin it sums to (z of the clip at rest) . t over the clip's own length.
+    margin = pair.margin("rsp")
+    held = static_part(margin, pair.c_i, pair.static("i"))
+    z, rest = (z_of(query, view, "rsp") for view in (c_i, static_clip(c_i)))
+    assert held.sum() == pytest.approx(float(rest @ margin.target / z.norm()), abs=1e-6)
+    longer = extract_features(query, View(np.concatenate([c_i.frames] * 2), c_i.info))
+    with pytest.raises(ValueError, match="have one grid"):
+        static_part(margin, pair.c_i, longer)

@@ -53,28 +53,99 @@ def test_a_verdict_comes_and_the_menus_stay_as_they_were(visitor: Visitor, addre
     expect(visitor.page.get_by_text("random orders, on average by").first).to_be_visible()
 
 
-def test_scrubber_drives_all_panels_chart_and_link(visitor: Visitor, address: str) -> None:
-    visitor.open(address, frame="1")
+def test_scrubber_drives_all_panels_strip_and_link(visitor: Visitor, address: str) -> None:
+    visitor.open(address, frame="1", map="contribution", i_speed="2", i_start="4")
     token = visitor.wait_ready()
-    visitor.wait_chart()
-    visitor.wait_cursor(1)
+    page = visitor.page
     first = {(h, s): visitor.panel(h, s) for h in ("rsp", "avid") for s in "ij"}
-    visitor.page.click(".forward")
-    visitor.wait_cursor(2)
-    slider = visitor.page.locator(".scrubber input")
+    expect(page.locator('[data-testid="strip-i"] .video-frame')).to_have_text(
+        "frame 4 of the video"
+    )
+    page.click(".forward")
+    expect(page.locator('[data-testid="strip-i"] .video-frame')).to_have_text(
+        "frame 6 of the video"
+    )
+    slider = page.locator(".scrubber input")
     slider.focus()
     for _ in range(6):
         slider.press("ArrowRight")
     visitor.wait_link(r"frame=8\b")
-    visitor.wait_cursor(8)
-    assert visitor.page.inner_text(".position") == "frame 8 / 16"
+    assert page.inner_text(".position") == "frame 8 / 16"
     for (head, side), before in first.items():
         # The red block has moved by more than its own brightness away from where it was.
         assert np.abs(visitor.panel(head, side) - before).max() > 100
     assert visitor.wait_ready() == token
-    visitor.page.click(".play")
-    expect(visitor.page.locator(".position")).not_to_have_text("frame 8 / 16")
-    visitor.page.click(".play")
+    page.click(".play")
+    expect(page.locator(".position")).not_to_have_text("frame 8 / 16")
+    page.click(".play")
+
+
+def numbers(visitor: Visitor, side: str, head: str) -> list[str]:
+    """The numbers of a lane at the frame that is shown: total, what moves, what stands still."""
+    lane = f'[data-testid="strip-{side}"] [data-testid="lane-{head}"] .numbers'
+    found = visitor.page.locator(f"{lane} b, {lane} .share span").all_inner_texts()
+    return [text.replace("\N{MINUS SIGN}", "-") for text in found]
+
+
+def test_strip_takes_the_time_apart_and_a_drag_scrubs(visitor: Visitor, address: str) -> None:
+    visitor.open(address, frame="1", map="contribution")
+    token = visitor.wait_ready()
+    page = visitor.page
+    # Once the pictures stand, the totals fall into their parts, and no picture is drawn again.
+    expect(page.locator('[data-testid="strip-i"] .share')).to_have_count(4)
+    assert visitor.wait_ready() == token
+    for side in "ij":
+        # Blue stands still, and it is all that A-VID sees; red moves.
+        total, moves, still = map(float, numbers(visitor, side, "avid"))
+        assert (moves, still) == (0, total)
+        assert total > 0.1
+        total, moves, still = map(float, numbers(visitor, side, "rsp"))
+        assert total == pytest.approx(moves + still, abs=0.0011)
+        assert abs(moves) > 0.02
+    before = {(h, s): visitor.panel(h, s) for h in ("rsp", "avid") for s in "ij"}
+    catcher = page.locator('[data-testid="strip-j"] .catcher')
+    box = catcher.bounding_box()
+    at = [(box["x"] + part * box["width"], box["y"] + 30) for part in (0.41, 0.72, 1.3)]
+    page.mouse.move(*at[0])
+    page.mouse.down()
+    expect(page.locator(".position")).to_have_text("frame 7 / 16")
+    page.mouse.move(*at[1])
+    expect(page.locator(".position")).to_have_text("frame 12 / 16")
+    for key, picture in before.items():
+        assert np.abs(visitor.panel(*key) - picture).max() > 100
+    page.mouse.move(*at[2])  # beyond its end
+    page.mouse.up()
+    page.mouse.move(*at[0])  # let go
+    expect(page.locator(".position")).to_have_text("frame 16 / 16")
+    visitor.wait_link(r"frame=16\b")
+    for side in "ij":
+        playhead = page.locator(f'[data-testid="strip-{side}"] .playhead').bounding_box()
+        assert playhead["x"] == pytest.approx(box["x"] + box["width"] * 15.5 / 16, abs=2)
+
+
+def test_difference_of_the_heads_and_grey_frames(visitor: Visitor, address: str) -> None:
+    visitor.open(address, map="contribution", frame="1", rows="difference", frames="grey")
+    visitor.wait_ready()
+    assert visitor.page.locator(".row").count() == 3
+    difference = visitor.panel("difference", "i")
+    red, blue = block(difference, *RED), block(difference, *BLUE)
+    assert red[0] > red[2] + 15  # orange: RSP has more there
+    assert blue[2] > blue[0] + 15
+    bare = block(visitor.panel("rsp", "i"), *BLUE)
+    assert np.ptp(bare) < 12  # no colour is left where RSP sees nothing
+    visitor.page.get_by_role("button", name="Largest difference").click()
+    visitor.wait_link("frame=(?!1&)")
+
+
+def test_scrubber_and_strip_are_in_sight_at_first(visitor: Visitor, address: str) -> None:
+    visitor.open(address)
+    visitor.wait_ready()
+    for place in (".scrubber", '[data-testid="strip-i"]', '[data-testid="strip-j"]'):
+        expect(visitor.page.locator(place)).to_be_in_viewport(ratio=1)
+    strip = visitor.page.locator('[data-testid="strip-i"] .track')
+    assert re.match(
+        r"c_i over time, left/clip_1, frames .* RSP: ", strip.get_attribute("aria-label")
+    )
 
 
 def test_change_of_the_pair_and_the_scale(visitor: Visitor, address: str) -> None:
@@ -121,18 +192,6 @@ def test_place_in_c_i_shows_its_partners_in_c_j(visitor: Visitor, address: str) 
     visitor.wait_link(r"place=rsp\.0\.2\.3")
 
 
-def test_click_in_the_chart_goes_to_the_frame(visitor: Visitor, address: str) -> None:
-    visitor.open(address)
-    visitor.wait_ready()
-    visitor.wait_chart()
-    plot = visitor.page.locator(".st-key-profiles_box .js-plotly-plot .nsewdrag").first
-    box = plot.bounding_box()
-    visitor.point_at(box["x"] + 0.59 * box["width"], box["y"] + 40)
-    visitor.page.mouse.click(box["x"] + 0.59 * box["width"], box["y"] + 40)
-    expect(visitor.page.locator(".position")).to_have_text("frame 10 / 16")
-    visitor.wait_link(r"frame=10\b")
-
-
 def test_neighbours_stand_below_and_become_c_j(visitor: Visitor, address: str) -> None:
     visitor.open(address)
     token = visitor.wait_ready()
@@ -149,7 +208,7 @@ def test_neighbours_stand_below_and_become_c_j(visitor: Visitor, address: str) -
     expect(buttons).to_have_count(5)
     buttons.first.click()
     visitor.wait_other(token)
-    assert f"{name}, frames" in page.inner_text(".heads")
+    assert f"{name}, frames" in page.inner_text(".heads").replace("\n", "")
 
 
 def test_bad_choices_are_said_and_left(visitor: Visitor, address: str) -> None:
@@ -170,8 +229,6 @@ def test_two_sessions_do_not_mix(browser: Any, address: str) -> None:
     two.open(address, i="right/clip_2.mp4", j="right/clip_4.mp4", frame="5")
     one.wait_ready()
     two.wait_ready()
-    one.wait_chart()
-    two.wait_chart()
     one.page.click(".forward")
     one.wait_link(r"frame=2\b")
     assert two.page.inner_text(".position") == "frame 5 / 16"

@@ -19,7 +19,7 @@ def test_home_leads_to_the_example_in_compare(visitor: Visitor, address: str) ->
     page.get_by_text("Open this pair in Compare").click()
     visitor.wait_ready()
     visitor.wait_link(r"/compare\?.*map=margin")
-    assert "left/clip_1, frames 4 to 34, 2x" in page.inner_text(".heads")
+    assert "left/clip_1, frames 4 to 34, 2x" in page.inner_text(".heads").replace("\n", "")
     visitor.page.get_by_text("Per map", exact=True).click()
     visitor.wait_link(r"scale=map")
     # Away and back by the menu: the page is as it was left.

@@ -1,6 +1,7 @@
 """A real Chromium, the app served to it, and somebody who looks at it."""
 
 import contextlib
+import importlib.util
 import os
 import re
 import shutil
@@ -33,21 +34,22 @@ AT_REST = """() =>
         '[data-stale="true"], [data-testid="stSkeleton"], [data-testid="stSpinner"], '
         + '[data-testid="stProgress"], .js-plotly-plot:not(:has(.main-svg))')
     && document.querySelector('[role="heading"][aria-level="1"]')"""
-# Where the cursor of the right chart is seen to stand between its first and its last label.
-CURSOR = """() => {
-    const plot = document.querySelector('.js-plotly-plot');
-    const middle = part => part.getBoundingClientRect().x + part.getBoundingClientRect().width / 2;
-    const labels = [...(plot?.querySelectorAll('.x2tick text') ?? [])];
-    if (labels.length < 2) return NaN;
-    const [first, last] = [labels[0], labels.at(-1)], line = [...plot.querySelectorAll(
-        '.shapelayer path')].at(-1);
-    const [from, to] = [Number(first.textContent), Number(last.textContent)];
-    return from + (to - from) * (middle(line) - middle(first)) / (middle(last) - middle(first));
-}"""
 # Every chart is as wide as its place.
 CHARTS_FIT = """() => [...document.querySelectorAll('.js-plotly-plot')].every(plot =>
     Math.abs(plot.querySelector('.main-svg').getBoundingClientRect().width
              - plot.getBoundingClientRect().width) < 2)"""
+
+
+# What axe-core finds that is Streamlit's own: rule and what it is found at, with the reason.
+NOT_OURS: dict[str, dict[str, str]] = {}
+
+
+def find_axe() -> str | None:
+    """The script of axe-core, if the package that carries it is installed."""
+    package = importlib.util.find_spec("axe_playwright_python")
+    if package is None or not package.submodule_search_locations:
+        return None
+    return Path(package.submodule_search_locations[0], "axe.min.js").read_text(encoding="utf-8")
 
 
 def find_chromium() -> str | None:
@@ -154,10 +156,6 @@ class Visitor:
         self.page.mouse.move(x, y, steps=3)
         self.page.wait_for_selector(".js-plotly-plot .hoverlayer > *", state="attached")
 
-    def wait_cursor(self, frame: int) -> None:
-        """Wait until the chart's cursor stands at a frame, from 1."""
-        self.page.wait_for_function(f"Math.abs(({CURSOR})() - {frame}) < 0.1")
-
     def panel(self, head: str, side: str) -> np.ndarray:
         """What a panel shows, RGB."""
         return self.picture(self.page.locator(f'[data-testid="panel-{head}-{side}"]'))
@@ -178,6 +176,20 @@ class Visitor:
         self.page.screenshot(path=str(path))
         self.page.set_viewport_size(size)
         return path
+
+    def barriers(self) -> list[str]:
+        """What axe-core calls serious or critical on the page as it is, a line a place."""
+        script = find_axe()
+        assert script is not None, "python -m pip install axe-playwright-python"
+        self.page.evaluate(script)
+        found = self.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+        return [
+            f"{rule['id']}: {' '.join(map(str, node['target']))}: {node['html'][:200]}"
+            for rule in found["violations"]
+            if rule["impact"] in ("serious", "critical")
+            for node in rule["nodes"]
+            if not any(part in str(node["target"]) for part in NOT_OURS.get(rule["id"], ()))
+        ]
 
     def close(self) -> None:
         """Leave, and complain about what went wrong."""
@@ -200,7 +212,8 @@ def check_page(
     """Open a page, wait until all of it is there, and keep a picture of it.
 
     Nothing may be wider than the window, every picture says what it shows, the page has one title,
-    and its ground is light or dark as the visitor wants it.
+    its ground is light or dark as the visitor wants it, and where axe-core is installed it finds
+    no serious barrier.
     """
     visitor = Visitor(browser, width, scheme)
     visitor.open(address, page, **link)
@@ -209,6 +222,8 @@ def check_page(
     assert visitor.page.locator("img:not([alt])").count() == 0
     assert visitor.page.locator('[role="img"]:not([aria-label])').count() == 0
     assert visitor.page.locator('[role="heading"][aria-level="1"]').count() == 1
+    if find_axe() is not None:
+        assert visitor.barriers() == []
     picture = visitor.keep(f"{name or page}-{width}-{scheme}")
     ground = cv2.imread(str(picture))[4, 4].mean()
     assert (ground > 200) if scheme == "light" else (ground < 60)

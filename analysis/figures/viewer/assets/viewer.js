@@ -1,6 +1,6 @@
-// Four panels, one scrubber. All frames of a pair are here at once (one sheet of frames a panel),
-// so that moving the scrubber shifts four images and waits for nobody. The server is told which
-// frame is shown, for the chart's cursor and the link; it never draws again for that.
+// Four panels, one scrubber, and what both heads see over time. All frames of a pair are here at once
+// (one sheet of frames a panel), so that moving the scrubber shifts four images and waits for nobody.
+// The server is told which frame is shown, for the link; it never draws again for that.
 const ICONS = {
   play: '<svg viewBox="0 0 14 14"><path d="M3 1.5v11l9-5.5z"/></svg>',
   pause: '<svg viewBox="0 0 14 14"><path d="M3 1.5h3v11H3zM8 1.5h3v11H8z"/></svg>',
@@ -9,6 +9,7 @@ const ICONS = {
 }
 const SVG = "http://www.w3.org/2000/svg"
 const GAP = 10 // width of the space between two panels, in hundredths of a panel
+const NAME_END = 7 // letters that tell videos of one class apart
 const views = new WeakMap()
 
 function element(tag, className, text) {
@@ -31,13 +32,17 @@ function drawHeads(root, data) {
     const cell = element("div")
     const title = element("div", "column-title")
     title.append(column.title ?? symbol("c", column.index))
-    const detail = element("div", "column-detail", column.detail)
+    // Of a long name the middle goes; which frames they are stays.
+    const detail = element("div", "column-detail"), cut = column.detail.lastIndexOf(", frames ")
+    const name = cut < 0 ? column.detail : column.detail.slice(0, cut)
+    detail.append(element("span", "start", name.slice(0, -NAME_END)))
+    detail.append(element("span", "end", name.slice(-NAME_END) + (cut < 0 ? "" : column.detail.slice(cut))))
     detail.title = column.detail
     cell.append(title, detail)
     cell.style.minWidth = "0"
     pair.append(cell)
   }
-  heads.replaceChildren(element("div"), pair, element("div", "unit", data.unit ?? ""))
+  heads.replaceChildren(element("div"), pair)
 }
 
 function drawLabel(row) {
@@ -77,8 +82,15 @@ function drawPanel(row, panel, data) {
     if (!data.idle) box.append(element("div", "waiting"))
   }
   box.prepend(image)
+  const clip = data.strip?.clips.find(own => own.index === panel.column)
+  if (clip) {
+    const bare = element("div", "bare")
+    bare.style.backgroundImage = `url(${clip.film})`
+    bare.style.backgroundSize = `${100 * data.num_frames}% 100%`
+    box.append(bare)
+  }
   if (panel.limit) box.append(element("div", "limit", panel.limit))
-  if (data.cells && panel.column === data.columns[0].index) {
+  if (data.cells && row.letter && panel.column === data.columns[0].index) {
     box.classList.add("places")
     box.tabIndex = 0
     box.setAttribute("role", "button")
@@ -89,7 +101,7 @@ function drawPanel(row, panel, data) {
   return box
 }
 
-function drawBar(row) {
+function drawBar(row, unit) {
   const bar = element("div", "bar")
   if (!row.bar) return bar
   const ramp = element("div", "ramp")
@@ -99,6 +111,7 @@ function drawBar(row) {
   bar.setAttribute("role", "img")
   bar.setAttribute("aria-label", row.bar.alt)
   bar.append(ramp, ticks)
+  if (unit) bar.append(element("div", "unit", unit))
   return bar
 }
 
@@ -112,7 +125,7 @@ function drawRows(root, data) {
     marks.setAttribute("preserveAspectRatio", "none")
     marks.setAttribute("aria-hidden", "true")
     pair.append(marks)
-    line.append(drawLabel(row), pair, drawBar(row))
+    line.append(drawLabel(row), pair, drawBar(row, row.unit ?? data.unit))
     return line
   })
   root.querySelector(".rows").replaceChildren(...rows)
@@ -171,9 +184,16 @@ function show(view) {
     }
   }
   root.querySelectorAll(".row").forEach((row, i) => {
-    drawMarks(row.querySelector("svg"), data, data.rows[i].panels, frame)
+    const off = view.off.includes(data.rows[i].head)
+    row.classList.toggle("off", off)
+    if (view.boxes && !off) drawMarks(row.querySelector("svg"), data, data.rows[i].panels, frame)
+    else row.querySelector("svg").replaceChildren()
+    row.querySelectorAll(".bare").forEach(bare => {
+      bare.style.backgroundPosition = `${(100 * frame) / Math.max(1, data.num_frames - 1)}% 0`
+    })
   })
-  const slider = root.querySelector("input")
+  showStrip(view)
+  const slider = root.querySelector(".scrubber input")
   if (Number(slider.value) !== frame) slider.value = frame
   slider.setAttribute("aria-valuetext", `frame ${frame + 1} of ${data.num_frames}`)
   root.querySelector(".position").textContent = `frame ${frame + 1} / ${data.num_frames}`
@@ -234,24 +254,6 @@ function listenPlaces(view) {
   }
 }
 
-// The chart below or beside drives the frame, too. Plotly's own event: which point was clicked.
-function listenChart(view) {
-  const chart = event => event.target.closest?.(".st-key-profiles_box .js-plotly-plot")
-  view.watch = event => {
-    const plot = chart(event)
-    if (!plot?.on) return
-    const known = plot.rspnetView
-    plot.rspnetView = view // the panels may have been mounted anew since
-    if (known) return
-    plot.on("plotly_click", ({ points }) => {
-      const current = plot.rspnetView
-      if (current.clock) setPlaying(current, false)
-      move(current, Math.round(points[0].x) - 1, true)
-    })
-  }
-  document.addEventListener("pointerover", view.watch)
-}
-
 // The server hears of the first move at once and of later ones at most every 100 ms.
 function inform(view) {
   if (view.timer) return
@@ -276,13 +278,13 @@ function setPlaying(view, playing) {
   if (!playing) inform(view)
 }
 
-// Once the four pictures stand, the server may send what takes the browser long to load.
+// Once the four pictures stand, the server may compute what takes it long.
 async function announce(view, token) {
   const images = [...view.root.querySelectorAll(".panel img")]
   await Promise.allSettled(images.map(image => image.decode()))
   if (view.token !== token) return
   view.root.dataset.ready = token
-  view.setStateValue("ready", true)
+  if (view.data.strip?.waits) view.setStateValue("ready", token)
 }
 
 export default function (component) {
@@ -291,12 +293,17 @@ export default function (component) {
   if (!root || !data) return undefined
   let view = views.get(root)
   if (!view) {
-    view = { root, frame: data.frame, told: data.frame, token: null, timer: null, clock: null }
+    view = {
+      root, frame: data.frame, told: data.frame, token: null, timer: null, clock: null, boxes: true, off: [], drawn: null,
+    }
     views.set(root, view)
     root.querySelector(".back").innerHTML = ICONS.back
     root.querySelector(".forward").innerHTML = ICONS.forward
     root.querySelector(".play").innerHTML = ICONS.play
-    listenChart(view)
+    root.querySelector(".help").onclick = () => toggleHelp(view)
+    listenKeys(view)
+    view.watch = new ResizeObserver(() => fitFilm(view))
+    view.watch.observe(root)
   }
   view.setStateValue = setStateValue
   if (view.token !== data.token) {
@@ -308,18 +315,26 @@ export default function (component) {
     view.told = data.frame
     drawHeads(root, data)
     drawRows(root, data)
+    drawStrip(view)
+    view.drawn = data.strip?.token
     const idle = !data.sheet
     for (const control of root.querySelectorAll(".scrubber button, .scrubber input")) control.disabled = idle
-    root.querySelector("input").max = data.num_frames - 1
+    root.querySelector(".scrubber input").max = data.num_frames - 1
     show(view)
     if (data.cells) listenPlaces(view)
     setPlaying(view, playing && !idle)
     if (!idle) announce(view, data.token)
+  } else if (view.drawn !== data.strip?.token) { // its parts have come
+    view.data = data
+    view.drawn = data.strip?.token
+    drawStrip(view)
+    show(view)
   }
-  const slider = root.querySelector("input")
-  slider.oninput = () => { if (view.clock) setPlaying(view, false); move(view, Number(slider.value), true) }
-  root.querySelector(".back").onclick = () => { setPlaying(view, false); move(view, view.frame - 1, true) }
-  root.querySelector(".forward").onclick = () => { setPlaying(view, false); move(view, view.frame + 1, true) }
+  const slider = root.querySelector(".scrubber input")
+  slider.oninput = () => goTo(view, Number(slider.value))
+  root.querySelector(".back").onclick = () => goTo(view, view.frame - 1)
+  root.querySelector(".forward").onclick = () => goTo(view, view.frame + 1)
+  root.querySelector(".jump").onclick = () => goTo(view, widest(view.data.strip))
   root.querySelector(".play").onclick = () => setPlaying(view, view.clock === null)
-  return () => { document.removeEventListener("pointerover", view.watch); clearInterval(view.clock); clearTimeout(view.timer); views.delete(root) }
+  return () => { document.removeEventListener("keydown", view.listen); view.watch.disconnect(); clearInterval(view.clock); clearTimeout(view.timer); views.delete(root) }
 }

@@ -1,5 +1,6 @@
 """Offline pages: the maps' own numbers, small, nothing from outside; and what notebooks show."""
 
+import base64
 import html
 import json
 import re
@@ -7,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -33,7 +35,7 @@ from analysis.cli.retrieval import main as retrieve
 from analysis.core.statistics import Estimate
 from analysis.core.table import Row
 from analysis.figures.viewer.page import MOST_BYTES, Page
-from analysis.figures.viewer.pair import frames_at, pair_page
+from analysis.figures.viewer.pair import frames_at, in_grey, pair_page
 from rspnet.data.video.encode import write_video
 from rspnet.models import Branch
 from rspnet.retrieval.gallery import Gallery, embed_videos
@@ -101,7 +103,7 @@ def test_the_numbers_are_the_maps_own(clips: PairClips, tmp_path: Path) -> None:
 def test_nothing_is_loaded_from_outside(clips: PairClips) -> None:
     text = pair_page(explain_kind("contribution", clips)).html()
     assert not re.search("https?:", text.replace(SVG, ""))
-    assert not re.search(r"""(src|href)=["'](?!data:)|@import|url\((?!data:)""", text)
+    assert not re.search(r"""(src|href)=["'](?!data:)|@import|url\((?!data:|\$)""", text)
     assert "default-src 'none'; img-src data:;" in text
     for panel in data_of(text, "panels")["rows"][0]["panels"]:
         assert panel["image"].startswith("data:image/jpeg;base64,")
@@ -129,6 +131,18 @@ def test_the_scale_is_the_one_that_was_chosen(clips: PairClips) -> None:
         pair_page(found, scale="both")
     with pytest.raises(ValueError, match=r"opacity is between 0 and 1, got 2"):
         pair_page(found, opacity=2)
+
+
+def test_grey_frames_leave_the_map_the_only_colours(clips: PairClips) -> None:
+    found = explain_kind("contribution", clips)
+    seen = {}
+    for opacity in (0.0, 0.75):
+        text = pair_page(found, grey=True, opacity=opacity, pixels=32).html()
+        image = data_of(text, "panels")["rows"][0]["panels"][0]["image"].partition(",")[2]
+        data = np.frombuffer(base64.b64decode(image), np.uint8)
+        seen[opacity] = np.ptp(cv2.imdecode(data, cv2.IMREAD_COLOR).astype(int), axis=-1).max()
+    assert seen[0.0] <= 8 < 40 < seen[0.75]
+    assert all((np.ptp(view.frames, axis=-1) == 0).all() for view in in_grey(found).views or ())
 
 
 def test_a_text_of_a_user_does_not_end_the_script() -> None:

@@ -12,7 +12,6 @@ from safetensors.numpy import save_file
 from streamlit.testing.v1 import AppTest
 
 import analysis
-from analysis.figures.viewer.panel import Panel
 from dashboard.base import links
 from dashboard.base.arguments import Arguments
 from dashboard.base.style import signed
@@ -42,21 +41,29 @@ def test_first_view_is_a_fast_positive_pair_by_its_margin(open_app: Open) -> Non
     assert app.query_params["j_start"] == "35"
     assert app.query_params["map"] == "margin_faster"
     said = texts(app)
-    assert "This pair opens first because both clips play at 2x" in said
+    # The margin of the shipped model on the synthetic videos is nothing to these.
+    assert "This pair opens first because both clips play at 2x, where speed can be seen." in said
     assert re.search(
         r"Moving pixels cover \d+% of .*\. They hold <b>\d+%</b> of the RSP map's positive part",
         said,
     )
+    app.button_group("map").set_value("contribution").run()
+    assert "opens first" not in texts(app)
+    app.button_group("map").set_value("margin_faster").run()
+    assert "opens first" in texts(app)
     app.slider("start_i").set_value(3).run()
     assert "opens first" not in texts(app)
 
 
 def test_the_first_frame_is_where_the_first_rows_map_is_largest() -> None:
-    def panel(*profile: float) -> Panel:
-        return Panel("", 1.0, None, 0.0, None, [*profile], 0.5, 0.5)
+    def clip_map(*steps: float) -> analysis.ClipMap:
+        grid = analysis.Grid.even(cells=(len(steps), 1, 1), clip=(8, 4, 4))
+        values = np.array(steps).reshape(-1, 1, 1)
+        return analysis.ClipMap(values, 0.0, "rsp", "contribution", grid)
 
-    both = {"rsp": (panel(-1, -1, 2, 2, 2, 2, 0), panel(9, 0)), "avid": (panel(9, 0), panel(9, 0))}
-    assert PairView(None, both, []).strongest_frame == 3
+    rows = {"rsp": (clip_map(-1, -1, 2, 0), clip_map(9, 0)), "avid": (clip_map(9, 0),) * 2}
+    view = PairView(analysis.KindMaps(kind="contribution", rows=rows), {}, [])
+    assert view.strongest_frame == 4  # of frames 4 and 5 of its step, from 0
 
 
 def test_numbers_of_the_planted_model(open_app: Open) -> None:
@@ -491,3 +498,14 @@ def test_home_begins_with_a_video_of_the_generated_gallery() -> None:
     assert seed == galleries.SYNTHETIC_SEED
     assert index < Arguments().num_videos
     assert draw_factors(seed, index).action == folder
+
+
+def test_grey_frames_and_the_row_of_the_difference_are_in_the_link(open_app: Open) -> None:
+    app = open_app(map="contribution", frames="grey", rows="difference")
+    assert not app.warning
+    assert (app.query_params["frames"], app.query_params["rows"]) == ("grey", "difference")
+    app.button_group("rows").set_value("heads").run()
+    assert app.query_params["rows"] == "heads"
+    app = open_app(frames="sepia")
+    assert "names the frames `sepia`" in app.warning[0].value
+    assert not app.exception

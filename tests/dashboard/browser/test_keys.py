@@ -1,0 +1,148 @@
+"""Compare and Retrieval by keys alone, in a real browser."""
+
+import numpy as np
+import pytest
+from playwright.sync_api import expect
+
+from tests.dashboard.browser.visitor import BLUE, RED, Visitor, block
+
+pytestmark = pytest.mark.browser
+# What has the focus, also inside the viewer, in words.
+FOCUS = """() => {
+    let at = document.activeElement;
+    while (at?.shadowRoot?.activeElement) at = at.shadowRoot.activeElement;
+    if (!at || at === document.body) return '';
+    return (at.getAttribute('aria-label') || at.textContent || at.id || at.tagName).trim();
+}"""
+# Whether it is seen to have it: by a line around it, or around what it stands in.
+RING = """() => {
+    let at = document.activeElement;
+    while (at?.shadowRoot?.activeElement) at = at.shadowRoot.activeElement;
+    for (let n = 0; at && n < 4; n += 1, at = at.parentElement) {
+        const style = getComputedStyle(at);
+        if (style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 1) return true;
+        if (style.boxShadow !== 'none') return true;
+    }
+    return document.activeElement === document.body;
+}"""
+
+
+def walk(visitor: Visitor, most: int) -> list[str]:
+    """What Tab leads to, one after another; each is seen to have the focus."""
+    found: list[str] = []
+    for _ in range(most):
+        visitor.page.keyboard.press("Tab")
+        found.append(str(visitor.page.evaluate(FOCUS)))
+        assert visitor.page.evaluate(RING), f"no ring around {found[-1]!r}"
+    return found
+
+
+def test_keys_drive_compare(visitor: Visitor, address: str) -> None:
+    visitor.open(address, map="contribution", frame="5")
+    token = visitor.wait_ready()
+    page, position = visitor.page, visitor.page.locator(".position")
+    for key, frame in (
+        ("ArrowRight", 6),
+        (".", 7),
+        ("ArrowLeft", 6),
+        (",", 5),
+        ("End", 16),
+        (".", 16),
+        ("Home", 1),
+    ):
+        page.keyboard.press(key)
+        expect(position).to_have_text(f"frame {frame} / 16")
+    page.keyboard.press(" ")
+    expect(page.locator(".play")).to_have_attribute("aria-label", "Pause")
+    page.keyboard.press(" ")
+    expect(page.locator(".play")).to_have_attribute("aria-label", "Play")
+    boxes = page.locator("path.box")
+    expect(boxes).to_have_count(4)
+    page.keyboard.press("b")
+    expect(boxes).to_have_count(0)
+    page.keyboard.press("b")
+    expect(boxes).to_have_count(4)
+    # Maps of both, of RSP, of A-VID, none, and again of both.
+    orange = {head: block(visitor.panel(head, "i"), *place) for head, place in PLACES.items()}
+    for off in ({"avid"}, {"rsp"}, {"rsp", "avid"}, set()):
+        page.keyboard.press("m")
+        for head, place in PLACES.items():
+            row = page.locator(f'.row:has([data-testid="panel-{head}-i"])')
+            assert ("off" in row.get_attribute("class").split()) == (head in off)
+            change = np.abs(block(visitor.panel(head, "i"), *place) - orange[head]).max()
+            assert (change > 15) == (head in off)
+    assert visitor.wait_ready() == token
+    page.keyboard.press("2")
+    visitor.wait_link("map=eq2")
+    visitor.wait_other(token)
+
+
+PLACES = {"rsp": RED, "avid": BLUE}
+
+
+def test_keys_are_listed_and_can_be_switched_off(visitor: Visitor, address: str) -> None:
+    visitor.open(address, frame="5")
+    visitor.wait_ready()
+    page, position = visitor.page, visitor.page.locator(".position")
+    page.keyboard.press("?")
+    table = page.locator("dialog.keys")
+    expect(table).to_be_visible()
+    for words in ("one frame back", "play, pause", "a kind of map", "boxes on or off"):
+        expect(table).to_contain_text(words)
+    page.keyboard.press(".")  # the list is what has the keys
+    page.get_by_label("Keys of the page are on").uncheck()
+    page.keyboard.press("Escape")
+    expect(table).not_to_be_visible()
+    page.keyboard.press(".")
+    expect(position).to_have_text("frame 5 / 16")
+    page.keyboard.press("?")
+    page.get_by_label("Keys of the page are on").check()
+    page.get_by_role("button", name="Close").click()
+    page.keyboard.press(".")
+    expect(position).to_have_text("frame 6 / 16")
+
+
+def test_keys_of_controls_stay_theirs(visitor: Visitor, address: str) -> None:
+    visitor.open(address, frame="5")
+    token = visitor.wait_ready()
+    page, position = visitor.page, visitor.page.locator(".position")
+    page.locator(".st-key-video_j input").focus()
+    page.keyboard.type("clip_3")  # with a digit of the menu of maps
+    page.keyboard.press("Enter")
+    token = visitor.wait_other(token)
+    visitor.wait_link("map=margin_faster")
+    page.locator(".st-key-start_i input").focus()
+    page.keyboard.press("ArrowRight")
+    visitor.wait_other(token)
+    visitor.wait_link("i_start=5")
+    expect(position).to_have_text("frame 5 / 16")
+
+
+def test_tab_leads_through_compare_in_the_order_of_sight(visitor: Visitor, address: str) -> None:
+    visitor.open(address, map="contribution")
+    visitor.wait_ready()
+    visitor.page.get_by_role("button", name="Drawing").focus()
+    found = walk(visitor, 9)
+    order = [
+        next((n for n, words in enumerate(found) if start in words), -1)
+        for start in ("Contribution, RSP", "Contribution, A-VID", "Play", "One frame back", "Frame")
+    ]
+    assert -1 not in order, found
+    assert order == sorted(order), found
+
+
+def test_keys_alone_make_a_hit_of_retrieval_the_query(
+    visitor: Visitor, coloured_address: str
+) -> None:
+    visitor.open(coloured_address, "retrieval", query="walk/query.mp4")
+    page = visitor.page
+    page.wait_for_selector('[data-testid="hit-avid"]')
+    visitor.wait_at_rest()
+    found = walk(visitor, 90)
+    uses = [words for words in found if words.startswith("Use as query")]
+    assert "Use as query run/blue" in uses, found  # each says whose it is
+    while page.evaluate(FOCUS) != "Use as query run/blue":
+        page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Enter")
+    visitor.wait_link(r"query=run%2Fblue")
+    expect(page.locator('[data-testid="query"]')).to_contain_text("run/blue")
