@@ -21,7 +21,7 @@ from analysis.core.statistics import rank_correlation
 from analysis.stimuli.kinds import with_random_weights
 from analysis.studies.measures.deletion import KeptCells, order_of, perturbation_curve
 from analysis.studies.sanity import LIMIT
-from rspnet.names import HEADS, Side
+from rspnet.names import Side
 
 SUPPORTED, WEAK, NOT_SUPPORTED = "supported", "weak", "not supported"
 LARGEST_ERROR = 1e-4
@@ -129,7 +129,7 @@ def verdicts(
     kind: str = DEFAULT_MAP,
     side: Side = "i",
     *,
-    heads: Sequence[str] = HEADS,
+    heads: Sequence[str] | None = None,
     fill: Fill = "blur",
     num_orders: int = 9,
     num_steps: int = 6,
@@ -145,7 +145,7 @@ def verdicts(
         clips: As for :func:`verdict`, and so are the others.
         kind: Key of a kind of map.
         side: Which clip.
-        heads: Which heads.
+        heads: Which heads; nothing for all.
         fill: What stands in for deleted cells.
         num_orders: Random orders.
         num_steps: Steps of a deletion.
@@ -160,12 +160,14 @@ def verdicts(
         >>> branch = example_branch()
         >>> clips = PairClips.of(branch, branch, *example_views(2))
         >>> found = verdicts(clips, "contribution", num_orders=2)
-        >>> found["avid"] == verdict(clips, "avid", "contribution", num_orders=2)
+        >>> found["avid"].word == verdict(clips, "avid", "contribution", num_orders=2).word
         True
     """
+    known = clips.query.heads
+    heads = known if heads is None else heads
     for head in heads:
-        if head not in HEADS:
-            raise ValueError(f"heads are {', '.join(HEADS)}, got {head!r}")
+        if head not in known:
+            raise ValueError(f"heads are {', '.join(known)}, got {head!r}")
     if min(num_orders, num_steps, num_random) < 1:
         raise ValueError(
             "num_orders, num_steps and num_random are positive, got "
