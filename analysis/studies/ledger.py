@@ -171,9 +171,9 @@ class Ledger(Study[LedgerConfig]):
             values = against_random(table, "value", other="same", part=MOVEMENT)
             says = "Whether it looks at motion these videos do not decide"
             if values[0].low > 0.5:
-                says = "It looks at motion"
+                says = "It looks at motion more than at what stands still"
             elif values[0].high < 0.5:
-                says = "It looks at what stands still"
+                says = "It looks at what stands still more than at motion"
             return (
                 f"{says}: by size, the share of the parts that move in the similarity within a "
                 f"video is {beside_random(values)}."
