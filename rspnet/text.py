@@ -11,7 +11,7 @@ _MARKS = (
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 _ESCAPED = re.compile(r"\\x(5c|[89a-f][0-9a-f])")
 
 
@@ -87,4 +87,4 @@ def spreadsheet_cell(text: str) -> str:
         >>> spreadsheet_cell("=1+1"), spreadsheet_cell("walk")
         ("'=1+1", 'walk')
     """
-    return _show_bytes(f"'{text}" if text.startswith(_FORMULA) else text)
+    return _show_bytes(f"'{text}" if text.startswith(FORMULA) else text)
