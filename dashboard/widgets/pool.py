@@ -19,8 +19,8 @@ from dashboard.services.models import Loaded, ModelChoice
 from dashboard.widgets import controls, progress, shell
 from dashboard.widgets.shell import Opened
 
-# Key of the menu of the second model.
-SECOND = "second_model"
+# Key of the menu of the second model, and where its choice outlives the menu.
+SECOND, KEPT_SECOND = "second_model", "second_model_kept"
 FRESH_SECONDS = 30.0
 LEAST_VIDEOS = 2
 
@@ -42,11 +42,18 @@ def choose_second(opened: Opened, model: ModelChoice) -> ModelChoice | None:
     if not choices:
         return None
     given = opened.link.get("second")
-    links.take_option(SECOND, "the second model", given, ["", *choices])
+    if given is not None and given not in choices:
+        links.note(f"The link names the second model {quote(given)}, which is not here.")
+        given = None
+    # A widget's own state goes when the visitor goes to a page without it.
+    kept = st.session_state.get(KEPT_SECOND, "")
+    default = kept if kept in choices else ""
+    links.take_option(SECOND, "the second model", given, ["", *choices], default)
     with st.container(width=220):
         name = st.selectbox(
             "Compare with", ["", *choices], key=SECOND, format_func=lambda n: n or "no other model"
         )
+    st.session_state[KEPT_SECOND] = name
     if not name:
         return None
     try:

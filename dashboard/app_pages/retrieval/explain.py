@@ -167,7 +167,7 @@ def draw_hit(request: ExplainRequest, rank: int) -> None:
         '<p class="lead" style="margin-top: 0.8rem">Orange raises the score, blue lowers it. '
         f"The maps of all {num_clips} clips of a video sum to its score within "
         f"{small(found.completeness_error)}; of each video this is the clip that counts most. "
-        "Point at a picture to see it move.</p>"
+        "Point at a picture, or go to it with Tab, to see it move.</p>"
     )
     of_query, of_hit = tiles[:2]
     shell.link_to(

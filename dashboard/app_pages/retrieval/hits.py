@@ -122,6 +122,8 @@ def _draw_list(
             args=(f"{one.name}.all",),
         )
     other = FEATURES[OTHER[one.feature]]
+    cosines = [hit.similarity for hit in hits]
+    digits = 2 if max(cosines) - min(cosines) > 0.02 else 4  # of random weights all are near 1
     with place:
         for hit in page:
             video = one.pool.videos[hit.index]
@@ -133,7 +135,7 @@ def _draw_list(
             body = cards.thumb(
                 video,
                 f"{hit.rank:,}. {video.title}",
-                signed(hit.similarity, 2),
+                signed(hit.similarity, digits),
                 f"{words}{_VERDICTS[correct]}{by_other and f'<br>{by_other}'}",
                 alt=f"No. {hit.rank:,} by {FEATURES[one.feature]}: {video.title}",
                 testid=f"hit-{one.name}",

@@ -24,8 +24,9 @@ SORTS = {
 SAID = {
     "rank": "Of the {k} nearest, those first that are farthest down the other head's list.",
     "difference": (
-        "The {k} videos that are nearer by this head than by the other: by the difference of both "
-        "similarities to the query, each standardised over the gallery."
+        "Of the videos that are nearer than the average, the {k} that are much nearer by this head "
+        "than by the other: by the difference of both similarities to the query, each in standard "
+        "deviations (sd) over the gallery."
     ),
 }
 
@@ -96,6 +97,7 @@ def hits_of(pool: Pool, feature: str, query: int, shown: Filter) -> list[Hit]:
     difference = own.z - other.z
     order = own.order
     if shown.sort == "difference":
+        order = order[own.z[order] > 0]
         order = order[np.argsort(-difference[order], kind="stable")]
     if shown.label[0] or shown.words:
         order = order[_passes(pool, shown.label, shown.words.casefold())[order]]

@@ -84,7 +84,7 @@ def draw_button(one: ExplainRequest, hit: Hit, key: str) -> None:
     mark = _mark_of(one, hit)
     is_marked = mark.key in state_of(Shelf).marks
     title = plain(one.pool.videos[hit.index].title)
-    with st.container(key=f"mark_{key}", width="content"):
+    with st.container(key=f"bookmark_{key}", width="content"):
         st.button(
             f"*{'Remove the mark of' if is_marked else 'Mark'} {title}*",
             key=f"mark_button_{key}",

@@ -255,7 +255,8 @@ def _draw_table(what: Measure, found: Found) -> None:
     unlabelled = f" {without:,} of the videos have no label and are no queries." if without else ""
     p = pool.gallery.protocol
     paired = (
-        f" Difference: {html.escape(names[0])} minus {html.escape(names[1])}, query by query."
+        f" Difference: {html.escape(names[0])} minus {html.escape(names[1])}, query by query, "
+        "in bold where its interval leaves out 0."
         if len(names) > 1
         else ""
     )

@@ -174,7 +174,9 @@ def _choose_query(searched: Pool, loaded: Loaded) -> tuple[Pool, int]:
             shown.query = name
             return joined, joined.places[name]
     if given is not None or shown.query not in searched.places:
-        chosen = pool.choose_video(searched, "the query", given, searched.videos[0].name)
+        first = galleries.SYNTHETIC_EXAMPLE
+        first = first if first in searched.places else searched.videos[0].name
+        chosen = pool.choose_video(searched, "the query", given, first)
         shown.query = chosen.value
         if chosen.note:
             links.note(chosen.note)

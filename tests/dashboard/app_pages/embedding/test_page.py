@@ -59,10 +59,11 @@ def test_what_a_link_can_not_have_is_said(
     coloured_model: Path, coloured_videos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     link = {"colour": "actor", "clusters": "99", "video": "gone.mp4", "method": "none"}
+    link |= {"second": "third", "rows": "7"}
     app, _ = open_map(coloured_model, coloured_videos, monkeypatch, **link)
     said = " ".join(warning.value for warning in app.warning)
-    assert len(app.warning) == 4
-    for word in ("`actor`", "`99`", "`gone.mp4`", "`none`"):
+    assert len(app.warning) == 6
+    for word in ("`actor`", "`99`", "`gone.mp4`", "`none`", "`third`", "`7`"):
         assert word in said
     assert "No video is selected" in texts(app)
 

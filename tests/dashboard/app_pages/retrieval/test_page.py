@@ -224,7 +224,6 @@ def test_lists_are_filtered_sorted_and_judged_by_a_table(
         assert shown_titles(app, "rsp")[0][3:] == first
         assert app.query_params["sort"] == sort
     assert shown_titles(app, "avid")[0][3:] == "blue"
-    # By what each video's vectors say: a plain sort of the differences.
     assert "by A-VID no." not in texts(app)
     assert re.search(r"A-VID no. \d, \+\d\.\d sd", texts(app))
 
@@ -317,3 +316,21 @@ def test_two_models_have_their_lists_and_the_difference(
     assert app.query_params["why"] == "rsp.1"
     app.selectbox(key="second_model").set_value("").run()
     assert "hit-rsp-2" not in texts(app)
+
+
+def test_a_part_of_the_query_finds_what_matches_it(
+    coloured_model: Path, coloured_videos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    argv = ["--model", str(coloured_model), "--videos", str(coloured_videos)]
+    app = settle(open_page("retrieval", argv, monkeypatch, query=QUERY))
+    assert "match-rsp" not in texts(app)
+    app.toggle(key="region_open").set_value(True).run()
+    app.slider(key="region_Columns_7").set_range(1, 3).run()  # the red block is on the left
+    app.button(key="region_search").click().run()
+    assert not app.exception
+    assert not app.error
+    (found,) = re.findall(r'data-testid="match-rsp">(.*?)</div></div>', texts(app)) or [texts(app)]
+    assert "<b>1. walk/red</b>adds +" in found
+    # Another query begins anew.
+    app.button(key="query_rsp_1").click().run()
+    assert "match-rsp" not in texts(app)
