@@ -7,10 +7,10 @@ NUM_VIDEOS ?= 32
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help dashboard test test-oldest test-newest audit lint format bench synthetic docs lock clean
+.PHONY: help dashboard test test-oldest test-newest audit lint format bench bench-compare bench-all synthetic docs lock clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 $(STAMP): requirements.lock
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version)'
@@ -57,7 +57,13 @@ format: $(STAMP) ## put the code into the house style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(STAMP) ## measure speed and exactness (not what takes hours: pretraining, small_scale)
+bench: $(STAMP) ## measure speed beside other tools, in minutes
+	$(BIN)/python -m benchmarks.speed $(ARGS)
+
+bench-compare: $(STAMP) ## measure it again and compare with benchmarks/results
+	$(BIN)/python -m benchmarks.speed --compare $(ARGS)
+
+bench-all: $(STAMP) ## measure more speed, and exactness (not what takes hours)
 	@for name in completeness decode maps synthetic train dashboard_speed; do echo "== $$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 synthetic: $(STAMP) ## generate videos into data/synthetic (NUM_VIDEOS=32)

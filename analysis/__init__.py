@@ -47,6 +47,9 @@ if TYPE_CHECKING:
     from analysis.core.ledger import similarity_ledger as similarity_ledger
     from analysis.core.score import Score as Score
     from analysis.core.score import extract_features as extract_features
+    from analysis.core.shown import plot as plot
+    from analysis.core.shown import show as show
+    from analysis.core.shown import to_html as to_html
     from analysis.core.table import StudyTable as StudyTable
     from analysis.figures.figure1 import draw_figure1 as draw_figure1
     from analysis.figures.strips import draw_strip as draw_strip

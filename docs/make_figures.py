@@ -390,6 +390,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "method": draw_method,
     "localisation": partial(draw_study, "localisation"),
     "responses": partial(draw_study, "responses"),
+    "units": partial(draw_study, "units"),
 }
 
 

@@ -44,11 +44,11 @@ from rspnet.training.engine import Engine
 from rspnet.training.loading import load_batches
 from rspnet.training.optim import OptimConfig, create_optimiser
 from rspnet.training.processes import distribute, join_processes, synced
-from rspnet.training.progress import Scalars
+from rspnet.training.progress import SPEED_COLUMNS, Scalars
 from rspnet.training.stopping import run_main
 from rspnet.weights.checkpoint import load_model
 
-COLUMNS = ("loss", "accuracy", "lr", "clips_per_second", "memory_gib")
+COLUMNS = ("loss", "accuracy", "lr", *SPEED_COLUMNS)
 RANDOM = "random"
 
 

@@ -2,6 +2,8 @@
 
 import codecs
 import re
+from collections.abc import Mapping, Sized
+from dataclasses import fields
 from pathlib import Path
 
 _MARKS = (
@@ -12,6 +14,7 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+_MOST = 48  # letters of a value in a line of several
 _ESCAPED = re.compile(r"\\x(5c|[89a-f][0-9a-f])")
 
 
@@ -88,3 +91,44 @@ def spreadsheet_cell(text: str) -> str:
         ("'=1+1", 'walk')
     """
     return _show_bytes(f"'{text}" if text.startswith(FORMULA) else text)
+
+
+class Brief:
+    """A dataclass that says in one line what it holds; arrays, models and lists are not printed.
+
+    Example:
+        >>> from dataclasses import dataclass
+        >>> import numpy as np
+        >>> @dataclass(repr=False)
+        ... class Film(Brief):
+        ...     frames: np.ndarray
+        ...     name: str
+        ...     labels: dict[str, int]
+        >>> Film(np.zeros((16, 112, 112, 3)), "walk", {"a": 1, "b": 2})
+        Film(frames=array (16, 112, 112, 3), name='walk', labels={a, b})
+    """
+
+    def __repr__(self) -> str:
+        named = {own.name: _brief(getattr(self, own.name)) for own in fields(self) if own.repr}  # type: ignore[arg-type]
+        parts = ", ".join(f"{name}={text}" for name, text in named.items() if text)
+        return f"{type(self).__name__}({parts})"
+
+
+def _brief(value: object) -> str:
+    """A value in a few letters; nothing for an empty one."""
+    if hasattr(value, "shape"):
+        return f"array {tuple(value.shape)}"
+    if value is None or (isinstance(value, Sized) and not len(value)):
+        return ""
+    if isinstance(value, Mapping):
+        text = f"{{{', '.join(map(str, value))}}}"
+        return text if len(text) <= _MOST else f"{len(value)} entries"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    has_words = type(value).__str__ is not object.__str__ and not isinstance(value, str)
+    text = str(value) if has_words else repr(value)
+    if len(text) <= _MOST or isinstance(value, str):
+        return text
+    if not isinstance(value, tuple | list):
+        return type(value).__name__
+    return f"{len(value)} {'item' if len(value) == 1 else 'items'}"

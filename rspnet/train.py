@@ -8,7 +8,8 @@ them). ``torchrun --nproc-per-node N -m rspnet.train ...`` trains with N process
 
 import math
 import sys
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ from torch import nn
 from tqdm import tqdm
 
 from rspnet.commands import run_cli
+from rspnet.data.device_views import CropBatch, collate_crops
 from rspnet.data.manifest import known_files, manifests_in
-from rspnet.data.pretrain import cache_folder, training_videos
+from rspnet.data.pretrain import PretrainDataset, cache_folder, training_videos
 from rspnet.data.sources import FrameCache, Scan, scan_files
 from rspnet.files import write_skipped
 from rspnet.names import HEADS
@@ -30,7 +32,7 @@ from rspnet.training.loading import load_batches
 from rspnet.training.network import create_network
 from rspnet.training.optim import create_optimiser
 from rspnet.training.processes import BatchShuffle, distribute, join_processes, synced
-from rspnet.training.progress import Scalars
+from rspnet.training.progress import SPEED_COLUMNS, Scalars
 from rspnet.training.run_folder import check_unreadable
 from rspnet.training.stopping import run_main
 from rspnet.weights.checkpoint import save_model
@@ -94,7 +96,7 @@ class Trainer(Engine[Any]):
     def __init__(self, config: TrainConfig) -> None:
         self.config = config
         method = METHODS[config.method]
-        columns = (*method.columns, "lr", "clips_per_second", "memory_gib")
+        columns = (*method.columns, "lr", *SPEED_COLUMNS)
         super().__init__(config, columns, "Pre-training")
 
     def find_videos(self) -> str:
@@ -124,6 +126,12 @@ class Trainer(Engine[Any]):
             self.max_steps = math.ceil(c.epochs * self.steps_per_epoch)
         self.network = self.place(create_network(c))
         self.clips_per_sample = self.network.clips_per_sample
+        self.samples = self.network.samples(scan.usable, c.data, c.seed, self.network.settings)
+        if c.data.augment_on == "device" and not isinstance(self.samples, PretrainDataset):
+            raise ValueError(
+                f"method {c.method!r} makes its views on the CPU: data.augment_on is 'cpu' for it, "
+                "got 'device'"
+            )
         set_batch_norm(self.network, c.model.batch_norm, self.device)
         trained = self.network.trained
         self.optimiser = create_optimiser(trained.parameters(), c.optim, c.batch_size)
@@ -135,9 +143,12 @@ class Trainer(Engine[Any]):
     def batches(self) -> Generator[HasFailures, None, None]:
         """Micro-batches of this process, from ``self.step`` on."""
         c = self.config
-        samples = self.network.samples(self.scan.usable, c.data, c.seed, self.network.settings)
         steps, num_speeds = range(self.step, self.max_steps), len(c.data.speeds)
-        return load_batches(samples, self.network.collate, c, self.processes, steps, num_speeds)
+        collate: Callable[[list[Any]], Any] = self.network.collate
+        finish: Callable[[Any], Any] = lambda batch: batch  # noqa: E731
+        if c.data.augment_on == "device":
+            finish, collate = partial(CropBatch.finished, collate=collate), collate_crops
+        return load_batches(self.samples, collate, c, self.processes, steps, num_speeds, finish)
 
     def train_step(self, micro_batches: Sequence[HasFailures]) -> Scalars:
         """One optimiser step. Returns what to log, the losses as tensors."""

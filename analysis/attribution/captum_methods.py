@@ -31,6 +31,7 @@ from torch import Tensor, nn
 from analysis.core.cells import CellSwap, Fill, filling, num_pixels, sum_into_cells
 from analysis.core.clip import ClipInfo, View
 from analysis.core.clip_map import ClipMap, Map
+from analysis.core.grid import Grid
 from analysis.core.score import ClipFeatures, Score, check_clip, extract_features
 from rspnet.models import evaluation_mode
 from rspnet.models.heads import global_average_pool
@@ -77,7 +78,13 @@ class _Target:
     seen: ClipFeatures
 
     def map_of(
-        self, values: Map, method: str, units: str, fill: str = "", delta: float | None = None
+        self,
+        values: Map,
+        method: str,
+        units: str,
+        fill: str = "",
+        delta: float | None = None,
+        grid: Grid | None = None,
     ) -> ClipMap:
         own = self.seen.embeddings[self.score.head].double() @ self.score.target
         return ClipMap(
@@ -85,7 +92,7 @@ class _Target:
             score=float(own),
             head=self.score.head,
             kind=method,
-            grid=self.seen.grid,
+            grid=grid or self.seen.grid,
             clip=self.seen.info,
             others=self.score.others,
             model_hash=self.score.branch.hash,
@@ -197,6 +204,74 @@ def integrated_gradients(
         values = sum_into_cells(pixels[0].detach().sum(dim=0).cpu().numpy(), target.seen.grid)
         units = f"share of the score minus that of the baseline ({fill}), per cell"
         return target.map_of(values, "integrated_gradients", units, fill, float(delta))
+
+
+def motion_pixels(
+    score: Score,
+    clip: Tensor | View,
+    *,
+    tolerance: float = 0.01,
+    num_steps: int = 24,
+    batch_size: int = 8,
+    info: ClipInfo | None = None,
+) -> ClipMap:
+    """What movement adds to a score, pixel by pixel and frame by frame.
+
+    Integrated gradients from the static clip (stopped at its middle frame) to the clip: the pixels
+    sum to the score of the clip minus that of the static clip. Of a linear function of the clip it
+    is exact: the function of the difference of both clips in that pixel.
+
+    A pixel that does not change has 0 whatever the network is, so that any such map lies on what
+    moves; that it does is no evidence of what a head looks at. Its sign, its sum, and shares of the
+    sum in a region are (``python -m benchmarks.pixel_maps``).
+
+    Args:
+        score: The target score.
+        clip: Normalised, (3, T, H, W), or a view.
+        tolerance: Bound of the numerical error as a share of the sum of all pixels' sizes. Twice as
+            many points are taken until it holds, at most eight times ``num_steps``.
+        num_steps: Points of the path at first (Gauss-Legendre).
+        batch_size: Points in one pass.
+        info: Where the clip is from; a view knows.
+
+    Returns:
+        A map with a cell a pixel and frame, and its ``convergence_delta``.
+
+    Raises:
+        ValueError: The clip does not fit, or a number is not positive.
+
+    Example:
+        >>> import torch
+        >>> from analysis import Score, example_branch, extract_features
+        >>> from analysis.attribution.captum_methods import motion_pixels
+        >>> branch = example_branch()
+        >>> clip, other = torch.randn(2, 3, 8, 32, 32)
+        >>> score = Score.similarity(branch, "rsp", extract_features(branch, other))
+        >>> found = motion_pixels(score, clip)
+        >>> found.grid.cells, bool(abs(found.convergence_delta) < 0.01 * abs(found.values).sum())
+        ((8, 32, 32), True)
+    """
+    if min(num_steps, batch_size) < 1 or tolerance <= 0:
+        raise ValueError(
+            "num_steps, batch_size and tolerance are positive, "
+            f"got {num_steps}, {batch_size} and {tolerance:g}"
+        )
+    with _prepared(score, clip, info) as target:
+        baseline = filling(target.clip, "static", target.seen.grid).contiguous()
+        for doubled in range(4):
+            pixels, delta = IntegratedGradients(score).attribute(
+                target.clip,
+                baselines=baseline,
+                n_steps=num_steps * 2**doubled,
+                internal_batch_size=batch_size,
+                return_convergence_delta=True,
+            )
+            values = pixels[0].detach().double().sum(dim=0).cpu().numpy()
+            if abs(float(delta)) <= tolerance * np.abs(values).sum():
+                break
+        units = "added to the score by movement, per pixel and frame"
+        grid = Grid.even(values.shape, target.seen.grid.clip)
+        return target.map_of(values, "motion_pixels", units, "static", float(delta), grid)
 
 
 def occlusion(

@@ -7,7 +7,7 @@ stopped at its middle frame, and says what the movement adds to the margin, and 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,12 @@ from analysis.core.clip_map import ClipMap, Map
 from analysis.core.closed_form import directed_map
 from analysis.core.score import ClipFeatures, Score, extract_features
 from analysis.core.serialisation import save_arrays
+from analysis.core.shown import Shown
 from rspnet.models import Branch
 
 
-@dataclass(frozen=True)
-class MarginExplanation:
+@dataclass(frozen=True, repr=False)
+class MarginExplanation(Shown):
     """One head's maps of c_i, c_j and the clips that they are contrasted with.
 
     Attributes:
@@ -31,6 +32,7 @@ class MarginExplanation:
         map_j: Map of c_j: sums to s_ij.
         maps_k: Maps of the other clips: each sums to - s_ik / their number.
         static: Map of c_i minus that of the static clip: sums to the difference of their margins.
+        views: Frames of c_i, c_j and the other clips, for pictures.
 
     Example:
         >>> import tempfile
@@ -48,6 +50,7 @@ class MarginExplanation:
     map_j: ClipMap
     maps_k: tuple[ClipMap, ...]
     static: ClipMap
+    views: tuple[View, ...] = field(default=(), repr=False, compare=False)
 
     @property
     def margin(self) -> float:
@@ -156,7 +159,8 @@ def explain_margin(
     c_i, static = extract_features(query, view_i), extract_features(query, static_clip(view_i))
     c_j = extract_features(key, view_j)
     c_k = [extract_features(key, view) for view in views_k]
-    return margin_of_features(query, head, c_i, static, c_j, c_k)
+    found = margin_of_features(query, head, c_i, static, c_j, c_k)
+    return replace(found, views=(view_i, view_j, *views_k))
 
 
 @torch.no_grad()

@@ -1,27 +1,29 @@
 """Both heads' maps of a pair of clips, with all that is needed to judge and to redraw them."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from analysis.core.clip import ClipInfo
+from analysis.core.clip import ClipInfo, View, as_view
 from analysis.core.clip_map import Map, clip_info
 from analysis.core.closed_form import contribution_map, similarity_map
 from analysis.core.grid import Grid
 from analysis.core.score import ClipFeatures, extract_features
 from analysis.core.serialisation import load_arrays, save_arrays
+from analysis.core.shown import Shown
 from rspnet.models import Branch
 from rspnet.names import HEADS
+from rspnet.text import Brief
 
 UNITS = "contribution to the cosine similarity s, per cell"
 
 
-@dataclass(frozen=True)
-class HeadMaps:
+@dataclass(frozen=True, repr=False)
+class HeadMaps(Brief):
     """One head's view of a pair.
 
     Attributes:
@@ -54,8 +56,8 @@ class HeadMaps:
         return float(max(abs(total - self.similarity) for total in sums))
 
 
-@dataclass(frozen=True)
-class PairExplanation:
+@dataclass(frozen=True, repr=False)
+class PairExplanation(Shown):
     """Maps of a pair of clips for both heads.
 
     Attributes:
@@ -66,6 +68,8 @@ class PairExplanation:
         clip_j: Where c_j is from.
         model_hash: SHA-256 of the model file.
         units: What the contributions are measured in.
+        views: Frames of c_i and c_j, for pictures; none after :meth:`load`, which reads the
+            videos' own when a picture is drawn.
 
     Example:
         >>> import tempfile
@@ -85,6 +89,7 @@ class PairExplanation:
     clip_j: ClipInfo = field(default_factory=ClipInfo)
     model_hash: str = ""
     units: str = UNITS
+    views: tuple[View, View] | None = field(default=None, repr=False, compare=False)
 
     def save(self, path: str | Path) -> Path:
         """Write ``path`` (.npz with the maps and a JSON manifest), atomically."""
@@ -149,8 +154,8 @@ def _array(map_BTHW: Tensor) -> Map:
 def explain_pair(
     query: Branch,
     key: Branch,
-    clip_i: Tensor,
-    clip_j: Tensor,
+    clip_i: Tensor | View,
+    clip_j: Tensor | View,
     *,
     info_i: ClipInfo | None = None,
     info_j: ClipInfo | None = None,
@@ -164,9 +169,9 @@ def explain_pair(
     Args:
         query: Query branch.
         key: Momentum branch; the query branch again for a model that has only one.
-        clip_i: c_i, normalised, (3, T, H, W).
+        clip_i: c_i: a view, or normalised frames (3, T, H, W).
         clip_j: c_j, the same.
-        info_i: Where c_i is from.
+        info_i: Where c_i is from; a view knows.
         info_j: Where c_j is from.
         heads: Which heads.
 
@@ -189,7 +194,8 @@ def explain_pair(
     """
     c_i = extract_features(query, clip_i, info_i, name="clip_i")
     c_j = extract_features(key, clip_j, info_j, name="clip_j")
-    return pair_of_features(c_i, c_j, heads)
+    views = (as_view(clip_i, c_i.info), as_view(clip_j, c_j.info))
+    return replace(pair_of_features(c_i, c_j, heads), views=views)
 
 
 @torch.no_grad()

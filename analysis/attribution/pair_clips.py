@@ -23,6 +23,7 @@ from rspnet.models import Branch
 from rspnet.names import CLASS_ROWS, HEAD_TITLES, HEADS, SIDES, TASK_ROWS, Side
 from rspnet.pretext.task import PretextTask
 from rspnet.recognition.classifier import Classifier
+from rspnet.text import Brief
 
 Objective = Literal["speed", "video"]
 # What each head is trained to tell apart.
@@ -44,8 +45,8 @@ class Negatives:
     clips: tuple[ClipFeatures, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class PairClips:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class PairClips(Brief):
     """A pair of clips after their forward passes, with the negatives of each head's margin.
 
     Attributes:

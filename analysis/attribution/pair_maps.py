@@ -5,7 +5,7 @@
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 
@@ -15,12 +15,13 @@ from analysis.attribution.pairwise import PairwiseMap, explain_pairwise
 from analysis.attribution.registry import OTHER_ROWS, MapKind, default_maps, map_kind
 from analysis.core.clip import View
 from analysis.core.clip_map import ClipMap
+from analysis.core.shown import Shown
 from rspnet.models import Branch
 from rspnet.names import HEADS
 
 
-@dataclass(frozen=True, kw_only=True)
-class KindMaps:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class KindMaps(Shown):
     """One kind of map of a pair, a row a head (or class).
 
     Attributes:
@@ -33,6 +34,7 @@ class KindMaps:
         probability: Of each class or answer its probability in c_i and in c_j; empty for heads.
         offset: Of a pretext task what no cell has a share in, in c_i and in c_j; else empty.
         skipped: Of each head that has no such map, why.
+        views: Frames of c_i and c_j, for pictures.
 
     Example:
         >>> from analysis import PairClips, example_branch, example_views, explain_kind
@@ -55,6 +57,7 @@ class KindMaps:
     probability: dict[str, tuple[float, float]] = field(default_factory=dict)
     offset: dict[str, tuple[float, float]] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
+    views: tuple[View, View] | None = field(default=None, repr=False, compare=False)
 
     def score(self, row: str, side: int = 0) -> float:
         """What a row's map is of, in c_i (0) or in c_j (1): with what no cell has a share in."""
@@ -110,6 +113,7 @@ def explain_kind(kind: str | MapKind, clips: PairClips) -> KindMaps:
         # Without any, the first head's own error says what is missing.
         rows = clips.heads_with_margin or HEADS[:1]
     maps = {row: (kind.compute(clips, row, "i"), kind.compute(clips, row, "j")) for row in rows}
+    views = (clips.view_i, clips.view_j)
     if kind.needs == "classifier":
         found = clips.classes
         return KindMaps(
@@ -117,6 +121,7 @@ def explain_kind(kind: str | MapKind, clips: PairClips) -> KindMaps:
             rows=maps,
             titles={row: both[0].name for row, both in found.items()},
             probability={row: (i.probability, j.probability) for row, (i, j) in found.items()},
+            views=views,
         )
     if kind.needs == "task":
         answers = clips.answers
@@ -126,6 +131,7 @@ def explain_kind(kind: str | MapKind, clips: PairClips) -> KindMaps:
             titles={row: both[0].title for row, both in answers.items()},
             probability={row: (i.probability, j.probability) for row, (i, j) in answers.items()},
             offset={row: (i.offset, j.offset) for row, (i, j) in answers.items()},
+            views=views,
         )
     z_i, z_j = clips.c_i.embeddings, clips.c_j.embeddings
     negatives = clips.negatives if kind.needs == "triplet" else {}
@@ -139,11 +145,12 @@ def explain_kind(kind: str | MapKind, clips: PairClips) -> KindMaps:
             for head in HEADS
             if head not in maps
         },
+        views=views,
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class PairMaps:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class PairMaps(Shown):
     """Everything that is known of a pair.
 
     Attributes:
@@ -250,7 +257,7 @@ def maps_of_clips(clips: PairClips, kinds: Sequence[str] = (), *, fine: int = 1)
         finer = {k.key: explain_kind(k, shifted) for k in chosen if k.fine and k.key in made}
     return PairMaps(
         clips=clips,
-        pair=pair_of_features(clips.c_i, clips.c_j),
+        pair=replace(pair_of_features(clips.c_i, clips.c_j), views=(clips.view_i, clips.view_j)),
         kinds=made,
         fine=finer,
         pairwise={head: explain_pairwise(clips.c_i, clips.c_j, head) for head in HEADS},

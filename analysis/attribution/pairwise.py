@@ -14,12 +14,13 @@ from analysis.core.closed_form import pairwise_map
 from analysis.core.grid import Grid
 from analysis.core.score import ClipFeatures
 from analysis.core.serialisation import load_arrays, save_arrays
+from rspnet.text import Brief
 
 FORMAT = "rspnet-pairwise"
 
 
-@dataclass(frozen=True, kw_only=True)
-class PairwiseMap:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class PairwiseMap(Brief):
     """Contributions of pairs of places to the cosine of two clips by one head.
 
     Attributes:

@@ -8,13 +8,15 @@ import numpy as np
 
 from analysis.core.clip_map import ClipMap
 from analysis.core.serialisation import save_arrays
+from analysis.core.shown import Shown
 from rspnet.retrieval.gallery import Protocol
+from rspnet.text import Brief
 
 FORMAT = "rspnet-retrieval"
 
 
-@dataclass(frozen=True, kw_only=True)
-class VideoMaps:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class VideoMaps(Brief):
     """Maps of all clips of a video, which together sum to one score.
 
     Attributes:
@@ -101,8 +103,8 @@ class ExplainedGap:
         return {name: getattr(self, name) for name in names} | {"query": self.query_maps.to_json()}
 
 
-@dataclass(frozen=True, kw_only=True)
-class RetrievalExplanation:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class RetrievalExplanation(Shown):
     """The nearest videos to a query by one feature, and the maps of what made them so.
 
     Attributes:

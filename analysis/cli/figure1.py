@@ -1,13 +1,13 @@
 """The command ``python -m analysis figure1``."""
 
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from analysis.attribution.pair_clips import PairClips
 from analysis.attribution.registry import DEFAULT_MAP, map_kinds
-from analysis.cli.pair import PairConfig
+from analysis.cli.pair import DisplayConfig, PairConfig
 from analysis.figures.figure1 import SHARE, draw_figure1
 from analysis.figures.figure_inputs import Retrieval, retrieve_generated, retrieve_in_gallery
 from analysis.figures.style import DPI, check_out, save
@@ -18,7 +18,7 @@ from rspnet.retrieval.gallery import FEATURES, Gallery
 
 
 @dataclass(frozen=True, kw_only=True)
-class Figure1Config(PairConfig):
+class Figure1Config(PairConfig, DisplayConfig):
     """Figure 1 of the supplementary.
 
     Attributes:
@@ -28,8 +28,8 @@ class Figure1Config(PairConfig):
         num_videos: Synthetic videos that (a) searches if no video is given; 0 draws (b) alone.
         features: Rows of (a).
         frames: Frames of each clip in (b).
-        scale: One colour scale for both heads, or one each.
         share: Share of the positive contribution that the boxes hold.
+        follow: Boxes follow their region through time; otherwise one is drawn for the whole clip.
         dpi: Pixels per inch of the pictures.
         caption: Write the caption below the figure.
         tracks: JSON file for the boxes of every frame. Nothing: none is written.
@@ -41,14 +41,14 @@ class Figure1Config(PairConfig):
     num_videos: int = 40
     features: list[str] = one_of(FEATURES, list(HEADS))
     frames: int = 3
-    scale: Literal["shared", "head"] = "shared"
     share: float = SHARE
+    follow: bool = True
     dpi: int = DPI
     caption: bool = True
     tracks: str | None = None
 
 
-def run(config: Figure1Config) -> None:
+def run(config: Figure1Config, command: str = "") -> None:
     """Draw the figure.
 
     Raises:
@@ -61,11 +61,13 @@ def run(config: Figure1Config) -> None:
         _retrieval(config, pair),
         num_frames=config.frames,
         kind=config.map,
-        scale=config.scale,
         share=config.share,
+        follow=config.follow,
+        **config.display,
         with_caption=config.caption,
     )
-    save(drawn.figure, config.out, dpi=config.dpi)
+    title = map_kinds()[config.map].title
+    save(drawn.figure, config.out, dpi=config.dpi, title=title, command=command)
     if config.tracks:
         save_tracks(config.tracks, drawn.tracks)
     print(drawn.caption)
@@ -86,10 +88,12 @@ def _retrieval(config: Figure1Config, pair: PairClips) -> Retrieval | None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line. Returns the exit status."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    command = shlex.join(["python", "-m", "analysis", "figure1", *words])
     return run_cli(
         Figure1Config,
-        run,
-        arguments,
+        lambda config: run(config, command),
+        words,
         prog="python -m analysis figure1",
         description="Rebuild Figure 1 of the supplementary for any model and any videos.",
         examples=(

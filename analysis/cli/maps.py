@@ -1,8 +1,11 @@
-"""All maps of a pair of clips, in a folder::
+"""All maps of a pair of clips, in a folder, or one kind of them as a page::
 
     python -m analysis maps --model M --video_i A.mp4 --video_j B.mp4 --out DIR
+    python -m analysis maps --model M --video_i A.mp4 --maps margin --out view.html
 
-writes
+The page is one file that opens from the disk without a network: frames, maps, a scrubber that moves
+all pictures in step, numbers, and the command that makes it again (and with ``--verdict`` whether
+the maps can be believed). It shows the first kind of map. The folder holds
 
 - ``<kind>_<head>_<clip>.npz``: the map of every kind (:mod:`analysis.attribution.registry`) by each
   head in c_i and in c_j, such as ``margin_faster_rsp_i.npz``; of class maps the classes stand in
@@ -29,31 +32,35 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from analysis.attribution.pair_maps import KindMaps, PairMaps, maps_of_clips
+from analysis.attribution.pair_maps import KindMaps, PairMaps, explain_kind, maps_of_clips
 from analysis.attribution.registry import DEFAULT_MAP, map_kinds
-from analysis.cli.pair import PairConfig
+from analysis.cli.pair import DisplayConfig, PairConfig, is_page
+from analysis.core.shown import to_html
 from analysis.figures.figure1 import draw_figure1, pair_tracks
 from analysis.figures.strips import draw_strip, film_of, rows_of
 from analysis.figures.style import save
 from analysis.regions.motion import moving_pixels, share_inside
 from analysis.regions.tracks import SHARE, save_tracks
+from analysis.report.verdict import verdicts
 from rspnet.commands import one_of, run_cli
 from rspnet.files import atomic_path
 from rspnet.names import SIDES
 
 
 @dataclass(frozen=True, kw_only=True)
-class MapsConfig(PairConfig):
+class MapsConfig(PairConfig, DisplayConfig):
     """All maps of a pair.
 
     Attributes:
-        out: The folder; files of an earlier call are replaced.
+        out: The folder, whose files of an earlier call are replaced; or ``*.html`` for one page of
+            one kind of map.
         maps: Kinds of maps. Nothing: all but a classifier's and Captum's, most of which take many
             forward passes.
         fine: Cells of a fine map along each side for one cell of the network; divides the stride.
             1 makes no fine maps.
         share: Share of the positive contribution that regions hold.
         pictures: Draw the pictures too.
+        verdict: Check the maps of a page, too, which takes some 60 forward passes a head.
     """
 
     out: str
@@ -61,6 +68,7 @@ class MapsConfig(PairConfig):
     fine: int = 1
     share: float = SHARE
     pictures: bool = True
+    verdict: bool = False
 
 
 def numbers_of(found: PairMaps) -> dict[str, Any]:
@@ -139,7 +147,7 @@ def save_folder(
                     clip_map.save(folder / f"{prefix}{key}_{row}_{side}.npz")
     save_tracks(folder / "regions.json", tracks)
     if pictures:
-        figure = draw_figure1(clips, share=share, found=shown).figure
+        figure = draw_figure1(shown, share=share).figure
         save(figure, folder / "figure.png", dpi=200)
         for prefix, kinds in (("", found.kinds), ("fine_", found.fine)):
             for key, kind in kinds.items():
@@ -178,12 +186,31 @@ def table_of(found: PairMaps) -> str:
     return "\n".join(lines)
 
 
+def write_page(config: MapsConfig, command: str = "") -> None:
+    """Make one kind of map and write its page.
+
+    Raises:
+        ValueError: The pair can't be loaded, several kinds are named, or this one can't be made.
+    """
+    if len(config.maps) > 1:
+        raise ValueError(f"a page shows one kind of map, got {', '.join(config.maps)}: name one")
+    kind = config.maps[0] if config.maps else DEFAULT_MAP
+    clips = config.load([kind])
+    found = explain_kind(kind, clips.finer(config.fine) if config.fine > 1 else clips)
+    heads = tuple(found.rows)
+    checked = verdicts(clips, kind, heads=heads) if config.verdict else {}
+    print(to_html(found, config.out, command=command, verdicts=checked, **config.display))
+
+
 def run(config: MapsConfig, command: str = "") -> None:
-    """Make the maps and write the folder.
+    """Make the maps and write the folder or the page.
 
     Raises:
         ValueError: The pair can't be loaded, or a map that was named can't be made.
     """
+    if is_page(config.out):
+        write_page(config, command)
+        return
     found = maps_of_clips(config.load(config.maps), config.maps, fine=config.fine)
     save_folder(found, config.out, share=config.share, pictures=config.pictures, command=command)
     print(table_of(found))
@@ -200,13 +227,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         lambda config: run(config, command),
         words,
         prog="python -m analysis maps",
-        description=f"Write all maps of a pair of clips into a folder. Kinds of maps: {kinds}.",
+        description=(
+            "Write all maps of a pair of clips into a folder, or one kind as a page that needs no "
+            f"network. Kinds of maps: {kinds}."
+        ),
         examples=(
             "python -m analysis maps --out maps",
             "python -m analysis maps --video_i walk.mp4 --speed_i 2 --speed_j 2 "
             "--others run.mp4 jump.mp4 --maps margin_faster margin_static --out maps",
+            "python -m analysis maps --video_i walk.mp4 --maps contribution --out view.html",
         ),
-        out="folder",
+        out="file" if any(map(is_page, words)) else "folder",
     )
 
 

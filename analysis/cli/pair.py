@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from analysis.attribution.pair_clips import PairClips
 from analysis.attribution.registry import map_kinds
@@ -69,3 +70,28 @@ class PairConfig:
             with_negatives=not needed or any(kind.needs == "triplet" for kind in needed),
             with_task=any(kind.needs == "task" for kind in needed),
         )
+
+
+def is_page(out: str) -> bool:
+    """Whether a command is to write one HTML page instead of a folder."""
+    return out.lower().endswith((".html", ".htm"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class DisplayConfig:
+    """How maps are laid over their frames.
+
+    Attributes:
+        scale: One colour scale for both heads, for each head, or for each map.
+        opacity: Of the strongest colour, 0 to 1.
+        smooth: Interpolate between cells; otherwise each cell is shown as it is.
+    """
+
+    scale: Literal["shared", "head", "map"] = "shared"
+    opacity: float = 0.75
+    smooth: bool = True
+
+    @property
+    def display(self) -> dict[str, Any]:
+        """For the functions that draw."""
+        return {"scale": self.scale, "opacity": self.opacity, "smooth": self.smooth}

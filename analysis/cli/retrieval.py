@@ -1,12 +1,15 @@
 """The command ``python -m analysis retrieval``."""
 
 import json
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from analysis.attribution.retrieval import explain_retrieval
+from analysis.cli.pair import is_page
+from analysis.core.shown import to_html
 from rspnet.commands import one_of, run_cli
 from rspnet.files import atomic_path
 from rspnet.retrieval.gallery import FEATURES, Gallery
@@ -20,7 +23,8 @@ class RetrievalConfig:
     Attributes:
         gallery: Folder of ``python -m rspnet.extract``.
         query: Query video, in the gallery or not.
-        out: Folder for the maps and the figure.
+        out: Folder for the maps and the figure; or ``*.html`` for one page that opens from the
+            disk without a network, with the maps in motion.
         model: Model file or name of a shipped model.
         k: Number of neighbours.
         feature: Feature that the videos are ranked by.
@@ -34,7 +38,7 @@ class RetrievalConfig:
     feature: str = one_of(FEATURES, "rsp")
 
 
-def run(config: RetrievalConfig) -> None:
+def run(config: RetrievalConfig, command: str = "") -> None:
     """Explain, draw and print.
 
     Raises:
@@ -46,6 +50,9 @@ def run(config: RetrievalConfig) -> None:
 
     branch, gallery = load_model(config.model), Gallery.load(config.gallery)
     found = explain_retrieval(branch, gallery, config.query, config.feature, config.k)
+    if is_page(config.out):
+        print(to_html(found, config.out, command=command))
+        return
     stem = Path(config.out) / f"retrieval_{config.feature}"
     found.save(stem.with_suffix(".npz"))
     with atomic_path(stem.with_suffix(".json")) as temporary:
@@ -61,16 +68,18 @@ def run(config: RetrievalConfig) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line. Returns the exit status."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    command = shlex.join(["python", "-m", "analysis", "retrieval", *words])
     return run_cli(
         RetrievalConfig,
-        run,
-        arguments,
+        lambda config: run(config, command),
+        words,
         prog="python -m analysis retrieval",
         description="List the nearest videos to a query, with exact maps of what makes them near.",
         examples=(
             "python -m analysis retrieval --gallery runs/gallery --query walk.mp4 --out retrieval",
         ),
-        out="folder",
+        out="file" if any(map(is_page, words)) else "folder",
     )
 
 

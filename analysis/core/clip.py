@@ -1,5 +1,6 @@
 """Clips to explain: which frames of which video, at which speed, and how they look."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,8 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rspnet.data.sampling import clip_indices
-from rspnet.data.transforms import FrameReader, eval_frames, normalise
+from rspnet.data.transforms import FrameReader, eval_frames, frames_of, normalise
 from rspnet.data.video.reader import VideoReader
+from rspnet.files import printable
+from rspnet.text import Brief
 
 Frames = NDArray[np.uint8]
 Masks = NDArray[np.bool_]
@@ -27,18 +30,24 @@ class ClipInfo:
 
     Example:
         >>> from analysis import ClipInfo
-        >>> info = ClipInfo("a.mp4", (0, 2, 4, 6), speed=2)
-        >>> info.frame_indices[-1]
-        6
+        >>> info = ClipInfo("videos/a.mp4", (0, 2, 4, 6), speed=2)
+        >>> info.frame_indices[-1], str(info)
+        (6, 'a.mp4 frames 0-6 at 2x')
     """
 
     video: str = ""
     frame_indices: tuple[int, ...] = ()
     speed: float = 1
 
+    def __str__(self) -> str:
+        name = re.split(r"[/\\]", self.video)[-1] or "a clip"
+        own = self.frame_indices
+        frames = f" frames {own[0]}-{own[-1]}" if own else ""
+        return f"{printable(name)}{frames} at {self.speed:g}x"
 
-@dataclass(frozen=True)
-class View:
+
+@dataclass(frozen=True, repr=False)
+class View(Brief):
     """A clip in the deterministic view of evaluation: short side to ``size``, centre crop.
 
     Attributes:
@@ -75,6 +84,19 @@ class View:
                 f"frames are uint8 {self.frames.shape}, got {frames.dtype} {frames.shape}"
             )
         return replace(self, frames=frames)
+
+
+def as_view(clip: Tensor | View, info: ClipInfo) -> View:
+    """A clip with the frames that it was normalised from.
+
+    Example:
+        >>> import torch
+        >>> from analysis import ClipInfo, example_views
+        >>> (view,) = example_views(1)
+        >>> bool((as_view(view.clip, ClipInfo()).frames == view.frames).all())
+        True
+    """
+    return clip if isinstance(clip, View) else View(frames_of(clip), info)
 
 
 @dataclass(frozen=True)

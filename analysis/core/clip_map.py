@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 from analysis.core.clip import ClipInfo
 from analysis.core.grid import Grid
 from analysis.core.serialisation import load_arrays, save_arrays
+from rspnet.text import Brief
 
 Map = NDArray[np.float64]
 FORMAT = "rspnet-map"
 
 
-@dataclass(frozen=True)
-class ClipMap:
+@dataclass(frozen=True, repr=False)
+class ClipMap(Brief):
     """A map of a clip by one head.
 
     Attributes:

@@ -21,6 +21,7 @@ from analysis.core.closed_form import local_embeddings
 from analysis.core.score import ClipFeatures, extract_features
 from rspnet.models import Branch
 from rspnet.names import Side
+from rspnet.text import Brief
 
 # By name, whether the part is of what moves in c_i, and in c_j.
 PARTS: Mapping[str, tuple[bool, bool]] = {
@@ -31,8 +32,8 @@ PARTS: Mapping[str, tuple[bool, bool]] = {
 }
 
 
-@dataclass(frozen=True)
-class SimilarityLedger:
+@dataclass(frozen=True, repr=False)
+class SimilarityLedger(Brief):
     """The four parts of the cosine of two clips by one head.
 
     Attributes:

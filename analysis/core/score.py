@@ -22,12 +22,13 @@ from analysis.core.clip_map import ClipMap
 from analysis.core.closed_form import directed_map, unit_embedding
 from analysis.core.grid import Grid
 from rspnet.models import Branch, evaluation_mode
+from rspnet.text import Brief
 
 Kind = Literal["similarity", "margin"]
 
 
-@dataclass(frozen=True)
-class ClipFeatures:
+@dataclass(frozen=True, repr=False)
+class ClipFeatures(Brief):
     """A clip after its one forward pass.
 
     Attributes:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from analysis.core.figure_spec import Dot
 from analysis.core.grid import Grid
 from analysis.core.serialisation import load_json, save_json
+from analysis.core.shown import Shown
 from analysis.core.statistics import Estimate
 from rspnet.names import HEADS
 from rspnet.text import spreadsheet_cell
@@ -77,8 +78,8 @@ class Row:
         return cls(keys=value["keys"], values=values, samples=samples)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class StudyTable:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class StudyTable(Shown):
     """All that a study measured.
 
     Attributes:

@@ -22,7 +22,9 @@ from matplotlib.patheffects import Stroke, withStroke
 from analysis.attribution.pair_clips import PairClips
 from analysis.attribution.pair_maps import KindMaps, explain_kind
 from analysis.attribution.registry import DEFAULT_MAP, MapKind, map_kind, map_kinds
+from analysis.core.clip import View
 from analysis.core.clip_map import ClipMap
+from analysis.core.grid import Box
 from analysis.figures.figure_inputs import Hit, Retrieval
 from analysis.figures.overlay import map_limits
 from analysis.figures.style import (
@@ -39,8 +41,10 @@ from analysis.figures.style import (
     values_at,
     wrapped,
 )
+from analysis.regions.boxes import region_of_interest
 from analysis.regions.tracks import PairTracks, tracks_of
 
+Boxes = Sequence[Box | None]
 SHARE = 0.25
 CORRECT = CATEGORIES[0]
 # Inches.
@@ -175,13 +179,14 @@ def _arrow(page: _Page, start: tuple[Axes, float, float], end: tuple[Axes, float
 
 def _draw_row(
     page: _Page,
-    pair: PairClips,
     row: str,
     found: KindMaps,
-    tracks: PairTracks,
+    views: Sequence[View],
+    boxes: tuple[Boxes, Boxes],
     frames: Sequence[int],
     limits: tuple[float, float],
     top: float,
+    **drawn: Any,
 ) -> list[Axes]:
     """One row of panel (b)."""
     lefts, size = _columns(len(frames), len(frames))
@@ -197,15 +202,14 @@ def _draw_row(
         page.text(0.04, top + 0.19 + 0.12 * n, words, fontsize=_SMALL)
     axes = []
     ends: list[list[tuple[Axes, float, float]]] = [[], []]
-    views, sides = (pair.view_i, pair.view_j), (tracks.tracks_i, tracks.tracks_j)
-    for n, (view, clip_map, own) in enumerate(zip(views, found.rows[row], sides, strict=True)):
+    for n, (view, clip_map) in enumerate(zip(views, found.rows[row], strict=True)):
         grid = clip_map.grid
         for k, frame in enumerate(frames):
             axis = page.axes(lefts[n * len(frames) + k], top, size, size)
-            box = own.main.boxes[frame] if own.main else None
+            box = boxes[n][frame]
             picture = view.frames[frame]
             values = values_at(clip_map.values, grid, frame)
-            show_map(axis, picture, values, grid, limits[n], box=box)
+            show_map(axis, picture, values, grid, limits[n], box=box, **drawn)
             axes.append(axis)
             if box is not None:
                 x = box.left if n else box.right
@@ -233,10 +237,7 @@ def _scores(found: KindMaps, row: str) -> list[str]:
 
 
 def _caption(
-    found: KindMaps,
-    retrieval: Retrieval | None,
-    tracks: dict[str, PairTracks],
-    scale: str,
+    found: KindMaps, retrieval: Retrieval | None, scale: str, share: float, follow: bool
 ) -> str:
     kind = map_kind(found.kind)
     first_i, first_j = next(iter(found.rows.values()))
@@ -260,15 +261,17 @@ def _caption(
     )
     error = found.completeness_error
     sums = f"; the maps sum to their scores within {error:.0e}" if error is not None else ""
-    shared = "one scale for all" if scale == "shared" else "one scale a row"
-    if not found.has_one_target:
+    shared = {"shared": "one scale for all", "head": "one scale a row", "map": "one scale a map"}[
+        scale
+    ]
+    if not found.has_one_target and scale != "map":
         shared += " maps of one clip"
-    first = next(iter(tracks.values())).tracks_i
+    followed = "followed through time, " if follow else ""
     parts.append(
-        f"(b) {whose} {played}, {kind.title}. {kind.text.replace('`', '')} {grid} over "
-        f"{grid.clip[0]} frames, {shared}. {scores}{sums}. Boxes: the largest "
-        "region, followed through time, of the fewest cells that hold "
-        f"{100 * first.share:g}% of the positive contribution; an arrow joins those of both clips."
+        f"{'(b) ' if parts else ''}{whose} {played}, {kind.title}. {kind.text.replace('`', '')} "
+        f"{grid} over {grid.clip[0]} frames, {shared}. {scores}{sums}. Boxes: the "
+        f"largest region, {followed}of the fewest cells that hold {100 * share:g}% of the positive "
+        "contribution; an arrow joins those of both clips."
     )
     parts.append(f"Model {first_i.model_hash[:12] or 'unnamed'}.")
     return " ".join(parts)
@@ -278,11 +281,11 @@ def _bars(
     found: KindMaps, kind: MapKind, limits: dict[str, tuple[float, float]], scale: str
 ) -> list[tuple[str, float]]:
     """Label and end of every colour bar below the panels."""
-    rows = list(found.rows) if scale == "head" else [next(iter(found.rows))]
+    rows = [next(iter(found.rows))] if scale == "shared" else list(found.rows)
     bars = []
     for row in rows:
-        name = f"{_title(found, row)}: " if scale == "head" else ""
-        if found.has_one_target:
+        name = "" if scale == "shared" else f"{_title(found, row)}: "
+        if found.has_one_target and scale != "map":
             bars.append((name + kind.units, limits[row][0]))
         else:
             other = f"{name}$c_j$: {map_units(found.rows[row][1])}"
@@ -308,28 +311,52 @@ def pair_tracks(found: KindMaps, share: float = SHARE) -> dict[str, PairTracks]:
     return tracks
 
 
+def _clip_boxes(clip_map: ClipMap, share: float) -> Boxes:
+    """One box for the whole clip, as the dashboard draws it."""
+    box = region_of_interest(clip_map.values, share).box
+    return (None if box is None else clip_map.grid.in_pixels(box),) * clip_map.grid.clip[0]
+
+
+def _boxes(
+    found: KindMaps, tracks: PairTracks, row: str, share: float, follow: bool
+) -> tuple[Boxes, Boxes]:
+    """Of c_i and of c_j the box in every frame."""
+    if not follow:
+        i, j = found.rows[row]
+        return _clip_boxes(i, share), _clip_boxes(j, share)
+    none = (None,) * found.rows[row][0].grid.clip[0]
+    main = (tracks.tracks_i.main, tracks.tracks_j.main)
+    i_boxes, j_boxes = (own.boxes if own else none for own in main)
+    return i_boxes, j_boxes
+
+
 def draw_figure1(
-    pair: PairClips,
+    pair: PairClips | KindMaps,
     retrieval: Retrieval | None = None,
     *,
     num_frames: int = 3,
     kind: str = DEFAULT_MAP,
     scale: str = "shared",
     share: float = SHARE,
+    follow: bool = True,
+    opacity: float = 0.75,
+    smooth: bool = True,
     with_caption: bool = True,
-    found: KindMaps | None = None,
 ) -> Figure1:
     """Draw the figure.
 
     Args:
-        pair: For (b).
+        pair: For (b): the clips, or their maps where they are known already.
         retrieval: For (a); nothing draws (b) alone.
         num_frames: Frames of each clip that are shown, spread evenly over it.
-        kind: Key of a registered kind of map.
-        scale: ``shared`` by both heads, or ``head``: one each.
+        kind: Key of a registered kind of map, where the clips are given.
+        scale: ``shared`` by both heads, one for each ``head``, or one for each ``map``.
         share: Of the positive contribution that the regions are to hold.
+        follow: Whether boxes follow the region through time; else one is drawn for the whole
+            clip, as in the dashboard.
+        opacity: See :func:`~analysis.figures.overlay.draw_overlay`.
+        smooth: The same.
         with_caption: Write the caption below the figure.
-        found: The maps of this kind, where they are known already.
 
     Raises:
         ValueError: A number or choice is out of range, or the pair has no such maps.
@@ -344,15 +371,16 @@ def draw_figure1(
         >>> save(drawn.figure, f"{tempfile.mkdtemp()}/figure1.png").name
         'figure1.png'
     """
-    if scale not in ("shared", "head"):
-        raise ValueError(f"scale is 'shared' or 'head', got {scale!r}")
-    frames = shown_frames(len(pair.view_i.frames), num_frames)
-    found = found or explain_kind(kind, pair)
+    found = pair if isinstance(pair, KindMaps) else explain_kind(kind, pair)
+    if found.views is None:
+        raise ValueError("the maps have no frames to be drawn on: give the clips instead")
+    views = found.views
+    frames = shown_frames(len(views[0].frames), num_frames)
     rows = list(found.rows)
     tracks = pair_tracks(found, share)
     limits = map_limits(found, scale)
     bars = _bars(found, map_kind(found.kind), limits, scale)
-    caption = _caption(found, retrieval, tracks, scale)
+    caption = _caption(found, retrieval, scale, share, follow)
     lines = wrapped(caption, PAGE_INCHES - 0.2, _SMALL) if with_caption else []
 
     _, size = _columns(num_frames, num_frames)
@@ -365,9 +393,10 @@ def draw_figure1(
         page = _Page(height)
         if retrieval is not None:
             _draw_retrieval(page, retrieval, 0.04, num_frames)
-        page.text(0.04, top_b, "(b)", fontweight="bold", fontsize=9)
+        if retrieval is not None:
+            page.text(0.04, top_b, "(b)", fontweight="bold", fontsize=9)
         lefts, size = _columns(num_frames, num_frames)
-        for n, view in enumerate((pair.view_i, pair.view_j)):
+        for n, view in enumerate(views):
             indices = view.info.frame_indices
             first, last = lefts[n * num_frames], lefts[(n + 1) * num_frames - 1] + size
             middle = (first + last) / 2
@@ -379,12 +408,17 @@ def draw_figure1(
         top = top_b + _HEAD + 0.16
         axes: list[Axes] = []
         for row in rows:
-            axes += _draw_row(page, pair, row, found, tracks[row], frames, limits[row], top)
+            boxes = _boxes(found, tracks[row], row, share, follow)
+            drawn: dict[str, Any] = {"opacity": opacity, "smooth": smooth}
+            axes += _draw_row(page, row, found, views, boxes, frames, limits[row], top, **drawn)
             top += size + 0.08
         for n, (words, limit) in enumerate(bars):
             at = top_bars + _BAR * n
             place = page.axes(lefts[0], at, 2.2, 0.09)
-            bar = colour_bar(page.figure, axes, limit, "", place=place, orientation="horizontal")
+            bar = colour_bar(
+                page.figure, axes, limit, "", place=place, opacity=opacity,
+                orientation="horizontal",
+            )  # fmt: skip
             bar.ax.tick_params(length=2, pad=1.5, labelsize=_SMALL)
             page.text(lefts[0] + 2.34, at - 0.015, words, fontsize=_SMALL)
         for n, line in enumerate(lines):

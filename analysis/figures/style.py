@@ -43,7 +43,8 @@ DPI = 300
 FORMATS = (".png", ".svg", ".pdf")
 
 _STYLE: Any = {
-    "font.family": "DejaVu Sans",  # matplotlib brings it: the same figure everywhere
+    # matplotlib brings the first: the same figure everywhere. Text in SVG may need the others.
+    "font.family": ["DejaVu Sans", "sans-serif"],
     "font.size": 8,
     "axes.titlesize": 8,
     "axes.labelsize": 8,
@@ -70,6 +71,7 @@ _STYLE: Any = {
     "savefig.dpi": DPI,
     "image.interpolation": "antialiased",
     "pdf.fonttype": 42,  # whole letters, which publishers' checks ask for
+    "svg.fonttype": "none",  # text stays text, to be searched and edited
     "svg.hashsalt": "rspnet",  # else its identifiers are random
 }
 
@@ -100,7 +102,9 @@ def check_out(out: str | Path) -> Path:
     return path
 
 
-def save(figure: Figure, out: str | Path, *, dpi: int = DPI) -> Path:
+def save(
+    figure: Figure, out: str | Path, *, dpi: int = DPI, title: str = "", command: str = ""
+) -> Path:
     """Write a figure, atomically; the ending of its name says as what.
 
     No date is written, so the same figure gives the same bytes.
@@ -109,6 +113,8 @@ def save(figure: Figure, out: str | Path, *, dpi: int = DPI) -> Path:
         figure: Any figure.
         out: ``*.png``, ``*.svg`` or ``*.pdf``.
         dpi: Pixels an inch of a PNG, and of the pictures in the others.
+        title: What it shows, for the file's own record, which programs list as its title.
+        command: What makes it again, for the same record.
 
     Raises:
         ValueError: Another ending, or ``dpi`` is not positive.
@@ -117,11 +123,11 @@ def save(figure: Figure, out: str | Path, *, dpi: int = DPI) -> Path:
     if dpi < 1:
         raise ValueError(f"dpi is positive, got {dpi}")
     kind = path.suffix.lower()[1:]
-    dates: dict[str, dict[str, None]] = {
-        "png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None},
-    }  # fmt: skip
+    about: dict[str, str | None] = {"Title": title} if title else {}
+    about |= {"Subject" if kind == "pdf" else "Description": command} if command else {}
+    about |= {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind, {})
     with style(), atomic_path(path) as temporary:
-        figure.savefig(temporary, format=kind, dpi=dpi, metadata=dates[kind])
+        figure.savefig(temporary, format=kind, dpi=dpi, metadata=about)
     return path
 
 

@@ -7,7 +7,7 @@ learned (:mod:`analysis.studies.sanity`), and whether the score falls where the 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
@@ -17,7 +17,10 @@ from analysis.attribution.registry import DEFAULT_MAP, OTHER_ROWS, map_kind
 from analysis.core.cells import CellSwap, Fill
 from analysis.core.clip_map import ClipMap
 from analysis.core.score import Score
+from analysis.core.shown import Shown, page_of
 from analysis.core.statistics import rank_correlation
+from analysis.core.table import Table, Value
+from analysis.figures.viewer.page import Page, Part
 from analysis.stimuli.kinds import with_random_weights
 from analysis.studies.measures.deletion import KeptCells, order_of, perturbation_curve
 from analysis.studies.sanity import LIMIT
@@ -44,8 +47,8 @@ class Check:
     text: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Verdict:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Verdict(Shown):
     """What the checks of one map come to.
 
     Attributes:
@@ -71,6 +74,17 @@ class Verdict:
     def sentence(self) -> str:
         """The word and the numbers behind it."""
         return f"{self.word}: {'; '.join(check.text for check in self.checks)}."
+
+
+@page_of.register
+def _page_of_verdict(found: Verdict, *, pixels: int = 0) -> str:
+    rows: list[list[str | Value]] = [
+        [check.name, "passes" if check.passes else "fails", check.text] for check in found.checks
+    ]
+    table = Table(header=("check", "result", "what was found"), rows=rows, caption="")
+    title = f"Is this map to be believed? It is {found.word}."
+    values = {"word": found.word, "checks": [asdict(check) for check in found.checks]}
+    return Page(title=title, parts=[Part(tables=[table])], values=values).html()
 
 
 def verdict(

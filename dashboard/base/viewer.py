@@ -6,21 +6,20 @@ from typing import Any
 
 import streamlit as st
 
+from analysis.figures.viewer import SCRIPTS, asset
+
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
-
-
-def _read(name: str) -> str:
-    return (ASSETS / name).read_text(encoding="utf-8")
-
-
+# The panels that offline pages show, too.
 _component = st.components.v2.component(
     "rspnet_viewer",
-    html=_read("viewer.html"),
-    css=_read("viewer.css"),
-    js=_read("viewer.js"),
+    html=asset("viewer.html"),
+    css=asset("viewer.css"),
+    js="\n".join(asset(name) for name in SCRIPTS),
 )
 # What is a step of the browser's Back, and what only keeps the address up to date.
-_history = st.components.v2.component("rspnet_history", js=_read("history.js"))
+_history = st.components.v2.component(
+    "rspnet_history", js=(ASSETS / "history.js").read_text(encoding="utf-8")
+)
 
 
 def keep_history() -> None:

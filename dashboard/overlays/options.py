@@ -1,16 +1,23 @@
 """How maps are drawn, and the registered kinds in the page's words and symbols."""
 
-import html
-import re
 from dataclasses import dataclass
+from typing import TypedDict
 
 from analysis.attribution.registry import DEFAULT_MAP, MapKind, map_kind, map_kinds
+from analysis.figures.viewer.rows import symbols as symbols
 
 # The first is the default: margins of two heads are over other clips, and so differ in size.
 SCALES = {"head": "Per head", "shared": "Shared", "map": "Per map"}
 CELLS = {"smooth": "Smooth", "raw": "Raw cells", "fine": "Fine grid"}
 # What a method of a group explains, by what the kind needs.
 EXPLAINS = {"pair": "s", "triplet": "Margin"}
+
+
+class Drawn(TypedDict):
+    """How a map is laid over its frames."""
+
+    opacity: float
+    smooth: bool
 
 
 @dataclass(frozen=True)
@@ -35,25 +42,14 @@ class DisplayOptions:
         return map_kind(self.kind)
 
     @property
+    def drawn(self) -> Drawn:
+        """What the figures of `analysis` are told of it."""
+        return {"opacity": self.opacity, "smooth": self.cells != "raw"}
+
+    @property
     def has_places(self) -> bool:
         """Whether a place of c_i can be chosen: what it contributes with c_j is known."""
         return self.map.has_partners and self.cells != "fine"
-
-
-def symbols(text: str) -> str:
-    """A kind's words as HTML: what stands between backticks becomes a symbol.
-
-    Example:
-        >>> symbols("nearer to `c_j`")
-        'nearer to <span class="symbol">c<sub>j</sub></span>'
-    """
-
-    def symbol(found: re.Match[str]) -> str:
-        letter, _, index = found[1].partition("_")
-        below = f"<sub>{index}</sub>" if index else ""
-        return f'<span class="symbol">{letter}{below}</span>'
-
-    return re.sub(r"`([^`]+)`", symbol, html.escape(text, quote=False))
 
 
 C_I, C_J = symbols("`c_i`"), symbols("`c_j`")

@@ -36,6 +36,20 @@ def has_verdict(request: MapRequest) -> bool:
     return request.map.needs not in OTHER_ROWS and request.map.num_passes is None
 
 
+def _key(request: MapRequest, model: str) -> tuple[str, str, MapRequest]:
+    return "verdict", model, request
+
+
+def kept(request: MapRequest, model: str) -> "dict[str, Verdict]":
+    """The verdicts by head if they are there; else none.
+
+    Args:
+        request: The maps.
+        model: Hash of the model.
+    """
+    return store().kept(_key(request, model)) or {}
+
+
 def start(
     request: MapRequest, pair: "PairClips", heads: tuple[str, ...]
 ) -> "tuple[Job | None, dict[str, Verdict]]":
@@ -46,7 +60,7 @@ def start(
         pair: Their clips.
         heads: Those that have a map.
     """
-    key = ("verdict", pair.query.hash, request, heads)
+    key = _key(request, pair.query.hash)
     found = store().kept(key)
     if found is not None:
         jobs.forget(key)  # it is in the store

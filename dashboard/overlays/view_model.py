@@ -12,10 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import streamlit as st
 
-from dashboard.overlays import maps
-from dashboard.overlays.maps import BY_MODEL, Place
-from dashboard.overlays.options import C_I, DisplayOptions
-from dashboard.overlays.panel import (
+from analysis.figures.viewer.panel import (
     PANEL_PIXELS,
     FractionBox,
     Panel,
@@ -23,6 +20,9 @@ from dashboard.overlays.panel import (
     draw_panel,
     fractions,
 )
+from dashboard.overlays import maps
+from dashboard.overlays.maps import BY_MODEL, Place
+from dashboard.overlays.options import C_I, DisplayOptions
 from dashboard.overlays.request import MapRequest
 from dashboard.overlays.selection import Clip
 from dashboard.services.models import Loaded
@@ -126,9 +126,10 @@ def view_pair(request: MapRequest, display: DisplayOptions, loaded: Loaded) -> P
     # The same frames in the same view, at the size they are shown at.
     large = [clip.frames(PANEL_PIXELS) for clip in clips]
     panels = {}
+    drawn = display.drawn
     for row, both in found.rows.items():
         first, second = (
-            draw_panel(clip_map, small[n], large[n], limits[row][n], display)
+            draw_panel(clip_map, small[n], large[n], limits[row][n], **drawn)
             for n, clip_map in enumerate(both)
         )
         panels[row] = (first, second)
@@ -150,7 +151,9 @@ def view_partners(
     found = maps.partners(request, head, place, loaded)
     grid, clip = maps.maps_of(request, loaded).rows[head][0].grid, request.clip_j
     limit = common_limit([found.values])
-    panel = draw_panel(found, clip.frames(clip.size), clip.frames(PANEL_PIXELS), limit, display)
+    panel = draw_panel(
+        found, clip.frames(clip.size), clip.frames(PANEL_PIXELS), limit, **display.drawn
+    )
     time, row, column = place
     frames = np.flatnonzero(grid.cell_of(0) == time)
     box = fractions(grid, Box(column, row, column + 1, row + 1))
@@ -185,8 +188,7 @@ def film_of(
         limits=map_limits(found, display.scale),
         fps=FILM_FPS,
         share=0.5,
-        opacity=display.opacity,
-        smooth=display.cells != "raw",
+        **display.drawn,
         scale=1,
         caption=f"c_i: {titles[0]}   c_j: {titles[1]}",
     )

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from analysis.figures.viewer.pictures import fit_height, jpeg
 from dashboard.base import limits
 from dashboard.base.arguments import cache_folder
-from dashboard.base.pictures import fit_height, jpeg
 from dashboard.services.galleries import APPEARANCE, Identity, Source, Video, decode, probe
 from dashboard.services.jobs import Job, StoppedError, forget, start
 from dashboard.services.models import Loaded

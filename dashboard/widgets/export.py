@@ -25,6 +25,7 @@ MIMES = {
     ".npz": "application/octet-stream",
     ".csv": "text/csv",
     ".json": "application/json",
+    ".html": "text/html",
 }
 
 
@@ -37,7 +38,7 @@ class File:
     """A file to be downloaded.
 
     Attributes:
-        group: What stands before its button: ``Figure``, ``Clip`` or ``Data``.
+        group: What stands before its button: ``Page``, ``Figure``, ``Clip`` or ``Data``.
         name: Its name; the ending says what it is.
         make: Its content. Called when the visitor downloads it, in a thread of its own.
         label: What the button says; nothing for the ending.
@@ -119,12 +120,16 @@ def written(ending: str, write: Callable[[Path], object]) -> bytes:
         return path.read_bytes()
 
 
-def figure_files(name: str, draw: Callable[[], "Figure"]) -> list[File]:
+def figure_files(
+    name: str, draw: Callable[[], "Figure"], title: str = "", command: str = ""
+) -> list[File]:
     """A figure as PNG, SVG and PDF in the style of printed figures.
 
     Args:
         name: Of the files, without ending.
         draw: Draws it; called when the visitor downloads one.
+        title: What it shows, for the files' own record.
+        command: What makes it again, for the same record.
     """
 
     def maker(ending: str) -> Callable[[], bytes]:
@@ -132,7 +137,9 @@ def figure_files(name: str, draw: Callable[[], "Figure"]) -> list[File]:
             from analysis.figures.style import save
 
             with _DRAWING:
-                return written(ending, lambda path: save(draw(), path))
+                return written(
+                    ending, lambda path: save(draw(), path, title=title, command=command)
+                )
 
         return make
 

@@ -7,6 +7,7 @@ would make the mapping change from frame to frame.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -105,6 +106,30 @@ def random_crop_box(
     return (height - h) // 2, (width - w) // 2, h, w
 
 
+@dataclass(frozen=True)
+class View:
+    """What a view of a clip is: everything that is drawn at random for it.
+
+    Attributes:
+        box: Crop (top, left, height, width) in pixels of the frame.
+        size: Height and width of the view in pixels.
+        flip: Turned left to right.
+        colours: (operation, amount) in their order.
+        grey: In grey scale, at last.
+    """
+
+    box: tuple[int, int, int, int]
+    size: int
+    flip: bool
+    colours: tuple[tuple[str, float], ...]
+    grey: bool
+
+
+def shrinks(view: View) -> bool:
+    """Whether its crop is larger than the view either way: areas are averaged then."""
+    return min(view.box[2:]) > view.size
+
+
 def resized_crop(frames: Frames, box: tuple[int, int, int, int], size: int) -> Frames:
     """Cut ``box`` (top, left, height, width) out of each frame and resize to a square."""
     top, left, height, width = box
@@ -148,15 +173,17 @@ def adjust_hue(image: Frames, shift: float) -> Frames:
     return np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB_FULL), np.uint8)
 
 
-def jitter_colours(frames: Frames, config: AugmentConfig, rng: np.random.Generator) -> Frames:
-    """Jitter brightness, contrast, saturation and hue in a random order, then maybe grey scale.
+_OPERATIONS = {
+    "brightness": adjust_brightness,
+    "contrast": adjust_contrast,
+    "saturation": adjust_saturation,
+    "hue": adjust_hue,
+}
 
-    Shape:
-        (T, H, W, 3) uint8 -> the same.
-    """
-    shape = frames.shape
-    # All frames as one tall image: one mapping for the clip, and one call an operation.
-    image = frames.reshape(shape[0] * shape[1], shape[2], 3)
+
+def _draw_colours(
+    config: AugmentConfig, rng: np.random.Generator
+) -> tuple[tuple[tuple[str, float], ...], bool]:
     factors = {
         name: rng.uniform(1 - strength, 1 + strength)
         for name in ("brightness", "contrast", "saturation")
@@ -164,17 +191,55 @@ def jitter_colours(frames: Frames, config: AugmentConfig, rng: np.random.Generat
     }
     if config.hue > 0:
         factors["hue"] = rng.uniform(-config.hue, config.hue)
-    operations = {
-        "brightness": adjust_brightness,
-        "contrast": adjust_contrast,
-        "saturation": adjust_saturation,
-        "hue": adjust_hue,
-    }
-    for name in rng.permutation(list(factors)):
-        image = operations[name](image, factors[name])
-    if rng.random() < config.gray:
+    order = [str(name) for name in rng.permutation(list(factors))]
+    return tuple((name, factors[name]) for name in order), bool(rng.random() < config.gray)
+
+
+def _apply_colours(frames: Frames, colours: Sequence[tuple[str, float]], grey: bool) -> Frames:
+    # All frames as one tall image: one mapping for the clip, and one call an operation.
+    image = frames.reshape(-1, frames.shape[2], 3)
+    for name, amount in colours:
+        image = _OPERATIONS[name](image, amount)
+    if grey:
         image = np.asarray(cv2.cvtColor(_gray(image), cv2.COLOR_GRAY2RGB), np.uint8)
-    return image.reshape(shape)
+    return image.reshape(frames.shape)
+
+
+def jitter_colours(frames: Frames, config: AugmentConfig, rng: np.random.Generator) -> Frames:
+    """Jitter brightness, contrast, saturation and hue in a random order, then maybe grey scale.
+
+    Shape:
+        (T, H, W, 3) uint8 -> the same.
+    """
+    return _apply_colours(frames, *_draw_colours(config, rng))
+
+
+def draw_view(
+    shape: tuple[int, int],
+    size: int,
+    config: AugmentConfig,
+    rng: np.random.Generator,
+    colour_rng: np.random.Generator | None = None,
+    zoom_rng: np.random.Generator | None = None,
+) -> View:
+    """Draw the view that :func:`augment_clip` makes, from the same generators in the same way.
+
+    Args:
+        shape: Height and width of the frames, in pixels.
+        size: See :func:`augment_clip`, as of all below.
+        config: Strengths and probabilities.
+        rng: For the crop and the flip.
+        colour_rng: For the colours.
+        zoom_rng: For the crop's height and width.
+
+    Example:
+        >>> import numpy as np
+        >>> draw_view((120, 160), 112, CENTRE, np.random.default_rng(0))
+        View(box=(0, 20, 120, 120), size=112, flip=False, colours=(), grey=False)
+    """
+    box = random_crop_box(*shape, config, rng, zoom_rng)
+    flip = bool(rng.random() < config.flip)
+    return View(box, size, flip, *_draw_colours(config, colour_rng or rng))
 
 
 def augment_clip(
@@ -204,8 +269,13 @@ def augment_clip(
         >>> augment_clip(frames, 112, AugmentConfig(), np.random.default_rng(0)).shape
         (16, 112, 112, 3)
     """
-    box = random_crop_box(frames.shape[1], frames.shape[2], config, rng, zoom_rng)
-    clip = resized_crop(frames, box, size)
-    if rng.random() < config.flip:
+    shape = frames.shape[1], frames.shape[2]
+    return apply_view(frames, draw_view(shape, size, config, rng, colour_rng, zoom_rng))
+
+
+def apply_view(frames: Frames, view: View) -> Frames:
+    """Make a view of a clip, with OpenCV: (T, H, W, 3) uint8 -> (T, size, size, 3) uint8."""
+    clip = resized_crop(frames, view.box, view.size)
+    if view.flip:
         clip = clip[:, :, ::-1]
-    return jitter_colours(np.ascontiguousarray(clip), config, colour_rng or rng)
+    return _apply_colours(np.ascontiguousarray(clip), view.colours, view.grey)

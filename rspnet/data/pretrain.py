@@ -1,16 +1,18 @@
 """Samples of pre-training: three clips of one video, by the keys of :mod:`rspnet.data.stream`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from rspnet.data.augment import AugmentConfig, augment_clip
+from rspnet.data.augment import AugmentConfig, apply_view, draw_view
 from rspnet.data.datasets.labelled import DatasetConfig, load_video_set
 from rspnet.data.datasets.registry import DATASETS
+from rspnet.data.device_views import Crop
 from rspnet.data.listing import expand_roots
 from rspnet.data.sampling import (
     ClipSpec,
@@ -67,6 +69,9 @@ class DataConfig:
         frozen_keys: Share of samples whose c_k is its middle frame throughout (speed 0): RSP has to
             put it away from either speed, and A-VID to match it, by appearance alone.
         augment: Augmentation.
+        augment_on: Where views are resized, flipped and coloured: by loader processes on the
+            ``cpu``, or all of a batch on the run's ``device``, with the same draws. For the methods
+            rspnet and moco.
     """
 
     root: str | list[str] | None = None
@@ -91,6 +96,7 @@ class DataConfig:
     shared_colours: float = 0.0
     frozen_keys: float = 0.0
     augment: AugmentConfig = field(default_factory=AugmentConfig)
+    augment_on: Literal["cpu", "device"] = "cpu"
 
     def __post_init__(self) -> None:
         roots = self.root if isinstance(self.root, list) else [self.root]
@@ -166,11 +172,12 @@ class Sample:
     """Three augmented clips of one video, or a pair, each (T, H, W, 3) uint8.
 
     Attributes:
+        clips: In the order c_i, c_j, c_k; crops where the device makes the views.
         video: Index of the video that they are from.
         failures: (video, reason) of those that could not be read in its place.
     """
 
-    clips: tuple[Tensor, ...]
+    clips: tuple[Any, ...]
     video: int
     failures: tuple[tuple[int, str], ...] = ()
 
@@ -226,20 +233,28 @@ class PretrainDataset(SampleDataset[Sample]):
         if rng.random() < config.shared_keys:
             crops[2], colours[2] = crops[1], colours[1]
         views = [
-            augment_clip(
-                frames[place],
+            draw_view(
+                frames.shape[1:3],
                 config.size,
                 config.augment,
                 np.random.default_rng(crop),
                 np.random.default_rng(colour),
                 None if zoom is None else np.random.default_rng(zoom),
             )
-            for place, crop, colour in zip(places, crops, colours, strict=False)  # a pair: two
+            for _, crop, colour in zip(specs, crops, colours, strict=False)  # a pair: two
         ]
         frozen = bool(config.frozen_keys) and rng.random() < config.frozen_keys
-        if frozen and specs[-1] is triplet.other_speed:
-            views[-1] = np.repeat(views[-1][[config.num_frames // 2]], config.num_frames, axis=0)
-        return Sample(tuple(map(torch.from_numpy, views)), video)
+        frozen = frozen and specs[-1] is triplet.other_speed
+        middle = config.num_frames // 2
+        if config.augment_on == "device":
+            cut = [Crop.cut(frames[place], view) for place, view in zip(places, views, strict=True)]
+            if frozen:
+                cut[-1] = replace(cut[-1], still=middle)
+            return Sample(tuple(cut), video)
+        clips = [apply_view(frames[place], view) for place, view in zip(places, views, strict=True)]
+        if frozen:
+            clips[-1] = np.repeat(clips[-1][[middle]], config.num_frames, axis=0)
+        return Sample(tuple(map(torch.from_numpy, clips)), video)
 
     def taken(self, triplet: Triplet, key: SampleKey) -> Sequence[ClipSpec]:
         """Which clips of the triplet a sample has, in its order; c_k comes last."""

@@ -55,6 +55,24 @@ def normalise(frames: Frames | Tensor) -> Tensor:
     return ((frames.float() / 255.0 - mean) / std).movedim(-1, -4)
 
 
+def frames_of(clip: Tensor) -> Frames:
+    """The inverse of :func:`normalise`.
+
+    Shape:
+        (..., 3, T, H, W) normalised -> (..., T, H, W, 3) uint8.
+
+    Example:
+        >>> import numpy as np
+        >>> frames = np.arange(96, dtype=np.uint8).reshape(2, 4, 4, 3)
+        >>> bool((frames_of(normalise(frames)) == frames).all())
+        True
+    """
+    mean = torch.tensor(IMAGENET_MEAN, device=clip.device)
+    std = torch.tensor(IMAGENET_STD, device=clip.device)
+    grey = (clip.detach().movedim(-4, -1) * std + mean) * 255.0
+    return grey.round().clamp(0, 255).to(torch.uint8).cpu().numpy()
+
+
 def resize_short_side(frames: Frames, size: int) -> Frames:
     """Resize frames so that their shorter side has ``size`` pixels.
 

@@ -69,6 +69,14 @@ class TwoBranch(nn.Module):
         self.register_buffer("queue", queue)
         self.register_buffer("queue_video", torch.full((queue_length,), -1, dtype=torch.long))
         self.register_buffer("queue_position", torch.zeros((), dtype=torch.long))
+        # The same number for the host: to read the buffer would wait for a GPU at every step.
+        self._position = 0
+        self.register_load_state_dict_post_hook(  # type: ignore[no-untyped-call]
+            TwoBranch._read_position
+        )
+
+    def _read_position(self, _incompatible: object) -> None:
+        self._position = int(self.queue_position)
 
     def train(self, mode: bool = True) -> "TwoBranch":
         """Set training mode; the key branch never drops units or paths.
@@ -154,10 +162,11 @@ class TwoBranch(nn.Module):
         """
         length = self.queue.shape[1]
         keys, video = keys.detach()[-length:], video[-length:]
-        slots = (int(self.queue_position) + torch.arange(len(keys), device=keys.device)) % length
+        slots = (self._position + torch.arange(len(keys), device=keys.device)) % length
         self.queue[:, slots] = keys.T.to(self.queue.dtype)
         self.queue_video[slots] = video.to(self.queue_video.device)
-        self.queue_position.fill_((int(self.queue_position) + len(keys)) % length)
+        self._position = (self._position + len(keys)) % length
+        self.queue_position.fill_(self._position)
 
 
 class MomentumMethod(PretextMethod, TwoBranch):

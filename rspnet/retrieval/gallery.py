@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from rspnet.models import Branch
@@ -34,6 +36,7 @@ from rspnet.retrieval.store import (
     write_unreadable,
 )
 from rspnet.retrieval.vectors import VideoRows, embed_views, load_views, protocol_for
+from rspnet.text import Brief
 
 __all__ = [
     "FEATURES",
@@ -45,6 +48,23 @@ __all__ = [
     "embed_videos",
     "protocol_for",
 ]
+
+
+def largest(values: Vectors, num: int) -> NDArray[np.int64]:
+    """Places of the ``num`` largest values, the largest first, and of equal ones the first.
+
+    Only the chosen ones are sorted.
+
+    Example:
+        >>> largest(np.array([0.2, 0.9, 0.2, 0.5]), 3).tolist()
+        [1, 3, 0]
+    """
+    num = min(num, len(values))
+    if num < 1:
+        return np.empty(0, np.int64)
+    least = torch.topk(torch.from_numpy(values), num).values[-1].item()
+    chosen = np.flatnonzero(values >= least)
+    return chosen[np.argsort(-values[chosen], kind="stable")][:num]
 
 
 @dataclass(frozen=True)
@@ -64,8 +84,8 @@ class Neighbour:
     similarity: float
 
 
-@dataclass(frozen=True)
-class Gallery:
+@dataclass(frozen=True, repr=False)
+class Gallery(Brief):
     """Feature vectors of videos. :func:`embed_videos` and ``python -m rspnet.extract`` make one.
 
     Attributes:
@@ -154,10 +174,16 @@ class Gallery:
                 f"got {vector.shape} of length {length:g}"
             )
         similarity = known @ (vector / length).astype(np.float32)
-        order = np.argsort(-similarity, kind="stable")
-        # Paths compare slowly: no more of them are looked at than it takes to find so many.
-        others = (int(i) for i in order if exclude is None or self.paths[i] != exclude)
-        found = list(islice(others, max(0, num)))
+        found: list[int] = []
+        looked_at = 0
+        while len(found) < num and looked_at < len(self):
+            # Paths compare slowly: no more of them are looked at than it takes to find so many.
+            order = largest(similarity, looked_at + num + 1)
+            others = (
+                int(i) for i in order[looked_at:] if exclude is None or self.paths[i] != exclude
+            )
+            found += islice(others, num - len(found))
+            looked_at = len(order)
         return [Neighbour(i, self.paths[i], self.labels[i], float(similarity[i])) for i in found]
 
     def save(self, folder: str | Path) -> Path:

@@ -25,7 +25,8 @@ FREE = frozenset(
         "checkpoint_every_steps", "checkpoint_every_minutes", "keep_checkpoints",
         "log_every_steps", "wandb", "callback",
         # who computes it: the same but for rounding, and samples depend on their place alone
-        "device", "threads", "num_workers", "channels_last", "compile",
+        "device", "threads", "num_workers", "tune_gpu", "channels_last", "compile",
+        "data.augment_on",
         # when to give up, and where to keep what can be made again
         "data.max_unreadable", "data.cache_folder",
     )

@@ -61,6 +61,8 @@ class RunConfig:
         device: ``auto``, ``cpu``, ``cuda``, ...
         threads: Threads of the CPU's arithmetic; 0 for PyTorch's own choice.
         precision: ``fp32``, or on GPUs autocast to ``bf16`` or ``fp16`` (with scaled gradients).
+        tune_gpu: On a GPU round factors in fp32 to TF32, and let cuDNN find the fastest algorithm
+            for each shape; ``false`` for fp32 throughout.
         channels_last: Keep channels last in memory, which convolutions run fastest with.
         compile: Compile the network with ``torch.compile``.
         wandb: Also log to Weights & Biases, to this project. It has to be installed.
@@ -85,6 +87,7 @@ class RunConfig:
     device: str = "auto"
     threads: int = 0
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    tune_gpu: bool = True
     channels_last: bool = True
     compile: bool = False
     wandb: str | None = None

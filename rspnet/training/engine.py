@@ -20,7 +20,7 @@ from tqdm import tqdm
 from rspnet.commands import RunFailedError, save_config, to_plain
 from rspnet.training.changes import Changes, check_changes
 from rspnet.training.config import RunConfig
-from rspnet.training.optim import OptimConfig, lr_factor, step_optimiser
+from rspnet.training.optim import OptimConfig, load_optimiser, lr_factor, step_optimiser
 from rspnet.training.processes import (
     check_precision,
     join_processes,
@@ -31,6 +31,7 @@ from rspnet.training.progress import Progress, Scalars
 from rspnet.training.resume import check_steps_left, find_checkpoint, steps_of
 from rspnet.training.run_folder import Checkpoints, Due, check_unreadable
 from rspnet.training.stopping import StoppedError, stop_on_signal
+from rspnet.training.transfer import tune_gpu
 
 
 class HasFailures(Protocol):
@@ -78,6 +79,7 @@ class Engine(ABC, Generic[B]):
         self.processes = join_processes(config.device)
         self.device = self.processes.device
         check_precision(config.precision, self.device)
+        tune_gpu(self.device, config.tune_gpu)
         if config.threads:
             torch.set_num_threads(config.threads)
         self.folder = Path(config.out)
@@ -126,7 +128,7 @@ class Engine(ABC, Generic[B]):
 
     @abstractmethod
     def batches(self) -> Generator[B, None, None]:
-        """This process's micro-batches from ``self.step`` on."""
+        """This process's micro-batches from ``self.step`` on, on its device."""
 
     @abstractmethod
     def train_step(self, micro_batches: Sequence[B]) -> Scalars:
@@ -150,7 +152,7 @@ class Engine(ABC, Generic[B]):
     def _restore(self, path: Path, state: dict[str, Any], changed: Changes) -> None:
         try:
             self.network.load_state_dict(state["network"])
-            self.optimiser.load_state_dict(state["optimiser"])
+            load_optimiser(self.optimiser, state["optimiser"])
         except (RuntimeError, LookupError, ValueError) as error:
             raise ValueError(f"{path} does not fit this configuration: {error}") from error
         self.step = int(state["step"])
@@ -274,7 +276,8 @@ class Engine(ABC, Generic[B]):
                 micro_batches, failure = list[B](), None
                 try:
                     if stop.signal is None:
-                        micro_batches = next(steps)
+                        with progress.waiting():
+                            micro_batches = next(steps)
                 except Exception as error:
                     failure = error
                 if self.step == begun and self._rng is not None:

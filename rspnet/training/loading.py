@@ -18,6 +18,7 @@ from rspnet.commands import RunFailedError, describe_os_error
 from rspnet.data.stream import SampleKey, SampleStream
 from rspnet.training.config import RunConfig
 from rspnet.training.processes import Processes
+from rspnet.training.transfer import on_device
 
 T = TypeVar("T")
 _END = object()
@@ -170,8 +171,9 @@ def load_batches(
     processes: Processes,
     steps: range,
     num_speeds: int = 2,
-) -> Generator[T, None, None]:
-    """Micro-batches of this process.
+    finish: Callable[[T], Any] = _as_it_is,
+) -> Generator[Any, None, None]:
+    """Micro-batches of this process, on its device.
 
     Args:
         dataset: Samples by :class:`~rspnet.data.stream.SampleKey`; has a length.
@@ -180,6 +182,7 @@ def load_batches(
         processes: Of the run.
         steps: Steps that they are for.
         num_speeds: Playback speeds that a sample takes two of.
+        finish: What is left to be done with a batch on the device.
 
     Raises:
         RunFailedError: A loader process was killed, or failed.
@@ -196,7 +199,8 @@ def load_batches(
         num_speeds=num_speeds,
     )
     load = partial(_load_batch, dataset, collate)
-    return _load(load, stream, config.num_workers, prefetch=4, seed=config.seed)
+    loaded = _load(load, stream, config.num_workers, prefetch=4, seed=config.seed)
+    return on_device(loaded, processes.device, finish)
 
 
 def _load_video(

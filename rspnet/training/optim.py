@@ -1,9 +1,9 @@
 """Optimisers and learning-rate schedules, for pre-training and fine-tuning."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -71,11 +71,28 @@ def create_optimiser(
     """
     trained = [p for p in parameters if p.requires_grad]
     lr = config.base_lr(batch_size)
+    # One kernel for all parameters. On a CPU its last digits would differ from those of old runs.
+    fused = True if trained and all(p.is_cuda for p in trained) else None
     if config.name == "sgd":
         return torch.optim.SGD(
-            trained, lr, momentum=config.momentum, weight_decay=config.weight_decay
+            trained, lr, config.momentum, weight_decay=config.weight_decay, fused=fused
         )
-    return torch.optim.AdamW(trained, lr, weight_decay=config.weight_decay)
+    return torch.optim.AdamW(trained, lr, weight_decay=config.weight_decay, fused=fused)
+
+
+def load_optimiser(optimiser: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
+    """Give an optimiser a state that may be of another device: it keeps its own kernels.
+
+    Args:
+        optimiser: Of :func:`create_optimiser`.
+        state: What ``state_dict`` gave; it stays as it is.
+
+    Raises:
+        ValueError: It is of other parameters.
+    """
+    fused = optimiser.defaults["fused"]
+    groups = [{**group, "fused": fused} for group in state["param_groups"]]
+    optimiser.load_state_dict({**state, "param_groups": groups})
 
 
 def lr_factor(

@@ -255,7 +255,8 @@ def leave_processes() -> None:
 class BatchShuffle:
     """Deal the clips of all ranks out anew, so that no batch statistic tells a query its key.
 
-    The order follows from the seed, which all ranks share: nothing is sent but the clips.
+    The order follows from the seed, which all ranks share, so each clip goes straight to the rank
+    that is to have it: a rank receives no more clips than it gives, however many ranks there are.
 
     Args:
         processes: Of the run.
@@ -266,28 +267,34 @@ class BatchShuffle:
         self.processes = processes
         self.seed = list(seed)
 
-    def _order(self, num: int) -> Tensor:
-        return torch.from_numpy(np.random.default_rng(self.seed).permutation(num))
-
     def __call__(self, clips: Tensor) -> Tensor:
         """This rank's share after the shuffle: (N, ...) -> (N, ...)."""
-        if self.processes.size == 1:
-            return clips
-        num = len(clips)
-        everything = self.processes.gather(clips)
-        order = self._order(len(everything)).to(clips.device)
-        start = self.processes.rank * num
-        return everything[order[start : start + num]]
+        return self._deal(clips, inverse=False)
 
     def undo(self, embeddings: Tensor) -> Tensor:
         """The embeddings of this rank's own clips, in their order: (N, D) -> (N, D)."""
-        if self.processes.size == 1:
-            return embeddings
-        num = len(embeddings)
-        everything = self.processes.gather(embeddings)
-        place = torch.argsort(self._order(len(everything))).to(embeddings.device)
-        start = self.processes.rank * num
-        return everything[place[start : start + num]]
+        return self._deal(embeddings, inverse=True)
+
+    def _deal(self, tensor: Tensor, *, inverse: bool) -> Tensor:
+        rank, size, num = self.processes.rank, self.processes.size, len(tensor)
+        if size == 1:
+            return tensor
+        order = np.random.default_rng(self.seed).permutation(size * num)
+        hands = (np.argsort(order) if inverse else order).reshape(size, num)  # a row for each rank
+        givers = hands // num
+        given = [
+            hand[giver == rank] - rank * num for hand, giver in zip(hands, givers, strict=True)
+        ]
+        received = torch.empty_like(tensor, memory_format=torch.contiguous_format)
+        distributed.all_to_all_single(
+            received,
+            tensor[torch.from_numpy(np.concatenate(given)).to(tensor.device)].contiguous(),
+            np.bincount(givers[rank], minlength=size).tolist(),
+            [len(some) for some in given],
+        )
+        # They come by their givers, and are put into the order of the hand.
+        places = np.argsort(np.argsort(givers[rank], kind="stable"))
+        return received[torch.from_numpy(places).to(tensor.device)]
 
 
 def distribute(module: nn.Module, processes: Processes, *, some_unused: bool = False) -> nn.Module:

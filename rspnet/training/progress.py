@@ -4,7 +4,8 @@ import csv
 import hashlib
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,6 +19,10 @@ from rspnet.training.config import RunConfig
 from rspnet.training.processes import Processes
 
 Scalars = dict[str, float | Tensor]
+
+# What a row of metrics.csv says of the run's speed: clips a second of all processes, the share of
+# the time in which it waited for data, and the most memory of a GPU that was in use.
+SPEED_COLUMNS = ("clips_per_second", "data_wait", "memory_gib")
 
 
 class Callback(Protocol):
@@ -148,7 +153,17 @@ class Progress:
             total=steps.stop, initial=steps.start, desc=title, unit="step", disable=not first
         )
         self._window: list[Scalars] = []
+        self._waited = 0.0
         self._started = time.monotonic()
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Within it the run waits for data."""
+        begun = time.monotonic()
+        try:
+            yield
+        finally:
+            self._waited += time.monotonic() - begun
 
     def add(self, scalars: Scalars) -> None:
         """Count a step that gave these values."""
@@ -160,16 +175,17 @@ class Progress:
         window, self._window = self._window, []
         names = window[0].keys()
         values = [sum(float(row[name]) for row in window) / len(window) for name in names]
-        shared = self.processes.mean(torch.tensor(values, dtype=torch.float64))
-        means = dict(zip(names, shared.tolist(), strict=True))
         elapsed = time.monotonic() - self._started
+        values.append(self._waited / elapsed)
+        shared = self.processes.mean(torch.tensor(values, dtype=torch.float64))
+        means = dict(zip((*names, "data_wait"), shared.tolist(), strict=True))
         means["clips_per_second"] = self.clips_per_step * len(window) / elapsed
         if self.processes.device.type == "cuda":
             means["memory_gib"] = torch.cuda.max_memory_allocated(self.processes.device) / 2**30
         if self._log is not None:
             self._log.write(step, means)
         self._bar.set_postfix_str(summary(means))
-        self._started = time.monotonic()
+        self._started, self._waited = time.monotonic(), 0.0
         return means
 
     def call(self, step: int, network: nn.Module, *, last: bool) -> None:

@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from rspnet.commands import parse_config
-from rspnet.cost import CostConfig, cost_of, main
+from rspnet.cost import CostConfig, bytes_sent, cost_of, describe_plan, main, seconds_to_load
+from rspnet.data.pretrain import DataConfig
 from rspnet.models import Branch
 from tests.factories import tiny_branch
 
@@ -74,3 +75,44 @@ def test_what_can_not_be_trained_is_said(capsys: pytest.CaptureFixture[str]) -> 
     assert "are positive" in capsys.readouterr().err
     assert main(["--init_from=x.safetensors"]) == 2
     assert "does not change the cost" in capsys.readouterr().err
+
+
+def test_what_is_sent_in_a_step_by_hand() -> None:
+    config = parse_config(CostConfig, [*SMALL, "--batch_size=10", "--num_devices=5"])  # 2 on each
+    cost = cost_of(config)
+    assert bytes_sent(config, cost, 4) == {
+        "gradients": 2 * 3 / 4 * 4 * cost.num_parameters,
+        "batch shuffle": 3 / 4 * 4 * 8 * 32 * 32 * 3,
+        "embeddings": 3 / 4 * 4 * 2 * 128 * 4,
+        "queue": 3 * 2 * (128 * 4 + 8),
+    }
+    assert set(bytes_sent(config, cost, 1).values()) == {0}
+
+
+def test_a_plan_says_how_many_cores_feed_a_device_and_what_limits_many() -> None:
+    words = [*SMALL, "--batch_size=40", "--plan=true", "--samples_per_second=100"]
+    config = parse_config(CostConfig, [*words, "--networks=[1.0]"])
+    cost = cost_of(config)
+    text = describe_plan(config, cost, {"cpu": 0.035, "device": 0.0051})
+    assert "data.augment_on cpu        35.0 ms a sample: 4 cores a device" in text
+    assert "data.augment_on device      5.1 ms a sample: 1 cores a device" in text
+    *_, last = text.splitlines()
+    sent = sum(bytes_sent(config, cost, 512).values())
+    assert last.split()[0] == "512"
+    assert f"{0.4 / (0.4 + sent * 1e-9):.0%}" in last
+    assert last.endswith("queue")  # of clips as small as these
+
+
+def test_the_time_to_load_is_measured_on_the_videos_named(video_folder: Path) -> None:
+    data = DataConfig(root=str(video_folder), num_frames=8, size=16)
+    found = seconds_to_load(data, num=3)
+    assert set(found) == {"cpu", "device"}
+    assert 0 < min(found.values()) <= max(found.values()) < 5
+    with pytest.raises(ValueError, match=r"none of \d+ videos can be read and is long enough"):
+        seconds_to_load(DataConfig(root=str(video_folder), num_frames=10_000))
+
+
+@pytest.mark.parametrize("word", ["--networks=[]", "--networks=[0]", "--samples_per_second=0"])
+def test_a_plan_without_a_rate_is_refused(word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*SMALL, "--plan=true", word]) == 2
+    assert "networks and samples_per_second are positive" in capsys.readouterr().err

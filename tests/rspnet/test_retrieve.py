@@ -152,3 +152,44 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert "got [7]" in capsys.readouterr().err
     assert main([f"--gallery={tmp_path}", paths[1]]) == 2
     assert "holds no gallery" in capsys.readouterr().err
+
+
+def in_fp64(gallery: Gallery, queries: Gallery) -> list[int]:
+    """Ranks by one product in fp64 for all, and sorting."""
+    known, vectors = (g.vectors["rsp"].astype(float) for g in (gallery, queries))
+    ranks = []
+    for path, label, row in zip(queries.paths, queries.labels, vectors @ known.T, strict=True):
+        others = [i for i in np.argsort(-row, kind="stable") if gallery.paths[i] != path]
+        right = [gallery.labels[i] == label for i in others]
+        ranks.append(1 + right.index(True) if any(right) else 0)
+    return ranks
+
+
+@pytest.mark.parametrize(
+    "spread", [0.3, 1e-4, 1e-6], ids=["as trained", "near a point", "below what fp32 resolves"]
+)
+@pytest.mark.parametrize("pairs", [2**21, 64])
+def test_ranks_are_those_of_fp64_though_fp32_does_the_work(
+    spread: float, pairs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_PAIRS", pairs)
+    rng = np.random.default_rng(3)
+    vectors = 1 + spread * rng.normal(size=(160, 64))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    paths = tuple(Path(f"/{i}.mp4") for i in range(160))
+    labels = tuple("abcdefg"[i] for i in rng.integers(0, 7, 160))
+    gallery = Gallery(paths, labels, {"rsp": vectors.astype(np.float32)}, "", Protocol())
+    few = gallery.take([*range(40), 40, 40])
+    few = replace(few, labels=(*few.labels[:-1], "of no class"))
+    assert first_right(gallery, few, "rsp").tolist() == in_fp64(gallery, few)
+
+
+@pytest.mark.parametrize("num", [30, 400], ids=["pair by pair", "by a product"])
+def test_copies_of_a_vector_are_equally_near_wherever_they_stand(num: int) -> None:
+    vector, query = np.random.default_rng(5).normal(size=(2, 509)).astype(np.float32)
+    paths = tuple(Path(f"/{i}.mp4") for i in range(num))
+    labels = tuple("b" if i == num - 9 else "a" for i in range(num))
+    vectors = np.tile(vector / np.linalg.norm(vector), (num, 1))
+    gallery = Gallery(paths, labels, {"rsp": vectors}, "", Protocol())
+    one = Gallery((Path("/q"),), ("b",), {"rsp": query[None]}, "", Protocol())
+    assert first_right(gallery, one, "rsp").tolist() == [num - 8]

@@ -20,6 +20,7 @@ from rspnet.training.optim import OptimConfig, lr_factor
 from rspnet.training.run_folder import Checkpoints, load_checkpoint
 from rspnet.training.stopping import EXIT_STOPPED
 from rspnet.weights.checkpoint import load_model
+from tests.factories import assert_resumes_exactly
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = [
@@ -230,3 +231,18 @@ def test_half_precision_is_refused_on_a_cpu(precision, why, tmp_path, video_fold
 def test_a_callback_that_does_not_exist_is_named(tmp_path, video_folder, capsys):
     assert main(words(tmp_path / "a", video_folder, "--callback=analysis.trak:X")) == 2
     assert "callback is named module:Class, got 'analysis.trak:X'" in capsys.readouterr().err
+
+
+def test_views_made_on_the_device_train_alike_and_resume_exactly(tmp_path, video_folder):
+    plain = ["--max_steps=1", "--data.shared_crops=0"]
+    train(parse_config(TrainConfig, words(tmp_path / "cpu", video_folder, *plain)))
+    common = words(tmp_path, video_folder, *plain[1:], "--data.augment_on=device")
+    assert_resumes_exactly([w for w in common if not w.startswith("--out")], tmp_path)
+    on_cpu, on_device = rows(tmp_path / "cpu")[0], rows(tmp_path / "whole")[0]
+    assert float(on_device["loss"]) == pytest.approx(float(on_cpu["loss"]), rel=1e-3)
+
+
+def test_a_method_with_views_of_its_own_makes_them_on_the_cpu(tmp_path, video_folder):
+    more = ["--max_steps=1", "--data.augment_on=device", "--method=pace"]
+    with pytest.raises(ValueError, match=r"method 'pace' makes its views on the CPU"):
+        Trainer(parse_config(TrainConfig, words(tmp_path, video_folder, *more)))

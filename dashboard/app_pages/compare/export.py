@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dashboard.base.arguments import Arguments, shown_path
-from dashboard.overlays import maps, view_model
+from dashboard.overlays import maps, verdict_job, view_model
+from dashboard.overlays.options import DisplayOptions
 from dashboard.overlays.request import MapRequest
 from dashboard.overlays.selection import Selection
 from dashboard.services import uploads
@@ -24,11 +25,14 @@ if TYPE_CHECKING:
 
     from analysis import ClipMap, KindMaps
 
+BOX_SHARE = 0.5  # of what is positive, as in the panels
+
 
 def draw(selection: Selection, request: MapRequest, loaded: Loaded, arguments: Arguments) -> None:
     """Draw the panel below the maps."""
     name = view_model.file_name(request, loaded)
-    commands = commands_of(selection, request, name)
+    verdicts = verdict_job.kept(request, loaded.query.hash)
+    commands = commands_of(selection, request, name, with_verdict=bool(verdicts))
     commands.append(export.app_command(arguments, selection.model.path))
     export.panel("pair", files_of(selection, request, loaded, name), commands)
 
@@ -36,6 +40,7 @@ def draw(selection: Selection, request: MapRequest, loaded: Loaded, arguments: A
 def files_of(selection: Selection, request: MapRequest, loaded: Loaded, name: str) -> list[File]:
     """Files of the selected pair, made when they are downloaded."""
     display = selection.display
+    commands = {c.words[-1]: c.line for c in commands_of(selection, request, name)}
 
     def found() -> "KindMaps":
         return maps.maps_of(request, loaded)
@@ -43,9 +48,20 @@ def files_of(selection: Selection, request: MapRequest, loaded: Loaded, name: st
     def figure1() -> "Figure":
         from analysis.figures.figure1 import draw_figure1
 
-        scale = "shared" if display.scale == "shared" else "head"
-        pair = maps.pair_of(request, loaded)
-        return draw_figure1(pair, scale=scale, found=found()).figure
+        drawn = draw_figure1(
+            found(), scale=display.scale, share=BOX_SHARE, follow=False, **display.drawn
+        )
+        return drawn.figure
+
+    def page(path: Path) -> Path:
+        from analysis import to_html
+
+        # Whether the maps were checked is known when the visitor asks for the file.
+        checked = verdict_job.kept(request, loaded.query.hash)
+        own = commands_of(selection, request, name, with_verdict=bool(checked))
+        command = next((c.line for c in own if c.words[-1].endswith(".html")), "")
+        options = {"scale": display.scale, "verdicts": checked, "command": command}
+        return to_html(found(), path, **options, **display.drawn)
 
     def strip() -> "Figure":
         from analysis.figures.strips import draw_strip, rows_of
@@ -57,7 +73,9 @@ def files_of(selection: Selection, request: MapRequest, loaded: Loaded, name: st
         titles = [view_model.short_title(clip) for clip in (selection.clip_i, selection.clip_j)]
         return view_model.film_of(request, display, (titles[0], titles[1]), loaded)
 
-    files = export.figure_files(name, strip if request.fine else figure1)
+    title, command = display.map.title, commands.get(f"{name}.pdf", "")
+    files = [File("Page", f"{name}.html", lambda: export.written(".html", page))]
+    files += export.figure_files(name, strip if request.fine else figure1, title, command)
     files.append(File("Clip", f"{name}.mp4", film))
     for ending, make in _data(found).items():
         files.append(File("Data", f"{name}{ending}", make))
@@ -115,13 +133,16 @@ def manifest_of(found: "KindMaps") -> dict[str, Any]:
     }
 
 
-def commands_of(selection: Selection, request: MapRequest, name: str) -> list[Command]:
+def commands_of(
+    selection: Selection, request: MapRequest, name: str, *, with_verdict: bool = False
+) -> list[Command]:
     """Command lines that give what is shown of the selected pair; none of uploads, which go.
 
     Args:
         selection: What is shown.
         request: Its maps.
         name: Of the files that they write, without ending.
+        with_verdict: Whether the maps of a page are to be checked, too.
     """
     clips, model = (selection.clip_i, selection.clip_j), selection.model
     if any(uploads.is_upload(clip.video) for clip in clips):
@@ -144,11 +165,20 @@ def commands_of(selection: Selection, request: MapRequest, name: str) -> list[Co
         pair += ["--classifier", shown_path(selection.classifier.path)]
     command = ["python", "-m", "analysis"]
     fine = ["--fine", str(maps.FINE_STEPS)] if request.fine else []
-    words = [*command, "maps", *pair, "--maps", request.kind, *fine, "--out", name]
-    commands = [Command("These maps, with a strip of them", tuple(words))]
+    words = [*command, "maps", *pair, "--maps", request.kind, *fine]
+    shown = ["--scale", selection.display.scale]
+    if selection.display.opacity != DisplayOptions.opacity:
+        shown += ["--opacity", f"{selection.display.opacity:g}"]
+    if not selection.display.drawn["smooth"]:
+        shown += ["--smooth", "false"]
+    checked = ["--verdict", "true"] if with_verdict else []
+    commands = [
+        Command("The page, one file", (*words, *shown, *checked, "--out", f"{name}.html")),
+        Command("These maps, with a strip of them", (*words, "--out", name)),
+    ]
     if not request.fine:
-        scale = "shared" if selection.display.scale == "shared" else "head"
-        figure = ["figure1", *pair, "--map", request.kind, "--scale", scale]
+        box = ["--share", f"{BOX_SHARE:g}", "--follow", "false"]
+        figure = ["figure1", *pair, "--map", request.kind, *shown, *box]
         film = ["strips", *pair, "--map", request.kind, "--out", f"{name}.mp4"]
         commands.insert(0, Command("The figure", (*command, *figure, "--out", f"{name}.pdf")))
         commands.append(Command("A film of the pair", (*command, *film)))

@@ -8,15 +8,16 @@ from typing import Any
 import streamlit as st
 
 from analysis.attribution.registry import OTHER_ROWS, MapKind, map_kinds
+from analysis.figures.viewer.panel import Panel
+from analysis.figures.viewer.pictures import SHEET_COLUMNS, jpeg, resize
+from analysis.figures.viewer.rows import bar_of, row_of
 from dashboard.base import links
-from dashboard.base.pictures import SHEET_COLUMNS, jpeg, resize
 from dashboard.base.state import quote
-from dashboard.base.style import COLOURS, DASHES, NOTES, PLAY_FPS, SYMBOLS, WAITING, signed, small
+from dashboard.base.style import COLOURS, DASHES, PLAY_FPS, SYMBOLS, WAITING, signed, small
 from dashboard.base.viewer import viewer
 from dashboard.overlays import view_model
 from dashboard.overlays.maps import Place
 from dashboard.overlays.options import C_I, C_J, symbols
-from dashboard.overlays.panel import Panel
 from dashboard.overlays.request import NUM_CANDIDATES, MapRequest
 from dashboard.overlays.selection import Clip, Selection
 from dashboard.overlays.view_model import PairView, Partners
@@ -46,7 +47,7 @@ def draw_waiting(selection: Selection, beside: Callable[[], None] | None = None)
     firsts = [_first(clip) for clip in clips]
     titles = WAITING.get(selection.display.map.needs, HEAD_TITLES)
     rows = [
-        _row(name, title, "", [_panel(c, firsts[n], title, None) for n, c in enumerate(clips)])
+        row_of(name, title, "", [_panel(c, firsts[n], title, None) for n, c in enumerate(clips)])
         for name, title in titles.items()
     ]
     # A first visit to a method that has to be run has both in one run of the page.
@@ -190,8 +191,8 @@ def _shown(
             panels[0]["limit"], panels[1]["limit"] = limits
         elif not view.found.has_one_target:
             panels[1]["limit"] = f"map of s, {limits[1]}"
-        rows.append(_row(name, title, signed(view.score(name), 2), panels, kind.symbol))
-        rows[-1]["bar"] = _bar(title, both[0].limit, view.ramp, selection.display.scale)
+        rows.append(row_of(name, title, signed(view.score(name), 2), panels, kind.symbol))
+        rows[-1]["bar"] = bar_of(title, both[0].limit, view.ramp, selection.display.scale)
     token, token_frame, keep = _token(selection, frame, place)
     data = _data(selection, rows, token, token_frame)
     if selection.display.has_places:
@@ -245,31 +246,6 @@ def _data(
             for clip in (selection.clip_i, selection.clip_j)
         ],
         "rows": rows,
-    }
-
-
-def _row(
-    name: str, title: str, score: str, panels: list[dict[str, Any]], letter: str = "s"
-) -> dict[str, Any]:
-    return {
-        "head": name,
-        "title": title,
-        "note": NOTES[name],
-        "letter": letter,
-        "index": SYMBOLS[name],
-        "line": f"3px {DASHES[name]} {COLOURS[name]}",
-        "score": score,
-        "panels": panels,
-    }
-
-
-def _bar(title: str, limit: float, ramp: list[str], scale: str) -> dict[str, Any]:
-    end = "max" if scale == "map" else f"{limit:.2g}"
-    return {
-        "colors": ramp,
-        "ticks": [f"+{end}", "0", f"\N{MINUS SIGN}{end}"],
-        "alt": f"Colour scale of {title}: orange raises the score, blue lowers it, "
-        f"up to {end} a cell.",
     }
 
 

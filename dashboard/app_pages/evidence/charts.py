@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 ROW_PIXELS, LINE_PIXELS = 30, 235
 _OFFSETS = {"rsp": -0.16, "avid": 0.16}
+_COLOURS = COLOURS | {"backbone": INK}
 _LEAST = 0.08  # a logarithmic axis has no 0
 BAND = "rgba(128, 128, 128, 0.14)"
 
@@ -43,7 +44,7 @@ def describe(figure: "FigureSpec") -> str:
 
 
 def _said(value: "Estimate", head: str, control: bool) -> str:
-    who = f"{HEAD_TITLES[head]}, random weights" if control else HEAD_TITLES[head]
+    who = HEAD_TITLES.get(head, "Backbone") + (", random weights" if control else "")
     return (
         f"{who}: {value.value:.2f} [{value.low:.2f}, {value.high:.2f}], {value.num} videos"
     ).replace("-", "\N{MINUS SIGN}")
@@ -75,7 +76,7 @@ def _dots(figure: "DotFigure") -> Any:
     least = _LEAST if figure.logarithmic else -math.inf
     for column, panel in enumerate(figure.panels, start=1):
         for control in (True, False):
-            for head, colour in COLOURS.items():
+            for head, colour in _COLOURS.items():
                 own = [d for d in panel.dots if (d.head, d.control) == (head, control)]
                 if own:
                     drawn.add_trace(_dot_trace(own, head, colour, control, least), 1, column)
@@ -117,12 +118,12 @@ def _dot_trace(own: "list[Dot]", head: str, colour: str, control: bool, least: f
 
     return go.Scatter(
         x=[max(d.value.value, least) for d in own],
-        y=[d.row + _OFFSETS[head] for d in own],
+        y=[d.row + _OFFSETS.get(head, 0) for d in own],
         mode="markers",
         error_x=None if control else _bars([d.value for d in own], least),
         marker={
             "size": 8,
-            "symbol": MARKS[head] + ("-open" if control else ""),
+            "symbol": MARKS.get(head, "diamond") + ("-open" if control else ""),
             "color": colour,
             "opacity": 0.7 if control else 1,
         },

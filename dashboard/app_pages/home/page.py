@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import streamlit as st
 
+from analysis.figures.viewer.panel import PANEL_PIXELS
+from analysis.figures.viewer.pictures import sheet
 from dashboard.base import links
 from dashboard.base.arguments import Arguments
-from dashboard.base.pictures import sheet
 from dashboard.base.style import NOTES, SYMBOLS, signed
 from dashboard.overlays import view_model
 from dashboard.overlays.options import C_I, DisplayOptions, symbols
-from dashboard.overlays.panel import PANEL_PIXELS
 from dashboard.overlays.request import resolve
 from dashboard.overlays.selection import Selection
 from dashboard.services import models, reports

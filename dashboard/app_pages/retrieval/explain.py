@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from analysis.figures.viewer.panel import PANEL_PIXELS, overlay_sheet
 from dashboard.app_pages.retrieval import lists
 from dashboard.app_pages.retrieval.lists import Filter, Hit
 from dashboard.base import links
@@ -16,7 +17,6 @@ from dashboard.base.arguments import shown_path
 from dashboard.base.state import plain
 from dashboard.base.style import signed, small
 from dashboard.overlays.clip_ref import ClipRef
-from dashboard.overlays.panel import PANEL_PIXELS, overlay_sheet
 from dashboard.services import galleries, uploads
 from dashboard.services.embeddings import Pool
 from dashboard.services.models import Loaded, ModelChoice
@@ -239,8 +239,23 @@ def _drawer(request: ExplainRequest, ranks: Sequence[int]) -> "Callable[[], Figu
 
 
 def _export(request: ExplainRequest, ranks: Sequence[int]) -> None:
+    export.panel("why", files_of(request, ranks), commands_of(request, max(ranks)))
+
+
+def files_of(request: ExplainRequest, ranks: Sequence[int]) -> list[export.File]:
+    """Files of some hits, made when they are downloaded."""
     name = request.file_name + (f"-{ranks[0]}" if len(ranks) == 1 else "")
-    files = export.figure_files(name, _drawer(request, ranks))
+    title = f"Nearest to {request.pool.videos[request.query].title} by {NAMES[request.feature]}"
+    commands = commands_of(request, max(ranks))
+    lines = {Path(command.words[-1]).suffix: command.line for command in commands}
+
+    def page(path: Path) -> Path:
+        from analysis import to_html
+
+        return to_html(_joined(request, ranks), path, command=lines.get(".html", ""))
+
+    files = [export.File("Page", f"{name}.html", lambda: export.written(".html", page))]
+    files += export.figure_files(name, _drawer(request, ranks), title, lines.get("", ""))
     files.append(
         export.File(
             "Data",
@@ -255,7 +270,7 @@ def _export(request: ExplainRequest, ranks: Sequence[int]) -> None:
             lambda: (json.dumps(_joined(request, ranks).to_json(), indent=1) + "\n").encode(),
         )
     )
-    export.panel("why", files, commands_of(request, ranks[-1]))
+    return files
 
 
 def commands_of(request: ExplainRequest, num: int) -> list[export.Command]:
@@ -265,9 +280,12 @@ def commands_of(request: ExplainRequest, num: int) -> list[export.Command]:
     words = ["python", "-m", "analysis", "retrieval", "--model", shown_path(request.choice.path)]
     words += ["--gallery", shown_path(request.pool.folder)]
     words += ["--query", shown_path(request.pool.videos[request.query].path)]
-    words += ["--feature", request.feature, "--k", str(num), "--out", request.file_name]
+    words += ["--feature", request.feature, "--k", str(num), "--out"]
     title = f"The first hits by {NAMES[request.feature]}, explained"
-    return [export.Command(title, tuple(words))]
+    return [
+        export.Command(title, (*words, request.file_name)),
+        export.Command(f"{title}, as one page", (*words, f"{request.file_name}.html")),
+    ]
 
 
 def hits_of(request: ExplainRequest, shown: Filter) -> tuple[list[Hit], str]:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from analysis.figures.viewer.panel import PANEL_PIXELS, overlay_sheet
 from dashboard.app_pages.retrieval import explain
 from dashboard.app_pages.retrieval.explain import ExplainRequest
 from dashboard.base.session import state_of
 from dashboard.base.style import signed
 from dashboard.overlays.clip_ref import ClipRef
-from dashboard.overlays.panel import PANEL_PIXELS, overlay_sheet
 from dashboard.services import galleries
 from dashboard.widgets import cards, shell
 

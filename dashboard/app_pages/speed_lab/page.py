@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from analysis.figures.viewer.pictures import SHEET_COLUMNS
 from dashboard.app_pages.speed_lab import export, responses
 from dashboard.app_pages.speed_lab.charts import dots, level_curves
 from dashboard.app_pages.speed_lab.controls import (
@@ -19,7 +20,6 @@ from dashboard.app_pages.speed_lab.controls import (
 from dashboard.app_pages.speed_lab.responses import LabView, Subject
 from dashboard.base import links
 from dashboard.base.charts import legend
-from dashboard.base.pictures import SHEET_COLUMNS
 from dashboard.base.style import COLOURS, DASHES, NOTES, PLAY_FPS, SYMBOLS, signed, small
 from dashboard.base.viewer import viewer
 from dashboard.overlays.options import C_I, C_J

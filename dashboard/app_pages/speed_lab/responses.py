@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from analysis.figures.viewer.panel import PANEL_PIXELS, Panel, colour_ramp, draw_panel
 from dashboard.overlays.maps import BY_MODEL
 from dashboard.overlays.options import DisplayOptions
-from dashboard.overlays.panel import PANEL_PIXELS, Panel, colour_ramp, draw_panel
 from dashboard.services import galleries
 from dashboard.services.galleries import Frames, Identity
 from dashboard.services.models import Loaded
@@ -265,7 +265,7 @@ def view_of(subject: Subject, name: str, level: float, loaded: Loaded) -> LabVie
     panels: dict[str, tuple[Panel, Panel]] = {}
     for head, both in found.rows.items():
         first, second = (
-            draw_panel(clip_map, small[n].frames, large[n].frames, limit, DISPLAY)
+            draw_panel(clip_map, small[n].frames, large[n].frames, limit, **DISPLAY.drawn)
             for n, clip_map in enumerate(both)
         )
         panels[head] = (first, second)

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from analysis.figures.viewer.panel import overlay_sheet
 from dashboard.base.arguments import cache_folder
 from dashboard.overlays.clip_ref import ClipRef
-from dashboard.overlays.panel import overlay_sheet
 from dashboard.services import runs
 from dashboard.services.galleries import Identity, identity
 from rspnet.names import HEADS

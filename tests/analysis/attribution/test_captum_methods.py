@@ -13,6 +13,7 @@ from analysis.attribution.captum_methods import (
     feature_ablation,
     integrated_gradients,
     layer_gradcam,
+    motion_pixels,
     occlusion,
     preserve_model_state,
     with_detached_norm,
@@ -236,3 +237,41 @@ def test_errors_say_what_there_is() -> None:
         integrated_gradients(score, clip(0), num_steps=0)
     with pytest.raises(ValueError, match="one normalised clip"):
         occlusion(score, torch.zeros(8, 32, 32))
+
+
+def test_pixels_of_a_linear_score_are_exact() -> None:
+    """With a score that is linear in the clip a pixel has its weights times its change."""
+    query, key = make("linear")
+    weights = torch.randn(3, 8, 32, 32, generator=torch.Generator().manual_seed(2))
+
+    class Linear(Score):
+        def __call__(self, clips_BCTHW: Tensor) -> Tensor:
+            return (clips_BCTHW * weights).sum(dim=(1, 2, 3, 4))
+
+    own = similarity(query, key)
+    found = motion_pixels(Linear(query, "rsp", own.target), clip(0), num_steps=2)
+    change = clip(0) - clip(0)[:, 4:5]
+    assert np.allclose(found.values, (weights * change).sum(dim=0), atol=1e-5)
+    assert found.grid.cells == found.grid.clip == (8, 32, 32)
+    assert np.abs(found.values[4]).max() == 0  # the frame that the static clip repeats
+
+
+def test_pixels_sum_to_what_movement_adds_within_the_tolerance() -> None:
+    query, key = make("linear")
+    for score in (similarity(query, key), margin(query, key, "avid")):
+        own = clip(0)[None]
+        static = own[:, :, 4:5].expand_as(own)
+        with torch.no_grad():
+            added = float(score(own) - score(static))
+        found = motion_pixels(score, clip(0), num_steps=8)
+        error = abs(found.values.sum() - added)
+        assert error <= 0.011 * np.abs(found.values).sum()
+        assert found.convergence_delta == pytest.approx(found.values.sum() - added, abs=1e-5)
+    still = motion_pixels(score, static[0])
+    assert np.abs(still.values).max() == 0
+
+
+def test_pixels_refuse_numbers_that_are_not_positive() -> None:
+    query, key = make("linear")
+    with pytest.raises(ValueError, match="got 24, 8 and 0"):
+        motion_pixels(similarity(query, key), clip(0), tolerance=0)

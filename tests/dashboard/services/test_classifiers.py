@@ -133,7 +133,7 @@ def test_the_commands_give_the_maps(selection: tuple[Selection, Loaded], tmp_pat
     request = resolve(chosen)
     found = maps.maps_of(request, loaded)
     commands = export.commands_of(chosen, request, str(tmp_path / "name"))
-    (command,) = (c for c in commands if "maps" in c.words)
+    (command,) = (c for c in commands if c.title.startswith("These maps"))
     assert make_maps([*command.words[4:], "--pictures", "false"]) == 0
     for row, both in found.rows.items():
         for side, own in zip("ij", both, strict=True):

@@ -206,3 +206,23 @@ def test_avid_may_match_differences_of_frames_and_rsp_never_sees_them():
 def test_a_share_of_differences_is_a_share():
     with pytest.raises(ValueError, match=r"avid_differences is between 0 and 1, got 1\.5"):
         LossConfig(avid_differences=1.5)
+
+
+def test_the_queue_is_filled_without_reading_from_the_device(network):
+    on_meta = TwoBranch(network.query, queue_length=7).to("meta")  # from which nothing can be read
+    for _ in range(3):
+        on_meta.enqueue(torch.empty(3, 128, device="meta"), torch.empty(3, device="meta"))
+    assert on_meta._position == 2
+
+
+def test_a_queue_goes_on_where_its_state_ended(network):
+    keys = functional.normalize(torch.randn(9, 128), dim=1)
+    network.enqueue(keys[:5], torch.arange(5))
+    state = {name: value.clone() for name, value in network.state_dict().items()}
+    assert {"queue", "queue_video", "queue_position"} < state.keys()
+    resumed = TwoBranch(network.query, queue_length=7)
+    resumed.load_state_dict(state)
+    for each in (network, resumed):
+        each.enqueue(keys[5:], torch.arange(5, 9))
+    for name in ("queue", "queue_video", "queue_position"):
+        assert torch.equal(resumed.state_dict()[name], network.state_dict()[name])

@@ -14,7 +14,14 @@ from pyarrow import parquet
 from rspnet.data.transforms import eval_frames, load_clip
 from rspnet.data.video.reader import VideoReader
 from rspnet.models import Branch
-from rspnet.retrieval.gallery import Gallery, Protocol, embed_video, embed_videos, protocol_for
+from rspnet.retrieval.gallery import (
+    Gallery,
+    Protocol,
+    embed_video,
+    embed_videos,
+    largest,
+    protocol_for,
+)
 from rspnet.retrieval.store import (
     Part,
     Pooling,
@@ -92,6 +99,27 @@ def test_nearest_of_many_is_the_plain_list_and_compares_few_paths(
             assert [hit.similarity for hit in found] == [similarity[n] for n in expected[:k]]
             assert len(compared) <= k + 3
             assert bool(compared) == (k > 0 and exclude is not None)
+
+
+def test_the_largest_are_those_of_a_stable_sort() -> None:
+    rng = np.random.default_rng(0)
+    for num in (1, 7, 50):
+        for values in (rng.normal(size=50), rng.integers(0, 4, 50), np.zeros(50)):
+            expected = np.argsort(-values, kind="stable")[:num]
+            assert largest(values.astype(np.float32), num).tolist() == expected.tolist()
+    assert largest(np.zeros(3, np.float32), 0).tolist() == []
+    assert largest(np.arange(3, dtype=np.float32), 9).tolist() == [2, 1, 0]
+
+
+def test_a_file_that_is_there_often_is_passed_over_each_time() -> None:
+    names = [*"aaaaabcd"]
+    gallery = Gallery(
+        tuple(map(Path, names)), tuple(names), {"rsp": np.ones((8, 1), np.float32)}, "", Protocol()
+    )
+    found = gallery.nearest(np.ones(1, np.float32), "rsp", num=2, exclude=Path("a"))
+    assert [n.index for n in found] == [5, 6]
+    found = gallery.nearest(np.ones(1, np.float32), "rsp", num=9, exclude=Path("a"))
+    assert [n.index for n in found] == [5, 6, 7]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,10 @@
 """One process or several: what is sent, and how they find each other."""
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
+import numpy as np
 import pytest
 import torch
 from torch import distributed
@@ -11,16 +14,27 @@ from rspnet.training.processes import BatchShuffle, Processes, agree_on_attempt,
 ALONE = Processes(0, 1, torch.device("cpu"))
 
 
-class Ranks(Processes):
-    """Ranks of one process, that pass tensors to each other in turn."""
+def in_ranks(size, work, monkeypatch):
+    """What ``work`` gives for each of the processes, which are threads here."""
+    barrier, boxes = threading.Barrier(size), {}
+    ranks = threading.local()
 
-    def __init__(self, rank, size, tensors):
-        super().__init__(rank, size, torch.device("cpu"))
-        object.__setattr__(self, "tensors", tensors)
+    def exchange(received, sent, counts_in, counts_out):
+        boxes[ranks.mine] = sent.split(counts_out)
+        barrier.wait(10)
+        parts = [boxes[giver][ranks.mine] for giver in range(size)]
+        assert [len(part) for part in parts] == counts_in
+        torch.cat(parts, out=received)
+        barrier.wait(10)
 
-    def gather(self, tensor):
-        self.tensors[self.rank] = tensor
-        return torch.cat(list(self.tensors.values()))
+    monkeypatch.setattr(distributed, "all_to_all_single", exchange)
+
+    def run(rank):
+        ranks.mine = rank
+        return work(Processes(rank, size, torch.device("cpu")))
+
+    with ThreadPoolExecutor(size) as pool:
+        return list(pool.map(run, range(size)))
 
 
 def test_alone_nothing_is_sent():
@@ -42,19 +56,35 @@ def test_a_share_is_even_or_refused():
         two.share_of(7)
 
 
-def test_the_shuffle_mixes_the_ranks_and_is_undone():
-    clips = {0: torch.arange(0, 8), 1: torch.arange(8, 16)}
-    ranks = [Ranks(r, 2, dict(clips)) for r in (0, 1)]
-    shuffles = [BatchShuffle(rank, (5, 3, 7)) for rank in ranks]
-    dealt = {r: shuffles[r](clips[r]) for r in (0, 1)}
-    assert sorted(torch.cat(list(dealt.values())).tolist()) == list(range(16))
-    assert any(clip >= 8 for clip in dealt[0].tolist())
-    embeddings = {r: 10 * clips_r for r, clips_r in dealt.items()}
-    for r in (0, 1):
-        ranks[r].tensors.update(embeddings)
-        assert shuffles[r].undo(embeddings[r]).tolist() == (10 * clips[r]).tolist()
-    other = BatchShuffle(Ranks(0, 2, dict(clips)), (5, 3, 8))(clips[0])
-    assert other.tolist() != dealt[0].tolist()
+@pytest.mark.parametrize("size", [2, 3, 5])
+@pytest.mark.parametrize("num", [1, 4, 6])
+def test_the_shuffle_deals_out_what_all_ranks_have_and_is_undone(size, num, monkeypatch):
+    clips = torch.arange(size * num * 2, dtype=torch.uint8).view(size * num, 2)
+
+    def work(processes):
+        mine = clips[processes.rank * num :][:num]
+        shuffle = BatchShuffle(processes, (5, 3, 7))
+        dealt = shuffle(mine)
+        assert torch.equal(shuffle.undo(dealt), mine)
+        assert torch.equal(shuffle.undo(dealt.float() / 3), mine.float() / 3)
+        return dealt
+
+    dealt = torch.cat(in_ranks(size, work, monkeypatch))
+    # As if each rank had everything and took its part of it.
+    assert torch.equal(dealt, clips[np.random.default_rng([5, 3, 7]).permutation(size * num)])
+
+
+def test_another_seed_shuffles_in_another_way(monkeypatch):
+    clips = torch.arange(16)
+
+    def work(processes, seed):
+        return BatchShuffle(processes, seed)(clips[8 * processes.rank :][:8])
+
+    one, other = (
+        torch.cat(in_ranks(2, partial(work, seed=(5, 3, last)), monkeypatch)) for last in (7, 8)
+    )
+    assert one.tolist() != other.tolist()
+    assert (one[:8] >= 8).any()
 
 
 def test_ranks_that_are_started_again_do_not_meet_those_before_them():

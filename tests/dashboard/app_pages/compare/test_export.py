@@ -5,10 +5,12 @@ import io
 import json
 import shlex
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 import analysis
 from analysis.cli.figure1 import main as figure1
@@ -37,7 +39,7 @@ def loaded(arguments: Arguments) -> Loaded:
     return models.load(models.list_choices(arguments)[0])
 
 
-def select(arguments: Arguments, **display: str) -> Selection:
+def select(arguments: Arguments, **display: Any) -> Selection:
     source = galleries.open_source(galleries.OWN, arguments)
     model = models.list_choices(arguments)[0]
     pair = first_pair(source, model.num_frames, 1)
@@ -95,7 +97,7 @@ def test_other_kinds_have_a_figure_and_their_own_maps(arguments: Arguments, load
 def test_the_command_gives_the_figure(
     arguments: Arguments, loaded: Loaded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    selection = select(arguments, scale="head")
+    selection = select(arguments, scale="map", cells="raw", opacity=0.5)
     command = pair_export.commands_of(selection, resolve(selection), "it's a name")[0]
     words = shlex.split(command.line)
     assert words == list(command.words)
@@ -106,7 +108,29 @@ def test_the_command_gives_the_figure(
     monkeypatch.chdir(tmp_path)
     words[-1] = "figure.png"
     assert figure1(words[4:]) == 0
-    assert (tmp_path / "figure.png").read_bytes() == files(selection, loaded)[".png"]
+    made = files(selection, loaded)
+    (tmp_path / "made.png").write_bytes(made[".png"])
+    own, given = (Image.open(tmp_path / name) for name in ("figure.png", "made.png"))
+    np.testing.assert_array_equal(np.asarray(own), np.asarray(given))
+    assert own.text["Title"] == given.text["Title"] == "Margin, faster clip"
+    own_command = pair_export.commands_of(selection, resolve(selection), "name")[0]
+    assert given.text["Description"] == own_command.line
+    assert b"Margin, faster clip</dc:title>" in made[".svg"]
+    assert b">RSP</text>" in made[".svg"]  # text stays text
+
+
+def test_the_command_gives_the_page(
+    arguments: Arguments, loaded: Loaded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    selection = select(arguments, kind="contribution", scale="shared")
+    (command,) = (
+        c for c in pair_export.commands_of(selection, resolve(selection), "name")
+        if c.title.startswith("The page")
+    )  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    assert make_maps(list(command.words[4:])) == 0
+    made = (tmp_path / "name.html").read_bytes().replace(b'"speed": 1.0', b'"speed": 1')
+    assert made == files(selection, loaded)[".html"]
 
 
 @pytest.mark.parametrize(
@@ -130,7 +154,7 @@ def test_the_command_gives_the_maps(
     request = resolve(selection)
     found = maps.maps_of(request, loaded).rows
     commands = pair_export.commands_of(selection, request, str(tmp_path / "name"))
-    (command,) = (c for c in commands if "maps" in c.words)
+    (command,) = (c for c in commands if c.title.startswith("These maps"))
     assert command.words[:4] == ("python", "-m", "analysis", "maps")
     assert ("--others" in command.words) == ("margin" in kind)
     assert make_maps([*command.words[4:], "--pictures", "false"]) == 0

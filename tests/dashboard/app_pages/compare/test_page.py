@@ -12,11 +12,11 @@ from safetensors.numpy import save_file
 from streamlit.testing.v1 import AppTest
 
 import analysis
+from analysis.figures.viewer.panel import Panel
 from dashboard.base import links
 from dashboard.base.arguments import Arguments
 from dashboard.base.style import signed
 from dashboard.overlays import captum_job
-from dashboard.overlays.panel import Panel
 from dashboard.overlays.view_model import PairView
 from dashboard.services import galleries, models
 from dashboard.services.embeddings import protocol

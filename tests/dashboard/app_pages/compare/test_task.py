@@ -133,7 +133,7 @@ def test_what_is_handed_out(model: Path, planted_videos: Path, tmp_path: Path) -
     assert {row["clip"] for row in rows} == {"c_i", "c_j"}
     found = maps.maps_of(request, loaded)
     commands = export.commands_of(chosen, request, str(tmp_path / "name"))
-    (command,) = (c for c in commands if "maps" in c.words)
+    (command,) = (c for c in commands if c.title.startswith("These maps"))
     assert make_maps([*command.words[4:], "--pictures", "false"]) == 0
     for row, both in found.rows.items():
         for side, own in zip("ij", both, strict=True):

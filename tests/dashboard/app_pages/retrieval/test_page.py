@@ -13,14 +13,16 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from analysis import example_branch, explain_rank
 from analysis.gallery.neighbours import Space
 from analysis.gallery.structure import gallery_statistics
-from dashboard.app_pages.retrieval import export, labels, marks
+from dashboard.app_pages.retrieval import explain, export, labels, marks
 from dashboard.app_pages.retrieval.lists import Filter, Hit
 from dashboard.base.style import signed
 from dashboard.services.embeddings import protocol
+from dashboard.services.galleries import Video
 from rspnet.data.video.encode import write_video
-from rspnet.retrieval.gallery import embed_videos
+from rspnet.retrieval.gallery import Protocol, embed_videos
 from rspnet.retrieve import retrieve
 from rspnet.weights.checkpoint import load_model
 from tests.dashboard.apps import open_page, press, run_until, settle, texts
@@ -44,6 +46,28 @@ def test_names_in_the_table_are_no_formulas(monkeypatch: pytest.MonkeyPatch) -> 
     (row,) = list(csv.DictReader(io.StringIO(export.table_of([one], Filter(1), "").decode())))  # type: ignore[list-item]
     assert (row["query"], row["path"], row["model"]) == ("'=cmd|x.mp4", "'=cmd|x.mp4", "'+m")
     assert (row["label"], row["similarity"]) == (r"'@caf\xe9", "-0.5")
+
+
+def test_hits_are_handed_out_as_a_page(
+    tmp_path: Path, video_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    branch = example_branch()
+    paths = sorted(video_folder.rglob("*.mp4"))
+    small = Protocol(num_clips=2, num_frames=8, size=32)
+    gallery = embed_videos(branch, paths, small, progress=False)
+    videos = [Video(path, path.name, "", path.stem) for path in paths]
+    found = explain_rank(branch, gallery, paths[0], "rsp", rank=1)
+    monkeypatch.setattr(explain, "explain", lambda _request, _rank: found)
+    pool = SimpleNamespace(videos=videos, folder=tmp_path / "g", gallery=gallery, key="k")
+    choice = SimpleNamespace(path=tmp_path / "m.safetensors", name="m")
+    request = explain.ExplainRequest(pool, None, 0, "rsp", choice)  # type: ignore[arg-type]
+    page = next(file for file in explain.files_of(request, [1]) if file.group == "Page")
+    assert page.name == "retrieval-rsp-v0-1.html"
+    text = page.make().decode()
+    (command,) = (c.line for c in explain.commands_of(request, 1) if "one page" in c.title)
+    assert command.endswith("--feature rsp --k 1 --out retrieval-rsp-v0.html")
+    assert f"<code>{command}</code>" in text
+    assert f"{found.hits[0].similarity:+.4f}" in text
 
 
 def test_lists_and_numbers_are_those_of_the_command_line(

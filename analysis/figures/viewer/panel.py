@@ -1,16 +1,19 @@
-"""A map drawn over the frames of its clip: the one way to a picture for every page."""
+"""A map drawn over the frames of its clip: the one way to a picture for every page.
+
+Torch comes in with the first call, not with the import.
+"""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dashboard.base.pictures import sheet
-from dashboard.overlays.options import DisplayOptions
+from analysis.attribution.registry import map_kinds
+from analysis.figures.viewer.pictures import Frames, sheet
 
 if TYPE_CHECKING:
-    from analysis import ClipMap, Grid
-    from dashboard.services.galleries import Frames
+    from analysis.core.clip_map import ClipMap
+    from analysis.core.grid import Grid
 
 PANEL_PIXELS = 336
 
@@ -72,7 +75,9 @@ def draw_panel(
     frames: "Frames",
     large: "Frames",
     limit: float,
-    display: DisplayOptions | None = None,
+    *,
+    opacity: float = 0.75,
+    smooth: bool = True,
 ) -> Panel:
     """A map with its numbers, drawn over its frames.
 
@@ -81,21 +86,20 @@ def draw_panel(
         frames: Frames as the model sees them: where pixels move is measured on these.
         large: The same frames at the size that they are shown at.
         limit: End of the colour scale.
-        display: How the map is drawn.
+        opacity: Of the strongest colour.
+        smooth: Interpolate between cells.
     """
     from analysis.regions.boxes import region_of_interest
     from analysis.regions.motion import moving_pixels, share_inside
 
-    display = display or DisplayOptions()
+    kind = map_kinds().get(clip_map.kind.partition(", ")[0])
     values, grid = clip_map.values, clip_map.grid
     inside = share_inside(values, moving_pixels(frames), grid)
     return Panel(
-        sheet=overlay_sheet(
-            large, values, grid, limit, opacity=display.opacity, smooth=display.cells != "raw"
-        ),
+        sheet=overlay_sheet(large, values, grid, limit, opacity=opacity, smooth=smooth),
         limit=limit,
         box=fractions(grid, region_of_interest(values).box),
-        total=display.map.total(values),
+        total=kind.total(values) if kind else float(values.sum()),
         error=clip_map.completeness_error,
         profile=[float(v) for v in values.sum(axis=(1, 2))[grid.cell_of(0)]],
         on_moving=inside.share,
@@ -113,7 +117,7 @@ def fractions(grid: "Grid", box: Any) -> FractionBox | None:
 
 def colour_ramp(opacity: float, num_colours: int = 33) -> list[str]:
     """Colours of the scale from its lower to its upper end, as drawn on a grey frame."""
-    from analysis import Grid
+    from analysis.core.grid import Grid
     from analysis.figures.overlay import draw_overlay
 
     grey = np.full((1, num_colours, 1, 3), 150, np.uint8)

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from dashboard.base.pictures import fit_height, jpeg, resize
+from analysis.figures.viewer.pictures import fit_height, jpeg, resize
 
 
 def size_of(picture: str) -> tuple[int, int]:

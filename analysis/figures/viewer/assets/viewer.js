@@ -30,7 +30,7 @@ function drawHeads(root, data) {
   for (const column of data.columns) {
     const cell = element("div")
     const title = element("div", "column-title")
-    title.append(symbol("c", column.index))
+    title.append(column.title ?? symbol("c", column.index))
     const detail = element("div", "column-detail", column.detail)
     detail.title = column.detail
     cell.append(title, detail)
