@@ -27,16 +27,16 @@ from analysis.core.statistics import mean, rank_correlation
 from analysis.stimuli.kinds import encode_triplet, with_random_weights
 from analysis.stimuli.triplets import scores_of
 from analysis.studies.localisation import make_scene
+from analysis.studies.measures.controlled import Scene
 from benchmarks.harness import print_row
 from rspnet import load_model
 from rspnet.models import Branch
 from rspnet.names import HEAD_TITLES, HEADS
 
-Floats = NDArray[np.float64]
 MAPS = {"margin_faster": "cells, interpolated", "motion_pixels": "pixels"}
 
 
-def hits(values: Floats, region: NDArray[np.bool_]) -> float:
+def hits(values: NDArray[np.floating], region: NDArray[np.bool_]) -> float:
     """Share of the largest values that lie in a region, as many as it has pixels.
 
     Example:
@@ -48,12 +48,14 @@ def hits(values: Floats, region: NDArray[np.bool_]) -> float:
     return float(region.ravel()[largest].mean())
 
 
-def maps_of(query: Branch, key: Branch, scenes: Sequence, speed: int) -> list[dict]:  # type: ignore[type-arg]
+def maps_of(
+    query: Branch, key: Branch, scenes: Sequence[Scene], speed: int
+) -> list[dict[tuple[str, str], NDArray[np.floating]]]:
     """Of each video and head its maps, over pixels."""
     encoded = [encode_triplet(query, key, scene.triplets[speed]) for scene in scenes]
     found = []
     for v, own in enumerate(tqdm(encoded, desc=f"speed {speed + 1}", unit="video")):
-        maps = {}
+        maps: dict[tuple[str, str], NDArray[np.floating]] = {}
         for head in HEADS:
             score = scores_of(encoded, v)[head, "margin"]
             if head == "rsp" and own.c_j.info.speed < own.c_k.info.speed:

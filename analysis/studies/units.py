@@ -121,7 +121,8 @@ def correlations(a: Floats, b: Floats) -> Floats:
     a, b = a - a.mean(axis=0), b - b.mean(axis=0)
     length = np.linalg.norm(a, axis=0) * np.linalg.norm(b, axis=0)
     product = (a * b).sum(axis=0)
-    return np.divide(product, length, out=np.zeros_like(product), where=length > 0)
+    found: Floats = np.divide(product, length, out=np.zeros_like(product), where=length > 0)
+    return found
 
 
 def encodes(a: Floats, b: Floats) -> NDArray[np.bool_]:
