@@ -16,6 +16,7 @@ _TEXTS = {
     "retrieval": "explain what made a retrieval rank a video as it did",
     "structure": "measure how a gallery is arranged: hubs, orphans, disagreement of the heads",
     "projection": "draw a gallery in two dimensions",
+    "export": "write a gallery for TensorBoard's projector or Embedding Atlas",
     "report": "put a model on one page",
     "compare": "put several models on one page, side by side",
     "curves": "draw training curves of one or more runs",

@@ -13,7 +13,7 @@ _MARKS = (
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 _MOST = 48  # letters of a value in a line of several
 _ESCAPED = re.compile(r"\\x(5c|[89a-f][0-9a-f])")
 
@@ -90,7 +90,7 @@ def spreadsheet_cell(text: str) -> str:
         >>> spreadsheet_cell("=1+1"), spreadsheet_cell("walk")
         ("'=1+1", 'walk')
     """
-    return _show_bytes(f"'{text}" if text.startswith(_FORMULA) else text)
+    return _show_bytes(f"'{text}" if text.startswith(FORMULA) else text)
 
 
 class Brief:

@@ -106,7 +106,7 @@ class _Target:
 def _prepared(score: Score, clip: Tensor | View, info: ClipInfo | None) -> Iterator[_Target]:
     if isinstance(clip, View):
         info, clip = info or clip.info, clip.clip
-    device = next(score.branch.parameters()).device
+    device = score.branch.device
     # A copy: Captum takes the gradient of what it is given.
     clip = check_clip(score.branch, clip).detach().to(device).clone()
     with preserve_model_state(score.branch), torch.enable_grad():

@@ -16,7 +16,6 @@ from analysis.core.score import ClipFeatures, extract_features
 from analysis.core.serialisation import load_arrays, save_arrays
 from analysis.core.shown import Shown
 from rspnet.models import Branch
-from rspnet.names import HEADS
 from rspnet.text import Brief
 
 UNITS = "contribution to the cosine similarity s, per cell"
@@ -159,7 +158,7 @@ def explain_pair(
     *,
     info_i: ClipInfo | None = None,
     info_j: ClipInfo | None = None,
-    heads: Sequence[str] = HEADS,
+    heads: Sequence[str] | None = None,
 ) -> PairExplanation:
     """Maps of both heads in both clips, from one forward pass a clip.
 
@@ -173,7 +172,7 @@ def explain_pair(
         clip_j: c_j, the same.
         info_i: Where c_i is from; a view knows.
         info_j: Where c_j is from.
-        heads: Which heads.
+        heads: Which heads; nothing for all.
 
     Shape:
         -> of each head and clip a map (T', H', W'), by :func:`analysis.contribution_map` and by
@@ -200,7 +199,7 @@ def explain_pair(
 
 @torch.no_grad()
 def pair_of_features(
-    c_i: ClipFeatures, c_j: ClipFeatures, heads: Sequence[str] = HEADS
+    c_i: ClipFeatures, c_j: ClipFeatures, heads: Sequence[str] | None = None
 ) -> PairExplanation:
     """:func:`explain_pair` of clips that went through their branches already.
 
@@ -215,7 +214,7 @@ def pair_of_features(
     # Double from here: a contribution is a small share of s.
     F_i, F_j = c_i.features.double(), c_j.features.double()
     maps = {}
-    for name in heads:
+    for name in c_i.branch.heads if heads is None else heads:
         head_i, head_j = c_i.branch.head(name), c_j.branch.head(name)
         eq2_i = eq2_j = None
         if isinstance(head_i, torch.nn.Linear) and isinstance(head_j, torch.nn.Linear):

@@ -149,9 +149,9 @@ class PairClips(Brief):
                 f"{c_i.grid.clip} and c_j with {c_j.grid.clip}: load both alike"
             )
         negatives: dict[str, Negatives] = {}
-        if view_k is not None:
+        if view_k is not None and "rsp" in query.heads:
             negatives["rsp"] = Negatives("speed", (extract_features(key, view_k, name="c_k"),))
-        if others:
+        if others and "avid" in query.heads:
             seen = [extract_features(key, view, name=view.info.video) for view in others]
             negatives["avid"] = nearest_negatives(c_i, seen, "avid", num_hard_negatives)
         return cls(
@@ -263,6 +263,10 @@ class PairClips(Brief):
             ValueError: The head has no negatives, or an embedding has length 0.
         """
         if head not in self.negatives:
+            if head not in OBJECTIVES:
+                raise ValueError(
+                    f"a margin is what RSP or A-VID is trained on, this encoder's head is {head!r}"
+                )
             why = self.missing.get(head, "no such clip was given")
             raise ValueError(f"the margin of {HEAD_TITLES.get(head, head)} needs negatives: {why}")
         if head not in self._margins:

@@ -17,7 +17,6 @@ from analysis.core.clip import View
 from analysis.core.clip_map import ClipMap
 from analysis.core.shown import Shown
 from rspnet.models import Branch
-from rspnet.names import HEADS
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -108,10 +107,11 @@ def explain_kind(kind: str | MapKind, clips: PairClips) -> KindMaps:
     kind = map_kind(kind) if isinstance(kind, str) else kind
     if clips.steps > 1 and not kind.fine:
         raise ValueError(f"{kind.title} has no finer grid: choose steps=1 or another kind of map")
-    rows = OTHER_ROWS.get(kind.needs, HEADS)
+    heads = clips.query.heads
+    rows = OTHER_ROWS.get(kind.needs, heads)
     if kind.needs == "triplet":
         # Without any, the first head's own error says what is missing.
-        rows = clips.heads_with_margin or HEADS[:1]
+        rows = clips.heads_with_margin or heads[:1]
     maps = {row: (kind.compute(clips, row, "i"), kind.compute(clips, row, "j")) for row in rows}
     views = (clips.view_i, clips.view_j)
     if kind.needs == "classifier":
@@ -138,11 +138,11 @@ def explain_kind(kind: str | MapKind, clips: PairClips) -> KindMaps:
     return KindMaps(
         kind=kind.key,
         rows=maps,
-        similarity={head: float((z_i[head] * z_j[head]).sum()) for head in HEADS},
+        similarity={head: float((z_i[head] * z_j[head]).sum()) for head in heads},
         num_negatives={head: len(own.clips) for head, own in negatives.items()},
         skipped={
             head: clips.missing.get(head, "it has no negatives")
-            for head in HEADS
+            for head in heads
             if head not in maps
         },
         views=views,
@@ -260,6 +260,6 @@ def maps_of_clips(clips: PairClips, kinds: Sequence[str] = (), *, fine: int = 1)
         pair=replace(pair_of_features(clips.c_i, clips.c_j), views=(clips.view_i, clips.view_j)),
         kinds=made,
         fine=finer,
-        pairwise={head: explain_pairwise(clips.c_i, clips.c_j, head) for head in HEADS},
+        pairwise={h: explain_pairwise(clips.c_i, clips.c_j, h) for h in clips.query.heads},
         skipped=skipped,
     )

@@ -133,7 +133,7 @@ class VideoFeatures:
 
 @torch.no_grad()
 def _forward(branch: Branch, clips: Frames) -> Tensor:
-    device = next(branch.parameters()).device
+    device = branch.device
     parts = torch.split(torch.from_numpy(clips), _BATCH)
     with evaluation_mode(branch):
         F = torch.cat([branch.features(normalise(part.to(device))) for part in parts])

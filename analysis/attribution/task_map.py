@@ -24,6 +24,7 @@ from torch import Tensor
 
 from analysis.core.clip import View
 from analysis.core.clip_map import ClipMap
+from analysis.core.models import is_function
 from analysis.core.score import ClipFeatures, extract_features
 from rspnet.models import evaluation_mode
 from rspnet.pretext.task import PretextTask, load_task
@@ -80,11 +81,13 @@ class TaskMap:
 
 
 def find_task(model: str | Path) -> PretextTask | None:
-    """The pretext task of a model's file, or name; nothing where it has no head of one.
+    """The pretext task of a model (:mod:`analysis.core.models`); nothing if it has no head of one.
 
     Raises:
         ValueError: There is no such model, or it is damaged.
     """
+    if is_function(model):
+        return None
     path = resolve_model(model)
     if path.suffix != ".safetensors":
         return None

@@ -14,7 +14,7 @@ class PairConfig:
     """A model and two clips.
 
     Attributes:
-        model: Model file or name of a shipped model.
+        model: Model file, name of a shipped model, or module:function for an encoder of your own.
         video_i: Video of c_i, the query. Nothing: a synthetic video.
         video_j: Video of c_j. Nothing: that of c_i, as in a positive pair of training.
         start_i: First frame of c_i. Nothing: the first clip of one video, the middle one of two.

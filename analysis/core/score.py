@@ -107,7 +107,7 @@ def extract_features(
     if isinstance(clip, View):
         info = info or clip.info
         clip = clip.clip
-    clip = check_clip(branch, clip, name).to(next(branch.parameters()).device)
+    clip = check_clip(branch, clip, name).to(branch.device)
     with evaluation_mode(branch):
         F = branch.features(clip)
         embeddings = {head: z[0] for head, z in branch.project(F).items()}

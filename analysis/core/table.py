@@ -29,6 +29,8 @@ Value = Estimate | float
 FORMAT, VERSION = "rspnet-study", 2
 # Rows that compare the heads video by video have one of these in the place of a head.
 RSP_MINUS_AVID, AVID_MINUS_RSP = "rsp_minus_avid", "avid_minus_rsp"
+# And so does the row that compares an encoder's only head with that of random weights.
+MINUS_RANDOM = "minus_random"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -361,12 +363,25 @@ def head_dots(
         Dot(place, head, row[measure], weights != "trained")
         for weights in ("random weights", "trained")
         for place, keys in enumerate(rows)
-        for head in HEADS
+        for head in heads_of(table)
         for row in table.select(**{**keys, "weights": weights, "head": head})
     )
 
 
-def head_columns(measure: str, start: str = "") -> dict[str, tuple[str, dict[str, Key]]]:
-    """Columns of :func:`pivot`: a measure of both heads and its difference."""
-    heads = {"RSP": "rsp", "A-VID": "avid", "RSP minus A-VID": RSP_MINUS_AVID}
-    return {f"{start}{title}": (measure, {"head": head}) for title, head in heads.items()}
+def heads_of(table: StudyTable) -> tuple[str, ...]:
+    """The heads that were measured: RSP and A-VID, or the only one of another encoder."""
+    found = set(table.keys("head"))
+    return (*(h for h in HEADS if h in found), *sorted(found & {"features", "projection"}))
+
+
+def head_columns(
+    measure: str, start: str = "", heads: Sequence[str] = HEADS
+) -> dict[str, tuple[str, dict[str, Key]]]:
+    """Columns of :func:`pivot`: a measure of all heads and its difference.
+
+    The difference is that of RSP and A-VID, or of the only head and that of random weights.
+    """
+    titles = {"RSP": "rsp", "A-VID": "avid", "RSP minus A-VID": RSP_MINUS_AVID}
+    if len(heads) == 1:
+        titles = {heads[0]: heads[0], "minus random weights": MINUS_RANDOM}
+    return {f"{start}{title}": (measure, {"head": head}) for title, head in titles.items()}

@@ -14,17 +14,18 @@ from tqdm import tqdm
 
 from analysis.attribution.pair_clips import NUM_HARD_NEGATIVES, PairClips
 from analysis.core.clip import StoredFrames, View, load_view
+from analysis.core.models import is_function, load_branches
 from rspnet.data.sampling import clip_indices, clip_span, even_starts
 from rspnet.data.synthetic.videos import render_video, video_name
 from rspnet.data.transforms import FrameReader, eval_clips, eval_frames
 from rspnet.data.video.reader import VideoReader
 from rspnet.files import label_of
 from rspnet.models import Branch
+from rspnet.names import HEADS
 from rspnet.pretext.task import load_task
 from rspnet.recognition.classifier import load_classifier
 from rspnet.retrieval.gallery import FEATURES, Gallery, Protocol, Vectors, embed_video, protocol_for
 from rspnet.retrieval.vectors import Views, embed_views
-from rspnet.weights.checkpoint import load_model
 
 Frame = NDArray[np.uint8]
 Frames = NDArray[np.uint8]
@@ -103,7 +104,7 @@ def load_views(
     """Load both branches of a model and two clips.
 
     Args:
-        model: A model's file, or the name of one that ships.
+        model: See :mod:`analysis.core.models`.
         video_i: Video of c_i; nothing for a generated one.
         video_j: Video of c_j; nothing for that of c_i, as in a positive pair of training.
         start: First frame, one for both clips or one each. Nothing: of one video the first and the
@@ -121,7 +122,7 @@ def load_views(
         raise ValueError("a video for c_j was given and none for c_i: give --video_i as well")
     if size is not None and size < 1:
         raise ValueError(f"size is a positive number of pixels, got {size}")
-    query, key = load_model(model, "query"), load_model(model, "key")
+    query, key = load_branches(model)
     sources: list[str | Path | Generated]
     sources = [Generated.make(seed, 0)] * 2 if video_i is None else [video_i, video_j or video_i]
     num_clips = 2 if video_j is None or str(video_j) == str(video_i) else 1
@@ -210,7 +211,7 @@ def load_pair(
         model, video_i, video_j, start=start, speed=speed, size=size, seed=seed
     )
     view_k, views, missing = None, [], {}
-    if with_negatives:
+    if with_negatives and query.heads == HEADS:
         try:
             if video_i is None:
                 view_k = other_speed(Generated.make(seed, 0), c_j, speed_k)
@@ -238,7 +239,7 @@ def load_pair(
         view_k=view_k,
         others=views,
         classifier=None if classifier is None else load_classifier(classifier),
-        task=load_task(model) if with_task else None,
+        task=load_task(model) if with_task and not is_function(model) else None,
     )
     return replace(clips, missing=missing)
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from analysis.core.figure_spec import DotFigure, FigureSpec, Line, LineFigure, LinePanel
+from analysis.core.figure_spec import DotFigure, DotPanel, FigureSpec, Line, LineFigure, LinePanel
 from analysis.core.statistics import Estimate
 from analysis.figures.style import (
     COLOURS,
@@ -62,7 +62,7 @@ def draw_figures(specs: Sequence[FigureSpec]) -> Figure:
                 _draw_dots(part, spec)
             else:
                 _draw_lines(part, spec)
-        _legend(figure, any(spec.has_control for spec in specs))
+        _legend(figure, _heads(specs), any(spec.has_control for spec in specs))
     return figure
 
 
@@ -160,11 +160,23 @@ def _draw_line(axis: Axes, panel: LinePanel, line: Line) -> None:
         axis.plot(places[-1:], value[-1:], linestyle="", markersize=2.5, **options)
 
 
-def _legend(figure: Figure, has_control: bool) -> None:
+def _heads(specs: Sequence[FigureSpec]) -> Sequence[str]:
+    """Both heads, or the one of another encoder."""
+    marks = [
+        mark
+        for spec in specs
+        for panel in spec.panels
+        for mark in (panel.dots if isinstance(panel, DotPanel) else panel.lines)
+    ]
+    own = dict.fromkeys(mark.head for mark in marks)
+    return HEADS if not own or set(own) & set(HEADS) else list(own)
+
+
+def _legend(figure: Figure, heads: Sequence[str], has_control: bool) -> None:
     keys = []
     for words, hollow in (("95% interval over videos", False), ("random weights", True)):
-        for head in HEADS if has_control or not hollow else ():
-            options: dict[str, Any] = {"color": COLOURS[head], "marker": SHAPES[head]}
+        for head in heads if has_control or not hollow else ():
+            options: dict[str, Any] = {"color": COLOURS[head], "marker": SHAPES.get(head, "D")}
             if hollow:
                 options |= {"linestyle": "", "markerfacecolor": "white", "alpha": 0.6}
             else:

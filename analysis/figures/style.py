@@ -28,10 +28,15 @@ from rspnet.names import HEAD_TITLES
 Map = NDArray[np.floating]
 Frame = NDArray[np.uint8]
 
-TITLES = HEAD_TITLES | {"backbone": "backbone"}
+# "features" and "projection" are the heads of other encoders than RSPNet's.
+TITLES = HEAD_TITLES | {n: n for n in ("backbone", "features", "projection")}
 # Violet and green as on the dashboard, and dashes for readers who can't tell them apart.
-COLOURS = {"rsp": "#b05cbb", "avid": "#0b8a66", "backbone": "#56606b"}
-LINES = {"rsp": "-", "avid": "--", "backbone": ":"}
+_BLUE = "#0072b2"
+COLOURS = {
+    "rsp": "#b05cbb", "avid": "#0b8a66", "backbone": "#56606b", "features": _BLUE,
+    "projection": _BLUE,
+}  # fmt: skip
+LINES = {"rsp": "-", "avid": "--", "backbone": ":", "features": "-", "projection": "-"}
 INK, GREY = "#28282e", "#5a5a62"
 
 # Okabe and Ito (2008) without yellow, which is too light on white paper, and grey for black.

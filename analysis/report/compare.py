@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from analysis.core.models import load_branches
 from analysis.core.statistics import Estimate
 from analysis.core.table import Table
 from analysis.report.page import Section, render
@@ -23,7 +24,6 @@ from analysis.report.sections import key_numbers
 from analysis.studies.registry import VIDEOS, list_studies
 from rspnet.files import atomic_path
 from rspnet.names import HEAD_TITLES
-from rspnet.weights.checkpoint import load_model
 
 FORMAT, VERSION = "rspnet-compare", 2
 Row = tuple[str, list[Estimate | None]]
@@ -95,7 +95,7 @@ def compare(models: Sequence[str], config: ReportConfig, command: str = "") -> P
     """
     if len(models) < 2:
         raise ValueError(f"a comparison is of at least two models, got {len(models)}")
-    hashes = [load_model(model).hash for model in models]
+    hashes = [load_branches(model)[0].hash for model in models]
     if len(set(hashes)) < len(hashes):
         raise ValueError(f"two of the models are the same file: {', '.join(models)}")
     out = Path(config.out)

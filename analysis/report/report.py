@@ -17,6 +17,7 @@ from pathlib import Path
 
 import torch
 
+from analysis.core.models import load_branches, model_title
 from analysis.core.score import extract_features
 from analysis.figures.examples import (
     best_and_worst,
@@ -37,11 +38,10 @@ from analysis.report.results import (
 )
 from analysis.report.sections import headline, picture, sections_of
 from analysis.stimuli.triplets import encode_triplets
-from analysis.studies.registry import StudyInputs
+from analysis.studies.registry import NEEDS_HEADS, StudyInputs
 from rspnet.files import atomic_path
 from rspnet.models import Branch
 from rspnet.names import HEAD_TITLES, HEADS
-from rspnet.weights.checkpoint import load_model, resolve_model
 
 
 def examples_section(config: ReportConfig, inputs: StudyInputs) -> Section:
@@ -49,6 +49,8 @@ def examples_section(config: ReportConfig, inputs: StudyInputs) -> Section:
     title = "Examples"
     if EXAMPLES in config.skip:
         return Section(key=EXAMPLES, title=title, skipped="named by --skip")
+    if inputs.query.heads != HEADS:
+        return Section(key=EXAMPLES, title=title, skipped=f"it {NEEDS_HEADS}")
     num_videos = config.num_videos if inputs.paths else config.num_synthetic
     clips = inputs.triplets(num_videos, config.seed)
     triplets = encode_triplets(inputs.query, inputs.key, clips)
@@ -99,7 +101,10 @@ def _about(config: ReportConfig, query: Branch) -> list[str]:
     grid = extract_features(query, torch.zeros(3, query.num_frames, size, size)).grid
     return [
         f"{config.model}: {query.arch}, {num_parameters / 1e6:.2f} M parameters, "
-        f"{query.head_kind} heads, clips of {query.num_frames} x {size} x {size}",
+        f"{query.head_kind} heads, clips of {query.num_frames} x {size} x {size}"
+        if query.heads == HEADS
+        else f"head {query.heads[0]!r}, clips of {query.num_frames} x {size} x {size}; random "
+        "weights: layers as PyTorch initialises them, other parameters shuffled",
         f"maps of {grid}",
         f"SHA-256 {query.hash}",
     ]
@@ -119,7 +124,7 @@ def report(config: ReportConfig, command: str = "", folder: Path | None = None) 
     Raises:
         ValueError: No such model or data set, or too few videos.
     """
-    query, key = load_model(config.model, "query"), load_model(config.model, "key")
+    query, key = load_branches(config.model)
     out = Path(config.out)
     folder = folder or out.with_name(out.stem + "_parts")
     inputs = inputs_of_report(config, query, key, folder, real_videos(config))
@@ -132,5 +137,5 @@ def report(config: ReportConfig, command: str = "", folder: Path | None = None) 
     results.save(out.with_suffix(".json"))
     lines = _about(config, query) + ([command] if command else [])
     with atomic_path(out) as temporary:
-        temporary.write_text(render(f"RSPNet: {resolve_model(config.model).stem}", lines, sections))
+        temporary.write_text(render(model_title(config.model), lines, sections))
     return results

@@ -9,7 +9,7 @@ from analysis.attribution.task_map import find_task
 from analysis.core.serialisation import save_json
 from analysis.core.table import StudyTable
 from analysis.report.store import Store
-from analysis.studies.registry import Study, StudyInputs, list_studies
+from analysis.studies.registry import NEEDS_HEADS, Study, StudyInputs, list_studies
 from rspnet.commands import to_plain
 from rspnet.data.datasets.labelled import DatasetConfig, load_video_set
 from rspnet.models import Branch
@@ -27,7 +27,7 @@ class ReportConfig:
     Attributes:
         out: The page, ``*.html``. Its numbers are written beside it as JSON, and what is measured
             in a folder, so that a report that was stopped is resumed.
-        model: Model file or name of a shipped model.
+        model: Model file, name of a shipped model, or module:function for an encoder of your own.
         data: A labelled data set of real videos. Without one, only synthetic videos are used.
         gallery_split: Split that is searched.
         query_split: Split whose videos are queries, and on which studies are measured.
@@ -204,6 +204,9 @@ def measure(config: ReportConfig, inputs: Mapping[str, StudyInputs], folder: Pat
     for study in list_studies():
         if study.name in config.skip:
             skipped[study.name] = "named by --skip"
+            continue
+        if not study.fits(query):
+            skipped[study.name] = f"it {NEEDS_HEADS}"
             continue
         wanted = {"each": list(inputs), "any": list(inputs)[-1:]}.get(study.needs, [study.needs])
         if wanted == ["real"] and "real" not in inputs:

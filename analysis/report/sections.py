@@ -11,7 +11,7 @@ from analysis.figures.print import draw_figures
 from analysis.figures.style import style
 from analysis.report.page import Picture, Section
 from analysis.report.results import ReportResults
-from analysis.studies.registry import VIDEOS, KeyNumber, Study, list_studies
+from analysis.studies.registry import VIDEOS, KeyNumber, Study, get_study, list_studies
 
 QUESTION = "Does the motion head look at motion, the appearance head at appearance?"
 
@@ -40,16 +40,18 @@ def headline(results: ReportResults) -> Section:
     Raises:
         ValueError: A row of a study is missing.
     """
+    found = [(name, key) for name, key in key_numbers(results) if key.difference is not None]
+    if found and "random weights" in found[0][1].values:
+        return _one_head_headline(results, found)
     rows: list[Sequence[str | Value]] = [
         (
             name,
             key.values["rsp"],
             key.values["avid"],
-            key.difference,
+            key.difference or "-",
             "-" if key.control is None else key.control,
         )
-        for name, key in key_numbers(results)
-        if key.difference is not None
+        for name, key in found
     ]
     return Section(
         key="headline",
@@ -68,6 +70,33 @@ def headline(results: ReportResults) -> Section:
             )
         ],
         skipped="" if rows else "none of its studies was measured",
+    )
+
+
+def _one_head_headline(results: ReportResults, found: Sequence[tuple[str, KeyNumber]]) -> Section:
+    """The question of an encoder with one head: the head, random weights, their difference."""
+    findings = [
+        get_study(name).finding(table)
+        for name in ("ledger", "cue_conflict")
+        for table in results.tables.get(name, {}).values()
+    ]
+    head = next(iter(found[0][1].values))
+    return Section(
+        key="headline",
+        title="Does it look at motion?",
+        finding=" ".join(findings),
+        reading=(
+            "A difference whose interval contains 0 is no difference that these videos can show: "
+            "an untrained network of this kind shows as much. Studies that compare the heads of "
+            "RSPNet are skipped."
+        ),
+        tables=[
+            Table(
+                header=("measure", head, "random weights", "difference"),
+                rows=[(name, *key.values.values(), key.difference or "-") for name, key in found],
+                caption="95% intervals over videos; the sections below say how each is measured",
+            )
+        ],
     )
 
 

@@ -24,7 +24,7 @@ from analysis.figures.viewer.page import Page, Part
 from analysis.stimuli.kinds import with_random_weights
 from analysis.studies.measures.deletion import KeptCells, order_of, perturbation_curve
 from analysis.studies.sanity import LIMIT
-from rspnet.names import HEADS, Side
+from rspnet.names import Side
 
 SUPPORTED, WEAK, NOT_SUPPORTED = "supported", "weak", "not supported"
 LARGEST_ERROR = 1e-4
@@ -143,7 +143,7 @@ def verdicts(
     kind: str = DEFAULT_MAP,
     side: Side = "i",
     *,
-    heads: Sequence[str] = HEADS,
+    heads: Sequence[str] | None = None,
     fill: Fill = "blur",
     num_orders: int = 9,
     num_steps: int = 6,
@@ -159,7 +159,7 @@ def verdicts(
         clips: As for :func:`verdict`, and so are the others.
         kind: Key of a kind of map.
         side: Which clip.
-        heads: Which heads.
+        heads: Which heads; nothing for all.
         fill: What stands in for deleted cells.
         num_orders: Random orders.
         num_steps: Steps of a deletion.
@@ -179,9 +179,11 @@ def verdicts(
         >>> all(abs(shared.value - own.value) < 1e-3 for shared, own in pairs)
         True
     """
+    known = clips.query.heads
+    heads = known if heads is None else heads
     for head in heads:
-        if head not in HEADS:
-            raise ValueError(f"heads are {', '.join(HEADS)}, got {head!r}")
+        if head not in known:
+            raise ValueError(f"heads are {', '.join(known)}, got {head!r}")
     if min(num_orders, num_steps, num_random) < 1:
         raise ValueError(
             "num_orders, num_steps and num_random are positive, got "

@@ -166,7 +166,7 @@ def with_random_weights(branch: Branch, seed: int) -> Branch:
     """The same architecture untrained, by a seed; torch's generator is left as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return Branch.from_spec(branch.spec()).to(next(branch.parameters()).device).eval()
+        return branch.untrained().to(branch.device).eval()
 
 
 def clip_size(

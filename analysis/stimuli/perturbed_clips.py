@@ -32,7 +32,6 @@ from rspnet.data.synthetic.videos import (
 )
 from rspnet.data.transforms import FrameReader
 from rspnet.models import Branch, evaluation_mode
-from rspnet.names import HEADS
 
 T = TypeVar("T")
 Floats = NDArray[np.float64]
@@ -180,16 +179,18 @@ def levels_of(probe: Probe, window: int) -> Levels:
 def embed_views(
     branch: Branch, views: Sequence[View], batch_size: int = BATCH_SIZE
 ) -> dict[str, Floats]:
-    """Unit embeddings of views by both heads, a forward pass a view.
+    """Unit embeddings of views by all heads, a forward pass a view.
 
     Returns:
-        By head, (N, D) in double precision.
+        By head, (N, D) in double precision. An embedding of length 0, such as an encoder of
+        changes gives of a clip that stands still, stays 0: its cosine with any clip is 0.
 
     Raises:
-        ValueError: The model gives an embedding of length 0 or one that is not finite.
+        ValueError: The model gives of the first view, the unchanged one, an embedding of length
+            0, or one that is not finite of any.
     """
-    device = next(branch.parameters()).device
-    rows: dict[str, list[Floats]] = {head: [] for head in HEADS}
+    device = branch.device
+    rows: dict[str, list[Floats]] = {head: [] for head in branch.heads}
     for first in range(0, len(views), batch_size):
         batch = torch.stack([view.clip for view in views[first : first + batch_size]])
         with evaluation_mode(branch):
@@ -199,12 +200,12 @@ def embed_views(
     found = {head: np.concatenate(parts) for head, parts in rows.items()}
     for head, vectors in found.items():
         length = np.linalg.norm(vectors, axis=1, keepdims=True)
-        if not (np.isfinite(length) & (length > 0)).all():
+        if not np.isfinite(length).all() or length[0] == 0:
             raise ValueError(
                 f"the {head} head gives an embedding of length 0 or one that is not finite: its "
                 "weights (or the clip) hold NaN or infinity, or are all zero"
             )
-        found[head] = vectors / length
+        found[head] = vectors / np.where(length > 0, length, 1)
     return found
 
 
@@ -218,7 +219,7 @@ def curves_of(
         reference: By head, the unit embedding of the unchanged clip, (D,).
         embedded: By head, those of :func:`views_of`, (N, D).
     """
-    similarity = {head: embedded[head] @ reference[head] for head in HEADS}
+    similarity = {head: embedded[head] @ own for head, own in reference.items()}
     curves, row = {}, 1
     for name, own in levels.items():
         rows = []
@@ -226,7 +227,7 @@ def curves_of(
             neutral = level == find_perturbation(name).neutral
             rows.append(0 if neutral else row)
             row += not neutral
-        values = {head: similarity[head][rows][None] for head in HEADS}
+        values = {head: own[rows][None] for head, own in similarity.items()}
         curves[name] = Curve(perturbation=name, levels=own, similarity=values)
     return curves
 

@@ -17,7 +17,7 @@ from analysis.stimuli.kinds import TripletFeatures, encode_triplet, triplet_view
 from rspnet.data.listing import expand_roots
 from rspnet.data.sampling import clip_span, evenly_spaced
 from rspnet.data.sources import scan_files
-from rspnet.data.synthetic.videos import render_video, video_name
+from rspnet.data.synthetic.videos import draw_factors, render_video, video_name
 from rspnet.data.transforms import FrameReader
 from rspnet.evaluate import eval_triplets
 from rspnet.models import Branch
@@ -60,9 +60,11 @@ def generated_triplets(branch: Branch, num_videos: int, seed: int = SEED) -> Tri
         ValueError: There are fewer than two videos.
     """
     _check_number(num_videos)
-    views = []
+    views, span = [], clip_span(branch.num_frames, max(SPEEDS))
     for index in range(num_videos):
-        frames = render_video(seed, index).frames
+        # As long as they are, or as the longer clips of another encoder need.
+        length = max(draw_factors(seed, index).num_frames, span)
+        frames = render_video(seed, index, num_frames=length).frames
         name = video_name(seed, index)
         views.append(_drawn(StoredFrames(frames), branch, index, seed, name))
     return Triplets(views=tuple(views), what=f"synthetic videos of seed {seed}")

@@ -26,11 +26,15 @@ from analysis.core.table import (
     Table,
     head_columns,
     head_dots,
+    heads_of,
     interval,
     pivot,
 )
 from analysis.studies.measures.controlled import (
     ControlledConfig,
+    against_random,
+    all_rows,
+    beside_random,
     by_head,
     head_rows,
     key_number,
@@ -93,9 +97,10 @@ def choose_partners(factors: Sequence[Factors]) -> list[int]:
 
 
 def embed(branch: Branch, clips: Iterable[View]) -> Floats:
-    """Unit embeddings of clips by both heads, (H, N, 128)."""
+    """Unit embeddings of clips by all heads, (H, N, D)."""
     seen = (extract_features(branch, clip).embeddings for clip in clips)
-    return np.stack([[z[head].double().cpu().numpy() for head in HEADS] for z in seen], axis=1)
+    rows = [[z[head].double().cpu().numpy() for head in branch.heads] for z in seen]
+    return np.stack(rows, axis=1)
 
 
 def decide(queries: Floats, gallery: Floats, a: Sequence[int], b: Sequence[int]) -> Floats:
@@ -127,6 +132,7 @@ class CueConflict(Study[CueConflictConfig]):
     )
     needs = "synthetic"
     config = CueConflictConfig
+    any_encoder = True
     place = 55
 
     @torch.no_grad()
@@ -167,7 +173,7 @@ class CueConflict(Study[CueConflictConfig]):
             found = with_untrained(query, inputs.key, config.num_random, measure)
         return StudyTable(
             study=self.name,
-            rows=tuple(row for weights, own in found.items() for row in summarise(own, weights)),
+            rows=all_rows(found, summarise, query.heads),
             num_videos=num,
             videos=f"synthetic videos of seed {config.seed}",
             model_hash=query.hash,
@@ -177,6 +183,18 @@ class CueConflict(Study[CueConflictConfig]):
 
     def finding(self, table: StudyTable) -> str:
         """Of the full conflict, the share of motion decisions by either head."""
+        if len(heads_of(table)) == 1:
+            values = against_random(table, "motion", conflict=FULL)
+            says = "has no preference that these videos can show"
+            if values[0].low > 0.5:
+                says = "goes by motion rather than appearance"
+            elif values[0].high < 0.5:
+                says = "goes by appearance rather than motion"
+            return (
+                f"With the action of one video and the appearance of another, it {says}. The share "
+                "of videos that are nearer to the one with the same action is "
+                f"{beside_random(values)}."
+            )
         rsp, avid, apart = by_head(table, "motion", weights="trained", conflict=FULL).values()
         return (
             "With the action of one video and the appearance of another, RSP is nearer to the one "
@@ -189,7 +207,7 @@ class CueConflict(Study[CueConflictConfig]):
         return [
             pivot(
                 {name: {"weights": weights, "conflict": name} for name in CONFLICTS},
-                head_columns(measure),
+                head_columns(measure, heads=heads_of(table)),
                 table,
                 first="conflict",
                 caption=(
@@ -227,10 +245,20 @@ def _counted(clips: Iterable[View], bar: "tqdm[Any]") -> Iterator[View]:
         bar.update()
 
 
-def summarise(found: Floats, weights: str) -> list[Row]:
+def summarise(
+    found: Floats,
+    weights: str,
+    heads: Sequence[str] = HEADS,
+    random: Floats | None = None,
+) -> list[Row]:
     """Estimates over videos of :func:`decide`'s outcomes, (C conflicts, H heads, N, 3)."""
+
+    def values(own: Floats) -> dict[str, tuple[Floats, ...]]:
+        return {measure: tuple(own[:, :, n]) for n, measure in enumerate(MEASURES)}
+
     rows = []
-    for own, name in zip(found, CONFLICTS, strict=True):
-        values = {measure: tuple(own[:, :, n]) for n, measure in enumerate(MEASURES)}
-        rows += head_rows({"weights": weights, "conflict": name}, values)
+    for place, name in enumerate(CONFLICTS):
+        control = None if random is None else values(random[place])
+        keys = {"weights": weights, "conflict": name}
+        rows += head_rows(keys, values(found[place]), heads, control)
     return rows

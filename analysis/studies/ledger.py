@@ -27,12 +27,16 @@ from analysis.core.table import (
     Table,
     head_columns,
     head_dots,
+    heads_of,
     interval,
     pivot,
 )
 from analysis.stimuli.triplets import Views
 from analysis.studies.measures.controlled import (
     ControlledConfig,
+    against_random,
+    all_rows,
+    beside_random,
     by_head,
     head_rows,
     key_number,
@@ -80,30 +84,38 @@ def encode(query: Branch, key: Branch, views: Views) -> tuple[ClipFeatures, ...]
     )
 
 
-def measure_parts(encoded: Sequence[tuple[ClipFeatures, ...]]) -> Floats:
+def measure_parts(
+    encoded: Sequence[tuple[ClipFeatures, ...]], heads: Sequence[str] = HEADS
+) -> Floats:
     """:data:`MEASURED` of each video, by head and by the other clip, (H, O, V, 6).
 
     The share of movement is the sum of the sizes of the three parts that move over the sum of the
     sizes of all four: the parts have signs, and their sum may be near 0.
     """
-    found = np.zeros((len(HEADS), len(OTHER_CLIP), len(encoded), len(MEASURED)))
+    found = np.zeros((len(heads), len(OTHER_CLIP), len(encoded), len(MEASURED)))
     for v, (c_i, static_i, _, _) in enumerate(encoded):
         partners = (v, (v + 1) % len(encoded))
-        for (h, head), (o, partner) in product(enumerate(HEADS), enumerate(partners)):
+        for (h, head), (o, partner) in product(enumerate(heads), enumerate(partners)):
             ledger = ledger_of(head, c_i, static_i, *encoded[partner][2:])
             parts = list(ledger.parts.values())
             sizes = np.abs(parts)
-            share = sizes[1:].sum() / sizes.sum()
+            share = sizes[1:].sum() / (sizes.sum() or 1)  # of a cosine without any part: 0
             found[h, o, v] = [ledger.similarity, share, *parts]
     return found
 
 
-def summarise(found: Floats, weights: str) -> list[Row]:
-    """Estimates over videos of both heads and their difference, a row a part."""
+def summarise(
+    found: Floats,
+    weights: str,
+    heads: Sequence[str] = HEADS,
+    random: Floats | None = None,
+) -> list[Row]:
+    """Estimates over videos of all heads and their difference (:func:`head_rows`), a row a part."""
     rows = []
     for (o, other), (column, part) in product(enumerate(OTHER_CLIP), enumerate(MEASURED)):
         keys: dict[str, Key] = {"weights": weights, "other": other, "part": part}
-        rows += head_rows(keys, {"value": tuple(found[:, o, :, column])})
+        control = None if random is None else {"value": tuple(random[:, o, :, column])}
+        rows += head_rows(keys, {"value": tuple(found[:, o, :, column])}, heads, control)
     return rows
 
 
@@ -121,6 +133,7 @@ class Ledger(Study[LedgerConfig]):
     )
     needs = "each"
     config = LedgerConfig
+    any_encoder = True
     place = 45
 
     @torch.no_grad()
@@ -139,12 +152,12 @@ class Ledger(Study[LedgerConfig]):
                 for views in clips.views:
                     encoded.append(encode(query, key, views))
                     bar.update()
-                return measure_parts(encoded)
+                return measure_parts(encoded, query.heads)
 
             found = with_untrained(inputs.query, inputs.key, config.num_random, measure)
         return StudyTable(
             study=self.name,
-            rows=tuple(row for weights, own in found.items() for row in summarise(own, weights)),
+            rows=all_rows(found, summarise, inputs.query.heads),
             num_videos=len(clips.views),
             videos=clips.what,
             model_hash=inputs.query.hash,
@@ -154,6 +167,17 @@ class Ledger(Study[LedgerConfig]):
 
     def finding(self, table: StudyTable) -> str:
         """The motion-motion part of either head, and the share of movement."""
+        if len(heads_of(table)) == 1:
+            values = against_random(table, "value", other="same", part=MOVEMENT)
+            says = "Whether it looks at motion these videos do not decide"
+            if values[0].low > 0.5:
+                says = "It looks at motion more than at what stands still"
+            elif values[0].high < 0.5:
+                says = "It looks at what stands still more than at motion"
+            return (
+                f"{says}: by size, the share of the parts that move in the similarity within a "
+                f"video is {beside_random(values)}."
+            )
         part, share = (
             by_head(table, "value", weights="trained", other="same", part=name)
             for name in ("motion_motion", MOVEMENT)
@@ -176,7 +200,7 @@ class Ledger(Study[LedgerConfig]):
                     title: {"weights": weights, "other": other, "part": part}
                     for part, title in MEASURED.items()
                 },
-                head_columns("value"),
+                head_columns("value", heads=heads_of(table)),
                 table,
                 first="part of s",
                 caption=(

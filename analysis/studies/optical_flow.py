@@ -197,7 +197,7 @@ def frozen_drops(model: EvaluatedModel, scenes: Sequence[Scene]) -> Floats:
             views = frozen_views(own.view, scenes[v].truth[q]["flow"], own.c_i.grid)
             batch = torch.stack([view.clip for view in views])
             with evaluation_mode(branch):  # one pass for both heads
-                embeddings = branch(batch.to(next(branch.parameters()).device))
+                embeddings = branch(batch.to(branch.device))
             for h, head in enumerate(HEADS):
                 score = scores[head, "margin"]
                 if head == "rsp" and own.c_j.info.speed < own.c_k.info.speed:

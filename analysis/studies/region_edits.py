@@ -112,7 +112,7 @@ def measure_model(
             scores = scores_of(encoded, v)
             batch = torch.stack([clip.clip for clip in clips[v][q]])
             with evaluation_mode(query):  # one pass for both heads
-                embeddings = query(batch.to(next(query.parameters()).device))
+                embeddings = query(batch.to(query.device))
             for h, head in enumerate(HEADS):
                 score = scores[head, "margin"]
                 if head == "rsp" and own.c_j.info.speed < own.c_k.info.speed:

@@ -16,17 +16,19 @@ from typing import Any, Generic, Literal, TypeVar
 import analysis.studies
 from analysis.attribution.task_map import find_task
 from analysis.core.figure_spec import FigureSpec
+from analysis.core.models import load_branches
 from analysis.core.statistics import Estimate
 from analysis.core.table import StudyTable, Table, Value
 from analysis.stimuli.triplets import SEED, Triplets, file_triplets, generated_triplets
 from rspnet.data.datasets.labelled import DatasetConfig, load_video_set
 from rspnet.data.listing import expand_roots
 from rspnet.models import Branch
+from rspnet.names import HEADS
 from rspnet.pretext.task import PretextTask
-from rspnet.weights.checkpoint import load_model
 
 Needs = Literal["synthetic", "real", "each", "any"]
 VIDEOS = {"synthetic": "synthetic videos", "real": "real videos"}
+NEEDS_HEADS = "compares the heads RSP and A-VID, and this encoder has one of its own"
 # Of a configuration, what the numbers do not depend on beyond the inputs.
 _NOT_SETTINGS = ("out", "model", "figure", "videos", "data", "num_workers")
 
@@ -37,7 +39,7 @@ class StudyConfig:
 
     Attributes:
         out: JSON file for the result; nothing for one named after the study.
-        model: Model file or name of a shipped model.
+        model: Model file, name of a shipped model, or module:function for an encoder of your own.
         seed: Of videos, clips and whatever is drawn; one that the model was not trained on.
         figure: PNG, SVG or PDF file for a figure of the result.
     """
@@ -120,8 +122,9 @@ class KeyNumber:
 
     Attributes:
         name: What was measured.
-        values: By head or feature, with intervals.
-        difference: RSP minus A-VID, paired by video.
+        values: By head or feature, with intervals; of an encoder with one head also by
+            ``random weights``.
+        difference: RSP minus A-VID, or one head minus random weights, paired by video.
         control: The same difference with random weights.
     """
 
@@ -146,6 +149,7 @@ class Study(ABC, Generic[C]):
             ones where there are some.
         config: Its settings.
         place: In the order of a report; small numbers first.
+        any_encoder: Whether it needs no RSP and A-VID head, and so takes any encoder.
 
     Example:
         >>> from analysis import Study, StudyTable
@@ -170,6 +174,9 @@ class Study(ABC, Generic[C]):
         'Videos, 2 files, 95% interval over videos'
         >>> study.figures(table), study.key_numbers(table), study.paired(table, table)
         ([], [], {})
+        >>> from analysis import example_branch
+        >>> study.fits(example_branch())  # with the heads RSP and A-VID
+        True
     """
 
     name: str
@@ -179,6 +186,7 @@ class Study(ABC, Generic[C]):
     needs: Needs
     config: type[C]
     place: int = 100
+    any_encoder: bool = False
 
     @abstractmethod
     def measure(self, inputs: StudyInputs, config: C) -> StudyTable:
@@ -191,6 +199,10 @@ class Study(ABC, Generic[C]):
     @abstractmethod
     def finding(self, table: StudyTable) -> str:
         """What was found, in a sentence with the interval."""
+
+    def fits(self, branch: Branch) -> bool:
+        """Whether it can be measured on a branch."""
+        return self.any_encoder or branch.heads == HEADS
 
     @property
     def summary(self) -> str:
@@ -349,10 +361,13 @@ def inputs_of(study: Study[Any], config: StudyConfig, *, progress: bool = True) 
             splits = {name: getattr(config, f"{name}_split", "") for name in ("gallery", "query")}
             if all(splits.values()):
                 gallery, queries = (replace(data, split=split) for split in splits.values())
+    query, key = load_branches(config.model)
+    if not study.fits(query):
+        raise ValueError(f"{study.name} {NEEDS_HEADS}")
     return StudyInputs(
         model=config.model,
-        query=load_model(config.model, "query"),
-        key=load_model(config.model, "key"),
+        query=query,
+        key=key,
         task=find_task(config.model),
         paths=paths,
         videos=words,

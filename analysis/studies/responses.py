@@ -40,6 +40,7 @@ from analysis.core.table import (
     Table,
     head_columns,
     head_dots,
+    heads_of,
     interval,
     pivot,
 )
@@ -54,6 +55,11 @@ from analysis.stimuli.perturbed_clips import (
     synthetic_probe,
     video_probe,
     views_of,
+)
+from analysis.studies.measures.controlled import (
+    against_random,
+    beside_random,
+    one_head_number,
 )
 from analysis.studies.measures.selectivity import (
     MEASURES,
@@ -114,23 +120,23 @@ class _Collector:
     def __init__(self, query: Branch, key: Branch) -> None:
         self.query, self.key = query, key
         self.curves: list[dict[str, Curve]] = []
-        self.reference: dict[str, list[Floats]] = {head: [] for head in HEADS}
-        self.unchanged: dict[str, list[Floats]] = {head: [] for head in HEADS}
+        self.reference: dict[str, list[Floats]] = {head: [] for head in query.heads}
+        self.unchanged: dict[str, list[Floats]] = {head: [] for head in query.heads}
 
     def add(self, views: Sequence[View], levels: Levels) -> None:
         """One more video: its unchanged view, then the perturbed ones."""
         embedded = embed_views(self.key, views)
         own = embedded if self.key is self.query else embed_views(self.query, views[:1])
-        reference = {head: own[head][0] for head in HEADS}
+        reference = {head: vectors[0] for head, vectors in own.items()}
         self.curves.append(curves_of(levels, reference, embedded))
-        for head in HEADS:
+        for head in reference:
             self.reference[head].append(reference[head])
             self.unchanged[head].append(embedded[head][0])
 
     def samples(self) -> dict[tuple[str, float, str], Floats]:
         """Similarities to itself, to other videos, and to itself perturbed, (V,) each."""
         found: dict[tuple[str, float, str], Floats] = {}
-        for head in HEADS:
+        for head in self.reference:
             name, first = next(iter(self.curves[0].items()))
             neutral = PERTURBATIONS[name].neutral
             own = [curves[name].at(head, neutral) for curves in self.curves]
@@ -139,7 +145,7 @@ class _Collector:
             found[OTHER_VIDEOS, 0.0, head] = (s.sum(axis=1) - np.diag(s)) / (len(s) - 1)
         for name, first in self.curves[0].items():
             for level in first.levels:
-                for head in HEADS:
+                for head in self.reference:
                     values = [curves[name].at(head, level) for curves in self.curves]
                     found[name, float(level), head] = np.concatenate(values)
         return found
@@ -258,6 +264,7 @@ class ResponsesStudy(Study[ResponsesConfig]):
     )
     needs = "each"
     config = ResponsesConfig
+    any_encoder = True
     place = 40
 
     def measure(self, inputs: StudyInputs, config: ResponsesConfig) -> StudyTable:
@@ -287,10 +294,11 @@ class ResponsesStudy(Study[ResponsesConfig]):
                 probes = _synthetic_probes(query, config, window, bar)
             found = respond(models, probes, window, skipped)
         trained, *random = found.samples.values()
-        rows = rows_of(trained, "trained")
+        average: Samples | None = None
         if random:
             average = {key: np.mean([one[key] for one in random], axis=0) for key in trained}
-            rows += rows_of(average, "random weights")
+        rows = rows_of(trained, "trained", average)
+        rows += rows_of(average, "random weights") if average else []
         return StudyTable(
             study=self.name,
             rows=tuple(rows),
@@ -312,6 +320,10 @@ class ResponsesStudy(Study[ResponsesConfig]):
         found = _selectivity(table)
         if not found:
             return "Too few perturbations were measured for a selectivity."
+        if len(heads := heads_of(table)) == 1:
+            apart = _one_head(table)
+            told = beside_random(apart) if apart else interval(found[heads[0]])
+            return f"Its motion selectivity is {told}."
         says = verdict(
             found[RSP_MINUS_AVID],
             "the RSP head is moved more by motion than the A-VID head",
@@ -336,15 +348,18 @@ class ResponsesStudy(Study[ResponsesConfig]):
         }
         selectivities = pivot(
             rows,
-            head_columns("motion_selectivity"),
+            head_columns("motion_selectivity", heads=heads_of(table)),
             table,
             first="perturbations and weights",
             caption=f"motion selectivity, {where}, 95% interval over videos. {parts}",
             strong=lambda title: title.endswith("trained"),
         )
-        columns = head_columns("similarity", "similarity, ")
+        heads = heads_of(table)
+        columns = head_columns("similarity", "similarity, ", heads)
         columns.popitem()  # a difference of similarities says nothing
-        columns |= head_columns("drop", "drop, ")
+        columns |= head_columns("drop", "drop, ", heads)
+        if len(heads) == 1:
+            columns.popitem()  # drops are scaled by a spread that is not that of random weights
         return [selectivities] + [
             pivot(
                 _drop_rows(table, weights),
@@ -395,9 +410,13 @@ class ResponsesStudy(Study[ResponsesConfig]):
         found, control = _selectivity(table), _selectivity(table, "random weights")
         if not found:
             return []
+        name = "motion selectivity"
+        if len(heads := heads_of(table)) == 1:
+            values = _one_head(table)
+            return [one_head_number(name, values, heads[0])] if values else []
         return [
             KeyNumber(
-                name="motion selectivity",
+                name=name,
                 values={head: found[head] for head in HEADS},
                 difference=found[RSP_MINUS_AVID],
                 control=control.get(RSP_MINUS_AVID),
@@ -426,9 +445,17 @@ def _selectivity(table: StudyTable, weights: str = "trained") -> dict[str, Estim
     }
 
 
+def _one_head(table: StudyTable) -> tuple[Estimate, ...]:
+    """The selectivity of an encoder with one head beside random weights; none without these."""
+    try:
+        return against_random(table, "motion_selectivity", measure="perturbations")
+    except ValueError:  # no random weights, or nothing moves them
+        return ()
+
+
 def _drop_rows(table: StudyTable, weights: str) -> dict[str, dict[str, Key]]:
     rows: dict[str, dict[str, Key]] = {}
-    for row in table.select(weights=weights, head="rsp"):
+    for row in table.select(weights=weights, head=heads_of(table)[0]):
         if "perturbation" not in row.keys:
             continue
         name, level = str(row.keys["perturbation"]), row.keys["level"]
@@ -447,12 +474,13 @@ def _curve_panel(table: StudyTable, name: str) -> LinePanel:
         rows = table.select(weights=weights, perturbation=name, head=head)
         return tuple(row["drop"].complement() for row in rows)
 
-    rows = table.select(weights="trained", perturbation=name, head="rsp")
+    heads = heads_of(table)
+    rows = table.select(weights="trained", perturbation=name, head=heads[0])
     levels = tuple(float(row.keys["level"]) for row in rows)
     lines = [
         Line(head, values(weights, head), weights != "trained")
         for weights in reversed(table.keys("weights"))
-        for head in HEADS
+        for head in heads
     ]
     return LinePanel(
         PERTURBATIONS[name].title,

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page
 
 from benchmarks.dashboard_speed.galleries import Made, make_gallery
 from benchmarks.dashboard_speed.server import READY, Memory, Server, rest, served, window
-from dashboard.app_pages.retrieval.page import FEATURES, PAGE
+from dashboard.app_pages.retrieval.hits import FEATURES, PAGE
 from dashboard.base.arguments import Arguments
 from dashboard.services import galleries
 from rspnet.names import HEADS

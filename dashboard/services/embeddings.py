@@ -1,8 +1,9 @@
 """Features of a gallery's videos: made once for a model, kept in memory and on disk."""
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import streamlit as st
 from analysis.figures.viewer.pictures import fit_height, jpeg
 from dashboard.base import limits
 from dashboard.base.arguments import cache_folder
-from dashboard.services.galleries import Identity, Source, Video, decode, probe
+from dashboard.services.galleries import APPEARANCE, Identity, Source, Video, decode, probe
 from dashboard.services.jobs import Job, StoppedError, forget, start
 from dashboard.services.models import Loaded
 
@@ -38,6 +39,9 @@ class Pool:
         videos: Of each row.
         places: Row of each name.
         skipped: Of each name that could not be embedded, why.
+        columns: What is known of what the videos show: :func:`label_columns`.
+        serial: Of the list of videos, see :class:`~dashboard.services.galleries.Source`: their
+            labels can change while their vectors stay.
     """
 
     key: str
@@ -45,20 +49,77 @@ class Pool:
     videos: tuple[Video, ...]
     places: dict[str, int]
     skipped: dict[str, str]
+    columns: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    serial: int = -1
 
     @property
     def folder(self) -> "Path":
         """Where it is kept; ``--gallery`` of command lines."""
-        # An upload that is the query is told by what follows the plus; it is kept nowhere.
+        # What follows the plus, an upload or a choice of videos, is kept nowhere.
         return _folder(self.key.partition("+")[0])
 
 
 # What names them in caches: their vectors and weights are too large to be hashed.
 HASHES: dict[str | type[object], Callable[[Any], object]] = {
-    Pool: lambda pool: pool.key,
+    Pool: lambda pool: (pool.key, pool.serial),
     Loaded: lambda loaded: loaded.query.hash,
     Source: lambda source: source.serial,
 }
+
+
+def label_columns(videos: Sequence[Video]) -> dict[str, tuple[str, ...]]:
+    """By column a label each, empty where it is not known.
+
+    Columns in which no two videos have one label, such as numbers, are skipped, unless there is
+    nothing else. What is the label of most videos comes first.
+
+    Example:
+        >>> from pathlib import Path
+        >>> rows = [(("set", "1"), ("folder", "walk")), (("set", "2"),), (("folder", "walk"),)]
+        >>> label_columns([Video(Path(), "", "walk", "", row) for row in rows])
+        {'folder': ('walk', '', 'walk')}
+    """
+    known = [dict(video.labels) for video in videos]
+    names = list(dict.fromkeys(name for row in known for name in row))
+    columns = {name: tuple(row.get(name, "") for row in known) for name in names}
+    labels = [video.label for video in videos]
+
+    def is_shared(values: tuple[str, ...]) -> bool:
+        return any(value and num > 1 for value, num in Counter(values).items())
+
+    def agrees(name: str) -> int:
+        pairs = zip(columns[name], labels, strict=True)
+        return -sum(value == label for value, label in pairs if label)
+
+    kept = [name for name in names if name in APPEARANCE or is_shared(columns[name])]
+    names = kept or names[:1]
+    return {name: columns[name] for name in sorted(names, key=agrees)}
+
+
+def in_common(pools: Sequence[Pool]) -> tuple[Pool, ...]:
+    """Galleries of the videos that all models can use, in the order of the first.
+
+    Args:
+        pools: One list of videos by several models.
+    """
+    names = [v.name for v in pools[0].videos if all(v.name in one.places for one in pools)]
+    if all(list(one.places) == names for one in pools):
+        return tuple(pools)
+    mark = hashlib.sha256(repr(names).encode()).hexdigest()[:8]
+    found = []
+    for one in pools:
+        rows = [one.places[name] for name in names]
+        found.append(
+            replace(
+                one,
+                key=f"{one.key}+{mark}",
+                gallery=one.gallery.take(rows),
+                videos=tuple(one.videos[row] for row in rows),
+                places={name: n for n, name in enumerate(names)},
+                columns={c: tuple(v[row] for row in rows) for c, v in one.columns.items()},
+            )
+        )
+    return tuple(found)
 
 
 def embedded(key: str) -> "Gallery":

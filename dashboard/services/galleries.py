@@ -7,6 +7,7 @@ import csv
 import io
 import itertools
 import os
+import posixpath
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -34,6 +35,13 @@ SYNTHETIC_SEED = 7
 # heads' similarities of a clip to itself at 2x (RSP 0.61, A-VID 0.88).
 SYNTHETIC_EXAMPLE = f"dance/{video_name(SYNTHETIC_SEED, 12)}.mp4"
 LABELS = "labels.csv"
+# What the table of synthetic videos has, and what of it is no action.
+_SYNTHETIC = ("action", "actor", "set", "index")
+APPEARANCE = ("actor", "set", "prop")
+FOLDER = "folder"
+# The column that is a video's label where its table has several.
+_FIRST = ("label", "class", "action")
+MOST_LETTERS = 60
 SETTLED_NS = 2 * 10**9
 
 
@@ -64,17 +72,17 @@ class Video:
         path: The file.
         name: Its path relative to the gallery, with slashes: what links and menus show. What of it
             is not UTF-8 is escaped, here and in label and title.
-        label: Its action or folder, or empty.
+        label: Its action, the first label that its gallery's table gives, or its folder; or empty.
         title: What menus show.
-        appearance: What is known of what it shows apart from the action, such as
-            ``("actor", "18")``: of synthetic videos.
+        labels: All that is known of what it shows, such as ``("actor", "18")``: the columns of its
+            gallery's table, and its folder.
     """
 
     path: Path
     name: str
     label: str
     title: str
-    appearance: tuple[tuple[str, str], ...] = ()
+    labels: tuple[tuple[str, str], ...] = ()
 
     def identity(self) -> Identity:
         """What tells it from every other, also from another file under the same name.
@@ -114,7 +122,7 @@ class Source:
         root: Its folder.
         videos: Its videos, sorted by name.
         skipped: Links below its folder that lead out of it, relative to it.
-        passed_over: What else of its folder is not shown, in words.
+        passed_over: What else of its folder is not shown, or is wrong with its table, in words.
         serial: Tells lists from one another; a folder that has not changed keeps its list.
     """
 
@@ -151,7 +159,7 @@ def synthetic_folder(arguments: Arguments) -> Path:
 def synthetic_is_complete(arguments: Arguments) -> bool:
     """Whether every synthetic video is there."""
     folder = synthetic_folder(arguments)
-    rows = _read_labels(folder)
+    rows, _ = _read_labels(folder)
     return len(rows) >= arguments.num_videos and all((folder / n).is_file() for n in rows)
 
 
@@ -212,53 +220,86 @@ def _open_folder(title: str, root: Path) -> Source:
 def _list_folder(title: str, root: Path) -> Source:
     from rspnet.data.listing import VideoWalk
 
-    walk, rows = VideoWalk(root, inside=True), _read_labels(root)
+    walk = VideoWalk(root, inside=True)
+    rows, wrong = _read_labels(root)
     try:
         paths = [path for path in walk.videos() if path.is_file()]  # not a link to nowhere
     except ValueError:
-        if not rows and not walk.links_out:
+        if not walk.links_out:
             raise
         paths = []
-    if rows:
-        paths = [root / name for name in sorted(rows) if (root / name).is_file()]
     videos = []
     skipped = [printable(link) for link in sorted(walk.links_out)]
     for path in paths:
-        # Names in a table can have links and dots before the file, those of a listing can not.
-        if (rows or path.is_symlink()) and limits.leads_out(root, path):
+        if path.is_symlink() and limits.leads_out(root, path):
             skipped.append(printable(os.path.relpath(path, root)))
             continue
         below = path.relative_to(root).as_posix()
-        name = escape_bytes(below)
         folder = label_of(path) if path.parent != root else ""
-        known = rows.get(below, (folder, name.removesuffix(path.suffix), ()))
-        videos.append(Video(path, name, *known))
+        videos.append(_described(path, below, folder, rows.get(below, {})))
     if not videos and skipped:
         raise ValueError(
             f"all that {printable(root)} holds are links that lead out of it, such as "
             f"{skipped[0]}: start the dashboard with the folder that they lead to"
         )
-    over = "" if rows else walk.sentence()
+    over = "" if _is_synthetic(rows) else "; ".join(filter(None, (wrong, walk.sentence())))
     return Source(title, root, tuple(videos), tuple(skipped), over)
 
 
-def _read_labels(root: Path) -> dict[str, tuple[str, str, tuple[tuple[str, str], ...]]]:
-    """Action, title and appearance of each synthetic video of a folder, by its ``labels.csv``."""
+def _described(path: Path, below: str, folder: str, row: dict[str, str]) -> Video:
+    """A video with what its folder and its row of the table say of it."""
+    name = escape_bytes(below)
+    if set(_SYNTHETIC) <= set(row):
+        labels = {column: row[column] for column in ("action", *APPEARANCE) if row.get(column)}
+        title = f"{row['action'].replace('_', ' ')} {row['index']}"
+        title += f" (actor {row['actor']}, set {row['set']})"
+        return Video(path, name, row["action"], title, tuple(labels.items()))
+    labels = {column: value for column, value in row.items() if value}
+    if folder:
+        labels.setdefault(FOLDER, folder)
+    label = next((labels[n] for n in (*_FIRST, FOLDER, *labels) if n in labels), "")
+    return Video(path, name, label, name.removesuffix(path.suffix), tuple(labels.items()))
+
+
+def _is_synthetic(rows: dict[str, dict[str, str]]) -> bool:
+    return any(set(_SYNTHETIC) <= set(row) for row in rows.values())
+
+
+def _read_labels(root: Path) -> tuple[dict[str, dict[str, str]], str]:
+    """What the table of a folder says of each video, by its file, and what is wrong with it.
+
+    The table is ``labels.csv``: one column, ``path`` or ``clip``, names the files relative to the
+    folder; every other one is a label.
+    """
     table = root / LABELS
     if not table.is_file():
-        return {}
-    rows = list(csv.DictReader(io.StringIO(read_text(table))))
-    needed = ("path", "action", "actor", "set", "index")
-    return {
-        row["path"]: (
-            row["action"],
-            f"{row['action'].replace('_', ' ')} {row['index']}"
-            f" (actor {row['actor']}, set {row['set']})",
-            tuple((name, row[name]) for name in ("actor", "set", "prop") if row.get(name)),
+        return {}, ""
+    try:
+        reader = csv.DictReader(io.StringIO(read_text(table)), restkey="", restval="")
+        rows = list(reader)
+    except (ValueError, csv.Error) as error:
+        return {}, f"the table {LABELS} is not used: {printable(str(error))}"
+    names = [name.strip() for name in reader.fieldnames or [] if name]
+    key = next((name for name in ("path", "clip") if name in names), "")
+    if not key or len(names) < 2:
+        had = ", ".join(map(printable, names)) or "none"
+        return {}, (
+            f"the table {LABELS} is not used: expected a column path that names the videos and at "
+            f"least one of labels, got the columns {had}"
         )
-        for row in rows
-        if all(row.get(column) for column in needed)
-    }
+    found = {}
+    for row in rows:
+        cells = {n.strip(): v.strip() for n, v in row.items() if n and isinstance(v, str)}
+        found[posixpath.normpath(cells.pop(key).replace("\\", "/"))] = {
+            _show(name): _show(value) for name, value in cells.items()
+        }
+    return found, ""
+
+
+def _show(text: str) -> str:
+    """What a table says, for menus: one line, of 60 letters at most."""
+    text = " ".join(printable(text).split())
+    return text if len(text) <= MOST_LETTERS else f"{text[: MOST_LETTERS - 3]}..."
 
 
 def probe(video: Video) -> VideoInfo:

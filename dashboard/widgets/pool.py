@@ -5,11 +5,10 @@ and shared by all sessions.
 """
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from dashboard.base import limits
+from dashboard.base import limits, links
 from dashboard.base.arguments import Arguments
 from dashboard.base.state import Chosen, plain, quote
 from dashboard.services import embeddings, galleries, jobs, models
@@ -20,9 +19,8 @@ from dashboard.services.models import Loaded, ModelChoice
 from dashboard.widgets import controls, progress, shell
 from dashboard.widgets.shell import Opened
 
-if TYPE_CHECKING:
-    from rspnet.retrieval.gallery import Neighbour
-
+# Key of the menu of the second model, and where its choice outlives the menu.
+SECOND, KEPT_SECOND = "second_model", "second_model_kept"
 FRESH_SECONDS = 30.0
 LEAST_VIDEOS = 2
 
@@ -36,6 +34,33 @@ def choose_videos(opened: Opened) -> tuple[ModelChoice, str]:
         with st.container(width=220):
             controls.more(opened.arguments)
     return model, title
+
+
+def choose_second(opened: Opened, model: ModelChoice) -> ModelChoice | None:
+    """Draw the menu of a second model that is shown beside the first; None for none."""
+    choices = {choice.name: choice for choice in opened.models if choice.name != model.name}
+    if not choices:
+        return None
+    given = opened.link.get("second")
+    if given is not None and given not in choices:
+        links.note(f"The link names the second model {quote(given)}, which is not here.")
+        given = None
+    # A widget's own state goes when the visitor goes to a page without it.
+    kept = st.session_state.get(KEPT_SECOND, "")
+    default = kept if kept in choices else ""
+    links.take_option(SECOND, "the second model", given, ["", *choices], default)
+    with st.container(width=220):
+        name = st.selectbox(
+            "Compare with", ["", *choices], key=SECOND, format_func=lambda n: n or "no other model"
+        )
+    st.session_state[KEPT_SECOND] = name
+    if not name:
+        return None
+    try:
+        models.make_random(choices[name], opened.models)
+    except ValueError as error:
+        links.note(f"{error}.")
+    return choices[name]
 
 
 def open_gallery(title: str, arguments: Arguments) -> Source | None:
@@ -65,7 +90,7 @@ def open_gallery(title: str, arguments: Arguments) -> Source | None:
     except ValueError as error:
         shell.show_error(f"{title} can't be shown: {error}")
         return None
-    over = source.passed_over and f"P{source.passed_over[1:]}."
+    over = source.passed_over and f"{source.passed_over[0].upper()}{source.passed_over[1:]}."
     for said in filter(None, (limits.sentence_of_links(source.root, source.skipped), over)):
         st.caption(plain(said))
     return source
@@ -100,20 +125,19 @@ def _pooled(key: str, source: Source) -> Pool:
             for path, reason in found.skipped
             if path in known
         },
+        columns=embeddings.label_columns(videos),
+        serial=source.serial,
     )
 
 
-def open_pool(model: ModelChoice, title: str, arguments: Arguments) -> tuple[Pool, Loaded] | None:
-    """The embedded gallery; None where it is not there yet or can't be, which is then said.
+def embed_pool(model: ModelChoice, source: Source, key: str = "pool") -> tuple[Pool, Loaded] | None:
+    """A gallery embedded by a model; None where it is not there yet or can't be, which is said.
 
     Args:
         model: What embeds it.
-        title: One of :func:`dashboard.widgets.controls.galleries`.
-        arguments: Of the app.
+        source: The gallery.
+        key: Tells its widgets from those of another model.
     """
-    source = open_gallery(title, arguments)
-    if source is None:
-        return None
     if len(source.videos) < LEAST_VIDEOS:
         st.info(
             f"This gallery holds {len(source.videos)} video: at least {LEAST_VIDEOS} are needed "
@@ -122,25 +146,25 @@ def open_pool(model: ModelChoice, title: str, arguments: Arguments) -> tuple[Poo
             icon=":material/info:",
         )
         return None
-    key = ""
+    made = ""
     try:
         with st.spinner("Loading the model", show_time=False):
             loaded = models.load(model)
-        key, job = _begun(source, loaded)
+        made, job = _begun(source, loaded)
         if not progress.is_done(
             job,
-            "pool",
+            key,
             progress.of_gallery,
             "videos",
-            lambda: _begin_anew(key),
+            lambda: _begin_anew(made),
             "The gallery can't be embedded",
         ):
             return None
-        pool = _pooled(key, source)
+        pool = _pooled(made, source)
     except ValueError as error:
         shell.show_error(error)
-        if st.button("Try again", key="pool_reload"):
-            _begin_anew(key)
+        if st.button("Try again", key=f"{key}_reload"):
+            _begin_anew(made)
             st.rerun()
         return None
     if len(pool.videos) < LEAST_VIDEOS:
@@ -161,21 +185,6 @@ def _begin_anew(key: str) -> None:
 def skipped(pool: Pool) -> str:
     """A sentence about videos that could not be embedded; nothing if all were."""
     return limits.sentence_of_skipped(list(pool.skipped.items()))
-
-
-@st.cache_resource(max_entries=512, show_spinner=False, hash_funcs=embeddings.HASHES)
-def nearest(pool: Pool, feature: str, place: int, num: int) -> "list[Neighbour]":
-    """The videos that are nearest to one of the gallery, but for its own file.
-
-    Args:
-        pool: What is searched.
-        feature: What to rank by.
-        place: Row of the query.
-        num: How many; fewer if there are fewer.
-    """
-    found = pool.gallery
-    vector = found.vectors[feature][place]
-    return found.nearest(vector, feature, num, exclude=found.paths[place])
 
 
 def choose_video(pool: Pool, what: str, given: str | None, default: str) -> Chosen[str]:

@@ -11,6 +11,7 @@ from rspnet.models.registry import (
     list_encoders,
     register_encoder,
 )
+from rspnet.models.wrapped import from_module
 
 __all__ = [
     "EMBEDDING_DIM",
@@ -23,6 +24,7 @@ __all__ = [
     "encoder_info",
     "encoder_table",
     "evaluation_mode",
+    "from_module",
     "global_average_pool",
     "list_encoders",
     "register_encoder",

@@ -80,7 +80,7 @@ class Branch(nn.Module):
 
     Attributes:
         arch: The encoder's name.
-        heads: ``("rsp", "avid")``.
+        heads: Names of its heads, ``("rsp", "avid")``.
         cell_geometry: Where the cells of its features lie in a clip.
         hash: SHA-256 of the file that the weights came from, empty for new weights.
         metadata: What the file says about itself.
@@ -94,7 +94,7 @@ class Branch(nn.Module):
         {'rsp': (2, 128), 'avid': (2, 128)}
     """
 
-    heads: tuple[str, str] = HEADS
+    heads: tuple[str, ...] = HEADS
     _scale: Tensor
     _shift: Tensor
 
@@ -114,6 +114,16 @@ class Branch(nn.Module):
         self.arch = arch
         self.encoder_options = dict(encoder_options or {})
         self.head_kind = head
+        self._set_clips(num_frames, size, normalisation)
+        self.encoder = create_encoder(arch, **self.encoder_options)
+        self.cell_geometry = cast(CellGeometry, self.encoder.cell_geometry)
+        self.num_features = cast(int, self.encoder.num_features)
+        self.projections = nn.ModuleDict(
+            {name: create_head(head, self.num_features) for name in HEADS}
+        )
+
+    def _set_clips(self, num_frames: int, size: int, normalisation: Normalisation | None) -> None:
+        """Check and keep what the clips are like; there is no file and no metadata yet."""
         self.num_frames = check_whole("num_frames", num_frames, MAX_FRAMES)
         self.size = check_whole("size", size, MAX_SIZE)
         if num_frames * size**2 > MAX_PIXELS:
@@ -130,12 +140,15 @@ class Branch(nn.Module):
             self.register_buffer("_shift", shift, persistent=False)
         self.hash = ""
         self.metadata: dict[str, Any] = {}
-        self.encoder = create_encoder(arch, **self.encoder_options)
-        self.cell_geometry = cast(CellGeometry, self.encoder.cell_geometry)
-        self.num_features = cast(int, self.encoder.num_features)
-        self.projections = nn.ModuleDict(
-            {name: create_head(head, self.num_features) for name in HEADS}
-        )
+
+    @property
+    def device(self) -> torch.device:
+        """Where its weights are; the processor for a module without any."""
+        return next((tensor.device for tensor in self.parameters()), torch.device("cpu"))
+
+    def untrained(self) -> "Branch":
+        """The same architecture with new random weights, drawn by torch's generator."""
+        return Branch.from_spec(self.spec())
 
     def spec(self) -> dict[str, Any]:
         """What is needed to build this branch again, as plain JSON values."""
@@ -192,23 +205,24 @@ class Branch(nn.Module):
         return torch.as_tensor(self.encoder(clips))
 
     def head(self, name: str) -> nn.Module:
-        """The projection module ``rsp`` or ``avid``.
+        """The projection module of one of its heads.
 
         Raises:
             ValueError: There is no such head.
         """
         if name not in self.projections:
-            raise ValueError(f"heads are {list(HEADS)}, got {name!r}")
+            raise ValueError(f"heads are {list(self.heads)}, got {name!r}")
         return self.projections[name]
 
     def project(self, features: Tensor) -> dict[str, Tensor]:
-        """L2-normalised embeddings of both heads.
+        """L2-normalised embeddings of all heads.
 
         Shape:
             (B, C, T', H', W') -> {"rsp": (B, 128), "avid": (B, 128)}.
         """
         x = global_average_pool(features)
-        return {name: functional.normalize(self.projections[name](x), dim=1) for name in HEADS}
+        projections = ((name, self.projections[name]) for name in self.heads)
+        return {name: functional.normalize(head(x), dim=1) for name, head in projections}
 
     def forward(self, clips: Tensor) -> dict[str, Tensor]:
         """Embeddings of clips: :meth:`project` of :meth:`features`."""

@@ -15,7 +15,15 @@ from tqdm import tqdm
 from analysis.attribution.registry import map_kind
 from analysis.core.grid import Grid
 from analysis.core.statistics import Estimate, difference, mean
-from analysis.core.table import RSP_MINUS_AVID, Key, Row, StudyTable
+from analysis.core.table import (
+    MINUS_RANDOM,
+    RSP_MINUS_AVID,
+    Key,
+    Row,
+    StudyTable,
+    heads_of,
+    interval,
+)
 from analysis.stimuli.kinds import EvaluatedModel, Views, with_controls, with_random_weights
 from analysis.studies.registry import KeyNumber, StudyConfig, StudyInputs
 from rspnet.models import Branch
@@ -162,22 +170,52 @@ def with_untrained(
     return {"trained": measure(query, key), "random weights": np.mean(draws, axis=0)}
 
 
+Values = Mapping[str, tuple[Sequence[float] | Floats, ...]]
+
+
 def head_rows(
-    keys: Mapping[str, Key], measured: Mapping[str, tuple[Sequence[float] | Floats, ...]]
+    keys: Mapping[str, Key],
+    measured: Values,
+    heads: Sequence[str] = HEADS,
+    control: Values | None = None,
 ) -> list[Row]:
-    """A row of each head and one of their difference, as means over videos.
+    """A row of each head and one of a difference, as means over videos.
 
     Args:
         keys: Of the rows, but for the head.
-        measured: By measure the values of the videos by RSP and by A-VID, (V,) each.
+        measured: By measure the values of the videos by each head, (V,) each.
+        heads: Which heads: RSP and A-VID, whose difference is taken, or one alone.
+        control: Of one head the same by random weights, which its difference is to; nothing takes
+            none.
     """
-    found: dict[str, dict[str, Estimate]] = {}
-    for name, (rsp, avid) in measured.items():
-        for head, own in (
-            ("rsp", mean(rsp)), ("avid", mean(avid)), (RSP_MINUS_AVID, difference(rsp, avid)),
-        ):  # fmt: skip
-            found.setdefault(head, {})[name] = own
+    found: dict[str, dict[str, Estimate]] = {head: {} for head in heads}
+    for name, values in measured.items():
+        for head, own in zip(heads, values, strict=True):
+            found[head][name] = mean(own)
+        if len(heads) == len(HEADS):
+            found.setdefault(RSP_MINUS_AVID, {})[name] = difference(*values)
+        elif control is not None:
+            found.setdefault(MINUS_RANDOM, {})[name] = difference(values[0], control[name][0])
     return [Row(keys={**keys, "head": head}, values=dict(own)) for head, own in found.items()]
+
+
+def all_rows(
+    found: Mapping[str, Floats], summarise: Callable[..., list[Row]], heads: Sequence[str]
+) -> tuple[Row, ...]:
+    """The rows of what :func:`with_untrained` gives.
+
+    Args:
+        found: By weights.
+        summarise: Gives the rows of one set of weights: of its values, the weights, the heads, and
+            the values of random weights where the difference to these is wanted.
+        heads: Which heads were measured.
+    """
+    random = found["random weights"] if len(heads) == 1 else None
+    return tuple(
+        row
+        for weights, own in found.items()
+        for row in summarise(own, weights, heads, random if weights == "trained" else None)
+    )
 
 
 def by_head(table: StudyTable, measure: str, **keys: Key) -> dict[str, Estimate]:
@@ -189,12 +227,37 @@ def by_head(table: StudyTable, measure: str, **keys: Key) -> dict[str, Estimate]
     return {head: table.one(**keys, head=head)[measure] for head in (*HEADS, RSP_MINUS_AVID)}
 
 
+def against_random(table: StudyTable, measure: str, /, **keys: Key) -> tuple[Estimate, ...]:
+    """Of an encoder with one head: a measure, that of random weights, and their difference.
+
+    Raises:
+        ValueError: There is no such row.
+    """
+    (head,) = heads_of(table)
+    wanted = (("trained", head), ("random weights", head), ("trained", MINUS_RANDOM))
+    return tuple(table.one(**keys, weights=w, head=h)[measure] for w, h in wanted)
+
+
+def beside_random(values: Sequence[Estimate]) -> str:
+    """What :func:`against_random` gives, in words."""
+    own, random, apart = map(interval, values)
+    return f"{own}; with random weights it is {random} (difference {apart})"
+
+
+def one_head_number(name: str, values: Sequence[Estimate], head: str) -> KeyNumber:
+    """What :func:`against_random` gives, as a key number."""
+    own, random, apart = values
+    return KeyNumber(name=name, values={head: own, "random weights": random}, difference=apart)
+
+
 def key_number(table: StudyTable, name: str, measure: str, **keys: Key) -> KeyNumber:
     """A measure of the model beside its difference with random weights.
 
     Raises:
         ValueError: There is no such row.
     """
+    if len(heads := heads_of(table)) == 1:
+        return one_head_number(name, against_random(table, measure, **keys), heads[0])
     found = by_head(table, measure, weights="trained", **keys)
     control = by_head(table, measure, weights="random weights", **keys)
     return KeyNumber(

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.core.statistics import Estimate, estimate, mean, ratio
-from analysis.core.table import RSP_MINUS_AVID, Key, Row, StudyTable
+from analysis.core.table import MINUS_RANDOM, RSP_MINUS_AVID, Key, Row, StudyTable
 from analysis.stimuli.perturbations import PERTURBATIONS
 from rspnet.names import HEADS
 
@@ -71,10 +71,10 @@ MEASURES = {
 
 def levels_of(samples: Samples) -> dict[str, tuple[float, ...]]:
     """The perturbations that were measured, and their levels."""
-    found: dict[str, list[float]] = {}
-    for name, level, head in samples:
-        if head == HEADS[0] and name not in (UNCHANGED, OTHER_VIDEOS):
-            found.setdefault(name, []).append(level)
+    found: dict[str, dict[float, None]] = {}
+    for name, level, _head in samples:
+        if name not in (UNCHANGED, OTHER_VIDEOS):
+            found.setdefault(name, {})[level] = None
     return {name: tuple(levels) for name, levels in found.items()}
 
 
@@ -246,9 +246,17 @@ def words_of(chosen: Chosen) -> str:
     )
 
 
-def rows_of(samples: Samples, weights: str) -> list[Row]:
-    """Similarities, scaled drops and selectivities of one set of weights, with intervals."""
+def rows_of(samples: Samples, weights: str, control: Samples | None = None) -> list[Row]:
+    """Similarities, scaled drops and selectivities of one set of weights, with intervals.
+
+    Args:
+        samples: What was measured.
+        weights: Of which weights.
+        control: The same of random weights, from which an encoder with one head is told apart;
+            two heads are told from each other.
+    """
     rows = []
+    heads = list(dict.fromkeys(head for _, _, head in samples))
     for (name, level, head), values in samples.items():
         keys: dict[str, Key] = {
             "weights": weights, "perturbation": name, "level": level, "head": head,
@@ -258,19 +266,25 @@ def rows_of(samples: Samples, weights: str) -> list[Row]:
         if perturbed:
             found["drop"] = scaled_drop(samples, head, name, level)
         rows.append(Row(keys=keys, values=found, samples={"similarity": values}))
-        if perturbed and head == HEADS[-1]:
+        if perturbed and len(heads) > 1 and head == heads[-1]:
             own = {"drop": drop_difference(samples, name, level)}
             rows.append(Row(keys=keys | {"head": RSP_MINUS_AVID}, values=own))
     for measure in measures_of(samples):
-        if not all(is_moved(samples, head, measure) for head in HEADS):
+        if not all(is_moved(samples, head, measure) for head in heads):
             continue
         keys = {"weights": weights, "measure": measure}
         rows += [
             Row(keys=keys | {"head": head}, values=motion_selectivity(samples, head, measure))
-            for head in HEADS
+            for head in heads
         ]
-        found = {"motion_selectivity": selectivity_difference(samples, HEADS, measure=measure)}
-        rows.append(Row(keys=keys | {"head": RSP_MINUS_AVID}, values=found))
+        if len(heads) > 1:
+            apart = selectivity_difference(samples, heads, measure=measure)
+        elif control is not None and is_moved(control, heads[0], measure):
+            apart = selectivity_difference(samples, heads * 2, control, measure)
+        else:
+            continue
+        head = RSP_MINUS_AVID if len(heads) > 1 else MINUS_RANDOM
+        rows.append(Row(keys=keys | {"head": head}, values={"motion_selectivity": apart}))
     return rows
 
 

@@ -1,7 +1,9 @@
 """Embedding: the gallery as a map, by both heads, with one selection in both."""
 
 import html
+import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -13,26 +15,34 @@ from dashboard.app_pages.embedding.points import Maps, Own, Row
 from dashboard.base import links
 from dashboard.base.arguments import shown_path
 from dashboard.base.session import state_of
-from dashboard.base.state import choose_number, plain
-from dashboard.services import uploads
+from dashboard.base.state import choose_number, plain, quote
+from dashboard.services import embeddings, galleries, uploads
 from dashboard.services.embeddings import Pool
-from dashboard.services.galleries import Video
+from dashboard.services.galleries import Source, Video
 from dashboard.services.jobs import Job
 from dashboard.services.models import Loaded, ModelChoice
 from dashboard.widgets import cards, export, pool, progress, shell, upload_panel
 from dashboard.widgets.export import Command, File
 from dashboard.widgets.map_options import choose_one
-from dashboard.widgets.shell import Opened
 from dashboard.widgets.upload_panel import Use
+from rspnet.files import printable
+from rspnet.names import HEAD_TITLES, HEADS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from analysis.gallery.projection import Embedding
+    from analysis.gallery.structure import Overlap
+
 SUMMARY = "The gallery in two dimensions by each head: which videos lie close together."
-COLOURS_BY = {"label": "Label", "rsp": "Clusters of RSP", "avid": "Clusters of A-VID"}
+CLUSTERS_OF = {"rsp": "clusters of RSP", "avid": "clusters of A-VID"}
 CLUSTERS = range(2, 11)
 PAGE = 18
 MOST_LABELS = 4
+# A longer selection is not in the address.
+MOST_LETTERS = 600
+# Neighbours that two models are compared by, up to so many videos.
+NEIGHBOURS, AT_ONCE = 10, 2000
 # Keys of the menus.
 METHOD, COLOUR, NUM_CLUSTERS = "embedding_method", "embedding_colour", "embedding_clusters"
 
@@ -45,13 +55,13 @@ class Shown:
         rows: The videos that are selected: rows of the gallery, and names of uploads.
         gallery: Key of the gallery that they are of.
         clusters: Number of clusters, also while the points are coloured by label.
-        waiting: Name of the video that a link selects, until the gallery is there.
+        waiting: Parameters of the link that can be judged only once the gallery is there.
     """
 
     rows: list[Row] = field(default_factory=list)
     gallery: str = ""
     clusters: int = 6
-    waiting: str | None = None
+    waiting: dict[str, str] = field(default_factory=dict)
 
 
 def page() -> None:
@@ -62,56 +72,96 @@ def page() -> None:
         return
     with st.container(key="display", horizontal=True, vertical_alignment="bottom", gap="medium"):
         model, title = pool.choose_videos(opened)
-        method, colour, clusters = _choose(opened)
+        second = pool.choose_second(opened, model)
+        place_of_menus = st.container(
+            key="menus", horizontal=True, vertical_alignment="bottom", gap="medium", width="content"
+        )
     if opened.link:  # what was said of files on another page is nothing to this one
         uploads.store_of_session().refused = []
-        state_of(Shown).waiting = opened.link.get("video")
-    found = pool.open_pool(model, title, opened.arguments)
-    if found is None:
+        told = ("video", "rows", "method", "colour", "clusters")
+        state_of(Shown).waiting = {n: opened.link[n] for n in told if n in opened.link}
+    source = pool.open_gallery(title, opened.arguments)
+    found = pool.embed_pool(model, source) if source is not None else None
+    beside = None
+    if source is not None and found is not None and second is not None:
+        beside = pool.embed_pool(second, source, "second")
+    if source is None or found is None:
         links.show_notes(opened.notes)
         return
-    mapped, loaded = found
+    choices, both = [model], [found]
+    if beside is not None and second is not None:
+        choices, both = [model, second], [found, beside]
+    pools = embeddings.in_common([mapped for mapped, _ in both])
+    mapped = pools[0]
+    with place_of_menus:
+        method, colour, clusters = _choose(mapped)
     _restore_chosen(mapped)
     links.show_notes(opened.notes)
-    if colour != "label" and clusters > len(mapped.videos):
-        clusters = len(mapped.videos)
-    points_by = 0 if colour == "label" else clusters
-    made, job = embedding_map.begin(mapped, method, points_by)
-    job.finished.wait(1.5)
-    links.write(_link(mapped, model, title, method, colour, clusters))
-    again = partial(embedding_map.forget, mapped, method, points_by)
-    words = partial(_placing, method)
-    if not progress.is_done(job, "map", words, "heads", again, "This gallery has no such map"):
-        return
-    own = _place_own(mapped, made, loaded)
-    _draw_map(mapped, made, colour, own)
-    if own:
+    points_by = min(clusters, len(mapped.videos)) if colour in CLUSTERS_OF else 0
+    links.write(_link(mapped, model, second, title, method, colour, clusters))
+    made: list[Maps] = []
+    for one, choice in zip(pools, choices, strict=True):
+        maps, job = embedding_map.begin(one, method, points_by)
+        job.finished.wait(1.5)
+        again = partial(embedding_map.forget, one, method, points_by)
+        words = partial(_placing, method, choice.name)
+        wrong = "This gallery has no such map"
+        if not progress.is_done(job, f"map_{len(made)}", words, "heads", again, wrong):
+            return
+        made.append(maps)
+    own = [
+        _place_own(one, maps, loaded)
+        for one, maps, (_, loaded) in zip(pools, made, both, strict=True)
+    ]
+    names = [choice.name for choice in choices]
+    drawn = embedding_map.coloured(mapped, made, names, colour)
+    _draw_map(mapped, drawn, colour, own)
+    if own[0]:
         st.caption(_about_own(method))
+    if len(pools) > 1:
+        _draw_overlap(pools, names)
     _draw_chosen(mapped, model, title)
     skipped = pool.skipped(mapped)
     if skipped:
         st.caption(plain(skipped))
-    _draw_export(mapped, made, method, colour, model, opened)
+    commands = _commands(source, pools, method, colour)
+    commands.append(export.app_command(opened.arguments, model.path))
+    _draw_export(drawn, method, colour, commands)
 
 
-def _placing(method: str, job: Job) -> str:
+def _placing(method: str, model: str, job: Job) -> str:
     return (
-        f"Placing the videos by {embedding_map.METHODS[method]}, head "
+        f"Placing the videos of {plain(model)} by {embedding_map.METHODS[method]}, head "
         f"{min(job.total, job.done + 1)} of {job.total}. It continues while you visit other pages."
     )
 
 
-def _choose(opened: Opened) -> tuple[str, str, int]:
+def _waiting(name: str) -> str | None:
+    return state_of(Shown).waiting.pop(name, None)
+
+
+def _choose(mapped: Pool) -> tuple[str, str, int]:
     """Method, what colours the points, and number of clusters."""
-    link = opened.link
-    method = choose_one(METHOD, "the method", "Method", embedding_map.methods(), link.get("method"))
-    colour = choose_one(COLOUR, "the colouring", "Colour by", COLOURS_BY, link.get("colour"))
+    methods = embedding_map.methods()
+    method = choose_one(METHOD, "the method", "Method", methods, _waiting("method"))
+    options = {name: name.replace("_", " ") for name in mapped.columns} or {"": "nothing"}
+    options |= CLUSTERS_OF
+    given = _waiting("colour")
+    first = next(iter(options))
+    links.take_option(
+        COLOUR, "the colouring", first if given == "label" else given, list(options), first
+    )
+    with st.container(width=180):
+        colour = st.selectbox(
+            "Colour by", list(options), key=COLOUR, format_func=options.__getitem__
+        )
     shown = state_of(Shown)
-    if "clusters" in link:
-        given = choose_number("the number of clusters", link["clusters"], CLUSTERS, shown.clusters)
-        links.take(NUM_CLUSTERS, given)
-        shown.clusters = given.value
-    if colour != "label":
+    given = _waiting("clusters")
+    if given is not None:
+        chosen = choose_number("the number of clusters", given, CLUSTERS, shown.clusters)
+        links.take(NUM_CLUSTERS, chosen)
+        shown.clusters = chosen.value
+    if colour in CLUSTERS_OF:
         st.session_state.setdefault(NUM_CLUSTERS, shown.clusters)
         shown.clusters = int(
             st.slider("Clusters", CLUSTERS[0], CLUSTERS[-1], key=NUM_CLUSTERS, width=160)
@@ -124,7 +174,13 @@ def _restore_chosen(mapped: Pool) -> None:
     shown = state_of(Shown)
     if shown.gallery != mapped.key:
         shown.gallery, shown.rows = mapped.key, []
-    given, shown.waiting = shown.waiting, None
+    ranges = _waiting("rows")
+    if ranges is not None:
+        rows, note = read_rows(ranges, len(mapped.videos))
+        shown.rows = list(rows)
+        if note:
+            links.note(note)
+    given = _waiting("video")
     if given is not None and uploads.store_of_session().find(given) is not None:
         shown.rows = [given]
     elif given is not None:
@@ -146,6 +202,47 @@ def _place_own(mapped: Pool, made: Maps, loaded: Loaded) -> list[Own]:
     return own
 
 
+def write_rows(rows: Sequence[Row]) -> str:
+    """A selection for the address: rows counted from 0, those that follow each other as a range.
+
+    Nothing where it would be too long for an address; uploads, which go, are left out.
+
+    Example:
+        >>> write_rows([0, 1, 2, 7, "an upload", 9])
+        '0-2.7.9'
+    """
+    parts: list[list[int]] = []
+    for row in sorted(row for row in rows if isinstance(row, int)):
+        if parts and row == parts[-1][-1] + 1:
+            parts[-1] = [parts[-1][0], row]
+        else:
+            parts.append([row])
+    text = ".".join("-".join(map(str, part)) for part in parts)
+    return text if len(text) <= MOST_LETTERS else ""
+
+
+def read_rows(text: str, num: int) -> tuple[list[int], str]:
+    """A selection from the address; nothing, and why, where it can't be used.
+
+    Example:
+        >>> read_rows("0-2.7", 8)
+        ([0, 1, 2, 7], '')
+        >>> read_rows("0-9", 8)[0]
+        []
+    """
+    rows: list[int] = []
+    if re.fullmatch(r"\d{1,6}(-\d{1,6})?(\.\d{1,6}(-\d{1,6})?)*", text):
+        for part in text.split("."):
+            first, _, last = part.partition("-")
+            rows += range(int(first), min(num, int(last or first)) + 1)
+    if rows and max(rows) < num:
+        return rows, ""
+    return [], (
+        f"The link selects the videos {quote(text)}, it can be ranges of 0 to {num - 1}, such as "
+        "`0-2.7`; none is selected."
+    )
+
+
 def _about_own(method: str) -> str:
     from analysis.gallery.projection_place import NUM_NEAREST
 
@@ -161,21 +258,19 @@ def _about_own(method: str) -> str:
     )
 
 
-def _draw_map(mapped: Pool, made: Maps, colour: str, own: list[Own]) -> None:
+def _draw_map(
+    mapped: Pool, drawn: "list[Embedding]", colour: str, own: Sequence[Sequence[Own]]
+) -> None:
     chosen = set(state_of(Shown).rows)
+    maps = "both maps" if len(own) == 1 else "all four maps"
     st.html(
-        '<p class="lead" data-testid="how">Each point is a video, in both maps at its own place. '
+        f'<p class="lead" data-testid="how">Each point is a video, in {maps} at its own place. '
         "Draw a line around some, or take the tool <b>Pan</b> at the upper right and click one: it "
-        "stands out in both maps, and its film is shown below.</p>"
+        f"stands out in {maps}, and its film is shown below.</p>"
     )
     dark = getattr(st.context.theme, "type", "light") == "dark"
-    figure = embedding_map.figure(
-        embedding_map.coloured(made, colour),
-        [v.title for v in mapped.videos],
-        chosen,
-        dark,
-        own,
-    )
+    titles = [v.title for v in mapped.videos]
+    figure = embedding_map.figure(drawn, titles, chosen, dark, own)
     st.plotly_chart(
         figure,
         key="map",
@@ -187,9 +282,39 @@ def _draw_map(mapped: Pool, made: Maps, colour: str, own: list[Own]) -> None:
             "scrollZoom": True,
         },
         alt=(
-            f"{len(mapped.videos)} videos as points in two maps, by RSP and by A-VID, coloured by "
-            f"{COLOURS_BY[colour]}. The search below finds videos without the map."
+            f"{len(mapped.videos)} videos as points in {len(drawn)} maps, by RSP and by A-VID, "
+            f"coloured by {CLUSTERS_OF.get(colour, colour or 'nothing')}. The search below finds "
+            "videos without the map."
         ),
+    )
+
+
+@st.cache_data(max_entries=16, show_spinner=False, hash_funcs=embeddings.HASHES)
+def _overlaps(pools: tuple[Pool, ...]) -> "list[Overlap]":
+    from analysis.gallery.neighbours import Space
+    from analysis.gallery.structure import overlap
+
+    k = min(NEIGHBOURS, len(pools[0].videos) - 1)
+    a, b = (one.gallery for one in pools)
+    return [overlap(Space.of(a, head), Space.of(b, head), k) for head in HEADS]
+
+
+def _draw_overlap(pools: tuple[Pool, ...], names: Sequence[str]) -> None:
+    """How far two models have the same neighbours: maps alone do not tell."""
+    if len(pools[0].videos) > AT_ONCE:
+        st.caption("How far both models have the same neighbours is measured on Retrieval.")
+        return
+    said = [
+        f"{HEAD_TITLES[head]}: {100 * own.mean.value:.0f}% [{100 * own.mean.low:.0f}, "
+        f"{100 * own.mean.high:.0f}], by chance {100 * own.chance:.0f}%"
+        for head, own in zip(HEADS, _overlaps(pools), strict=True)
+    ]
+    k = min(NEIGHBOURS, len(pools[0].videos) - 1)
+    st.caption(
+        plain(
+            f"Of a video's {k} nearest, {names[0]} and {names[1]} share (Jaccard index, mean over "
+            f"{len(pools[0].videos):,} videos with its 95% interval): {'; '.join(said)}."
+        )
     )
 
 
@@ -281,42 +406,56 @@ def _summary(videos: list[Video]) -> str:
     )
 
 
+def _commands(source: Source, pools: Sequence[Pool], method: str, colour: str) -> list[Command]:
+    """The command that draws the figure; none for clusters, which colour all maps alike."""
+    if colour in CLUSTERS_OF:
+        return []
+    words = ["python", "-m", "analysis", "projection", "--gallery"]
+    words += [shown_path(one.folder) for one in pools]
+    if colour and colour != next(iter(pools[0].columns)):
+        words += ["--label", colour, "--label_file", shown_path(source.root / galleries.LABELS)]
+    words += ["--method", method, "--out", f"embedding-{method}-{printable(colour)}.pdf"]
+    return [Command("The figure", tuple(words))]
+
+
 def _draw_export(
-    mapped: Pool, made: Maps, method: str, colour: str, model: ModelChoice, opened: Opened
+    drawn: "list[Embedding]", method: str, colour: str, commands: Sequence[Command]
 ) -> None:
-    name = f"embedding-{method}-{colour}"
-    label = "label" if colour == "label" else f"the clusters of {COLOURS_BY[colour].split()[-1]}"
+    name = f"embedding-{method}-{printable(colour).replace('/', '_')}"
+    label = f"the {CLUSTERS_OF[colour]}" if colour in CLUSTERS_OF else colour or "label"
 
     def draw() -> "Figure":
         from analysis.figures.projection_figure import draw_embeddings
 
-        return draw_embeddings(embedding_map.coloured(made, colour), label=label).figure
+        return draw_embeddings(drawn, label=label).figure
 
     def table() -> bytes:
         from analysis.gallery.projection import write_points
 
-        found = embedding_map.coloured(made, colour)
-        return export.written(".csv", lambda path: write_points(path, found))
+        return export.written(".csv", lambda path: write_points(path, drawn))
 
     files = [*export.figure_files(name, draw), File("Data", f"{name}.csv", table)]
-    commands = []
-    if colour == "label":
-        words = ["python", "-m", "analysis", "projection", "--gallery"]
-        words += [shown_path(mapped.folder), "--method", method, "--out", f"{name}.pdf"]
-        commands.append(Command("The figure", tuple(words)))
-    commands.append(export.app_command(opened.arguments, model.path))
     export.panel("embedding", files, commands)
 
 
 def _link(
-    mapped: Pool, model: ModelChoice, title: str, method: str, colour: str, clusters: int
+    mapped: Pool,
+    model: ModelChoice,
+    second: ModelChoice | None,
+    title: str,
+    method: str,
+    colour: str,
+    clusters: int,
 ) -> dict[str, str]:
     link = {"model": model.name, "gallery": title, "method": method, "colour": colour}
-    if colour != "label":
+    if second is not None:
+        link["second"] = second.name
+    if colour in CLUSTERS_OF:
         link["clusters"] = str(clusters)
     rows = state_of(Shown).rows
-    if len(rows) == 1:
-        video = _find(mapped, rows[0])
-        if video is not None:
-            link["video"] = video.name
+    video = _find(mapped, rows[0]) if len(rows) == 1 else None
+    if video is not None:
+        link["video"] = video.name
+    elif ranges := write_rows(rows):
+        link["rows"] = ranges
     return link

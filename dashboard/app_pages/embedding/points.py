@@ -1,5 +1,6 @@
 """The map of a gallery in two dimensions: coordinates by `analysis`, points drawn by plotly."""
 
+import html
 import importlib.util
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,7 +26,7 @@ METHODS = {"pca": "PCA", "tsne": "t-SNE", "umap": "UMAP"}
 _NEEDS = {"tsne": "sklearn", "umap": "umap"}
 # More points than these are drawn by WebGL; fewer as SVG, which every browser can.
 MOST_SVG = 3000
-HEIGHT = 560
+HEIGHT, HEIGHT_OF_TWO = 560, 980
 DARK_INK, LIGHT_INK = "#e6e9ee", "#1c2128"
 # matplotlib's shapes in plotly's words.
 _SYMBOLS = {
@@ -109,19 +110,29 @@ def forget(pool: Pool, method: str, clusters: int) -> None:
     jobs.forget(("map", pool.key, method, clusters))
 
 
-def coloured(made: Maps, colour: str) -> "list[Embedding]":
-    """The maps of both heads, their labels those that the points are coloured by.
+def coloured(
+    mapped: Pool, made: Sequence[Maps], names: Sequence[str], colour: str
+) -> "list[Embedding]":
+    """The maps of both heads by each model, their labels those that the points are coloured by.
 
     Args:
-        made: Of both heads.
-        colour: ``label``, or the head whose clusters colour both maps.
+        mapped: The gallery.
+        made: Of each model.
+        names: The models' names.
+        colour: A column of labels, empty for none; or the head whose clusters, by the first model,
+            colour all maps.
     """
-    if colour == "label":
-        return list(made.heads.values())
-    clusters = made.heads[colour].clusters
-    assert clusters is not None
-    labels = tuple(f"cluster {n + 1}" for n in clusters.tolist())
-    return [replace(one, labels=labels) for one in made.heads.values()]
+    if colour in HEADS:
+        clusters = made[0].heads[colour].clusters
+        assert clusters is not None
+        labels = tuple(f"cluster {n + 1}" for n in clusters.tolist())
+    else:
+        labels = mapped.columns.get(colour, ("",) * len(mapped.videos))
+    return [
+        replace(maps.heads[head], labels=labels, gallery=name if len(names) > 1 else "")
+        for maps, name in zip(made, names, strict=True)
+        for head in HEADS
+    ]
 
 
 def place_own(pool: Pool, made: Maps, videos: Sequence[Video], loaded: Loaded) -> list[Own]:
@@ -158,16 +169,16 @@ def figure(
     titles: Sequence[str],
     chosen: Collection[Row],
     dark: bool,
-    own: Sequence[Own] = (),
+    own: Sequence[Sequence[Own]] = (),
 ) -> Any:
-    """Both maps side by side, as a plotly figure.
+    """The maps of both heads side by side, those of each model below one another, for plotly.
 
     Args:
-        found: Of both heads, of the same videos.
+        found: Of both heads by the first model, then by the second; all of the same videos.
         titles: What is said of a video when one points at it.
-        chosen: Rows that stand out in both; empty: none does.
+        chosen: Rows that stand out in all; empty: none does.
         dark: Whether the page is dark.
-        own: Videos of the visitor's own, as stars over the others.
+        own: Of each model, videos of the visitor's own, as stars over the others.
 
     Returns:
         A figure whose points have their video's row as ``customdata``, an upload its name.
@@ -177,11 +188,16 @@ def figure(
 
     from analysis.figures.projection_figure import marks_of
 
+    num_columns = len(HEADS)
+    num_models = len(found) // num_columns
     drawn = make_subplots(
-        rows=1,
-        cols=len(found),
+        rows=num_models,
+        cols=num_columns,
         horizontal_spacing=0.07,
-        subplot_titles=[f"<b>{HEAD_TITLES[one.name]}</b>" for one in found],
+        vertical_spacing=0.12,
+        subplot_titles=[
+            f"<b>{HEAD_TITLES[one.name]}</b>  {html.escape(one.gallery)}" for one in found
+        ],
     )
     labels = np.array(found[0].labels)
     marks, other = marks_of(found[0].labels)
@@ -190,31 +206,31 @@ def figure(
         name: np.flatnonzero(~np.isin(labels, list(marks)) if name is None else labels == name)
         for name, _ in layers
     }
-    for column, one in enumerate(found, start=1):
+    for number, one in enumerate(found):
+        place = {"row": number // num_columns + 1, "col": number % num_columns + 1}
+        axis = "" if number == 0 else str(number + 1)
         font = {"color": COLOURS[one.name], "size": 16}
         # Left, since plotly's buttons are on the right.
-        left = drawn.layout["xaxis" if column == 1 else f"xaxis{column}"].domain[0]
-        drawn.layout.annotations[column - 1].update(font=font, x=left, xanchor="left")
+        left = drawn.layout[f"xaxis{axis}"].domain[0]
+        drawn.layout.annotations[number].update(font=font, x=left, xanchor="left")
         for name, mark in layers:
-            drawn.add_trace(
-                _trace(one, rows[name], mark, titles, chosen, dark, first=column == 1),
-                row=1,
-                col=column,
-            )
-        if own:
-            trace = _own_trace(one.name, own, chosen, dark, len(titles), first=column == 1)
-            drawn.add_trace(trace, row=1, col=column)
-        _axes(drawn, one, column)
+            trace = _trace(one, rows[name], mark, titles, chosen, dark, first=number == 0)
+            drawn.add_trace(trace, **place)
+        stars = own[number // num_columns] if own else ()
+        if stars:
+            trace = _own_trace(one.name, stars, chosen, dark, len(titles), first=number == 0)
+            drawn.add_trace(trace, **place)
+        _axes(drawn, one, f"x{axis}", place)
     drawn.update_layout(
-        height=HEIGHT,
+        height=HEIGHT if num_models == 1 else HEIGHT_OF_TWO,
         margin={"l": 8, "r": 8, "t": 34, "b": 8},
         dragmode="lasso",
         hovermode="closest",
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         legend={
-            "orientation": "h", "yanchor": "top", "y": -0.14, "x": 0, "itemsizing": "constant",
-            "title": {"text": ""},
+            "orientation": "h", "yanchor": "top", "y": -0.14 / num_models, "x": 0,
+            "itemsizing": "constant", "title": {"text": ""},
         },
         newselection={"line": {"dash": "dot", "width": 1.5}},
     )  # fmt: skip
@@ -290,7 +306,7 @@ def _own_trace(
     )  # fmt: skip
 
 
-def _axes(drawn: Any, one: "Embedding", column: int) -> None:
+def _axes(drawn: Any, one: "Embedding", anchor: str, place: dict[str, int]) -> None:
     names = ["", ""]
     if one.explained is not None:
         names = [
@@ -304,9 +320,8 @@ def _axes(drawn: Any, one: "Embedding", column: int) -> None:
         "nticks": 6,
         "showticklabels": bool(names[0]),
     }
-    drawn.update_xaxes(title={"text": names[0], "standoff": 6}, **plain, row=1, col=column)
+    drawn.update_xaxes(title={"text": names[0], "standoff": 6}, **plain, **place)
     # One unit is as long to the right as up: distances are what counts.
-    anchor = "x" if column == 1 else f"x{column}"
     drawn.update_yaxes(
-        title={"text": names[1], "standoff": 4}, scaleanchor=anchor, **plain, row=1, col=column
+        title={"text": names[1], "standoff": 4}, scaleanchor=anchor, **plain, **place
     )

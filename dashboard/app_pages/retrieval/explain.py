@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from analysis.figures.viewer.panel import PANEL_PIXELS, overlay_sheet
+from dashboard.app_pages.retrieval import lists
+from dashboard.app_pages.retrieval.lists import Filter, Hit
 from dashboard.base import links
 from dashboard.base.arguments import shown_path
 from dashboard.base.state import plain
@@ -17,16 +19,14 @@ from dashboard.base.style import signed, small
 from dashboard.overlays.clip_ref import ClipRef
 from dashboard.services import galleries, uploads
 from dashboard.services.embeddings import Pool
-from dashboard.services.models import Loaded
+from dashboard.services.models import Loaded, ModelChoice
 from dashboard.widgets import cards, export, shell
-from dashboard.widgets.pool import nearest
 from rspnet.files import printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from analysis.attribution.retrieval_result import RetrievalExplanation, VideoMaps
-    from rspnet.retrieval.gallery import Neighbour
 
 MOST_EXPLAINED = 5
 OPACITY = 0.75
@@ -42,20 +42,32 @@ class ExplainRequest:
         loaded: Its model.
         query: Row of the query.
         feature: What ranks.
-        model_path: File of the model, for command lines.
+        choice: The model as menus and links name it.
+        is_second: Whether it is the model that is shown beside the first.
     """
 
     pool: Pool
     loaded: Loaded
     query: int
     feature: str
-    model_path: Path
+    choice: ModelChoice
+    is_second: bool = False
+
+    @property
+    def name(self) -> str:
+        """Of the list, for links."""
+        return f"{self.feature}-2" if self.is_second else self.feature
+
+    @property
+    def model(self) -> str:
+        """Name of the model."""
+        return self.choice.name
 
     @property
     def file_name(self) -> str:
         """For files that are handed out."""
         stem = printable(self.pool.videos[self.query].path.stem)
-        return f"retrieval-{self.feature}-{stem}"
+        return f"retrieval-{self.name}-{stem}"
 
 
 @dataclass(frozen=True)
@@ -84,12 +96,12 @@ class Tile:
         return self.frames[1] - self.frames[0]
 
 
-_HASHES: "dict[str | type[object], Callable[[Any], object]]" = {
+HASHES: "dict[str | type[object], Callable[[Any], object]]" = {
     ExplainRequest: lambda request: (request.pool.key, request.query, request.feature)
 }
 
 
-@st.cache_resource(max_entries=128, show_spinner=False, hash_funcs=_HASHES)
+@st.cache_resource(max_entries=128, show_spinner=False, hash_funcs=HASHES)
 def explain(request: ExplainRequest, rank: int) -> "RetrievalExplanation":
     """What :func:`analysis.attribution.retrieval_hit.explain_rank` gives, computed once.
 
@@ -104,7 +116,7 @@ def explain(request: ExplainRequest, rank: int) -> "RetrievalExplanation":
         return explain_rank(loaded.query, found, query, request.feature, rank)
 
 
-@st.cache_data(max_entries=64, show_spinner=False, hash_funcs=_HASHES)
+@st.cache_data(max_entries=64, show_spinner=False, hash_funcs=HASHES)
 def _tiles(request: ExplainRequest, rank: int) -> tuple[list[Tile], float, float]:
     """Query, hit, and query against the next hit; the scales of the first two and of the last."""
     from analysis.figures.overlay import common_limit
@@ -155,7 +167,7 @@ def draw_hit(request: ExplainRequest, rank: int) -> None:
         '<p class="lead" style="margin-top: 0.8rem">Orange raises the score, blue lowers it. '
         f"The maps of all {num_clips} clips of a video sum to its score within "
         f"{small(found.completeness_error)}; of each video this is the clip that counts most. "
-        "Point at a picture to see it move.</p>"
+        "Point at a picture, or go to it with Tab, to see it move.</p>"
     )
     of_query, of_hit = tiles[:2]
     shell.link_to(
@@ -168,7 +180,7 @@ def draw_hit(request: ExplainRequest, rank: int) -> None:
         j_start=str(of_hit.frames[0]),
         i_speed=str(of_query.speed),
         j_speed=str(of_hit.speed),
-        **links.visit().carried,
+        **links.visit().carried | {"model": request.model},
     )
     _export(request, [rank])
 
@@ -181,29 +193,29 @@ def _figure(tile: Tile, head: str, limit: float) -> str:
     return cards.tile(tile.picture, head, head, text, tile.aspect)
 
 
-def draw_list(request: ExplainRequest, num: int) -> None:
-    """The figure of the first hits, which are explained one by one."""
-    num = min(num, MOST_EXPLAINED)
+def draw_list(request: ExplainRequest, ranks: Sequence[int]) -> None:
+    """The figure of some hits, which are explained one by one."""
     slot = st.empty()
-    for rank in range(1, num + 1):
+    for done, rank in enumerate(ranks):
         slot.progress(
-            (rank - 1) / num, f"Explaining hit {rank} of {num}. Close this window to stop."
+            done / len(ranks),
+            f"Explaining hit {done + 1} of {len(ranks)}. Close this window to stop.",
         )
         explain(request, rank)
     slot.progress(1.0, "Drawing the figure")
-    picture = _picture(request, num)
+    picture = _picture(request, tuple(ranks))
     slot.empty()
     names = ", ".join(
         request.pool.videos[hit.index].title
-        for rank in range(1, num + 1)
+        for rank in ranks
         for hit in explain(request, rank).hits
     )
     title = request.pool.videos[request.query].title
     st.image(
         picture, width="stretch", output_format="PNG",
-        caption=plain(f"The nearest to {title} by {NAMES[request.feature]}: {names}."),
+        caption=plain(f"Near to {title} by {NAMES[request.feature]}: {names}."),
     )  # fmt: skip
-    _export(request, range(1, num + 1))
+    _export(request, ranks)
 
 
 def _joined(request: ExplainRequest, ranks: Sequence[int]) -> "RetrievalExplanation":
@@ -212,9 +224,9 @@ def _joined(request: ExplainRequest, ranks: Sequence[int]) -> "RetrievalExplanat
     return join_ranks([explain(request, rank) for rank in ranks])
 
 
-@st.cache_data(max_entries=16, show_spinner=False, hash_funcs=_HASHES)
-def _picture(request: ExplainRequest, num: int) -> bytes:
-    return export.figure_files(request.file_name, _drawer(request, range(1, num + 1)))[0].make()
+@st.cache_data(max_entries=16, show_spinner=False, hash_funcs=HASHES)
+def _picture(request: ExplainRequest, ranks: tuple[int, ...]) -> bytes:
+    return export.figure_files(request.file_name, _drawer(request, ranks))[0].make()
 
 
 def _drawer(request: ExplainRequest, ranks: Sequence[int]) -> "Callable[[], Figure]":
@@ -227,14 +239,14 @@ def _drawer(request: ExplainRequest, ranks: Sequence[int]) -> "Callable[[], Figu
 
 
 def _export(request: ExplainRequest, ranks: Sequence[int]) -> None:
-    export.panel("why", files_of(request, ranks), commands_of(request, ranks[-1]))
+    export.panel("why", files_of(request, ranks), commands_of(request, max(ranks)))
 
 
 def files_of(request: ExplainRequest, ranks: Sequence[int]) -> list[export.File]:
     """Files of some hits, made when they are downloaded."""
     name = request.file_name + (f"-{ranks[0]}" if len(ranks) == 1 else "")
     title = f"Nearest to {request.pool.videos[request.query].title} by {NAMES[request.feature]}"
-    commands = commands_of(request, ranks[-1])
+    commands = commands_of(request, max(ranks))
     lines = {Path(command.words[-1]).suffix: command.line for command in commands}
 
     def page(path: Path) -> Path:
@@ -265,7 +277,7 @@ def commands_of(request: ExplainRequest, num: int) -> list[export.Command]:
     """The command line that explains the first hits; none for an upload, which goes."""
     if uploads.is_upload(request.pool.videos[request.query]):
         return []
-    words = ["python", "-m", "analysis", "retrieval", "--model", shown_path(request.model_path)]
+    words = ["python", "-m", "analysis", "retrieval", "--model", shown_path(request.choice.path)]
     words += ["--gallery", shown_path(request.pool.folder)]
     words += ["--query", shown_path(request.pool.videos[request.query].path)]
     words += ["--feature", request.feature, "--k", str(num), "--out"]
@@ -276,9 +288,9 @@ def commands_of(request: ExplainRequest, num: int) -> list[export.Command]:
     ]
 
 
-def hits_of(request: ExplainRequest, k: int) -> "tuple[list[Neighbour], str]":
-    """A list of at most k hits; or none, and why."""
+def hits_of(request: ExplainRequest, shown: Filter) -> tuple[list[Hit], str]:
+    """What a list shows; or nothing, and why."""
     try:
-        return nearest(request.pool, request.feature, request.query, k), ""
+        return lists.hits_of(request.pool, request.feature, request.query, shown), ""
     except ValueError as error:  # a vector of length 0 has no direction to compare
         return [], str(error)

@@ -3,57 +3,42 @@
 import html
 import random
 import re
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Sequence
 
 import streamlit as st
 
-from dashboard.app_pages.retrieval import explain, export, labels, measures
+from dashboard.app_pages.retrieval import (
+    explain,
+    export,
+    hits,
+    labels,
+    lists,
+    marks,
+    measures,
+    region,
+)  # fmt: skip
 from dashboard.app_pages.retrieval.explain import ExplainRequest
+from dashboard.app_pages.retrieval.hits import FEATURES, Shown, explain_hit, use_as_query
+from dashboard.app_pages.retrieval.lists import Filter
 from dashboard.base import links
+from dashboard.base.arguments import runs_folder
 from dashboard.base.session import state_of
 from dashboard.base.state import plain, quote
-from dashboard.base.style import COLOURS, DASHES, signed
-from dashboard.services import uploads
+from dashboard.services import galleries, uploads
 from dashboard.services.embeddings import Pool
-from dashboard.services.galleries import Video
+from dashboard.services.galleries import Source, Video
 from dashboard.services.models import Loaded, ModelChoice
 from dashboard.widgets import cards, pool, shell, upload_panel
 from dashboard.widgets.upload_panel import Use
+from rspnet.files import printable
 
 SUMMARY = "The videos nearest to a query by relative speed and by appearance, and what ranks them."
-FEATURES = {"rsp": "RSP", "avid": "A-VID", "backbone": "Backbone"}
-NOTES = {
-    "rsp": "same motion, different appearance?",
-    "avid": "same appearance, different motion?",
-    "backbone": "the features below both heads",
-}
 BOTH = "rsp.avid"
 KS = (5, 10, 20, 50)
-PAGE = 10
 # Keys of the menus.
-BY, K = "retrieval_by", "retrieval_k"
-_VERDICT = ' <span class="verdict {0}">{1} {0}</span>'
-_VERDICTS = {
-    True: _VERDICT.format("correct", "\N{CHECK MARK}"),
-    False: _VERDICT.format("incorrect", "\N{MULTIPLICATION X}"),
-}
-
-
-@dataclass
-class Shown:
-    """What the page shows to one visitor.
-
-    Attributes:
-        query: Name of the video that is searched for; empty before the first.
-        why: The hit that is explained, such as ``rsp.1`` or ``rsp.all``; empty for none.
-        is_choosing: Whether the window in which one chooses a query is open.
-        waiting: Parameters of the link that can be judged only once the gallery is there.
-    """
-
-    query: str = ""
-    why: str = ""
-    is_choosing: bool = False
-    waiting: dict[str, str] = field(default_factory=dict)
+BY, K, RULE, SORT = "retrieval_by", "retrieval_k", "retrieval_correct", "retrieval_sort"
+LABEL, WORDS = "retrieval_label", "retrieval_name"
 
 
 def page() -> None:
@@ -64,37 +49,69 @@ def page() -> None:
         return
     with st.container(key="display", horizontal=True, vertical_alignment="bottom", gap="medium"):
         model, title = pool.choose_videos(opened)
+        second = pool.choose_second(opened, model)
         features = _choose_features(opened.link.get("by"))
         place_of_k = st.empty()
     _keep_for_later(opened.link)
-    found = pool.open_pool(model, title, opened.arguments)
-    if found is None:
+    source = pool.open_gallery(title, opened.arguments)
+    found = pool.embed_pool(model, source) if source is not None else None
+    if source is None or found is None:
         links.show_notes(opened.notes)
         return
     searched, loaded = found
     with place_of_k:
         k = _choose_k(searched)
     joined, query = _choose_query(searched, loaded)
-    requests = [ExplainRequest(joined, loaded, query, feature, model.path) for feature in features]
-    opened_why = _choose_why(requests, k)
+    requests = [ExplainRequest(joined, loaded, query, feature, model) for feature in features]
+    place_of_query = st.container()
+    shown, rule = _choose_shown(searched, k)
+    opened_why = _choose_why(requests, second)
     links.show_notes(opened.notes)
-    _draw_query(searched, joined.videos[query], model, title)
-    st.caption(labels.sentence(searched, title, joined.videos[query]))
+    with place_of_query:
+        _draw_query(searched, joined.videos[query], model, title)
+    st.caption(labels.sentence(searched, title, joined.videos[query], rule))
+    root = title if title == galleries.GENERATED else printable(source.root)
+    marks.open_shelf(runs_folder(opened.arguments), root)
+    beside, both = _open_second(second, source, joined.videos[query], features)
     with st.container(key="lists", horizontal=True, gap="medium"):
         for one in requests:
             with st.container(key=f"list_{one.feature}", gap="small"):
-                _draw_list(one, k, model, title)
-    links.write(_link(joined, model, title, query, features, k))
+                pair = [one, *(two for two in both if two.feature == one.feature)]
+                hits.draw(pair, shown, rule, title)
+    links.write(_link(joined, model, title, query, features, shown, rule, second))
     skipped = pool.skipped(searched)
     if skipped:
         st.caption(plain(skipped))
-    measures.draw(searched)
-    export.draw(requests, k)
-    if opened_why is not None:
-        _open_why(*opened_why, k)
+    region.draw(requests)
+    marks.draw(searched, use_as_query)
+    other = (beside, second.name) if beside is not None and second is not None else None
+    measures.draw(searched, model, rule, other)
+    export.draw([*requests, *both], shown, rule)
+    if opened_why and (why := _find_why([*requests, *both], opened_why, shown)):
+        _open_why(*why)
     elif state_of(Shown).is_choosing:
         # Held open: the page may be drawn anew while files are on their way.
         _open_choice(searched, model.num_frames)
+
+
+def _open_second(
+    second: ModelChoice | None, source: Source, query: Video, features: Sequence[str]
+) -> tuple[Pool | None, list[ExplainRequest]]:
+    """The gallery by the second model, and its lists; nothing where it is not there yet."""
+    found = pool.embed_pool(second, source, "second") if second is not None else None
+    if found is None or second is None:
+        return None, []
+    beside, loaded = joined, loaded = found
+    try:
+        if uploads.is_upload(query):
+            joined = uploads.with_query(beside, loaded, query.name)
+        elif query.name not in beside.places:
+            raise ValueError(f"{query.name} {beside.skipped.get(query.name, 'is not there')}")
+    except ValueError as error:
+        shell.show_error(f"{second.name} has no list for this query: {error}")
+        return beside, []
+    row = joined.places[query.name]
+    return beside, [ExplainRequest(joined, loaded, row, f, second, True) for f in features]
 
 
 def _keep_for_later(link: dict[str, str]) -> None:
@@ -102,9 +119,16 @@ def _keep_for_later(link: dict[str, str]) -> None:
     if link:
         shown = state_of(Shown)
         shown.is_choosing = False
-        shown.waiting = {name: link[name] for name in ("query", "k", "why") if name in link}
+        for key in (SORT, LABEL, WORDS):
+            st.session_state.pop(key, None)
+        names = ("query", "k", "why", "sort", "correct", "label", "name")
+        shown.waiting = {name: link[name] for name in names if name in link}
         if "why" not in link:
             shown.why = ""
+
+
+def _waiting(name: str) -> str | None:
+    return (state_of(Shown).waiting or {}).pop(name, None)
 
 
 def _choose_features(given: str | None) -> list[str]:
@@ -130,7 +154,7 @@ def _choose_features(given: str | None) -> list[str]:
 def _choose_k(searched: Pool) -> int:
     most = len(searched.videos) - 1
     ks = [k for k in KS if k <= most] or [most]
-    given = state_of(Shown).waiting.pop("k", None)
+    given = _waiting("k")
     links.take_number(K, "k", given, ks, ks[min(1, len(ks) - 1)])
     return int(st.segmented_control("Nearest", ks, key=K, required=True) or ks[0])
 
@@ -138,7 +162,7 @@ def _choose_k(searched: Pool) -> int:
 def _choose_query(searched: Pool, loaded: Loaded) -> tuple[Pool, int]:
     """What is searched and the query's row in it: an upload stands behind the gallery's own."""
     shown = state_of(Shown)
-    given = shown.waiting.pop("query", None)
+    given = _waiting("query")
     name = given or shown.query
     if uploads.store_of_session().find(name) is not None:
         try:
@@ -150,42 +174,93 @@ def _choose_query(searched: Pool, loaded: Loaded) -> tuple[Pool, int]:
             shown.query = name
             return joined, joined.places[name]
     if given is not None or shown.query not in searched.places:
-        chosen = pool.choose_video(searched, "the query", given, searched.videos[0].name)
+        first = galleries.SYNTHETIC_EXAMPLE
+        first = first if first in searched.places else searched.videos[0].name
+        chosen = pool.choose_video(searched, "the query", given, first)
         shown.query = chosen.value
         if chosen.note:
             links.note(chosen.note)
     return searched, searched.places[shown.query]
 
 
-def _choose_why(requests: list[ExplainRequest], k: int) -> tuple[ExplainRequest, int] | None:
-    """The hit that is to be explained, 0 for the first ones together."""
+def _choose_shown(searched: Pool, k: int) -> tuple[Filter, str]:
+    """What the lists show, and what makes a hit correct."""
+    rules = labels.rules(searched.columns)
+    found = [
+        (name, value)
+        for name, values in searched.columns.items()
+        for value in sorted(Counter(values))
+        if value
+    ]
+    options = {f"{name}: {value}": (name, value) for name, value in found}
+    with st.container(key="looking", horizontal=True, vertical_alignment="bottom", gap="medium"):
+        rule = ""
+        if rules:
+            links.take_option(RULE, "what is correct", _waiting("correct"), list(rules))
+            with st.container(width=220):
+                rule = st.selectbox(
+                    "Correct means", list(rules), key=RULE, format_func=rules.__getitem__
+                )
+        links.take_option(SORT, "the order", _waiting("sort"), list(lists.SORTS))
+        with st.container(width=200):
+            sort = st.selectbox(
+                "Sort by", list(lists.SORTS), key=SORT, format_func=lists.SORTS.__getitem__
+            )
+        label = ""
+        if options:
+            given = _waiting("label")
+            links.take_option(LABEL, "the label", given, ["", *options])
+            with st.container(width=200):
+                label = st.selectbox(
+                    "Show only", ["", *options], key=LABEL,
+                    format_func=lambda text: text.replace("_", " ") or "all labels",
+                )  # fmt: skip
+        given = _waiting("name")
+        if given is not None:
+            st.session_state[WORDS] = given
+        with st.container(width=200):
+            words = st.text_input("Name contains", key=WORDS, placeholder="part of a name")
+    if sort in lists.SAID:
+        st.caption(lists.SAID[sort].format(k=k))
+    return Filter(k, sort, options.get(label, ("", "")), words.strip()), rule
+
+
+def _choose_why(requests: list[ExplainRequest], second: ModelChoice | None) -> str:
+    """The hit that is to be explained; a link that names none is said."""
     shown = state_of(Shown)
-    given = shown.waiting.pop("why", None)
+    given = _waiting("why")
     shown.why = given or shown.why
-    if not shown.why:
-        return None
-    named = re.fullmatch(r"(\w+)\.(\d{1,3}|all)", shown.why)
-    one = next((r for r in requests if named and r.feature == named[1]), None)
-    rank = 0 if not named or named[2] == "all" else int(named[2])
-    ranks = range(1, len(explain.hits_of(one, k)[0]) + 1) if one is not None else range(0)
-    if one is None or not ranks or not named or (named[2] != "all" and rank not in ranks):
+    named = re.fullmatch(r"(\w+)(-2)?\.(\d{1,6}|all)", shown.why)
+    if shown.why and not (
+        named
+        and named[1] in {one.feature for one in requests}
+        and (second is not None or not named[2])
+        and (named[3] == "all" or 1 <= int(named[3]) < len(requests[0].pool.videos))
+    ):
         shown.why = ""
         if given is not None:
             links.note(
                 f"The link names the hit {quote(given)}, it can be a list and a rank in it, such "
                 "as `rsp.1`; nothing is explained."
             )
+    return shown.why
+
+
+def _find_why(
+    requests: Sequence[ExplainRequest], why: str, shown: Filter
+) -> tuple[ExplainRequest, list[int]] | None:
+    """The list and the ranks that are to be explained; None while the list is not there."""
+    name, _, rank = why.partition(".")
+    one = next((one for one in requests if one.name == name), None)
+    if one is None:
         return None
-    return one, rank
+    found, refused = explain.hits_of(one, shown)
+    ranks = [hit.rank for hit in found][: explain.MOST_EXPLAINED] if rank == "all" else [int(rank)]
+    return (one, ranks) if ranks and not refused else None
 
 
 def _stop_choosing() -> None:
     state_of(Shown).is_choosing = False
-
-
-def _use_as_query(name: str) -> None:
-    shown = state_of(Shown)
-    shown.query, shown.is_choosing, shown.why = name, False, ""
 
 
 def _draw_query(searched: Pool, video: Video, model: ModelChoice, title: str) -> None:
@@ -212,7 +287,7 @@ def _draw_query(searched: Pool, video: Video, model: ModelChoice, title: str) ->
                 st.button(
                     "Random",
                     icon=":material/shuffle:",
-                    on_click=lambda: _use_as_query(random.choice(others)),
+                    on_click=lambda: use_as_query(random.choice(others)),
                 )
                 link = {"model": model.name, "gallery": title}
                 shell.link_to("compare", "Compare", ":material/compare:", i=video.name, **link)
@@ -223,105 +298,26 @@ def _draw_query(searched: Pool, video: Video, model: ModelChoice, title: str) ->
 @st.dialog("Choose a query", width="large", on_dismiss=_stop_choosing)
 def _open_choice(searched: Pool, num_frames: int) -> None:
     with st.expander("Use a video of your own", icon=":material/upload:", key="own_video"):
-        if upload_panel.draw("query", num_frames, [Use("Use as query", _use_as_query)]):
+        if upload_panel.draw("query", num_frames, [Use("Use as query", use_as_query)]):
             st.rerun()
     chosen = cards.choose(searched, "choice")
     if chosen is not None:
-        _use_as_query(chosen)
+        use_as_query(chosen)
         st.rerun()
 
 
-def _draw_list(request: ExplainRequest, k: int, model: ModelChoice, title: str) -> None:
-    feature = request.feature
-    hits, refused = explain.hits_of(request, k)
-    query = request.pool.videos[request.query]
-    judged = [labels.judge(feature, query, request.pool.videos[hit.index]) for hit in hits]
-    known = [correct for correct, _ in judged if correct is not None]
-    share = f'<span class="share">{sum(known)} of {len(hits)} correct</span>' if known else ""
-    line = DASHES.get(feature, "dotted")
-    st.html(
-        f'<div class="row-title {line}" style="--line: {COLOURS.get(feature, "#56606b")}">{share}'
-        f'{FEATURES[feature]}<span class="dim">{NOTES[feature]}</span></div>'
-    )
-    if refused:
-        st.info(
-            plain(f"There are no neighbours by {FEATURES[feature]}: {refused}."),
-            icon=":material/info:",
-        )
-        return
-    place = cards.grid(f"hits_{feature}")
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        key = f"page_{feature}_{request.query}_{k}"
-        shown = cards.paged(list(enumerate(hits, 1)), PAGE, key)
-        st.button(
-            f"Explain the first {min(explain.MOST_EXPLAINED, len(hits))}",
-            key=f"why_{feature}_all",
-            icon=":material/help:",
-            on_click=_set_why,
-            args=(f"{feature}.all",),
-        )
-    with place:
-        for rank, hit in shown:
-            video = request.pool.videos[hit.index]
-            same, words = judged[rank - 1]
-            body = cards.thumb(
-                video,
-                f"{rank}. {video.title}",
-                signed(hit.similarity, 2),
-                words + ("" if same is None else _VERDICTS[same]),
-                alt=f"No. {rank} by {FEATURES[feature]}: {video.title}",
-                testid=f"hit-{feature}",
-                mark="correct" if same else "",
-            )
-            with cards.card(body):
-                _draw_actions(request, rank, video, model, title)
+def _open_why(request: ExplainRequest, ranks: list[int]) -> None:
+    title = f"Explained by {FEATURES[request.feature]}"
+    if request.is_second:
+        title += f" of {plain(request.model)}"
 
-
-def _draw_actions(
-    request: ExplainRequest, rank: int, video: Video, model: ModelChoice, title: str
-) -> None:
-    key = f"{request.feature}_{rank}"
-    with st.container(key=f"actions_{key}", horizontal=True, gap="small"):
-        st.button(
-            cards.labelled("Why?", video),
-            key=f"why_{key}",
-            type="tertiary",
-            on_click=_set_why,
-            args=(f"{request.feature}.{rank}",),
-        )
-        st.button(
-            cards.labelled("Use as query", video),
-            key=f"query_{key}",
-            type="tertiary",
-            on_click=_use_as_query,
-            args=(video.name,),
-        )
-        shell.link_to(
-            "compare",
-            cards.labelled("Compare", video),
-            model=model.name,
-            gallery=title,
-            i=request.pool.videos[request.query].name,
-            j=video.name,
-        )
-
-
-def _set_why(text: str) -> None:
-    state_of(Shown).why = text
-
-
-def _forget_why() -> None:
-    _set_why("")
-
-
-def _open_why(request: ExplainRequest, rank: int, k: int) -> None:
-    @st.dialog(f"Why, by {FEATURES[request.feature]}", width="large", on_dismiss=_forget_why)
+    @st.dialog(title, width="large", on_dismiss=lambda: explain_hit(""))
     def window() -> None:
         try:
-            if rank:
-                explain.draw_hit(request, rank)
+            if state_of(Shown).why.endswith(".all"):
+                explain.draw_list(request, ranks)
             else:
-                explain.draw_list(request, len(explain.hits_of(request, k)[0]))
+                explain.draw_hit(request, ranks[0])
         except ValueError as error:
             shell.show_error(error)
 
@@ -329,15 +325,29 @@ def _open_why(request: ExplainRequest, rank: int, k: int) -> None:
 
 
 def _link(
-    searched: Pool, model: ModelChoice, title: str, query: int, features: list[str], k: int
+    joined: Pool,
+    model: ModelChoice,
+    title: str,
+    query: int,
+    features: list[str],
+    shown: Filter,
+    rule: str,
+    second: ModelChoice | None,
 ) -> dict[str, str]:
     link = {
         "model": model.name,
         "gallery": title,
-        "query": searched.videos[query].name,
+        "query": joined.videos[query].name,
         "by": ".".join(features),
-        "k": str(k),
+        "k": str(shown.k),
     }
-    if state_of(Shown).why:
-        link["why"] = state_of(Shown).why
-    return link
+    first_rule = next(iter(labels.rules(joined.columns)), "")
+    more = {
+        "second": second.name if second is not None else "",
+        "correct": rule if rule != first_rule else "",
+        "sort": shown.sort if shown.sort != "similarity" else "",
+        "label": ": ".join(shown.label) if shown.label[0] else "",
+        "name": shown.words,
+        "why": state_of(Shown).why,
+    }
+    return link | {name: value for name, value in more.items() if value}

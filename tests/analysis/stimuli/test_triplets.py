@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from analysis.stimuli.triplets import (
     Triplets,
@@ -14,7 +15,7 @@ from analysis.stimuli.triplets import (
     nearest_videos,
     scores_of,
 )
-from rspnet.models import Branch
+from rspnet.models import Branch, from_module
 from tests.factories import tiny_branch
 
 
@@ -96,3 +97,10 @@ def test_too_few_videos_are_refused(branches: tuple[Branch, Branch], video_folde
     one = next(video_folder.rglob("*.mp4"))
     with pytest.raises(ValueError, match=r"1 usable videos in .*at least two are needed"):
         file_triplets(branches[0], [one], 5)
+
+
+def test_synthetic_videos_are_as_long_as_the_clips_of_any_encoder_need() -> None:
+    branch = from_module(nn.AvgPool3d(4), num_frames=64, size=16)
+    for views in generated_triplets(branch, 2, seed=9).views:
+        assert [view.frames.shape for view in views] == [(64, 16, 16, 3)] * 3
+        assert max(max(view.info.frame_indices) for view in views) >= 126  # 64 frames at 2x

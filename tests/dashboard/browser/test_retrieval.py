@@ -52,7 +52,7 @@ def test_why_shows_the_places_that_ranked_a_hit(visitor: Visitor, coloured_addre
     first_hit(visitor, "avid")
     page = visitor.page
     # A-VID has it too, as no. 5, and its buttons may be there before those of RSP.
-    page.locator(".st-key-list_rsp").get_by_role("button", name="Why? walk/red").click()
+    page.locator(".st-key-list_rsp").get_by_role("button", name="Explain walk/red").click()
     page.wait_for_selector('[data-testid="why-tiles"]')
     visitor.wait_link(r"why=rsp.1")
     assert "walk/red is no. 1 of 5" in page.inner_text('[data-testid="why"]')

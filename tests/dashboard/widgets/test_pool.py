@@ -53,19 +53,6 @@ def small_pool(coloured_model: Path, coloured_videos: Path) -> Pool:
     )
 
 
-def test_nearest_are_those_of_the_gallery_itself(small_pool: Pool) -> None:
-    gallery = small_pool.gallery
-    for place in (0, 3):
-        expected = gallery.nearest(
-            gallery.vectors["rsp"][place], "rsp", 4, exclude=gallery.paths[place]
-        )
-        assert pool.nearest(small_pool, "rsp", place, 4) == expected
-        assert place not in [hit.index for hit in expected]
-    # Another gallery under another key is not taken for it.
-    other = Pool("other", gallery, small_pool.videos, small_pool.places, {})
-    assert pool.nearest(other, "rsp", 0, 2) == pool.nearest(small_pool, "rsp", 0, 4)[:2]
-
-
 @pytest.mark.parametrize(
     ("given", "value", "note"),
     [

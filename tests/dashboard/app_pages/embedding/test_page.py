@@ -1,13 +1,16 @@
 """Embedding, as far as Streamlit's AppTest sees it, on a model that ranks by colours."""
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from dashboard.app_pages.embedding import points
+from dashboard.app_pages.embedding.page import read_rows, write_rows
 from rspnet.data.video.encode import write_video
 from tests.dashboard.apps import open_page, run_until, settle, texts
 from tests.dashboard.conftest import draw_colours
@@ -46,9 +49,9 @@ def test_a_link_restores_colour_clusters_and_selection(
     assert "1 video selected" in texts(app)
     assert "1 walk" in texts(app)
     # The number of clusters is kept while the points are coloured by their labels.
-    app.segmented_control(key="embedding_colour").set_value("label").run()
+    app.selectbox(key="embedding_colour").set_value("folder").run()
     assert "clusters" not in app.query_params
-    app.segmented_control(key="embedding_colour").set_value("rsp").run()
+    app.selectbox(key="embedding_colour").set_value("rsp").run()
     assert app.slider(key="embedding_clusters").value == 3
 
 
@@ -56,10 +59,11 @@ def test_what_a_link_can_not_have_is_said(
     coloured_model: Path, coloured_videos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     link = {"colour": "actor", "clusters": "99", "video": "gone.mp4", "method": "none"}
+    link |= {"second": "third", "rows": "7"}
     app, _ = open_map(coloured_model, coloured_videos, monkeypatch, **link)
     said = " ".join(warning.value for warning in app.warning)
-    assert len(app.warning) == 4
-    for word in ("`actor`", "`99`", "`gone.mp4`", "`none`"):
+    assert len(app.warning) == 6
+    for word in ("`actor`", "`99`", "`gone.mp4`", "`none`", "`third`", "`7`"):
         assert word in said
     assert "No video is selected" in texts(app)
 
@@ -84,3 +88,42 @@ def test_methods_are_those_that_are_installed(monkeypatch: pytest.MonkeyPatch) -
     assert points.methods() == {"pca": "PCA", "tsne": "t-SNE"}
     there.clear()
     assert points.methods() == {"pca": "PCA"}
+
+
+def test_two_models_are_side_by_side_with_one_colouring_and_selection(
+    coloured_model: Path, coloured_videos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = {"second": "random weights", "rows": "0-1.4"}
+    app, _ = open_map(coloured_model, coloured_videos, monkeypatch, **link)
+    assert {name: app.query_params[name] for name in link} == link
+    settle(app)  # the first model's maps are there before the second's
+    traces = json.loads(app.get("plotly_chart")[0].proto.spec)["data"]
+    assert {trace.get("xaxis", "x") for trace in traces} == {"x", "x2", "x3", "x4"}
+    for trace in traces:  # each row of the gallery in its place, selected in all four
+        rows = trace["customdata"]
+        rows = rows if isinstance(rows, list) else np.frombuffer(
+            base64.b64decode(rows["bdata"]), rows["dtype"]
+        ).tolist()  # fmt: skip
+        assert [rows[n] for n in trace["selectedpoints"]] == [r for r in rows if r in (0, 1, 4)]
+    assert "3 videos selected" in texts(app)
+    said = [caption.value for caption in app.caption]
+    assert any("colours and random weights share (Jaccard index" in text for text in said)
+    # By itself the first model has its two maps.
+    app.selectbox(key="second_model").set_value("").run()
+    traces = json.loads(app.get("plotly_chart")[0].proto.spec)["data"]
+    assert {trace.get("xaxis", "x") for trace in traces} == {"x", "x2"}
+    assert "second" not in app.query_params
+
+
+@pytest.mark.parametrize("text", ["", "9", "0-6", "2-1", "a", "1.", "0-999999"])
+def test_a_selection_that_can_not_be_is_said(text: str) -> None:
+    rows, note = read_rows(text, 6)
+    assert rows == []
+    assert "ranges of 0 to 5" in note
+
+
+def test_a_selection_survives_the_address() -> None:
+    rng = np.random.default_rng(0)
+    rows = sorted(rng.choice(500, 60, replace=False).tolist())
+    assert read_rows(write_rows(rows), 500) == (rows, "")
+    assert write_rows(range(0, 20_000, 2)) == ""

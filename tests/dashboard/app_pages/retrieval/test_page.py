@@ -1,6 +1,7 @@
 """Retrieval, as far as Streamlit's AppTest sees it, on a model that ranks by colours."""
 
 import csv
+import html
 import io
 import os
 import re
@@ -10,11 +11,13 @@ from types import SimpleNamespace
 
 import pytest
 import streamlit as st
+from streamlit.testing.v1 import AppTest
 
 from analysis import example_branch, explain_rank
 from analysis.gallery.neighbours import Space
 from analysis.gallery.structure import gallery_statistics
-from dashboard.app_pages.retrieval import explain, export, labels
+from dashboard.app_pages.retrieval import explain, export, labels, marks
+from dashboard.app_pages.retrieval.lists import Filter, Hit
 from dashboard.base.style import signed
 from dashboard.services.embeddings import protocol
 from dashboard.services.galleries import Video
@@ -22,8 +25,8 @@ from rspnet.data.video.encode import write_video
 from rspnet.retrieval.gallery import Protocol, embed_videos
 from rspnet.retrieve import retrieve
 from rspnet.weights.checkpoint import load_model
-from tests.dashboard.apps import open_page, settle, texts
-from tests.dashboard.conftest import draw_colours
+from tests.dashboard.apps import open_page, press, run_until, settle, texts
+from tests.dashboard.conftest import COLOURS, draw_colours
 
 QUERY = "walk/query.mp4"
 
@@ -35,12 +38,13 @@ def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("_cache")
 def test_names_in_the_table_are_no_formulas(monkeypatch: pytest.MonkeyPatch) -> None:
-    video = SimpleNamespace(name="=cmd|x.mp4", label=os.fsdecode(b"@caf\xe9"))
-    one = SimpleNamespace(pool=SimpleNamespace(videos=[video]), query=0, feature="rsp")
-    hit = SimpleNamespace(index=0, similarity=-0.5)
+    video = SimpleNamespace(name="=cmd|x.mp4", label=os.fsdecode(b"@caf\xe9"), labels=())
+    pool = SimpleNamespace(videos=[video], columns={})
+    one = SimpleNamespace(pool=pool, query=0, feature="rsp", model="+m")
+    hit = Hit(0, 1, -0.5, 2, 0.0)
     monkeypatch.setattr(export.explain, "hits_of", lambda *_: ([hit], ""))
-    (row,) = list(csv.DictReader(io.StringIO(export.table_of([one], 1).decode())))  # type: ignore[list-item]
-    assert (row["query"], row["path"]) == ("'=cmd|x.mp4", "'=cmd|x.mp4")
+    (row,) = list(csv.DictReader(io.StringIO(export.table_of([one], Filter(1), "").decode())))  # type: ignore[list-item]
+    assert (row["query"], row["path"], row["model"]) == ("'=cmd|x.mp4", "'=cmd|x.mp4", "'+m")
     assert (row["label"], row["similarity"]) == (r"'@caf\xe9", "-0.5")
 
 
@@ -55,7 +59,8 @@ def test_hits_are_handed_out_as_a_page(
     found = explain_rank(branch, gallery, paths[0], "rsp", rank=1)
     monkeypatch.setattr(explain, "explain", lambda _request, _rank: found)
     pool = SimpleNamespace(videos=videos, folder=tmp_path / "g", gallery=gallery, key="k")
-    request = explain.ExplainRequest(pool, None, 0, "rsp", tmp_path / "m.safetensors")  # type: ignore[arg-type]
+    choice = SimpleNamespace(path=tmp_path / "m.safetensors", name="m")
+    request = explain.ExplainRequest(pool, None, 0, "rsp", choice)  # type: ignore[arg-type]
     page = next(file for file in explain.files_of(request, [1]) if file.group == "Page")
     assert page.name == "retrieval-rsp-v0-1.html"
     text = page.make().decode()
@@ -194,3 +199,162 @@ def test_each_head_is_judged_by_what_it_should_know(
     assert re.search(r"nothing in common\s+\N{MULTIPLICATION X} incorrect", said)
     assert re.search(r"wave\s+\N{CHECK MARK} correct", said)
     assert re.search(r"jump\s+\N{MULTIPLICATION X} incorrect", said)
+
+
+def shown_titles(app: AppTest, name: str) -> list[str]:
+    found = re.findall(rf'data-testid="hit-{name}".*?class="what" title="([^"]+)"', texts(app))
+    return [html.unescape(title) for title in found]
+
+
+@pytest.fixture
+def own_labels(coloured_videos: Path, tmp_path: Path) -> Path:
+    """The coloured videos in one folder, with a table of labels."""
+    root = tmp_path / "own"
+    root.mkdir()
+    rows = ["path,shade, note,number"]
+    for number, name in enumerate(sorted(COLOURS)):
+        path = Path(shutil.copy(coloured_videos / f"{name}.mp4", root))
+        rows.append(f"./{path.name},{'green' if 'green' in name else 'other'},x{number},{number}")
+    (root / "labels.csv").write_text("\n".join(rows))
+    return root
+
+
+@pytest.mark.usefixtures("_cache")
+def test_lists_are_filtered_sorted_and_judged_by_a_table(
+    coloured_model: Path, own_labels: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    argv = ["--model", str(coloured_model), "--videos", str(own_labels)]
+    link = {"query": "query.mp4", "label": "shade: green", "k": "5"}
+    app = settle(open_page("retrieval", argv, monkeypatch, **link))
+    assert not app.exception
+    assert not app.warning
+    # What differs in each video is no label, what two share is.
+    assert app.selectbox(key="retrieval_correct").options == ["Same shade"]
+    assert sorted(re.sub(r"^\d\. ", "", title) for title in shown_titles(app, "rsp")) == [
+        "green", "more_green", "some_green",
+    ]  # fmt: skip
+    # Ranks are those of the whole gallery: red and blue come before these.
+    assert [title[0] for title in shown_titles(app, "rsp")] == ["2", "3", "4"]
+    assert "0 of 3 correct" in texts(app)
+    app.text_input(key="retrieval_name").set_value("ME").run()
+    assert [title[3:] for title in shown_titles(app, "rsp")] == ["some_green"]
+    assert app.query_params["name"] == "ME"
+    app.text_input(key="retrieval_name").set_value("nothing").run()
+    assert "No video has this label and name." in [info.value for info in app.info]
+    app.text_input(key="retrieval_name").set_value("").run()
+    app.selectbox(key="retrieval_label").set_value("").run()
+    for sort, first in (("name", "blue"), ("rank", "red"), ("difference", "red")):
+        app.selectbox(key="retrieval_sort").set_value(sort).run()
+        assert shown_titles(app, "rsp")[0][3:] == first
+        assert app.query_params["sort"] == sort
+    assert shown_titles(app, "avid")[0][3:] == "blue"
+    assert "by A-VID no." not in texts(app)
+    assert re.search(r"A-VID no. \d, \+\d\.\d sd", texts(app))
+
+
+@pytest.mark.usefixtures("_cache")
+@pytest.mark.parametrize(
+    ("table", "reason"),
+    [("name,shade\na,b", "got the columns name, shade"), ("path\n", "got the columns path"),
+     ("\0", "is no text")],
+)  # fmt: skip
+def test_a_bad_table_of_labels_is_said(
+    table: str, reason: str, coloured_model: Path, own_labels: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (own_labels / "labels.csv").write_text(table)
+    argv = ["--model", str(coloured_model), "--videos", str(own_labels)]
+    app = open_page("speed_lab", argv, monkeypatch)
+    (said,) = [c.value for c in app.caption if "The table labels.csv is not used" in c.value]
+    assert reason in said
+    assert not app.exception
+
+
+@pytest.mark.usefixtures("_cache")
+def test_marks_survive_and_what_is_bad_loses_nothing(
+    coloured_model: Path, coloured_videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = tmp_path / "runs"
+    argv = ["--model", str(coloured_model), "--videos", str(coloured_videos), "--runs", str(runs)]
+    app = settle(open_page("retrieval", argv, monkeypatch, query=QUERY))
+    app.button(key="mark_button_rsp_1").click().run()
+    assert not app.error
+    (note,) = [field for field in app.text_input if field.label == "Note on walk/red"]
+    note.set_value("the same red").run()
+    # Another visit, later: it is there, and goes with one press.
+    app = settle(open_page("retrieval", argv, monkeypatch, query="run/blue.mp4"))
+    (note,) = [field for field in app.text_input if field.label == "Note on walk/red"]
+    assert note.value == "the same red"
+    assert [e.label for e in app.expander if "Marks" in e.label] == ["Marks (1)"]
+    press(app, "Open the query")
+    assert app.query_params["query"] == QUERY
+    held = (runs / "marks.csv").read_bytes()
+    assert b"walk/query.mp4,rsp,walk/red.mp4,the same red,1," in held
+    # What can't be written is said, and what was typed stays.
+    (runs / "marks.csv").write_text("not,ours\n")
+    app.run()
+    assert "it stays as it is until then" in app.error[0].value
+    app.button(key="mark_button_avid_1").click().run()
+    assert (runs / "marks.csv").read_text() == "not,ours\n"
+    (runs / "marks.csv").write_bytes(held)
+    press(app.run(), "Remove")
+    assert [e.label for e in app.expander if "Marks" in e.label] == ["Marks (0)"]
+
+
+def test_marks_are_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shelf = marks.Shelf(folder=tmp_path, gallery="here")
+    monkeypatch.setattr(marks, "state_of", lambda _: shelf)
+    pool = SimpleNamespace(places={"a.mp4": 0, "b.mp4": 1})
+    marks.take(b"query,feature,video,note,gallery\na.mp4,rsp,b.mp4,n,elsewhere\n", pool)  # type: ignore[arg-type]
+    assert shelf.said == []
+    kept = (tmp_path / "marks.csv").read_bytes()
+    assert b"a.mp4,rsp,b.mp4,n,,,,here" in kept
+    for bad in (b"\xff\xfe\0", b"query,video\na,b\n", b"query,feature,video\na,b,c\n"):
+        marks.take(bad, pool)  # type: ignore[arg-type]
+        (said,) = shelf.said
+        assert said.startswith("These marks are not taken, and nothing has changed: ")
+        assert str(tmp_path) not in said
+        assert (tmp_path / "marks.csv").read_bytes() == kept
+    marks.take(b"query,feature,video\na.mp4,rsp,gone.mp4\n", pool)  # type: ignore[arg-type]
+    assert shelf.said[0].startswith("1 of the 1 marks name videos that are not in this gallery")
+
+
+@pytest.mark.usefixtures("_cache")
+def test_two_models_have_their_lists_and_the_difference(
+    coloured_model: Path, coloured_videos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    argv = ["--model", str(coloured_model), "--videos", str(coloured_videos)]
+    link = {"query": QUERY, "second": "random weights", "k": "5"}
+    app = run_until(
+        open_page("retrieval", argv, monkeypatch, **link),
+        lambda app: not app.get("progress") and "hit-avid-2" in texts(app),
+    )
+    assert not app.exception
+    assert not app.warning
+    assert len(shown_titles(app, "rsp")) == len(shown_titles(app, "rsp-2")) == 5
+    assert "5 of 5 in both lists" in texts(app)
+    said = re.sub(r"<[^>]+>", " ", texts(app))
+    assert re.search(r"RSP\s+difference\s+[+\N{MINUS SIGN}]?\d", said)
+    assert "colours minus random weights, query by query" in said
+    assert re.search(r"By chance\s+folder\s+40.0\s+100.0", said)
+    press(app, "Explain")  # the first is of the first model
+    assert app.query_params["why"] == "rsp.1"
+    app.selectbox(key="second_model").set_value("").run()
+    assert "hit-rsp-2" not in texts(app)
+
+
+def test_a_part_of_the_query_finds_what_matches_it(
+    coloured_model: Path, coloured_videos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    argv = ["--model", str(coloured_model), "--videos", str(coloured_videos)]
+    app = settle(open_page("retrieval", argv, monkeypatch, query=QUERY))
+    assert "match-rsp" not in texts(app)
+    app.toggle(key="region_open").set_value(True).run()
+    app.slider(key="region_Columns_7").set_range(1, 3).run()  # the red block is on the left
+    app.button(key="region_search").click().run()
+    assert not app.exception
+    assert not app.error
+    (found,) = re.findall(r'data-testid="match-rsp">(.*?)</div></div>', texts(app)) or [texts(app)]
+    assert "<b>1. walk/red</b>adds +" in found
+    # Another query begins anew.
+    app.button(key="query_rsp_1").click().run()
+    assert "match-rsp" not in texts(app)

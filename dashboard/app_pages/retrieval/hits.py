@@ -1,0 +1,185 @@
+"""The lists of hits: films with what they share with the query, and what can be done with each."""
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import streamlit as st
+
+from dashboard.app_pages.retrieval import explain, labels, marks
+from dashboard.app_pages.retrieval.explain import ExplainRequest
+from dashboard.app_pages.retrieval.lists import OTHER, Filter, Hit
+from dashboard.base.session import state_of
+from dashboard.base.state import plain
+from dashboard.base.style import COLOURS, DASHES, signed
+from dashboard.services.galleries import Video
+from dashboard.widgets import cards, shell
+
+FEATURES = {"rsp": "RSP", "avid": "A-VID", "backbone": "Backbone"}
+NOTES = {
+    "rsp": "same motion, different appearance?",
+    "avid": "same appearance, different motion?",
+    "backbone": "the features below both heads",
+}
+PAGE = 10
+# Of two models each list shows fewer at a time.
+PAGE_OF_TWO = 6
+_VERDICT = ' <span class="verdict {0}">{1} {0}</span>'
+_VERDICTS = {
+    True: _VERDICT.format("correct", "\N{CHECK MARK}"),
+    False: _VERDICT.format("incorrect", "\N{MULTIPLICATION X}"),
+    None: "",
+}
+
+
+@dataclass
+class Shown:
+    """What the page shows to one visitor.
+
+    Attributes:
+        query: Name of the video that is searched for; empty before the first.
+        why: The list and the hit in it that is explained, such as ``rsp.1`` or ``rsp.all``; empty
+            for none.
+        is_choosing: Whether the window in which one chooses a query is open.
+        waiting: Parameters of the link that can be judged only once the gallery is there.
+    """
+
+    query: str = ""
+    why: str = ""
+    is_choosing: bool = False
+    waiting: dict[str, str] | None = None
+
+
+def use_as_query(name: str) -> None:
+    """Search for a video (a button's callback)."""
+    shown = state_of(Shown)
+    shown.query, shown.is_choosing, shown.why = name, False, ""
+
+
+def explain_hit(text: str) -> None:
+    """Open the window that explains a hit, or close it (a button's callback)."""
+    state_of(Shown).why = text
+
+
+def draw(requests: Sequence[ExplainRequest], shown: Filter, rule: str, title: str) -> None:
+    """The lists of one feature: of the model, and below it of the second one.
+
+    Args:
+        requests: Of one feature, one a model.
+        shown: Which videos they show.
+        rule: What makes a hit correct, see :func:`~dashboard.app_pages.retrieval.labels.rules`.
+        title: Of the gallery.
+    """
+    feature = requests[0].feature
+    line = DASHES.get(feature, "dotted")
+    found = [explain.hits_of(one, shown) for one in requests]
+    st.html(
+        f'<div class="row-title {line}" style="--line: {COLOURS.get(feature, "#56606b")}">'
+        f"{_share(requests[0], found[0][0], rule) if len(requests) == 1 else ''}"
+        f'{FEATURES[feature]}<span class="dim">{NOTES[feature]}</span></div>'
+    )
+    for one, (hits, refused) in zip(requests, found, strict=True):
+        if len(requests) > 1:
+            both = [{one.pool.videos[hit.index].name for hit in hits}
+                    for one, (hits, _) in zip(requests, found, strict=True)]  # fmt: skip
+            common = f"{len(both[0] & both[1])} of {len(hits)} in both lists"
+            st.html(
+                f'<div class="row-title model">{_share(one, hits, rule)}{html.escape(one.model)}'
+                f'<span class="dim">{common}</span></div>'
+            )
+        if refused:
+            what = f"There are no neighbours by {FEATURES[feature]}: {refused}."
+            st.info(plain(what), icon=":material/info:")
+        elif not hits:
+            st.info("No video has this label and name.", icon=":material/search_off:")
+        else:
+            _draw_list(one, hits, shown, rule, title, PAGE if len(requests) == 1 else PAGE_OF_TWO)
+
+
+def _judge(one: ExplainRequest, hit: Hit, rule: str) -> tuple[bool | None, str]:
+    columns = labels.columns_of(rule, one.feature, one.pool.columns)
+    return labels.judge(columns, one.pool.videos[one.query], one.pool.videos[hit.index])
+
+
+def _share(one: ExplainRequest, hits: Sequence[Hit], rule: str) -> str:
+    known = [c for c, _ in (_judge(one, hit, rule) for hit in hits) if c is not None]
+    text = f"{sum(known)} of {len(hits)} correct"
+    return f'<span class="share">{text}</span>' if known else ""
+
+
+def _draw_list(
+    one: ExplainRequest, hits: Sequence[Hit], shown: Filter, rule: str, title: str, size: int
+) -> None:
+    place = cards.grid(f"hits_{one.name}")
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        key = f"page_{one.name}_{one.query}_{hash(shown)}"
+        page = cards.paged(hits, size, key)
+        st.button(
+            f"Explain the first {min(explain.MOST_EXPLAINED, len(hits))}",
+            key=f"why_{one.name}_all",
+            icon=":material/help:",
+            on_click=explain_hit,
+            args=(f"{one.name}.all",),
+        )
+    other = FEATURES[OTHER[one.feature]]
+    cosines = [hit.similarity for hit in hits]
+    digits = 2 if max(cosines) - min(cosines) > 0.02 else 4  # of random weights all are near 1
+    with place:
+        for hit in page:
+            video = one.pool.videos[hit.index]
+            correct, words = _judge(one, hit, rule)
+            by_other = {
+                "rank": f" by {other} no. {hit.other_rank:,}",
+                "difference": f" {other} no. {hit.other_rank:,}, {signed(hit.difference, 1)} sd",
+            }.get(shown.sort, "")
+            body = cards.thumb(
+                video,
+                f"{hit.rank:,}. {video.title}",
+                signed(hit.similarity, digits),
+                f"{words}{_VERDICTS[correct]}{by_other and f'<br>{by_other}'}",
+                alt=f"No. {hit.rank:,} by {FEATURES[one.feature]}: {video.title}",
+                testid=f"hit-{one.name}",
+                mark="correct" if correct else "",
+            )
+            with cards.card(body):
+                _draw_actions(one, hit, video, title)
+
+
+def _draw_actions(one: ExplainRequest, hit: Hit, video: Video, title: str) -> None:
+    key = f"{one.name}_{hit.rank}"
+    marks.draw_button(one, hit, key)
+    with st.container(key=f"actions_{key}", horizontal=True, gap="small"):
+        st.button(
+            cards.labelled("Explain", video),
+            key=f"why_{key}",
+            type="tertiary",
+            on_click=explain_hit,
+            args=(f"{one.name}.{hit.rank}",),
+        )
+        st.button(
+            cards.labelled("Use as query", video),
+            key=f"query_{key}",
+            type="tertiary",
+            on_click=use_as_query,
+            args=(video.name,),
+        )
+        shell.link_to(
+            "compare",
+            cards.labelled("Compare", video),
+            model=one.model,
+            gallery=title,
+            i=one.pool.videos[one.query].name,
+            j=video.name,
+            **_clips(one, hit),
+        )
+
+
+def _clips(one: ExplainRequest, hit: Hit) -> dict[str, str]:
+    """A clip of the query and one of the hit that were searched by: those in the middle."""
+    starts = one.pool.gallery.clip_starts
+    speed = one.pool.gallery.protocol.speed
+    rows = {"i": one.query, "j": hit.index} if starts else {}
+    middle = {s: starts[row][(len(starts[row]) - 1) // 2] for s, row in rows.items() if starts[row]}
+    return {f"{s}_start": str(n) for s, n in middle.items()} | {
+        f"{s}_speed": str(speed) for s in middle
+    }

@@ -1,0 +1,186 @@
+"""Search by a part of the query: what matches it by motion and by appearance, and where."""
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from analysis.figures.viewer.panel import PANEL_PIXELS, overlay_sheet
+from dashboard.app_pages.retrieval import explain
+from dashboard.app_pages.retrieval.explain import ExplainRequest
+from dashboard.base.session import state_of
+from dashboard.base.style import signed
+from dashboard.overlays.clip_ref import ClipRef
+from dashboard.services import galleries
+from dashboard.widgets import cards, shell
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from analysis.attribution.retrieval import VideoFeatures
+
+NUM_HITS = 5
+SIDES = ("Times", "Rows", "Columns")
+
+
+@dataclass(frozen=True)
+class Region:
+    """Cells of one clip of a query.
+
+    Attributes:
+        clip: Which of the query's clips, from 0.
+        ranges: First and last cell in time, down and across, from 0.
+    """
+
+    clip: int
+    ranges: tuple[tuple[int, int], ...]
+
+    def cells(self, shape: tuple[int, int, int]) -> "NDArray[np.bool_]":
+        """Whether each cell of the clip is in it, (T', H', W')."""
+        import numpy as np
+
+        inside = np.zeros(shape, bool)
+        inside[tuple(slice(first, last + 1) for first, last in self.ranges)] = True
+        return inside
+
+
+@dataclass
+class Searched:
+    """What a visitor has searched for.
+
+    Attributes:
+        query: Name of the query.
+        region: The part of it; None before the first search.
+    """
+
+    query: str = ""
+    region: Region | None = None
+
+
+@st.cache_resource(max_entries=4, show_spinner=False, hash_funcs=explain.HASHES)
+def _features(one: ExplainRequest) -> "VideoFeatures":
+    from analysis.attribution.retrieval import check_unchanged, features_of_video
+
+    found = one.pool.gallery
+    with one.loaded.lock:
+        seen = features_of_video(
+            one.loaded.query, found.paths[one.query], found.protocol, one.feature
+        )
+    check_unchanged(seen, found, one.query)
+    return seen
+
+
+@st.cache_data(max_entries=16, show_spinner=False, hash_funcs=explain.HASHES)
+def _tiles(one: ExplainRequest, region: Region) -> list[str]:
+    """The best hits, each with the cells that match drawn over its clip, HTML."""
+    from analysis.attribution.region_retrieval import match_region, rank_region, region_vector
+    from analysis.figures.overlay import common_limit
+    from analysis.figures.retrieval_figure import strongest
+
+    seen, gallery = _features(one), one.pool.gallery
+    vector = region_vector(seen, region.clip, region.cells(seen.grid.cells))
+    hits = rank_region(gallery, one.feature, vector, one.query)[:NUM_HITS]
+    with one.loaded.lock:
+        found = [match_region(seen, gallery, vector, hit.index) for hit in hits]
+    clips = [strongest(maps)[0] for maps in found]
+    limit = common_limit([maps.maps[n].values for maps, n in zip(found, clips, strict=True)])
+    drawn = []
+    for hit, maps, clip in zip(hits, found, clips, strict=True):
+        own, video = maps.maps[clip], one.pool.videos[hit.index]
+        frames = own.clip.frame_indices
+        ref = ClipRef(video.identity(), frames, own.clip.speed, PANEL_PIXELS)
+        picture = overlay_sheet(
+            ref.frames(PANEL_PIXELS), own.values, own.grid, limit, opacity=explain.OPACITY
+        )
+        alt = f"No. {hit.rank} by {explain.NAMES[one.feature]}: {video.title}, where it matches"
+        text = f"adds {signed(hit.share)}; frames {frames[0]} to {frames[-1]}"
+        title = html.escape(f"{hit.rank}. {video.title}")
+        drawn.append(cards.tile(picture, alt, title, text, galleries.pixel_aspect(maps.path)))
+    return drawn
+
+
+def draw(requests: Sequence[ExplainRequest]) -> None:
+    """The panel: choose a part of the query, search, and see what matches where.
+
+    Args:
+        requests: One a feature of the first model.
+    """
+    with st.expander("Search by a part of the query", icon=":material/select:", key="region"):
+        _panel(requests)
+
+
+@st.fragment
+def _panel(requests: Sequence[ExplainRequest]) -> None:
+    try:
+        _draw(requests)
+    except ValueError as error:
+        shell.show_error(error)
+
+
+def _draw(requests: Sequence[ExplainRequest]) -> None:
+    first, searched = requests[0], state_of(Searched)
+    query = first.pool.videos[first.query]
+    if searched.query != query.name:
+        searched.query, searched.region = query.name, None
+    if not st.toggle("Choose a part", key="region_open"):
+        st.caption(
+            "Choose cells of the query: the videos whose similarity to it they raise most, by each "
+            "head, and where in those videos the match is. It is exact: the pairwise map of both "
+            "videos, summed over the cells."
+        )
+        return
+    with st.spinner("Sending the query through the network"):
+        seen = _features(first)
+    region = _choose(seen)
+    own = seen.infos[region.clip]
+    ref = ClipRef(query.identity(), own.frame_indices, own.speed, PANEL_PIXELS)
+    inside = region.cells(seen.grid.cells)
+    picture = overlay_sheet(
+        ref.frames(PANEL_PIXELS), inside * 1.0, seen.grid, 1.0, opacity=0.5, smooth=False
+    )
+    words = f"frames {own.frame_indices[0]} to {own.frame_indices[-1]}, {int(inside.sum())} cells"
+    tile = cards.tile(picture, "The part of the query", html.escape(query.title), words)
+    st.html(f'<div class="example" data-testid="region">{tile}</div>')
+    if st.button("Search", key="region_search", icon=":material/search:", type="primary"):
+        searched.region = region
+    if searched.region is None:
+        return
+    for one in requests:
+        with st.spinner("Sending the best hits through the network"):
+            tiles = _tiles(one, searched.region)
+        st.html(
+            f'<div class="row-title">What matches by {explain.NAMES[one.feature]}</div>'
+            f'<div class="example matches" data-testid="match-{one.feature}">{"".join(tiles)}</div>'
+        )
+    st.caption(
+        "Orange: what in the hit matches the chosen cells and raises the similarity; blue lowers "
+        "it. Each number is what the cells add to the cosine of both videos."
+    )
+
+
+def _choose(seen: "VideoFeatures") -> Region:
+    """Clip and cells, from 1 as they are counted on the screen."""
+    num = len(seen.infos)
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        clip = 1
+        if num > 1:
+            clip = int(
+                st.segmented_control(
+                    "Clip", range(1, num + 1), default=(num + 1) // 2, key="region_clip",
+                    required=True,
+                )
+                or 1
+            )  # fmt: skip
+        ranges = []
+        for name, size in zip(SIDES, seen.grid.cells, strict=True):
+            if size == 1:
+                ranges.append((0, 0))
+                continue
+            middle = (1, size) if name == "Times" else (size // 3 + 1, size - size // 3)
+            with st.container(width=170):
+                low, high = st.slider(name, 1, size, middle, key=f"region_{name}_{size}")
+            ranges.append((low - 1, high - 1))
+    return Region(clip - 1, tuple(ranges))
