@@ -39,7 +39,7 @@ def first_correct(gallery: Gallery, feature: str, columns: Columns) -> Integers:
         >>> first_correct(gallery, "rsp", [("walk", "walk", "jump")]).tolist()
         [2, 2, 0]
         >>> first_correct(gallery, "rsp", [("walk", "walk", ""), ("1", "2", "1")]).tolist()
-        [1, 2, 2]
+        [1, 2, 1]
     """
     found = np.full(len(gallery), -1, np.int64)
     for labels in columns:
@@ -66,8 +66,8 @@ def chance_of(columns: Columns, k: int) -> float:
         k: Videos that are drawn.
 
     Example:
-        >>> chance_of([("walk", "walk", "jump", "jump")], 1)
-        0.3333333333333333
+        >>> round(chance_of([("walk", "walk", "jump", "jump")], 1), 4)
+        0.3333
     """
     num = len(columns[0])
     shared = np.zeros(num, np.int64)

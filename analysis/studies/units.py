@@ -187,7 +187,7 @@ def title_of(layer: str) -> str:
 
 @register_study
 class Units(Study[UnitsConfig]):
-    """Count the units of every layer and head that encode action, appearance, both or neither."""
+    """Count the units of each layer and head that encode action or appearance."""
 
     name = "units"
     title = "Units"

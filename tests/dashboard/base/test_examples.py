@@ -7,7 +7,7 @@ import pytest
 
 
 @pytest.mark.parametrize(
-    "name", ["app_pages", "base.page", "base.session", "base.state", "base.style", "base.charts"]
+    "name", ["app_pages", "base.page", "base.session", "base.state", "base.charts"]
 )
 def test_examples_run(name: str) -> None:
     failed, tried = doctest.testmod(import_module(f"dashboard.{name}"))
