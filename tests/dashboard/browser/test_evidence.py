@@ -111,8 +111,10 @@ def test_parts_of_the_evidence(visitor: Visitor, address: str, report: Path) -> 
     page.get_by_role("radio", name="Sanity").click()
     page.wait_for_selector('[data-part="sanity"]')
     visitor.wait_link(r"part=sanity")
+    visitor.wait_at_rest()  # what is opened while a page is drawn anew may be closed again
     page.get_by_text("The numbers", exact=True).click()
     expect(page.locator(".study-table").nth(1)).to_be_visible()
+    visitor.wait_at_rest()
     page.get_by_text("Export", exact=True).click()
     with page.expect_download() as download:
         page.get_by_role("button", name="JSON of the report").click()
