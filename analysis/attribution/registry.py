@@ -101,6 +101,20 @@ class MapKind:
         """What the cells of a map come to."""
         return float(values.mean() if self.reduction == "mean" else values.sum())
 
+    def over_time(self, values: "Map") -> list[float]:
+        """What the cells of a map, (T', H', W'), come to in each time step.
+
+        The steps come to the map's total as its cells do: by their sum, or by their mean.
+
+        Example:
+            >>> import numpy as np
+            >>> from analysis import map_kinds
+            >>> values = np.array([[[1.0, 2.0]], [[-1.0, 0.0]]])
+            >>> [map_kinds()[key].over_time(values) for key in ("contribution", "eq2")]
+            [[3.0, -1.0], [1.5, -0.5]]
+        """
+        return [self.total(step) for step in values]
+
 
 MAP_KINDS: Registry[MapKind] = Registry("kind of map", "analysis.attribution.kinds")
 

@@ -15,9 +15,9 @@ from tqdm import tqdm
 
 from analysis.core.clip import View
 from analysis.core.figure_spec import DotFigure, DotPanel, FigureSpec
-from analysis.core.score import extract_features
 from analysis.core.table import Key, StudyTable, Table, head_columns, head_dots, interval, pivot
 from analysis.stimuli.noise import carried_noise
+from analysis.stimuli.perturbed_clips import embed_views
 from analysis.stimuli.triplets import Views
 from analysis.studies.measures.controlled import by_head, head_rows, key_number, with_untrained
 from analysis.studies.registry import (
@@ -120,23 +120,16 @@ class AppearanceFree(Study[AppearanceFreeConfig]):
         total = 3 * num * len(STIMULI) * (1 + config.num_random)
         with tqdm(total=total, desc=self.title, unit="clip", disable=not inputs.progress) as bar:
 
-            def embed(branch: Branch, clips: Sequence[View]) -> Floats:
-                rows = []
-                for clip in clips:
-                    seen = extract_features(branch, clip).embeddings
-                    rows.append([seen[head].double().cpu().numpy() for head in HEADS])
-                    bar.update()
-                return np.stack(rows, axis=1)
-
             def measure(query: Branch, key: Branch) -> Floats:
                 found = []
                 for views in shown.values():
-                    branches = (query, key, key)
-                    z_i, z_j, z_k = (
-                        embed(branch, clips)
-                        for branch, clips in zip(branches, zip(*views, strict=True), strict=True)
-                    )
-                    found.append([outcomes(*z) for z in zip(z_i, z_j, z_k, strict=True)])
+                    z = []
+                    for branch, clips in zip(
+                        (query, key, key), zip(*views, strict=True), strict=True
+                    ):
+                        z.append(embed_views(branch, clips))
+                        bar.update(num)
+                    found.append([outcomes(*(own[head] for own in z)) for head in HEADS])
                 return np.array(found)
 
             found = with_untrained(inputs.query, inputs.key, config.num_random, measure)

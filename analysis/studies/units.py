@@ -109,7 +109,7 @@ def unit_values(branch: Branch, views: Sequence[View]) -> dict[str, Floats]:
         branch: Query branch; of its encoder those parts are layers that give (B, C, T, H, W).
         views: N clips, in one pass.
     """
-    clips = torch.stack([view.clip for view in views]).to(next(branch.parameters()).device)
+    clips = torch.stack([view.clip for view in views]).to(branch.device)
     with evaluation_mode(branch), _kept_outputs(layers_of(branch)) as kept:
         pooled = global_average_pool(branch.features(clips))
         found = kept | {head: branch.head(head)(pooled) for head in HEADS}

@@ -34,24 +34,6 @@ FILM_PIXELS = 168
 Still = dict[str, tuple[list[float], list[float]]]
 
 
-def over_time(kind: MapKind, values: np.ndarray) -> list[float]:
-    """What a map comes to in each time step: the steps come to the map's total as its cells do.
-
-    Args:
-        kind: Of the map.
-        values: The map, (T', H', W').
-
-    Example:
-        >>> from analysis import map_kinds
-        >>> values = np.array([[[1.0, 2.0]], [[-1.0, 0.0]]])
-        >>> over_time(map_kinds()["contribution"], values), over_time(map_kinds()["eq2"], values)
-        ([3.0, -1.0], [1.5, -0.5])
-    """
-    steps = values.reshape(len(values), -1)
-    found = steps.mean(axis=1) if kind.reduction == "mean" else steps.sum(axis=1)
-    return [float(value) for value in found]
-
-
 def has_still(request: MapRequest) -> bool:
     """Whether the maps can be taken apart: they are of a score, exactly, on the network's grid."""
     return request.map.fine and not request.fine
@@ -79,8 +61,8 @@ def still_of(request: MapRequest, loaded: Loaded) -> Still:
     found: Still = {}
     for head in maps.maps_of(request, loaded).rows:
         i, j = (
-            over_time(
-                kind, static_part(kind.score(pair, head, side), pair.features(side), static[side])
+            kind.over_time(
+                static_part(kind.score(pair, head, side), pair.features(side), static[side])
             )
             for side in SIDES
         )
@@ -146,7 +128,7 @@ def strip_of(
                     "head": head,
                     "title": view.title(head),
                     "colour": COLOURS[head],
-                    "total": over_time(kind, both[n].values),
+                    "total": kind.over_time(both[n].values),
                     "still": still[head][n] if still else None,
                 }
             )

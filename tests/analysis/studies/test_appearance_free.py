@@ -30,19 +30,16 @@ def test_outcomes_by_hand() -> None:
 def test_a_head_that_measures_change_orders_noise_and_one_that_sees_colours_does_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def extract(_branch: Any, view: Any) -> Any:
-        import torch
-
-        change = np.abs(np.diff(view.frames.astype(float), axis=0)).mean()
-        angle = torch.tensor(min(change / 60, 1.5), dtype=torch.float32)
-        colour = torch.tensor(view.frames.mean(axis=(0, 1, 2)) - 127.0, dtype=torch.float32)
-        z = {
-            "rsp": torch.stack([torch.cos(angle), torch.sin(angle), torch.tensor(0.0)]),
-            "avid": torch.nn.functional.normalize(colour, dim=0),
+    def embed(_branch: Any, views: Any) -> dict[str, np.ndarray]:
+        frames = np.stack([view.frames for view in views]).astype(float)
+        angle = np.minimum(np.abs(np.diff(frames, axis=1)).mean(axis=(1, 2, 3, 4)) / 60, 1.5)
+        colour = frames.mean(axis=(1, 2, 3)) - 127
+        return {
+            "rsp": np.stack([np.cos(angle), np.sin(angle)], axis=1),
+            "avid": colour / np.linalg.norm(colour, axis=1, keepdims=True),
         }
-        return type("Seen", (), {"embeddings": z})
 
-    monkeypatch.setattr(appearance_free, "extract_features", extract)
+    monkeypatch.setattr(appearance_free, "embed_views", embed)
     branch = tiny_branch(0, size=64)
     inputs = StudyInputs(query=branch, key=branch, progress=False)
     table = AppearanceFree().measure(inputs, AppearanceFreeConfig(num_videos=10, num_random=1))

@@ -134,5 +134,5 @@ def test_the_clips_at_rest_go_through_the_network_once_a_pair(
 
 def test_steps_of_a_mean_average_to_it() -> None:
     values = np.arange(12.0).reshape(2, 2, 3)
-    assert strip.over_time(map_kind("eq2"), values) == [2.5, 8.5]
-    assert strip.over_time(map_kind("contribution"), values) == [15.0, 51.0]
+    assert map_kind("eq2").over_time(values) == [2.5, 8.5]
+    assert map_kind("contribution").over_time(values) == [15.0, 51.0]
