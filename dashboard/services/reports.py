@@ -49,7 +49,18 @@ class Report:
     def about(self) -> str:
         """What it is over, in a few words."""
         config = self.results.config
-        words = [f"{config.get('num_synthetic', 'no')} synthetic videos"]
+        num = config.get("num_synthetic", "no")
+        # A study that was measured by its own command may be over more.
+        sizes = [
+            own["synthetic"].num_videos
+            for own in self.results.tables.values()
+            if "synthetic" in own
+        ]
+        more = sorted({size for size in sizes if size not in (num, config.get("num_evaluated"))})
+        words = [
+            f"{num} synthetic videos"
+            + (f" ({', '.join(map(str, more))} in some studies)" if more else "")
+        ]
         data = config.get("data") or {}
         if data.get("root") or data.get("annotations"):
             words.append(
