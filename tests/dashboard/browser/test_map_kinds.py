@@ -13,6 +13,7 @@ from rspnet.models import Branch
 from tests.dashboard.browser.visitor import (
     BLUE,
     PATIENCE,
+    READY,
     RED,
     Visitor,
     block,
@@ -77,12 +78,14 @@ def test_back_leads_to_where_one_came_from(visitor: Visitor, address: str) -> No
     page.click(".forward")
     frame = page.inner_text(".position").split()[1]
     visitor.wait_link(rf"frame={frame}\b")
-    # Neither its own address nor the frame is a step.
+    # Neither its own address nor the frame is a step. The address changes at once, the page later.
     page.go_back()
     visitor.wait_link(r"/training\?")
+    page.wait_for_selector(READY, state="detached")
     page.go_forward()
     visitor.wait_link(rf"/compare\?.*frame={frame}\b")
     token = visitor.wait_ready()
+    visitor.wait_at_rest()
     # Another map is one.
     page.get_by_text("Eq. 2", exact=True).click()
     visitor.wait_other(token)
