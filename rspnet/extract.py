@@ -30,6 +30,7 @@ from rspnet.commands import run_cli
 from rspnet.data.datasets.labelled import DatasetConfig, LabelledVideo, VideoSet, load_video_set
 from rspnet.files import LOCK, folder_lock, user_path
 from rspnet.models import Branch
+from rspnet.retrieval.openvino import Backend, compile_forward, time_gain
 from rspnet.retrieval.store import (
     MANIFEST,
     UNREADABLE,
@@ -45,7 +46,14 @@ from rspnet.retrieval.store import (
     write_part,
     write_unreadable,
 )
-from rspnet.retrieval.vectors import Views, embed_views, load_views, protocol_for, stack_vectors
+from rspnet.retrieval.vectors import (
+    Forward,
+    Views,
+    embed_views,
+    load_views,
+    protocol_for,
+    stack_vectors,
+)
 from rspnet.training.loading import load_each
 from rspnet.training.processes import Processes, join_processes, leave_processes
 from rspnet.training.run_folder import refuse_unreadable
@@ -73,6 +81,8 @@ class ExtractConfig:
         random_weights: Ignore the weights and take random ones of the same architecture.
         seed: Fixes the random weights.
         device: ``auto``, ``cpu``, ``cuda``, ...
+        backend: What runs the network: ``torch``, or ``openvino``, faster on many processors
+            (it needs ``pip install openvino``; its gain is measured and printed).
     """
 
     out: str = "runs/gallery"
@@ -88,6 +98,7 @@ class ExtractConfig:
     random_weights: bool = False
     seed: int = 0
     device: str = "auto"
+    backend: Backend = "torch"
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "shard_size", "num_clips"):
@@ -159,6 +170,7 @@ def _describe(config: ExtractConfig, branch: Branch, model: str, found: VideoSet
         num_videos=len(found.videos),
         videos_hash=digest.hexdigest(),
         shard_size=config.shard_size,
+        backend=config.backend,
     )
 
 
@@ -224,6 +236,7 @@ def _embed_part(
     config: ExtractConfig,
     on_unreadable: Callable[[tuple[str, str]], None],
     bar: "tqdm[Any]",
+    forward: Forward | None,
 ) -> Part:
     kept: list[tuple[LabelledVideo, tuple[int, ...]]] = []
     unreadable: Unreadable = []
@@ -240,7 +253,7 @@ def _embed_part(
 
     # Forward passes end with the part, so that what is in one never depends on where a run was
     # stopped or on the number of processes.
-    rows = list(embed_views(branch, readable(), config.pooling, config.batch_size))
+    rows = list(embed_views(branch, readable(), config.pooling, config.batch_size, forward))
     return Part(
         paths=tuple(str(video.path) for video, _ in kept),
         labels=tuple(video.label for video, _ in kept),
@@ -251,6 +264,16 @@ def _embed_part(
     )
 
 
+def _forward(config: ExtractConfig, branch: Branch, processes: Processes) -> Forward | None:
+    if config.backend == "torch":
+        return None
+    forward = compile_forward(branch, config.pooling)
+    if processes.first:
+        gain = time_gain(branch, config.pooling, forward)
+        tqdm.write(f"OpenVINO runs this network {gain:.1f} times as fast as PyTorch here.")
+    return forward
+
+
 def _make_parts(config: ExtractConfig, branch: Branch, plan: _Plan, processes: Processes) -> None:
     """This process's share of the parts that are left."""
     mine = plan.left[processes.rank :: processes.size]
@@ -258,6 +281,7 @@ def _make_parts(config: ExtractConfig, branch: Branch, plan: _Plan, processes: P
     ranges = [range(n * size, min((n + 1) * size, total)) for n in mine]
     paths = [plan.videos[i].path for numbers in ranges for i in numbers]
     unreadable = list(plan.unreadable)
+    forward = _forward(config, branch, processes) if mine else None
 
     def note(row: tuple[str, str]) -> None:
         unreadable.append(row)
@@ -274,7 +298,7 @@ def _make_parts(config: ExtractConfig, branch: Branch, plan: _Plan, processes: P
     with exact, bar, closing(decoding) as items:
         for number, numbers in zip(mine, ranges, strict=True):
             videos = [plan.videos[i] for i in numbers]
-            part = _embed_part(branch, videos, items, config, note, bar)
+            part = _embed_part(branch, videos, items, config, note, bar, forward)
             write_part(part_path(config.out, number), part, plan.manifest.mark_of(number))
 
 

@@ -1,6 +1,7 @@
 """Embeddings of videos: against a plain loop over decord, one video after the other."""
 
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from rspnet.data.sampling import clip_indices, even_starts
 from rspnet.data.synthetic.videos import generate
 from rspnet.data.transforms import normalise
 from rspnet.models import Branch
+from rspnet.retrieval.openvino import compile_forward
 from rspnet.retrieval.vectors import embed_views, load_views, protocol_for
 
 PACKAGES = ("torch", "decord", "opencv-python-headless")
@@ -63,4 +65,14 @@ def rows(rounds: int, num_videos: int = 3, num_clips: int = 10) -> list[Row]:
 
         name = f"{num_videos} videos of {num_clips} clips, {branch.arch}"
         peers = {"plain loop over decord": lambda: plain_loop(branch, paths, num_clips)}
-        return against(name, own, peers, rounds)
+        if find_spec("openvino") is None:
+            return against(name, own, peers, rounds)
+        forward = compile_forward(branch, protocol.pooling)
+
+        def compiled() -> None:
+            views = (load_views(path, protocol) for path in paths)
+            list(embed_views(branch, views, protocol.pooling, num_clips, forward))
+
+        return against(name, own, peers, rounds) + against(
+            f"{name}, --backend openvino", compiled, peers | {"--backend torch": own}, rounds
+        )

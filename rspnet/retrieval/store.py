@@ -118,6 +118,7 @@ class Manifest:
         num_unreadable: Videos that are in no part; nothing as long as that is not known.
         complete: Whether all parts are there.
         sealed: Whether parts carry their SHA-256 and say which they are.
+        backend: What ran the network, see :mod:`rspnet.extract`.
     """
 
     model: str
@@ -132,6 +133,7 @@ class Manifest:
     num_unreadable: int | None = None
     complete: bool = False
     sealed: bool = True
+    backend: str = "torch"
 
     def __post_init__(self) -> None:
         check_whole("num_videos", self.num_videos, 10**9, least=0)
@@ -142,6 +144,8 @@ class Manifest:
     def mark_of(self, number: int) -> str:
         """What a part says of itself: its number, and what all parts have in common."""
         common = {name: getattr(self, name) for name in _COMMON} | asdict(self.protocol)
+        if self.backend != "torch":  # the marks of older galleries stay
+            common["backend"] = self.backend
         digest = hashlib.sha256(json.dumps(common, sort_keys=True).encode()).hexdigest()
         return f"part {number} of {digest}"
 
@@ -153,7 +157,7 @@ class Manifest:
     def differences(self, other: "Manifest") -> list[str]:
         """Why parts made for one are invalid for the other, in words."""
         found = []
-        for name in _COMMON:
+        for name in (*_COMMON, "backend"):
             mine, theirs = getattr(self, name), getattr(other, name)
             if mine != theirs:
                 found.append(f"{name} {mine!r} and {theirs!r}")

@@ -25,7 +25,9 @@ from rspnet.retrieval.store import FEATURES, Part, Pooling, Protocol, Short, Vec
 # through the network in pairs there, and what else is in a batch changes no bit. On two cores pairs
 # are 1.3 times as fast as batches of 32 for the small 3D ResNet, and 0.8 times as fast as batches
 # of 8 for the paper's.
-_CPU_BATCH = 2
+CPU_BATCH = 2
+# From a pair of clips, (2, T, H, W, 3) uint8, to what PooledVectors gives.
+Forward = Callable[[Tensor], Sequence[Tensor]]
 
 
 def protocol_for(
@@ -83,14 +85,33 @@ def load_views(path: str | Path, protocol: Protocol) -> Views:
     return Views(frames, places, tuple(starts))
 
 
+class PooledVectors(torch.nn.Module):
+    """From clips, (B, T, H, W, 3) uint8, to the tensors of :data:`FEATURES`, in their order."""
+
+    def __init__(self, branch: Branch, pooling: Pooling) -> None:
+        super().__init__()
+        self.branch, self.pooling = branch, pooling
+
+    def forward(self, clips: Tensor) -> tuple[Tensor, ...]:
+        """``backbone`` (B, C), not normalised, ``rsp`` and ``avid`` (B, 128), normalised."""
+        F = self.branch.features(normalise(clips))
+        x = F.amax(dim=(2, 3, 4)) if self.pooling == "max" else global_average_pool(F)
+        parts = {"backbone": x, **self.branch.project(F)}
+        return tuple(parts[name] for name in FEATURES)
+
+
 @torch.inference_mode()
-def embed_clips(branch: Branch, clips: Frames, pooling: Pooling) -> dict[str, Vectors]:
+def embed_clips(
+    branch: Branch, clips: Frames, pooling: Pooling, forward: Forward | None = None
+) -> dict[str, Vectors]:
     """Features and embeddings of clips, each clip by itself.
 
     Args:
         branch: Query branch.
         clips: (B, T, H, W, 3) uint8.
         pooling: Makes ``backbone`` of the features, see :class:`Protocol`.
+        forward: Takes the place of :class:`PooledVectors` for pairs of clips on a CPU, see
+            :func:`rspnet.retrieval.openvino.compile_forward`.
 
     Returns:
         ``backbone`` (B, C), not normalised, and the L2-normalised ``rsp`` (B, 128) and ``avid``
@@ -99,9 +120,11 @@ def embed_clips(branch: Branch, clips: Frames, pooling: Pooling) -> dict[str, Ve
     Raises:
         ValueError: A feature is not finite.
     """
-    batch = torch.from_numpy(clips).to(next(branch.parameters()).device)
+    batch = torch.from_numpy(clips).to(branch.device)
     if batch.device.type == "cpu":
-        pairs = [_embed_batch(branch, pair, pooling) for pair in torch.split(batch, _CPU_BATCH)]
+        pairs = [
+            _embed_batch(branch, pair, pooling, forward) for pair in torch.split(batch, CPU_BATCH)
+        ]
         rows = {name: np.concatenate([pair[name] for pair in pairs]) for name in FEATURES}
     else:
         rows = _embed_batch(branch, batch, pooling)
@@ -110,15 +133,20 @@ def embed_clips(branch: Branch, clips: Frames, pooling: Pooling) -> dict[str, Ve
     return rows
 
 
-def _embed_batch(branch: Branch, batch: Tensor, pooling: Pooling) -> dict[str, Vectors]:
+def _embed_batch(
+    branch: Branch, batch: Tensor, pooling: Pooling, forward: Forward | None = None
+) -> dict[str, Vectors]:
     num = len(batch)
-    if num < _CPU_BATCH:
-        batch = torch.cat([batch] * _CPU_BATCH)
-    with evaluation_mode(branch):
-        F = branch.features(normalise(batch))
-        x = F.amax(dim=(2, 3, 4)) if pooling == "max" else global_average_pool(F)
-        parts: dict[str, Tensor] = {"backbone": x, **branch.project(F)}
-    return {name: part[:num].float().cpu().numpy() for name, part in parts.items()}
+    if num < CPU_BATCH:
+        batch = torch.cat([batch] * CPU_BATCH)
+    if forward is None:
+        with evaluation_mode(branch):
+            parts = PooledVectors(branch, pooling)(batch)
+    else:
+        parts = forward(batch)
+    return {
+        name: part[:num].float().cpu().numpy() for name, part in zip(FEATURES, parts, strict=True)
+    }
 
 
 def _normalised(vector: NDArray[np.float64]) -> Vectors:
@@ -134,7 +162,11 @@ def _video_vectors(rows: Sequence[dict[str, Vectors]]) -> dict[str, Vectors]:
 
 
 def embed_views(
-    branch: Branch, views: Iterable[Views], pooling: Pooling, batch_size: int
+    branch: Branch,
+    views: Iterable[Views],
+    pooling: Pooling,
+    batch_size: int,
+    forward: Forward | None = None,
 ) -> Iterator[dict[str, Vectors]]:
     """The vectors of videos, in their order.
 
@@ -146,6 +178,7 @@ def embed_views(
         views: The videos' clips.
         pooling: See :class:`Protocol`.
         batch_size: Clips in a forward pass.
+        forward: See :func:`embed_clips`.
 
     Yields:
         ``backbone`` (C,), ``rsp`` (128,) and ``avid`` (128,), L2-normalised.
@@ -157,8 +190,8 @@ def embed_views(
     clips: list[Frames] = []
     rows: list[dict[str, Vectors]] = []
 
-    def forward() -> None:
-        found = embed_clips(branch, np.stack(clips[:batch_size]), pooling)
+    def pass_on() -> None:
+        found = embed_clips(branch, np.stack(clips[:batch_size]), pooling, forward)
         del clips[:batch_size]
         size = len(found["backbone"])
         rows.extend({name: values[i] for name, values in found.items()} for i in range(size))
@@ -173,10 +206,10 @@ def embed_views(
         counts.append(len(view.places))
         clips.extend(view.frames[places] for places in view.places)
         while len(clips) >= batch_size:
-            forward()
+            pass_on()
         yield from finished()
     while clips:
-        forward()
+        pass_on()
     yield from finished()
 
 

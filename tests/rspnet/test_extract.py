@@ -22,9 +22,10 @@ from rspnet.data.video.encode import write_video
 from rspnet.extract import main
 from rspnet.files import file_hash, folder_lock
 from rspnet.models import Branch
+from rspnet.retrieval import openvino
 from rspnet.retrieval.gallery import Gallery, embed_video, protocol_for
 from rspnet.retrieval.store import Protocol, part_path, read_manifest, write_manifest
-from rspnet.retrieval.vectors import Views, load_views
+from rspnet.retrieval.vectors import PooledVectors, Views, load_views
 from rspnet.retrieve import main as retrieve_main
 from rspnet.weights.checkpoint import load_model, save_model
 
@@ -402,3 +403,36 @@ def test_names_that_are_not_utf8_are_used_or_listed(
         write_table(root, num_workers=1, progress=False)
     assert retrieve_main([f"--gallery={out}", f"--queries={out}", "--k=1"]) == 0
     assert "1 unreadable" in capsys.readouterr().out
+
+
+def test_openvino_gives_the_vectors_of_pytorch_whatever_the_batch(
+    model: Path, videos: Path, gallery: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("openvino", reason="the optional package openvino is not installed")
+    assert main(words(model, videos, tmp_path / "a", "--backend=openvino", "--batch_size=2")) == 0
+    assert "times as fast as PyTorch" in capsys.readouterr().out
+    assert main(words(model, videos, tmp_path / "b", "--backend=openvino", "--batch_size=7")) == 0
+    plain, own, other = map(Gallery.load, (gallery, tmp_path / "a", tmp_path / "b"))
+    for name, vectors in plain.vectors.items():
+        assert np.abs((vectors * own.vectors[name]).sum(axis=1) - 1).max() < 1e-5
+        np.testing.assert_array_equal(own.vectors[name], other.vectors[name])
+    # What one backend began another does not go on with.
+    assert main(words(model, videos, tmp_path / "a")) == 2
+    assert "backend 'openvino' and 'torch'" in capsys.readouterr().err
+
+
+def test_a_backend_that_is_not_there_or_rounds_is_refused(
+    model: Path, videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    assert main(words(model, videos, tmp_path / "a", "--backend=openvino")) == 2
+    assert "python -m pip install openvino" in capsys.readouterr().err
+    network = PooledVectors(load_model(model), "max")
+    clips = torch.zeros(2, 8, 16, 16, 3, dtype=torch.uint8)
+    with torch.no_grad():
+        exact = [part.clone() for part in network(clips)]
+    openvino._check_equal(network, lambda _: exact, clips)
+    exact[2][0] = -exact[2][0]
+    with pytest.raises(ValueError, match=r"OpenVINO's avid differs from PyTorch's by 2\.0e\+00"):
+        openvino._check_equal(network, lambda _: exact, clips)
