@@ -1,6 +1,7 @@
 """The two-branch network: query branch, momentum branch and queue (MoCo, He et al. 2020)."""
 
 import copy
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torchvision.ops import StochasticDepth
 
 from rspnet.data.transforms import normalise
 from rspnet.models import EMBEDDING_DIM, Branch, global_average_pool
@@ -85,8 +85,12 @@ class TwoBranch(nn.Module):
         whose teacher has no stochastic depth). Its BatchNorm does train.
         """
         super().train(mode)
+        dropping: tuple[type[nn.Module], ...] = (nn.Dropout, nn.Dropout3d)
+        if operators := sys.modules.get("torchvision.ops"):
+            # Only who has imported torchvision has a module of its, and the import takes seconds.
+            dropping += (operators.StochasticDepth,)
         for module in self.key.modules():
-            if isinstance(module, nn.Dropout | nn.Dropout3d | StochasticDepth):
+            if isinstance(module, dropping):
                 module.eval()
         return self
 

@@ -92,8 +92,9 @@ def test_a_resumed_run_ends_with_the_weights_of_one_never_stopped(tmp_path, vide
         if trainer.step == 3:
             break  # as if killed: step 3 is lost
     resumed = train(parse_config(TrainConfig, arguments))
+    found = weights(resumed)
     for name, tensor in weights(whole).items():
-        assert torch.equal(tensor, weights(resumed)[name]), name
+        assert torch.equal(tensor, found[name]), name
     assert [row["step"] for row in rows(tmp_path / "r")] == ["3", "4", "5"]
 
 
