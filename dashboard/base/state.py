@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from analysis.regions.rectangle import Rectangle
 from rspnet.data.sampling import clip_span
 from rspnet.files import printable
 
@@ -109,6 +110,23 @@ def choose_place(given: str) -> Chosen[str]:
         f"The link names the place {quote(given)}, it can be a head and a cell of its map, such "
         "as `rsp.1.3.4`; no place is chosen.",
     )
+
+
+def choose_region(given: str) -> Chosen[str]:
+    """Take a link's region if it is a rectangle, with or without a range of frames.
+
+    Args:
+        given: What the link says, such as ``0.2,0.3,0.6,0.8`` or ``0.2,0.3,0.6,0.8,3,9``.
+    """
+    try:
+        return Chosen(given and str(Rectangle.parse(given)))
+    except ValueError:
+        return Chosen(
+            "",
+            f"The link draws the region {quote(given)}, it can be left, top, right and bottom in "
+            "parts of the frame, such as `0.2,0.3,0.6,0.8`, and a first and last frame behind "
+            "them; no region is drawn.",
+        )
 
 
 def _list(numbers: Sequence[int]) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from dashboard.services.galleries import Frames, Identity, decode
 
 if TYPE_CHECKING:
-    from analysis import View
+    from analysis import ClipInfo, View
 
 
 # Of a frame that is shown as a whole before its middle is cut out.
@@ -35,15 +35,22 @@ class ClipRef:
         """Path of the video."""
         return os.fsdecode(self.video.name)
 
+    @property
+    def info(self) -> "ClipInfo":
+        """Which frames it is made of."""
+        from analysis import ClipInfo
+
+        return ClipInfo(self.path, self.indices, self.speed)
+
     def view(self) -> "View":
         """The clip as the model sees it.
 
         Raises:
             ValueError: A frame can't be decoded.
         """
-        from analysis import ClipInfo, View
+        from analysis import View
 
-        return View(self.frames(self.size), ClipInfo(self.path, self.indices, self.speed))
+        return View(self.frames(self.size), self.info)
 
     def frames(self, pixels: int) -> Frames:
         """The same frames in the same view at another size, (T, pixels, pixels, 3) uint8.

@@ -80,11 +80,14 @@ def resolve(selection: Selection) -> MapRequest:
 def _other_speed(clip: Clip, size: int) -> ClipRef | None:
     fitting = speeds_that_fit(clip.info.num_frames, clip.num_frames)
     speeds = [speed for speed in fitting if speed != clip.speed]
-    if not speeds:
-        return None
-    start = min(clip.start, last_start(clip.info.num_frames, clip.num_frames, speeds[0]))
-    indices = tuple(clip_indices(start, clip.num_frames, speeds[0]))
-    return ClipRef(clip.video.identity(), indices, speeds[0], size)
+    return at_speed(clip, speeds[0], size) if speeds else None
+
+
+def at_speed(clip: Clip, speed: int, size: int) -> ClipRef:
+    """A clip of the same video at another speed, from the same frame on where that fits."""
+    start = min(clip.start, last_start(clip.info.num_frames, clip.num_frames, speed))
+    indices = tuple(clip_indices(start, clip.num_frames, speed))
+    return ClipRef(clip.video.identity(), indices, speed, size)
 
 
 def _spread(source: Source, own: frozenset[str], num_frames: int, size: int) -> tuple[ClipRef, ...]:

@@ -6,7 +6,7 @@ The files in ``assets/`` draw what they are told and compute nothing.
 from pathlib import Path
 
 # One after the other they are one module, whose default export mounts the panels.
-SCRIPTS = ("viewer_strip.js", "viewer_keys.js", "viewer.js")
+SCRIPTS = ("viewer_strip.js", "viewer_region.js", "viewer_keys.js", "viewer.js")
 
 
 def asset(name: str) -> str:

@@ -10,6 +10,7 @@ from dashboard.base import limits
 from dashboard.base.state import last_start, plain
 from dashboard.base.style import signed
 from dashboard.overlays import maps
+from dashboard.overlays.clip_ref import ClipRef
 from dashboard.overlays.selection import Selection
 from dashboard.services import embeddings, galleries, jobs
 from dashboard.services.embeddings import embedded
@@ -101,14 +102,23 @@ def _draw_thumb(head: str, near: Near, selection: Selection) -> None:
     )
 
 
-def nearest(key: str, head: str, selection: Selection, loaded: Loaded) -> list[Near]:
+def nearest(
+    key: str, head: str, selection: Selection, loaded: Loaded, clip: ClipRef | None = None
+) -> list[Near]:
     """The videos of an embedded gallery that are nearest to c_i by one head, without its own.
+
+    Args:
+        key: Of the gallery.
+        head: ``rsp`` or ``avid``.
+        selection: What is shown.
+        loaded: The model.
+        clip: In place of c_i, such as an edited one.
 
     Raises:
         ValueError: c_i can't be decoded, or the gallery is not there.
     """
     gallery = embedded(key)
-    vector = maps.embedding(selection.clip_i.ref(selection.model.size), loaded)[head]
+    vector = maps.embedding(clip or selection.clip_i.ref(selection.model.size), loaded)[head]
     found = gallery.nearest(vector, head, NUM_NEAREST, exclude=selection.clip_i.video.path)
     videos = {video.path: video for video in selection.source.videos}
     return [Near(videos[n.path], n.similarity) for n in found if n.path in videos]

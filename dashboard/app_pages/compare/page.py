@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from dashboard.app_pages.compare import captum, export, neighbours, panels
+from dashboard.app_pages.compare import captum, export, neighbours, panels, region
 from dashboard.base import links
 from dashboard.base.state import choose_place
 from dashboard.overlays import captum_job, maps, view_model
@@ -57,6 +57,7 @@ def _select(opened: Opened) -> Selection | None:
         classifier = None
         if display.map.needs == "classifier":
             classifier = classifiers.choose_classifier(link, arguments)
+    region.take(link)
     if "place" in link:
         links.take("place", choose_place(link["place"]))
     source = pool.open_gallery(title, arguments)
@@ -122,6 +123,7 @@ def _draw(selection: Selection, opened: Opened) -> None:
         st.session_state.setdefault("frame", view.strongest_frame)
         panels.draw_summary(selection, view, request, loaded)
         panels.draw(selection, request, view, loaded)
+    region.draw(selection, loaded)
     links.write(_link(selection))
     export.draw(selection, request, loaded, opened.arguments)
     neighbours.draw(selection, loaded)
@@ -173,4 +175,4 @@ def _link(selection: Selection) -> dict[str, str]:
         link[f"{clip.side}_speed"] = str(clip.speed)
     if selection.classifier is not None:
         link["classifier"] = selection.classifier.name
-    return link | link_of(selection.display)
+    return link | region.link() | link_of(selection.display)

@@ -11,7 +11,7 @@ from analysis.attribution.registry import DEFAULT_MAP, OTHER_ROWS, MapKind, map_
 from analysis.figures.viewer.panel import Panel
 from analysis.figures.viewer.pictures import SHEET_COLUMNS, jpeg, resize
 from analysis.figures.viewer.rows import bar_of, row_of
-from dashboard.app_pages.compare import verdicts
+from dashboard.app_pages.compare import region, verdicts
 from dashboard.app_pages.compare.facts import facts
 from dashboard.base import links
 from dashboard.base.arguments import CHECKPOINTS
@@ -94,6 +94,7 @@ def draw_summary(selection: Selection, view: PairView, request: MapRequest, load
 @st.fragment
 def draw(selection: Selection, request: MapRequest, view: PairView, loaded: Loaded) -> None:
     """Panels, scrubber and what goes with the frame. A move of the scrubber runs this alone."""
+    region.draw_if_moved()
     frame = min(int(st.session_state.get("frame", 0)), view.grid.clip[0] - 1)
     place = _place(selection, view)
     partners = None
@@ -112,7 +113,7 @@ def draw(selection: Selection, request: MapRequest, view: PairView, loaded: Load
         still = strip.still_of(request, loaded)
     data["strip"] = strip.strip_of(clips, request, selection.display, view, still)
     with st.container(key="pictures"):
-        viewer(data, VIEWER, _moved, _placed)
+        viewer(data, VIEWER, _moved, _placed, region.set_region)
     if place and partners:
         _draw_partners(place, partners, view)
     st.html(facts(selection, view))
@@ -223,6 +224,7 @@ def _shown(
         "sheet": {"columns": SHEET_COLUMNS, "rows": -(-view.grid.clip[0] // SHEET_COLUMNS)},
         "unit": kind.units,
         "place": st.session_state.get("place", ""),
+        "region": st.session_state.get(region.REGION) or "",
         "keep_frame": keep,
     }
 

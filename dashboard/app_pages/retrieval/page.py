@@ -66,6 +66,7 @@ def page() -> None:
     place_of_query = st.container()
     shown, rule = _choose_shown(searched, k)
     opened_why = _choose_why(requests, second)
+    region.take(_waiting("region"))
     links.show_notes(opened.notes)
     with place_of_query:
         _draw_query(searched, joined.videos[query], model, title)
@@ -121,7 +122,7 @@ def _keep_for_later(link: dict[str, str]) -> None:
         shown.is_choosing = False
         for key in (SORT, LABEL, WORDS):
             st.session_state.pop(key, None)
-        names = ("query", "k", "why", "sort", "correct", "label", "name")
+        names = ("query", "k", "why", "sort", "correct", "label", "name", "region")
         shown.waiting = {name: link[name] for name in names if name in link}
         if "why" not in link:
             shown.why = ""

@@ -2,15 +2,18 @@
 
 import html
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from analysis.figures.viewer.panel import PANEL_PIXELS, overlay_sheet
+from analysis.regions.rectangle import Rectangle
 from dashboard.app_pages.retrieval import explain
 from dashboard.app_pages.retrieval.explain import ExplainRequest
+from dashboard.base import links
 from dashboard.base.session import state_of
+from dashboard.base.state import choose_region
 from dashboard.base.style import signed
 from dashboard.overlays.clip_ref import ClipRef
 from dashboard.services import galleries
@@ -54,10 +57,21 @@ class Searched:
     Attributes:
         query: Name of the query.
         region: The part of it; None before the first search.
+        drawn: A part of its frames that a link named, until it is searched for.
     """
 
     query: str = ""
     region: Region | None = None
+    drawn: Rectangle | None = None
+
+
+def take(given: str | None) -> None:
+    """Take the part that a link draws, in frames of the query's video; a bad one is said."""
+    if given is not None:
+        chosen = choose_region(given)
+        state_of(Searched).drawn = Rectangle.parse(chosen.value) if chosen.value else None
+        if chosen.note:
+            links.note(chosen.note)
 
 
 @st.cache_resource(max_entries=4, show_spinner=False, hash_funcs=explain.HASHES)
@@ -108,7 +122,10 @@ def draw(requests: Sequence[ExplainRequest]) -> None:
     Args:
         requests: One a feature of the first model.
     """
-    with st.expander("Search by a part of the query", icon=":material/select:", key="region"):
+    drawn = state_of(Searched).drawn is not None
+    with st.expander(
+        "Search by a part of the query", expanded=drawn, icon=":material/select:", key="region"
+    ):
         _panel(requests)
 
 
@@ -125,6 +142,8 @@ def _draw(requests: Sequence[ExplainRequest]) -> None:
     query = first.pool.videos[first.query]
     if searched.query != query.name:
         searched.query, searched.region = query.name, None
+    if searched.drawn is not None:
+        st.session_state["region_open"] = True
     if not st.toggle("Choose a part", key="region_open"):
         st.caption(
             "Choose cells of the query: the videos whose similarity to it they raise most, by each "
@@ -134,6 +153,8 @@ def _draw(requests: Sequence[ExplainRequest]) -> None:
         return
     with st.spinner("Sending the query through the network"):
         seen = _features(first)
+    if searched.drawn is not None:
+        searched.region, searched.drawn = _set(searched.drawn, seen), None
     region = _choose(seen)
     own = seen.infos[region.clip]
     ref = ClipRef(query.identity(), own.frame_indices, own.speed, PANEL_PIXELS)
@@ -161,26 +182,46 @@ def _draw(requests: Sequence[ExplainRequest]) -> None:
     )
 
 
+def _set(drawn: Rectangle, seen: "VideoFeatures") -> Region:
+    """Set the controls to a part that was drawn: of the clip whose middle is nearest to its own."""
+    clip, frames = 0, None
+    if drawn.frames is not None:
+        low, high = drawn.frames
+
+        def apart(n: int) -> int:
+            own = seen.infos[n].frame_indices
+            return abs(own[0] + own[-1] - low - high)
+
+        clip = min(range(len(seen.infos)), key=apart)
+        indices = seen.infos[clip].frame_indices
+        inside = [n for n, frame in enumerate(indices) if low <= frame <= high]
+        frames = (inside[0], inside[-1]) if inside else None
+    ranges = replace(drawn, frames=frames).cells(seen.grid)
+    st.session_state["region_clip"] = clip + 1
+    for name, size, (first, last) in zip(SIDES, seen.grid.cells, ranges, strict=True):
+        st.session_state[f"region_{name}_{size}"] = (first + 1, last + 1)
+    return Region(clip, ranges)
+
+
 def _choose(seen: "VideoFeatures") -> Region:
     """Clip and cells, from 1 as they are counted on the screen."""
-    num = len(seen.infos)
+    num, state = len(seen.infos), st.session_state
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         clip = 1
         if num > 1:
-            clip = int(
-                st.segmented_control(
-                    "Clip", range(1, num + 1), default=(num + 1) // 2, key="region_clip",
-                    required=True,
-                )
-                or 1
-            )  # fmt: skip
+            if state.get("region_clip") not in range(1, num + 1):
+                state["region_clip"] = (num + 1) // 2
+            options = range(1, num + 1)
+            clip = st.segmented_control("Clip", options, key="region_clip", required=True) or 1
         ranges = []
         for name, size in zip(SIDES, seen.grid.cells, strict=True):
             if size == 1:
                 ranges.append((0, 0))
                 continue
             middle = (1, size) if name == "Times" else (size // 3 + 1, size - size // 3)
+            state.setdefault(f"region_{name}_{size}", middle)
             with st.container(width=170):
-                low, high = st.slider(name, 1, size, middle, key=f"region_{name}_{size}")
+                st.slider(name, 1, size, key=f"region_{name}_{size}")
+            low, high = state[f"region_{name}_{size}"]
             ranges.append((low - 1, high - 1))
     return Region(clip - 1, tuple(ranges))

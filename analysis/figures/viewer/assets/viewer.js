@@ -193,6 +193,7 @@ function show(view) {
     })
   })
   showStrip(view)
+  showRegion(view)
   const slider = root.querySelector(".scrubber input")
   if (Number(slider.value) !== frame) slider.value = frame
   slider.setAttribute("aria-valuetext", `frame ${frame + 1} of ${data.num_frames}`)
@@ -295,11 +296,13 @@ export default function (component) {
   if (!view) {
     view = {
       root, frame: data.frame, told: data.frame, token: null, timer: null, clock: null, boxes: true, off: [], drawn: null,
+      drawing: false, draft: null, region: null, given: "", drawn_regions: 0,
     }
     views.set(root, view)
     root.querySelector(".back").innerHTML = ICONS.back
     root.querySelector(".forward").innerHTML = ICONS.forward
     root.querySelector(".play").innerHTML = ICONS.play
+    root.querySelector(".draw").onclick = event => setDrawing(view, !view.drawing, event.detail === 0)
     root.querySelector(".help").onclick = () => toggleHelp(view)
     listenKeys(view)
     view.watch = new ResizeObserver(() => fitFilm(view))
@@ -315,6 +318,7 @@ export default function (component) {
     view.told = data.frame
     drawHeads(root, data)
     drawRows(root, data)
+    if (takesRegion(view)) drawLayers(view)
     drawStrip(view)
     view.drawn = data.strip?.token
     const idle = !data.sheet
@@ -329,6 +333,9 @@ export default function (component) {
     view.drawn = data.strip?.token
     drawStrip(view)
     show(view)
+  } else if (data.region !== view.data.region) { // cleared, or its frames were chosen
+    view.data = data
+    showRegion(view)
   }
   const slider = root.querySelector(".scrubber input")
   slider.oninput = () => goTo(view, Number(slider.value))

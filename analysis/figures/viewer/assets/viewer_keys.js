@@ -8,6 +8,7 @@ const KEYS = [
   ["m", "maps of both heads, of RSP, of A-VID, or the frames alone"],
   ["b", "boxes on or off"],
   ["d", "where the two heads' maps differ the most"],
+  ["r", "draw a region of the first clip: drag, or arrows move, Shift and arrows resize, Enter takes, Escape drops"],
   ["?", "this list"],
 ]
 const OWN_KEYS = 'input:not([type="range"]), textarea, select, [contenteditable=""], [contenteditable="true"], [role="slider"], '
@@ -19,7 +20,7 @@ function drawHelp(view) {
   const help = view.root.querySelector("dialog.keys")
   const table = element("table")
   const works = {
-    "1 to 9": document.querySelector(".st-key-map button"), m: view.data.strip, d: view.data.strip?.apart,
+    "1 to 9": document.querySelector(".st-key-map button"), m: view.data.strip, d: view.data.strip?.apart, r: takesRegion(view),
   }
   for (const [key, what] of KEYS) {
     if (key in works && !works[key]) continue // as on a page without a server
@@ -70,6 +71,8 @@ function pressKey(view, key) {
   else if (key === "m" && view.data.strip) cycleHeads(view)
   else if (key === "d" && view.data.strip?.apart) goTo(view, widest(view.data.strip))
   else if (key === "b") { view.boxes = !view.boxes; show(view) }
+  else if (key === "r" && takesRegion(view)) setDrawing(view, !view.drawing, true)
+  else if (key === "Escape" && view.drawing) setDrawing(view, false)
   else if (/^[1-9]$/.test(key)) {
     const choices = document.querySelectorAll(".st-key-map button")
     if (!choices.length) return false
