@@ -95,7 +95,9 @@ def paged(items: Sequence[T], size: int, key: str) -> Sequence[T]:
     return items[(page - 1) * size : page * size]
 
 
-def tile(picture: str, alt: str, title: str, text: str, aspect: float = 1.0) -> str:
+def tile(
+    picture: str, alt: str, title: str, text: str, aspect: float = 1.0, inside: str = ""
+) -> str:
     """Frames that move while one points at them, with a caption, as HTML.
 
     Args:
@@ -104,10 +106,11 @@ def tile(picture: str, alt: str, title: str, text: str, aspect: float = 1.0) -> 
         title: Of the caption, HTML.
         text: Behind it, HTML.
         aspect: Width by height of the frames' pixels.
+        inside: What lies over the frames, HTML.
     """
     return (
         f'<figure><div class="tile" role="img" tabindex="0" aria-label="{html.escape(alt)}" '
-        f'style="aspect-ratio: {aspect:g}; background-image: url({picture})"></div>'
+        f'style="aspect-ratio: {aspect:g}; background-image: url({picture})">{inside}</div>'
         f"<figcaption><b>{title}</b>{text}</figcaption></figure>"
     )
 

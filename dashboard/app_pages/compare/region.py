@@ -187,11 +187,12 @@ def _draw(selection: Selection, loaded: Loaded, region: Rectangle, how: str) -> 
             return
         found = edited.view_edit(before, after, display, loaded)
     st.html(_table(region, found.before, found.after))
-    st.caption(
-        "In the region: share of what is positive in the map of c_i, and the share of the clip's "
-        f"pixels that the region covers, which is what a uniform map would give.{said}"
+    st.html(
+        '<div class="facts"><p class="dim">In the region: share of what is positive in the map of '
+        f"{C_I}, and the share of the clip's pixels that the region covers, which is what a "
+        f"uniform map would give.{said}</p></div>"
     )
-    _draw_maps(found)
+    _draw_maps(found, region, selection.clip_i.info.pixel_aspect)
     _draw_nearest(selection, after, loaded)
 
 
@@ -242,14 +243,20 @@ def _table(region: Rectangle, before: "KindMaps", after: "KindMaps | None") -> s
     )
 
 
-def _draw_maps(found: EditView) -> None:
+def _draw_maps(found: EditView, region: Rectangle, aspect: float) -> None:
+    left, top = 100 * region.left, 100 * region.top
+    width, height = 100 * region.right - left, 100 * region.bottom - top
+    mark = (
+        f'<div class="region" style="left: {left:g}%; top: {top:g}%; width: {width:g}%; '
+        f'height: {height:g}%"></div>'
+    )
     tiles = []
     for row, both in found.panels.items():
         title = HEAD_TITLES[row]
         for panel, words in zip(both, ("as it is", "edited"), strict=True):
             alt = f"Map of {title} on c_i {words}"
             text = f"scale \N{PLUS-MINUS SIGN}{panel.limit:.2g}"
-            tiles.append(cards.tile(panel.sheet, alt, f"{title}, {words}", text))
+            tiles.append(cards.tile(panel.sheet, alt, f"{title}, {words}", text, aspect, mark))
     st.html(f'<div class="example edits" data-testid="edits">{"".join(tiles)}</div>')
 
 
@@ -265,7 +272,7 @@ def _draw_nearest(selection: Selection, after: MapRequest, loaded: Loaded) -> No
         kept = {near.video.name for near in own} & {near.video.name for near in new}
         st.html(
             f'<div class="row-title">Nearest by {HEAD_TITLES[head]} <span class="dim">'
-            f"{len(kept)} of {len(new)} stay</span></div>"
+            f"{len(kept)} of {len(new)} stay; a blue frame: in one of the lists only</span></div>"
             f'<div class="nearest-edits" data-testid="nearest-{head}">'
             f"{_thumbs('As it is', own, kept)}{_thumbs('Edited', new, kept)}</div>"
         )

@@ -77,6 +77,43 @@ def test_keys_drive_compare(visitor: Visitor, address: str) -> None:
     visitor.wait_other(token)
 
 
+def test_a_region_is_drawn_and_edited(visitor: Visitor, address: str) -> None:
+    visitor.open(address, map="contribution")
+    visitor.wait_ready()
+    page = visitor.page
+    page.get_by_role("button", name="Draw a region").click()
+    layer = page.get_by_test_id("region-rsp")
+    at = layer.bounding_box()
+    x, y, side = at["x"], at["y"], at["width"]
+    page.mouse.move(x + 0.1 * side, y + 0.2 * side)
+    page.mouse.down()
+    page.mouse.move(x + 0.5 * side, y + 0.7 * side, steps=3)
+    page.mouse.up()
+    visitor.wait_link(r"region=0\.(1|09\d|10\d)%2C0\.(2|19\d|20\d)%2C0\.(5|49\d|50\d)%2C")
+    for head in ("rsp", "avid"):  # in all panels of the clip
+        mark = page.get_by_test_id(f"region-{head}").locator(".region").bounding_box()
+        assert abs(mark["width"] / side - 0.4) < 0.02
+        assert abs(mark["height"] / side - 0.5) < 0.02
+    expect(page.get_by_test_id("edit-rsp")).to_contain_text("of 20%")
+    page.get_by_text("Fill it with its mean colour", exact=True).click()
+    expect(page.get_by_test_id("edits").locator("figure")).to_have_count(4)
+    visitor.wait_link("edit=mean")
+    assert not visitor.barriers()
+    # By keys: from where it is, a step to the right, wider by one, taken; and dropped.
+    page.locator(".position").click()  # the focus leaves the choice
+    page.keyboard.press("r")
+    for key in ("ArrowRight", "Shift+ArrowRight", "Enter"):
+        page.keyboard.press(key)
+    visitor.wait_link(r"region=0\.1[12]")
+    expect(page.get_by_test_id("edit-rsp")).to_contain_text("of 21%")
+    for key in ("r", "ArrowRight", "Escape"):
+        page.keyboard.press(key)
+    page.get_by_role("button", name="Clear the region").click()
+    expect(layer.locator(".region")).to_be_hidden()
+    page.go_back()
+    expect(layer.locator(".region")).to_be_visible()
+
+
 PLACES = {"rsp": RED, "avid": BLUE}
 
 

@@ -358,3 +358,16 @@ def test_a_part_of_the_query_finds_what_matches_it(
     # Another query begins anew.
     app.button(key="query_rsp_1").click().run()
     assert "match-rsp" not in texts(app)
+
+
+def test_a_part_drawn_on_compare_is_searched_for(
+    coloured_model: Path, coloured_videos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    argv = ["--model", str(coloured_model), "--videos", str(coloured_videos)]
+    app = open_page("retrieval", argv, monkeypatch, query=QUERY, region="0,0,0.4,1,1,16")
+    app = settle(app)
+    assert not app.exception
+    assert not app.warning
+    assert app.slider(key="region_Columns_7").value == (1, 3)
+    assert app.slider(key="region_Rows_7").value == (1, 7)
+    assert "<b>1. walk/red</b>adds +" in texts(app).split('data-testid="match-rsp">')[1]

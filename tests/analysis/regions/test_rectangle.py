@@ -1,0 +1,34 @@
+"""Rectangles in pixels, cells and text."""
+
+import numpy as np
+import pytest
+
+from analysis import Grid
+from analysis.regions.rectangle import Rectangle
+
+
+def test_a_pixel_is_inside_where_its_middle_is() -> None:
+    mask = Rectangle(0.25, 0.1, 0.75, 0.2, frames=(1, 9)).mask((3, 10, 4))
+    expected = np.zeros((3, 10, 4), bool)
+    expected[1:, 1, 1:3] = True
+    np.testing.assert_array_equal(mask, expected)
+    for nothing in (Rectangle(0.3, 0.3, 0.31, 0.9), Rectangle(0, 0, 1, 1, frames=(3, 5))):
+        with pytest.raises(ValueError, match="covers no pixel of the clip, which has 3 frames of"):
+            nothing.mask((3, 4, 4))
+
+
+def test_cells_are_those_whose_middle_is_inside_or_else_one() -> None:
+    # Centres at pixels 0, 16: territories end at 8.5, so the first is half as wide as the second.
+    grid = Grid((2, 2, 2), (8, 32, 32), (4, 16, 16), (0, 0, 0))
+    assert Rectangle(0, 0, 1, 1).cells(grid) == ((0, 1), (0, 1), (0, 1))
+    assert Rectangle(0, 0, 0.2, 0.99, frames=(4, 7)).cells(grid) == ((1, 1), (0, 1), (0, 0))
+    assert Rectangle(0.9, 0.2, 1, 0.24).cells(grid) == ((0, 1), (0, 0), (1, 1))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "1,2", "0,0,1,x", "0,0,nan,1", "0.5,0,0.5,1", "-1,0,1,1", "0,0,1,1,4,2", "0,0,1,1,0,2"],
+)
+def test_what_is_no_rectangle_is_refused(text: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - each says its own
+        Rectangle.parse(text)
