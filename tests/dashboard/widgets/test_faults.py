@@ -29,10 +29,15 @@ def open_(name: str, argv: list[str], monkeypatch: pytest.MonkeyPatch) -> AppTes
     return AppTest.from_string(SCRIPT.format(name=name), default_timeout=PATIENCE).run()
 
 
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_videos(tmp_path_factory.mktemp("faults") / "videos")
+
+
 @pytest.fixture
-def argv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def argv(videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setenv("RSPNET_CACHE", str(tmp_path / "cache"))
-    videos, model = write_tiny_videos(tmp_path / "videos"), save_tiny_model(tmp_path)
+    model = save_tiny_model(tmp_path)
     return ["--model", str(model), "--videos", str(videos), "--runs", str(tmp_path / "runs")]
 
 
@@ -83,7 +88,8 @@ def test_a_damaged_model_is_said_by_name(
     path = tmp_path / "damaged.safetensors"
     DAMAGED[kind](path)
     argv[1] = str(path)
-    for page in PAGES[:-1]:
+    # All pages load a model by the same function: what one kind of damage shows, all do.
+    for page in PAGES[:-1] if kind == "bytes" else ["compare"]:
         app = open_(page, argv, monkeypatch)
         assert not app.exception, page
         # Evidence loads no model: it finds reports by the file's hash.
