@@ -122,10 +122,12 @@ def draw(requests: Sequence[ExplainRequest]) -> None:
     Args:
         requests: One a feature of the first model.
     """
-    drawn = state_of(Searched).drawn is not None
-    with st.expander(
-        "Search by a part of the query", expanded=drawn, icon=":material/select:", key="region"
-    ):
+    searched, first = state_of(Searched), requests[0]
+    # It stays open while what was drawn elsewhere has been found in it.
+    is_same = searched.query == first.pool.videos[first.query].name
+    is_open = bool(searched.drawn or (searched.region and is_same))
+    title = "Search by a part of the query"
+    with st.expander(title, expanded=is_open, icon=":material/select:", key="region"):
         _panel(requests)
 
 

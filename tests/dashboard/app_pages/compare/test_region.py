@@ -1,5 +1,6 @@
 """A region drawn on c_i, and what changes when it shows something else."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,10 @@ def test_edited_numbers_are_those_of_analysis(given: tuple[str, ...], open_app: 
     # A margin is over the same negatives before and after.
     app.button_group("map").set_value("margin").run()
     assert row(app, "avid").count("&rarr;") == 3
+    facts = texts(app).split('data-testid="facts-avid"')[1]
+    margin = re.search(r"[+\N{MINUS SIGN}]\d\.\d{4}", facts)
+    assert margin
+    assert f"{margin[0]} &rarr; " in row(app, "avid")
     assert not app.exception
     app.button("region_clear").click().run()
     assert "edit-rsp" not in texts(app)
