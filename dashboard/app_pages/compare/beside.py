@@ -82,7 +82,7 @@ def table(selection: Selection, view: PairView, beside: Beside) -> str:
 
 def _texts(first: float, second: float, is_share: bool) -> Iterator[str]:
     if is_share:
-        points = signed(100 * (first - second), 0)
-        yield from (f"{first:.0%}", f"{second:.0%}", f"{points} points")
+        points = signed(100 * (first - second), 1)
+        yield from (f"{first:.1%}", f"{second:.1%}", f"{points} points")
     else:
         yield from (signed(value, 4) for value in (first, second, first - second))
