@@ -49,6 +49,8 @@ def choose_second(opened: Opened, model: ModelChoice) -> ModelChoice | None:
     kept = st.session_state.get(KEPT_SECOND, "")
     default = kept if kept in choices else ""
     links.take_option(SECOND, "the second model", given, ["", *choices], default)
+    # In a popover the browser makes it when it is opened: it is to hear in each run what it holds.
+    st.session_state[SECOND] = st.session_state[SECOND]
     with st.container(width=220):
         name = st.selectbox(
             "Compare with", ["", *choices], key=SECOND, format_func=lambda n: n or "no other model"

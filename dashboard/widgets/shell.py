@@ -18,6 +18,7 @@ from dashboard.base.state import plain
 from dashboard.base.viewer import ASSETS, keep_history
 from dashboard.services import models
 from dashboard.services.models import ModelChoice
+from dashboard.widgets import saved_views
 from rspnet.files import printable
 
 _log = logging.getLogger(__name__)
@@ -74,6 +75,7 @@ def run(pages: Mapping[str, Any], current: Any) -> None:
     name = next(name for name, page in pages.items() if page == current)
     links.enter(name)
     current.run()
+    saved_views.draw(name)
 
 
 def has_page(name: str) -> bool:

@@ -2,17 +2,19 @@
 
 import contextlib
 from collections.abc import Callable
+from dataclasses import replace
 
 import streamlit as st
 
 from dashboard.app_pages.compare import captum, export, neighbours, panels, region
+from dashboard.app_pages.compare.beside import Beside
 from dashboard.base import links
-from dashboard.base.state import choose_place
+from dashboard.base.state import choose_place, plain
 from dashboard.overlays import captum_job, maps, view_model
 from dashboard.overlays.request import MapRequest, resolve
 from dashboard.overlays.selection import SIDES, Selection
 from dashboard.services import classifiers, models, uploads
-from dashboard.services.models import Loaded
+from dashboard.services.models import Loaded, ModelChoice
 from dashboard.widgets import controls, pool, shell, upload_panel
 from dashboard.widgets.map_options import choose_display, link_of
 from dashboard.widgets.shell import Opened
@@ -29,15 +31,18 @@ def page() -> None:
     if not opened.models:
         st.error(shell.NO_MODEL, icon=":material/error:")
         return
-    selection = _select(opened)
+    selected = _select(opened)
     links.show_notes(opened.notes)
-    if selection is None:
-        return
-    _draw(selection, opened)
+    if selected is not None:
+        _draw(*selected, opened)
 
 
-def _select(opened: Opened) -> Selection | None:
-    """Draw the controls; None where something chosen can't be used, which is then said."""
+def _select(opened: Opened) -> tuple[Selection, ModelChoice | None] | None:
+    """Draw the controls; None where something chosen can't be used, which is then said.
+
+    Returns:
+        What is shown, and a second model that is shown beside the first.
+    """
     link, arguments = opened.link, opened.arguments
     if link:  # what was said of files on another page is nothing to this one
         uploads.store_of_session().refused = []
@@ -49,6 +54,7 @@ def _select(opened: Opened) -> Selection | None:
     boxes = {side: row.container(key=f"clip_box_{side}") for side in SIDES}
     with row.popover("More", type="tertiary", width="content"):
         controls.more(arguments)
+        second = pool.choose_second(opened, model)
         uses = [Use("As c_i", _use_as("i")), Use("As c_j", _use_as("j"))]
         if upload_panel.draw("pair", model.num_frames, uses):
             st.rerun()
@@ -71,7 +77,7 @@ def _select(opened: Opened) -> Selection | None:
     clip_i, clip_j = clips
     if clip_i is None or clip_j is None:
         return None
-    return Selection(model, source, clip_i, clip_j, display, classifier)
+    return Selection(model, source, clip_i, clip_j, display, classifier), second
 
 
 def _use_as(side: str) -> Callable[[str], None]:
@@ -83,14 +89,14 @@ def _use_as(side: str) -> Callable[[str], None]:
     return use
 
 
-def _draw(selection: Selection, opened: Opened) -> None:
+def _draw(selection: Selection, second: ModelChoice | None, opened: Opened) -> None:
     """Draw maps, numbers, what can be exported, and neighbours."""
     area = st.container(key="panels", gap=None)
     if selection.display.map.needs == "classifier" and selection.classifier is None:
         needed = classifiers.what_is_needed(opened.arguments, selection.model)
         with area:
             panels.draw_waiting(selection, lambda: _say_needed(needed))
-        links.write(_link(selection))
+        links.write(_link(selection, second))
         return
     with area:
         waiting = st.empty()
@@ -103,16 +109,17 @@ def _draw(selection: Selection, opened: Opened) -> None:
             if why := _why_no_task(selection, loaded):
                 with waiting.container():
                     panels.draw_waiting(selection, lambda: _say_needed(why))
-                links.write(_link(selection))
+                links.write(_link(selection, second))
                 return
             request = resolve(selection)
             if _draw_captum(selection, request, loaded, waiting):
-                links.write(_link(selection))
+                links.write(_link(selection, second))
                 return
             # On the first visit the panels' first frames stand there already.
             spare = contextlib.nullcontext() if is_first else waiting
             with spare, st.spinner("Computing the maps"):
                 view = view_model.view_pair(request, selection.display, loaded)
+                beside = _open_second(selection, second) if second is not None else None
         except ValueError as error:
             waiting.empty()
             shell.show_error(error)
@@ -122,11 +129,39 @@ def _draw(selection: Selection, opened: Opened) -> None:
             links.add_note(opened.notes, said)
         st.session_state.setdefault("frame", view.strongest_frame)
         panels.draw_summary(selection, view, request, loaded)
-        panels.draw(selection, request, view, loaded)
+        if isinstance(beside, str):
+            _say_needed(beside)
+            beside = None
+        panels.draw(selection, request, view, loaded, beside)
     region.draw(selection, loaded)
-    links.write(_link(selection))
+    links.write(_link(selection, second))
     export.draw(selection, request, loaded, opened.arguments)
     neighbours.draw(selection, loaded)
+
+
+def _open_second(selection: Selection, second: ModelChoice) -> Beside | str:
+    """The maps of a second model of the same pair; why there are none, as a sentence."""
+    name, kind = plain(second.name), selection.display.map
+    if second.num_frames != selection.model.num_frames:
+        why = (
+            f"it takes clips of {second.num_frames} frames, and {plain(selection.model.name)} "
+            f"of {selection.model.num_frames}. Choose another model"
+        )
+    elif kind.needs == "classifier":
+        why = f"{kind.title} is of the classifier, not of a model. Choose another kind of map"
+    elif kind.num_passes is not None:
+        why = f"{kind.title} takes many passes. Choose another kind of map to see both models"
+    elif kind.needs == "task" and not second.task:
+        why = "it has no head of a pretext task. Choose another kind of map"
+    else:
+        own = replace(selection, model=second)
+        try:
+            loaded = models.load(second)
+            if not (why := _why_no_task(own, loaded)):
+                return Beside(own, view_model.view_pair(resolve(own), own.display, loaded))
+        except ValueError as error:
+            why = plain(str(error), keep_code=True)
+    return f"{name} is not shown beside it: {why.removesuffix('.')}."
 
 
 def _why_no_task(selection: Selection, loaded: Loaded) -> str:
@@ -160,11 +195,13 @@ def _say_needed(text: str) -> None:
     st.info(text, icon=":material/info:")
 
 
-def _link(selection: Selection) -> dict[str, str]:
+def _link(selection: Selection, second: ModelChoice | None) -> dict[str, str]:
     link = {
         "model": selection.model.name,
         "gallery": selection.source.title,
     }
+    if second is not None:
+        link["second"] = second.name
     if "frame" in st.session_state:
         link["frame"] = str(int(st.session_state["frame"]) + 1)
     if st.session_state.get("place"):

@@ -11,7 +11,9 @@ from analysis.attribution.registry import DEFAULT_MAP, OTHER_ROWS, MapKind, map_
 from analysis.figures.viewer.panel import Panel
 from analysis.figures.viewer.pictures import SHEET_COLUMNS, jpeg, resize
 from analysis.figures.viewer.rows import bar_of, row_of
+from dashboard.app_pages.compare import beside as second_model
 from dashboard.app_pages.compare import region, verdicts
+from dashboard.app_pages.compare.beside import Beside
 from dashboard.app_pages.compare.facts import facts
 from dashboard.base import links
 from dashboard.base.arguments import CHECKPOINTS
@@ -92,7 +94,13 @@ def draw_summary(selection: Selection, view: PairView, request: MapRequest, load
 
 
 @st.fragment
-def draw(selection: Selection, request: MapRequest, view: PairView, loaded: Loaded) -> None:
+def draw(
+    selection: Selection,
+    request: MapRequest,
+    view: PairView,
+    loaded: Loaded,
+    beside: Beside | None = None,
+) -> None:
     """Panels, scrubber and what goes with the frame. A move of the scrubber runs this alone."""
     region.draw_if_moved()
     frame = min(int(st.session_state.get("frame", 0)), view.grid.clip[0] - 1)
@@ -103,7 +111,7 @@ def draw(selection: Selection, request: MapRequest, view: PairView, loaded: Load
     difference = None
     if selection.display.rows == "difference":
         difference = view_model.view_difference(request, selection.display, loaded)
-    data = _shown(selection, view, frame, place, partners, difference)
+    data = _shown(selection, view, frame, place, partners, difference, beside)
     clips = (selection.clip_i, selection.clip_j)
     # Pictures first: taking the time apart sends both clips through the network once more.
     before = st.session_state.get(VIEWER)
@@ -116,6 +124,8 @@ def draw(selection: Selection, request: MapRequest, view: PairView, loaded: Load
         viewer(data, VIEWER, _moved, _placed, region.set_region)
     if place and partners:
         _draw_partners(place, partners, view)
+    if beside is not None:
+        second_model.draw(selection, view, beside)
     st.html(facts(selection, view))
     place_named = str(st.session_state.get("place") or "")
     links.rewrite(frame=str(frame + 1), place=place_named)
@@ -187,12 +197,42 @@ def _shown(
     place: tuple[str, Place] | None,
     partners: Partners | None,
     difference: tuple[Panel, Panel] | None,
+    beside: Beside | None,
 ) -> dict[str, Any]:
     """The viewer's data. It is the same for every frame, so that it is not sent again."""
+    clips = (selection.clip_i, selection.clip_j)
+    partners_of = {place[0]: partners} if place and partners else {}
+    rows = _rows(selection, view, partners_of)
+    if beside is not None:
+        rows = _interleaved(rows, selection, beside)
+    if selection.display.rows == "difference" and difference is not None:
+        rows.append(_difference_row(clips, difference, view))
+    token, token_frame, keep = _token(selection, frame, place, beside)
+    data = _data(selection, rows, token, token_frame)
+    if selection.display.has_places:
+        grid = view.grid
+        data["cells"] = {
+            "time": grid.cell_of(0).tolist(),
+            "y": (grid.edges(1) / grid.clip[1]).tolist(),
+            "x": (grid.edges(2) / grid.clip[2]).tolist(),
+        }
+    return data | {
+        "sheet": {"columns": SHEET_COLUMNS, "rows": -(-view.grid.clip[0] // SHEET_COLUMNS)},
+        "unit": selection.display.map.units,
+        "place": st.session_state.get("place", ""),
+        "region": st.session_state.get(region.REGION) or "",
+        "keep_frame": keep,
+    }
+
+
+def _rows(
+    selection: Selection, view: PairView, partners: dict[str, Partners]
+) -> list[dict[str, Any]]:
+    """A row a head or class; in place of c_j's map the partners of a place, where one is chosen."""
     kind, clips = selection.display.map, (selection.clip_i, selection.clip_j)
     rows = []
     for name, both in view.panels.items():
-        own = partners if place and place[0] == name else None
+        own = partners.get(name)
         shown = (both[0], own.panel if own else both[1])
         boxes = (own.box if own else shown[0].box, shown[1].box)
         title = view.title(name)
@@ -209,24 +249,27 @@ def _shown(
             panels[1]["limit"] = f"map of s, {limits[1]}"
         rows.append(row_of(name, title, _short(view.score(name)), panels, kind.symbol))
         rows[-1]["bar"] = bar_of(title, both[0].limit, view.ramp, selection.display.scale)
-    if selection.display.rows == "difference" and difference is not None:
-        rows.append(_difference_row(clips, difference, view))
-    token, token_frame, keep = _token(selection, frame, place)
-    data = _data(selection, rows, token, token_frame)
-    if selection.display.has_places:
-        grid = view.grid
-        data["cells"] = {
-            "time": grid.cell_of(0).tolist(),
-            "y": (grid.edges(1) / grid.clip[1]).tolist(),
-            "x": (grid.edges(2) / grid.clip[2]).tolist(),
-        }
-    return data | {
-        "sheet": {"columns": SHEET_COLUMNS, "rows": -(-view.grid.clip[0] // SHEET_COLUMNS)},
-        "unit": kind.units,
-        "place": st.session_state.get("place", ""),
-        "region": st.session_state.get(region.REGION) or "",
-        "keep_frame": keep,
-    }
+    return rows
+
+
+def _interleaved(
+    rows: list[dict[str, Any]], selection: Selection, beside: Beside
+) -> list[dict[str, Any]]:
+    """Below each head of the first model that of the second, each with its model's name."""
+    second = _rows(beside.selection, beside.view, {})
+    for own, name in ((rows, selection.model.name), (second, beside.selection.model.name)):
+        for row in own:
+            row["note"] = name
+            for panel in row["panels"]:
+                panel["alt"] = f"{name}: {panel['alt']}"
+    order = [row["head"] for row in rows]
+    for row in second:
+        order += [row["head"]] if row["head"] not in order else []
+        row["beside"] = True
+    both = sorted([*rows, *second], key=lambda row: order.index(row["head"]))
+    for row in second:  # its own name, once it has found its place
+        row["head"] += "-2"
+    return both
 
 
 def _difference_row(
@@ -256,14 +299,16 @@ def _what(kind: MapKind, view: PairView, side: int) -> str:
 
 
 def _token(
-    selection: Selection, frame: int, place: tuple[str, Place] | None
+    selection: Selection, frame: int, place: tuple[str, Place] | None, beside: Beside | None
 ) -> tuple[str, int, bool]:
     """Names what is shown; the frame it began with; whether only the way of showing changed."""
     state = st.session_state
     serial = links.visit().serial
     # Not the gallery, which may list many thousand videos.
     pair = (selection.clip_i, selection.clip_j, selection.model, selection.classifier, serial)
-    token = hashlib.sha256(repr((pair, selection.display, place)).encode()).hexdigest()[:16]
+    second = beside and beside.selection.model
+    shown = (pair, selection.display, place, second)
+    token = hashlib.sha256(repr(shown).encode()).hexdigest()[:16]
     if state.get("token") != token:
         state["token"], state["token_frame"] = token, frame
         state["token_keeps"] = state.get("token_pair") == pair

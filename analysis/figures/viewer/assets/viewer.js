@@ -45,6 +45,9 @@ function drawHeads(root, data) {
   heads.replaceChildren(element("div"), pair)
 }
 
+// Of a second model's row, which has a name of its own.
+const headOf = row => (row.beside ? row.head.slice(0, -2) : row.head)
+
 function drawLabel(row) {
   const label = element("div", "label")
   const swatch = element("div", "swatch")
@@ -90,7 +93,7 @@ function drawPanel(row, panel, data) {
     box.append(bare)
   }
   if (panel.limit) box.append(element("div", "limit", panel.limit))
-  if (data.cells && row.letter && panel.column === data.columns[0].index) {
+  if (data.cells && row.letter && !row.beside && panel.column === data.columns[0].index) {
     box.classList.add("places")
     box.tabIndex = 0
     box.setAttribute("role", "button")
@@ -184,7 +187,7 @@ function show(view) {
     }
   }
   root.querySelectorAll(".row").forEach((row, i) => {
-    const off = view.off.includes(data.rows[i].head)
+    const off = view.off.includes(headOf(data.rows[i]))
     row.classList.toggle("off", off)
     if (view.boxes && !off) drawMarks(row.querySelector("svg"), data, data.rows[i].panels, frame)
     else row.querySelector("svg").replaceChildren()

@@ -53,7 +53,7 @@ function goTo(view, frame) {
 
 // Off: the bare frames in place of a head's map.
 function cycleHeads(view) {
-  const heads = view.data.rows.slice(0, 2).map(row => row.head)
+  const heads = [...new Set(view.data.rows.map(headOf))].slice(0, 2)
   const states = [[], [heads[1]], [heads[0]], heads].map(off => off.filter(Boolean))
   const at = states.findIndex(off => off.join() === view.off.join())
   view.off = states[(at + 1) % states.length]
