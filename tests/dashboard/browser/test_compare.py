@@ -253,4 +253,4 @@ def test_export_gives_files(visitor: Visitor, address: str, tmp_path: Path) -> N
         download.value.save_as(path)
         assert path.read_bytes().startswith(start)
         assert download.value.suggested_filename.startswith("rspnet-margin_faster-")
-    assert "python -m analysis figure1" in page.locator("code").first.inner_text()
+    expect(page.locator("code", has_text="python -m analysis figure1").first).to_be_visible()
