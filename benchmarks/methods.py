@@ -33,8 +33,8 @@ TITLES = {
     "avid": "RSPNet, A-VID: which clip is of the same video",
     "moco": "MoCo: which clip is of the same video",
     "pace": "Pace: which of four paces",
-    "speednet": "SpeedNet: is it sped up",
     "pace_long": "Pace, three times the samples",
+    "speednet": "SpeedNet: is it sped up",
     "speednet_long": "SpeedNet, three times the samples",
     "cliporder": "ClipOrder: the order of three clips",
     "vcp": "VCP: what was done to the middle clip",
@@ -147,7 +147,7 @@ def draw(rows: Sequence[Row]) -> Figure:
     """Where each map lies: in moving limbs and on the prop, beside random weights."""
     figure = Figure((8.4, 0.45 * len(rows) + 1.2), layout="constrained")
     axes = figure.subplots(1, 2, sharey=True)
-    titles = ("in moving limbs", "on the prop, which is not what moves")
+    titles = ("in moving limbs", "on the prop beside the actor")
     for axis, region, title in zip(axes, REGIONS, titles, strict=True):
         axis.axvline(1, color="0.7", linewidth=0.8)
         for place, row in enumerate(rows):
@@ -157,8 +157,6 @@ def draw(rows: Sequence[Row]) -> Figure:
                 axis.plot([one.low, one.high], [place + dy] * 2, color=colour, linewidth=1.6)
                 axis.plot(one.value, place + dy, "o", color=colour, markersize=4.5)
         axis.set_title(title, fontsize=9, loc="left")
-        axis.set_xlabel("share of the map over share of the pixels; 1: like a uniform map",
-                        fontsize=7.5)  # fmt: skip
         axis.tick_params(labelsize=8)
         axis.spines[["top", "right"]].set_visible(False)
     words = [
@@ -166,9 +164,10 @@ def draw(rows: Sequence[Row]) -> Figure:
     ]
     axes[0].set_yticks(range(len(rows)), words, fontsize=7.5)
     axes[0].invert_yaxis()
-    axes[1].plot([], [], "o-", color="tab:orange", label="trained")
-    axes[1].plot([], [], "o-", color="0.6", label="random weights")
-    axes[1].legend(fontsize=7.5, frameon=False, loc="lower right")
+    axes[0].plot([], [], "o-", color="tab:orange", label="trained")
+    axes[0].plot([], [], "o-", color="0.6", label="random weights")
+    figure.legend(fontsize=7.5, frameon=False, loc="outside upper right", ncols=2)
+    figure.supxlabel("share of the map over share of the pixels (1: a uniform map)", fontsize=8)
     return figure
 
 
