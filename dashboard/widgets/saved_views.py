@@ -144,7 +144,7 @@ def take(data: bytes, folder: Path) -> None:
         if other:
             raise ValueError(
                 f"these views are not taken, and nothing has changed: another view is named "
-                f"{other[0]}. Delete or rename it first"
+                f"{other[0]}. Delete that one first"
             )
         held.update(added)
 

@@ -26,9 +26,18 @@ def test_cells_are_those_whose_middle_is_inside_or_else_one() -> None:
 
 
 @pytest.mark.parametrize(
-    "text",
-    ["", "1,2", "0,0,1,x", "0,0,nan,1", "0.5,0,0.5,1", "-1,0,1,1", "0,0,1,1,4,2", "0,0,1,1,0,2"],
+    ("text", "message"),
+    [
+        ("", "4 numbers, or 6 with frames, got 1"),
+        ("1,2", "4 numbers, or 6 with frames, got 2"),
+        ("0,0,1,x", "could not convert string to float: 'x'"),
+        ("0,0,nan,1", "left < right and top < bottom .* got 0, 0, nan, 1"),
+        ("0.5,0,0.5,1", "left < right and top < bottom .* got 0.5, 0, 0.5, 1"),
+        ("-1,0,1,1", "0 to 1, got -1, 0, 1, 1"),
+        ("0,0,1,1,4,2", r"first <= last, got \(3, 1\)"),
+        ("0,0,1,1,0,2", r"first <= last, got \(-1, 1\)"),
+    ],
 )
-def test_what_is_no_rectangle_is_refused(text: str) -> None:
-    with pytest.raises(ValueError):  # noqa: PT011 - each says its own
+def test_what_is_no_rectangle_is_refused(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         Rectangle.parse(text)

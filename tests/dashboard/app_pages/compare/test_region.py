@@ -9,6 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 import analysis
 from analysis.regions.motion import share_inside
+from analysis.stimuli.edit import How
 from dashboard.base.style import signed
 from rspnet import load_model
 from rspnet.data.video.encode import write_video
@@ -42,10 +43,13 @@ def test_edited_numbers_are_those_of_analysis(given: tuple[str, ...], open_app: 
     fast = analysis.load_view(path, 8, 32, start=2, speed=2)
     mask = np.zeros((8, 32, 32), bool)
     mask[2:6, 3:26, 6:22] = True  # pixels whose middle lies in 3.2 to 25.6 and 6.4 to 22.4
-    for how, other in (("speed2", fast), ("swap", c_j), ("freeze", None)):
+    edits: list[tuple[str, How, analysis.View | None]] = [
+        ("speed2", "speed", fast), ("swap", "swap", c_j), ("freeze", "freeze", None),
+    ]  # fmt: skip
+    for how, kind, other in edits:
         app.button_group("region_how").set_value(how).run()
         assert app.query_params["edit"] == how
-        edited = analysis.edit_region(c_i, mask, how.rstrip("2"), other)  # type: ignore[arg-type]
+        edited = analysis.edit_region(c_i, mask, kind, other)
         before, after = (
             analysis.explain_kind("contribution", analysis.PairClips.of(query, key, c, c_j))
             for c in (c_i, edited)
