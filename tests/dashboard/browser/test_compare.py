@@ -45,6 +45,7 @@ def test_a_verdict_comes_and_the_menus_stay_as_they_were(visitor: Visitor, addre
     visitor.open(address)
     visitor.wait_ready()
     expect(visitor.page.locator('[data-testid="verdicts"] b')).to_have_count(2, timeout=60_000)
+    assert visitor.jumped() < 0.1  # all has its place before it comes
     for side in "ij":
         expect(visitor.page.locator(f".st-key-video_{side} input")).to_have_value(
             re.compile("clip_1")

@@ -186,6 +186,17 @@ class Visitor:
             for node in rule["nodes"]
         ]
 
+    def jumped(self) -> float:
+        """Sum of the layout shifts so far, as the browser scores them: 0 where nothing jumped."""
+        return float(
+            self.page.evaluate(
+                "() => new Promise(done => { let sum = 0; new PerformanceObserver(list => {"
+                "for (const entry of list.getEntries()) sum += entry.value"
+                "}).observe({type: 'layout-shift', buffered: true});"
+                "setTimeout(() => done(sum), 100) })"
+            )
+        )
+
     def close(self) -> None:
         """Leave, and complain about what went wrong."""
         exceptions = self.page.locator('[data-testid="stException"]').count()
