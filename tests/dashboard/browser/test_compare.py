@@ -50,6 +50,9 @@ def test_a_verdict_comes_and_the_menus_stay_as_they_were(visitor: Visitor, addre
         expect(visitor.page.locator(f".st-key-video_{side} input")).to_have_value(
             re.compile("clip_1")
         )
+    menu = visitor.page.locator('.st-key-video_i [data-testid="stSelectbox"]')
+    menu.hover()  # the whole of a name, however narrow its menu is
+    expect(menu).to_have_attribute("title", re.compile("clip_1"))
     visitor.page.locator(".st-key-verdicts").get_by_role("button", name="Why").click()
     expect(visitor.page.get_by_text("random orders, on average by").first).to_be_visible()
 
