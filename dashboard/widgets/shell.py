@@ -17,7 +17,7 @@ from dashboard.base.state import plain
 from dashboard.base.viewer import keep_history
 from dashboard.services import models
 from dashboard.services.models import ModelChoice
-from dashboard.widgets import saved_views
+from dashboard.widgets import saved_views, tour
 from rspnet.files import printable
 
 _log = logging.getLogger(__name__)
@@ -69,8 +69,10 @@ def run(pages: Mapping[str, Any], current: Any) -> None:
     links.visit().pages = dict(pages)
     name = next(name for name, page in pages.items() if page == current)
     links.enter(name)
+    tour.draw(name)
     current.run()
     saved_views.draw(name)
+    tour.draw_way_back(name)
 
 
 def has_page(name: str) -> bool:

@@ -18,6 +18,8 @@ import cv2
 import numpy as np
 import playwright.sync_api
 
+from dashboard.widgets import tour
+
 ROOT = Path(__file__).resolve().parents[3]
 SHOTS = ROOT / "artifacts" / "dashboard"
 ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -63,6 +65,8 @@ def served(folder: Path, words: list[str]) -> Iterator[str]:
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "dashboard" / "app.py")]
     command += ["--server.headless", "true", "--server.port", str(port), "--", *words]
+    if "--runs" in words:  # nobody's first visit
+        (Path(words[words.index("--runs") + 1]) / tour.SEEN).touch()
     environment = os.environ | {"RSPNET_CACHE": str(folder), "OMP_NUM_THREADS": "1"}
     with (folder / "log.txt").open("w+") as log:
         server = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, env=environment)
