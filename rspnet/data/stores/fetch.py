@@ -118,7 +118,7 @@ def _fetch(pointer: Pointer, suffix: str) -> Path:
     _make_room(folder, pointer)
     store, path = open_store(pointer.address)
     try:
-        with atomic_path(target) as temporary, temporary.open("wb") as file:
+        with atomic_path(target, sync=False) as temporary, temporary.open("wb") as file:
             with store_errors(pointer.address):
                 _check_unchanged(store.info(path), pointer)
             end = pointer.offset + pointer.size

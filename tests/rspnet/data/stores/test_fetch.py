@@ -2,6 +2,7 @@
 
 import errno
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import fsspec
@@ -98,7 +99,7 @@ def test_a_full_disk_is_a_sentence_and_leaves_nothing(pointers, monkeypatch, tmp
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(fetch.os, "fsync", full, raising=False)
+    monkeypatch.setattr(Path, "replace", full)
     with pytest.raises(StoreError, match="scratch is full: free some space, lower RSPNET"):
         local_file(pointers[0])
     assert list((tmp_path / "scratch").iterdir()) == []
@@ -118,6 +119,15 @@ def test_a_tar_that_was_changed_is_an_error_of_its_videos(pointers, shards, chan
         VideoReader(pointers[0])
     assert error.value.path == pointers[0]
     assert len(VideoReader(pointers[1])) == 40
+
+
+def test_several_threads_share_a_folder_that_is_too_small(pointers, videos, monkeypatch):
+    largest = max(file_size(str(path)) for path in pointers)
+    monkeypatch.setenv("RSPNET_FETCHED_GB", str(1.5 * largest / 1e9))
+    files = [path.read_bytes() for path in sorted(videos.rglob("*.mp4"))]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda path: local_file(path).read_bytes(), pointers * 8))
+    assert found == files * 8
 
 
 def test_errors_of_a_video_name_the_pointer():
