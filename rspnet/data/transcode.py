@@ -156,7 +156,8 @@ def transcode(
     """Rewrite all videos below a folder for fast random access; see this module.
 
     Args:
-        source: Folder of videos.
+        source: Folder of videos; or tar shards or a URL, of which there is a manifest
+            (``python -m rspnet.data.manifest``).
         out: Folder for the copies, apart from ``source``. May hold part of them already.
         short_side: Height or width, whichever is less, in pixels; even.
         gop: Most frames from one key frame to the next.
@@ -262,7 +263,8 @@ class TranscodeConfig:
     """Copies of videos that decode fast.
 
     Attributes:
-        source: Folder of videos.
+        source: Folder of videos; or tar shards or a URL, of which there is a manifest
+            (``python -m rspnet.data.manifest``).
         out: Folder for the copies.
         short_side: Height or width, whichever is less, in pixels; even.
         gop: Most frames from one key frame to the next.

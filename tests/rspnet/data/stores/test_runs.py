@@ -4,6 +4,7 @@ import csv
 import shutil
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import pytest
 
@@ -83,6 +84,42 @@ def test_tar_shards_train_and_extract_as_the_folder_of_their_files(shards, video
 def test_a_training_from_shards_resumes_exactly(shards, tmp_path):
     make_manifest(shards, num_workers=0, progress=False)
     assert_resumes_exactly([*TINY, f"--data.root={shards}"], tmp_path)
+
+
+def test_an_outage_stops_a_run_and_the_same_command_resumes(
+    videos, tmp_path, model, cache, monkeypatch, capsys
+):
+    store = fsspec.filesystem("memory")
+    store.put(str(videos), "/run", recursive=True)
+    make_manifest("memory://run", num_workers=0, progress=False)
+    expected = losses(videos, tmp_path / "a")
+    here = vectors(videos, tmp_path / "h", model)
+    cat_file = type(store).cat_file
+
+    def fails_after(number: int):
+        shutil.rmtree(cache / "fetched")
+        read: list[str] = []
+
+        def fails(self, path, **where):
+            read.append(path)
+            if len(read) > number:
+                raise ConnectionError("no route to host")
+            return cat_file(self, path, **where)
+
+        monkeypatch.setattr(type(store), "cat_file", fails)
+
+    words = ["--data.root=memory://run", f"--out={tmp_path / 'b'}"]
+    fails_after(2)
+    assert train([*TINY, *words, "--max_steps=2"]) == 2
+    assert "no route to host" in capsys.readouterr().err
+    monkeypatch.setattr(type(store), "cat_file", cat_file)
+    assert losses("memory://run", tmp_path / "b") == expected
+    words = ["--data.root=memory://run", f"--out={tmp_path / 'g'}", f"--model={model}"]
+    fails_after(2)
+    assert extract([*words, "--num_clips=2", "--num_workers=0", "--device=cpu"]) == 2
+    assert "no route to host" in capsys.readouterr().err
+    monkeypatch.setattr(type(store), "cat_file", cat_file)
+    assert_same(vectors("memory://run", tmp_path / "g", model), here)
 
 
 def test_an_object_store_trains_and_extracts_as_the_folder(
