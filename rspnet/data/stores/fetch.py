@@ -45,8 +45,12 @@ def store_errors(address: str) -> Iterator[None]:
     """
     try:
         yield
-    except (ValueError, StoreError, MemoryError):
+    except (StoreError, MemoryError):
         raise
+    except ValueError as error:
+        if address in str(error):
+            raise
+        raise ValueError(f"{address}: {error}") from error
     except ImportError as error:
         raise ValueError(
             f"{address} needs a package that is not installed ({error}): for s3:// it is s3fs, in "
@@ -84,10 +88,7 @@ def open_store(address: str) -> "tuple[AbstractFileSystem, str]":
     from fsspec.core import url_to_fs
 
     with store_errors(address):
-        try:
-            store, path = url_to_fs(address, use_listings_cache=False)
-        except ValueError as error:
-            raise ValueError(f"{address}: {error}") from error
+        store, path = url_to_fs(address, use_listings_cache=False)
     return store, path
 
 
@@ -100,8 +101,8 @@ def local_file(path: Path) -> Path:
     """The file itself; or, where it is a pointer, a local copy of what it points to.
 
     Raises:
-        ValueError: What it points to is gone, was changed, or is larger than the cache.
-        StoreError: The store can't be reached, or the disk is full.
+        ValueError: What it points to is gone, or was changed.
+        StoreError: The store can't be reached, the disk is full, or the limit is too small.
     """
     pointer = read_pointer(path)
     return path if pointer is None else _fetch(pointer, path.suffix)

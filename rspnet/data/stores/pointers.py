@@ -93,7 +93,8 @@ def address_of(root: str | Path) -> str | None:
     """
     text = os.fspath(root)
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", text):
-        return text.rstrip("/")
+        # Of HTTP, a folder's page differs from a file by the slash alone.
+        return text if text.startswith("http") else re.sub(r"(?<=[^:/])/+$", "", text)
     path = user_path(text).absolute()
     if path.is_dir():
         tars = any(path.glob("*.tar")) and not any(True for _ in VideoWalk(path))

@@ -40,6 +40,8 @@ def list_store(address: str) -> tuple[dict[str, Pointer], Counter[str]]:
         with store_errors(url):
             if not (info.get("ETag") or info.get("etag")):  # lists say less than this does
                 info = store.info(path)
+            if info["size"] is None:
+                raise ValueError(f"{url}: its server does not say how many bytes it has")
             whole = (url, int(info["size"]), version_of(info))
             if path.endswith(".tar"):
                 found = [
@@ -81,7 +83,7 @@ def _objects(store: "AbstractFileSystem", root: str) -> tuple[dict[str, dict[str
             raise
         plain = root[: min(root.find(sign) for sign in "*?[" if sign in root)]
         return store.glob(root, detail=True), plain.rpartition("/")[0]
-    if info["type"] == "directory":
+    if info["type"] == "directory" or root.endswith("/"):
         return store.find(root, detail=True), root
     return {root: info}, root.rpartition("/")[0]
 
@@ -103,8 +105,10 @@ def _members(store: "AbstractFileSystem", path: str, url: str) -> Iterator[tuple
                         classes[stem] = content.read(200).decode(errors="replace").strip()
                 file.seek(archive.offset)
                 ended = file.read(512) == bytes(512)
-        except tarfile.TarError as error:
-            raise ValueError(f"{url} is cut off or no tar ({error}): copy it again") from error
+        except (tarfile.TarError, ValueError) as error:
+            raise ValueError(
+                f"{url} is cut off, no tar, or its server reads no ranges ({error}): copy it again"
+            ) from error
     if not ended:
         raise ValueError(f"{url} is cut off or damaged: it has no end mark; copy it again")
     for name, offset, size in found:
