@@ -3,7 +3,10 @@
 import io
 import os
 import tarfile
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import fsspec
 import pytest
@@ -11,8 +14,9 @@ import pytest
 from rspnet.commands import parse_config
 from rspnet.data import manifest
 from rspnet.data.manifest import main, read_manifest, write_manifest
+from rspnet.data.stores.fetch import local_file
 from rspnet.data.stores.pointers import address_of, pointer_folder, root_path
-from rspnet.data.stores.shards import list_store
+from rspnet.data.stores.shards import list_store, write_pointers
 from rspnet.train import find_videos
 from rspnet.training.config import TrainConfig
 
@@ -112,6 +116,26 @@ def test_what_is_no_tar_is_refused(tmp_path, capsys):
 def test_an_address_that_is_not_there_is_a_sentence(address, sentence, capsys):
     assert main([address]) == 2
     assert f"error: {sentence}" in capsys.readouterr().err
+
+
+def test_a_folder_by_http(videos, shards):
+    pytest.importorskip("aiohttp", reason="needs aiohttp: pip install aiohttp")
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=videos.parent)) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        folder, _ = write_pointers(f"{address}/videos/")
+        for path in videos.rglob("*.mp4"):
+            copy = local_file(folder / path.relative_to(videos))
+            assert copy.read_bytes() == path.read_bytes()
+        folder, _ = write_pointers(f"{address}/shards/shard-0.tar")
+        with pytest.raises(ValueError, match=r"shard-0\.tar gives .*its server reads no ranges"):
+            local_file(next(folder.rglob("*.mp4")))  # as this one does not
+        server.shutdown()
 
 
 def test_a_missing_package_is_named(monkeypatch, capsys):
