@@ -13,6 +13,7 @@ import pytest
 
 from rspnet.commands import parse_config
 from rspnet.data import manifest
+from rspnet.data.datasets.labelled import DatasetConfig, load_video_set
 from rspnet.data.manifest import main, read_manifest, write_manifest
 from rspnet.data.stores.fetch import local_file
 from rspnet.data.stores.pointers import address_of, pointer_folder, root_path
@@ -116,6 +117,18 @@ def test_what_is_no_tar_is_refused(tmp_path, capsys):
 def test_an_address_that_is_not_there_is_a_sentence(address, sentence, capsys):
     assert main([address]) == 2
     assert f"error: {sentence}" in capsys.readouterr().err
+
+
+def test_a_data_set_finds_its_listed_videos_in_shards(shards, tmp_path):
+    write_manifest(shards, num_workers=0, progress=False)
+    table = tmp_path / "labels.csv"
+    table.write_text("path,label,split\nclass1/v3.avi,jump,train\nclass0/v0.mp4,walk,train\n")
+    config = DatasetConfig(name="csv", root=str(shards), annotations=str(table))
+    found = load_video_set(config)
+    assert [(video.path, video.label) for video in found.videos] == [
+        (root_path(shards) / "class1" / "v3.mp4", "jump"),
+        (root_path(shards) / "class0" / "v0.mp4", "walk"),
+    ]
 
 
 def test_a_folder_by_http(videos, shards):
