@@ -1,6 +1,7 @@
 """What is measured: each part yields rows of the table."""
 
 import contextlib
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ CHANGES = (10, 25, 50, 100, 150, 200)
 NEAREST = '[data-testid="near-avid"]'
 TITLE = ".title .name"
 _OPENED = ("to first content", "to four overlays")
-_CHART = ".js-plotly-plot .main-svg"
+_STRIP = '[data-testid="strip-i"] .part'
 # Moves the slider as a hand does; milliseconds until all four panels were painted anew.
 _MOVE = """
 (slider, step) => new Promise((done, fail) => {
@@ -106,7 +107,7 @@ class Bench:
 
     def gallery(self, num: int) -> Made:
         """So many videos that the app finds embedded, made of the example videos."""
-        root = self.folder / f"videos{num}"
+        root = Path(tempfile.mkdtemp(dir=self.folder)) / f"videos{num}"
         return make_gallery(root, num, self.examples(), self.arguments())
 
     def examples(self) -> list[Path]:
@@ -171,7 +172,7 @@ def pair(bench: Bench) -> Iterator[Row]:
 
 
 def _wait_whole(page: Page) -> None:
-    for part in (READY, _CHART, NEAREST):
+    for part in (READY, _STRIP, NEAREST):
         page.wait_for_selector(part)
     rest(page)
 
