@@ -11,13 +11,59 @@ from analysis.figures.overlay import common_limit
 from analysis.figures.retrieval_figure import strongest
 from analysis.figures.viewer.page import MOST_BYTES, PIXELS, Page, Part, command_part, sizes
 from analysis.figures.viewer.pair import frames_at, view_of
-from analysis.figures.viewer.panel import Panel, colour_ramp, draw_panel
+from analysis.figures.viewer.panel import Panel, colour_ramp, draw_panel, strongest_frame_of
 from analysis.figures.viewer.pictures import SHEET_COLUMNS
 from analysis.figures.viewer.rows import COLOURS, DASHES, PLAY_FPS, bar_of, signed, small
 from rspnet.files import printable
 from rspnet.names import HEAD_TITLES
 
 _SIDES = {"query": "Query", "hit": "Hit"}
+
+
+def panels_of(
+    found: RetrievalExplanation, opacity: float = 0.75, pixels: int = PIXELS
+) -> dict[str, Any]:
+    """What ``viewer.js`` draws of a query and its hits: a row a hit, all pictures in step.
+
+    Of each video the clip is shown whose map comes to most. All maps share one colour scale. It
+    begins where the cells of the query add the most to the first hit.
+
+    Args:
+        found: From :func:`analysis.explain_retrieval`.
+        opacity: Of the strongest colour, 0 to 1.
+        pixels: Side of a picture; smaller where a page would be too large.
+
+    Raises:
+        ValueError: A video is gone or can't be read any more.
+    """
+    pairs = [(hit, (hit.query_maps, hit.hit_maps)) for hit in found.hits]
+    own = {id(video): strongest(video)[0] for _, both in pairs for video in both}
+    limit = common_limit([video.maps[own[id(video)]].values for _, both in pairs for video in both])
+    for side in sizes(pixels):
+        rows = [
+            (hit, [_panel(video, own[id(video)], limit, opacity, side) for video in both])
+            for hit, both in pairs
+        ]
+        if sum(len(panel.sheet) for _, both in rows for panel in both) < 0.9 * MOST_BYTES:
+            break
+    first = pairs[0][1][0]
+    name = printable(Path(found.query).name)
+    num = first.maps[0].grid.clip[0]
+    return {
+        "token": "page",
+        "frame": strongest_frame_of(first.maps[own[id(first)]]),
+        "fps": PLAY_FPS,
+        "num_frames": num,
+        "columns": [
+            {"index": index, "title": title, "detail": words}
+            for (index, title), words in zip(
+                _SIDES.items(), (name, "what makes it near to the query"), strict=True
+            )
+        ],
+        "rows": [_row(found, hit, both, own, limit, opacity) for hit, both in rows],
+        "sheet": {"columns": SHEET_COLUMNS, "rows": -(-num // SHEET_COLUMNS)},
+        "unit": "contribution to s, per cell",
+    }
 
 
 def retrieval_page(
@@ -36,16 +82,6 @@ def retrieval_page(
     Raises:
         ValueError: A video is gone or can't be read any more.
     """
-    pairs = [(hit, (hit.query_maps, hit.hit_maps)) for hit in found.hits]
-    own = {id(video): strongest(video)[0] for _, both in pairs for video in both}
-    limit = common_limit([video.maps[own[id(video)]].values for _, both in pairs for video in both])
-    for side in sizes(pixels):
-        rows = [
-            (hit, [_panel(video, own[id(video)], limit, opacity, side) for video in both])
-            for hit, both in pairs
-        ]
-        if sum(len(panel.sheet) for _, both in rows for panel in both) < 0.9 * MOST_BYTES:
-            break
     feature = HEAD_TITLES.get(found.feature, "the backbone")
     name = printable(Path(found.query).name)
     num = found.hits[0].query_maps.maps[0].grid.clip[0]
@@ -61,21 +97,7 @@ def retrieval_page(
             f"{protocol.num_clips} clips of {num} frames. "
             f"Model {found.model_hash[:12] or 'without a name'}.",
         ],
-        panels={
-            "token": "page",
-            "frame": 0,
-            "fps": PLAY_FPS,
-            "num_frames": num,
-            "columns": [
-                {"index": index, "title": title, "detail": words}
-                for (index, title), words in zip(
-                    _SIDES.items(), (name, "what makes it near to the query"), strict=True
-                )
-            ],
-            "rows": [_row(found, hit, both, own, limit, opacity) for hit, both in rows],
-            "sheet": {"columns": SHEET_COLUMNS, "rows": -(-num // SHEET_COLUMNS)},
-            "unit": "contribution to s, per cell",
-        },
+        panels=panels_of(found, opacity, pixels),
         parts=[Part(title="Numbers", tables=[_table(found)]), *command_part(command)],
         values=found.to_json()
         | {

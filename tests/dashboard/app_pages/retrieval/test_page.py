@@ -8,6 +8,7 @@ import re
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import streamlit as st
@@ -136,6 +137,31 @@ def test_what_makes_a_hit_correct_is_said(
 
 
 @pytest.mark.usefixtures("_cache")
+@pytest.mark.parametrize("feature", ["avid", "backbone"])
+def test_under_an_explained_hit_stands_what_adds_to_it_over_time(
+    feature: str, coloured_model: Path, coloured_videos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[dict[str, Any]] = []
+    monkeypatch.setattr(explain, "viewer", lambda data, *_: shown.append(data))
+    argv = ["--model", str(coloured_model), "--videos", str(coloured_videos)]
+    link = {"query": QUERY, "by": feature, "why": f"{feature}.1"}
+    app = settle(open_page("retrieval", argv, monkeypatch, **link))
+    assert not app.exception
+    (data,) = shown
+    made = data["strip"]
+    assert [clip["title"] for clip in made["clips"]] == ["Query", "Hit"]
+    assert made["edges"][-1] == data["num_frames"] == 16
+    ends = {tuple(lane["range"]) for clip in made["clips"] for lane in clip["lanes"]}
+    assert len(ends) == 1  # both clips on one axis
+    for clip, column in zip(made["clips"], data["columns"], strict=True):
+        (lane,) = clip["lanes"]
+        # What the strip comes to is what the clip adds, and is of the frames that are shown.
+        assert f" adds {signed(sum(lane['total']))}" in clip["of"]
+        frames = clip["indices"]
+        assert column["detail"].endswith(f", frames {frames[0]} to {frames[-1]}")
+        assert (lane["still"] is None) == (feature == "backbone")
+
+
 def test_videos_that_changed_are_not_explained(
     coloured_model: Path, coloured_videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
