@@ -115,7 +115,11 @@ def score_of_clips(branch: Branch, video: VideoMaps) -> Score:
         True
     """
     head = video.maps[0].head
-    branch.head(head)  # refuses what is no head
+    if head not in branch.heads:
+        raise ValueError(
+            f"the score of a clip is by one of the heads {', '.join(branch.heads)}, and these maps "
+            f"are of the {head}: explain the retrieval by a head"
+        )
     target = torch.from_numpy(video.target).to(branch.device)
     return Score(branch, head, target, others=video.maps[0].others)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from analysis.attribution.retrieval import explain_retrieval
 from analysis.cli.pair import is_page
 from analysis.core.shown import to_html
+from analysis.report.verdict import verdicts_on_hits
 from rspnet.commands import one_of, run_cli
 from rspnet.files import atomic_path
 from rspnet.retrieval.gallery import FEATURES, Gallery
@@ -28,6 +29,8 @@ class RetrievalConfig:
         model: Model file or name of a shipped model.
         k: Number of neighbours.
         feature: Feature that the videos are ranked by.
+        verdict: Check the map of the query that each hit of a page has, too, which takes some 60
+            forward passes a hit.
     """
 
     gallery: str
@@ -36,6 +39,7 @@ class RetrievalConfig:
     model: str = "default"
     k: int = 5
     feature: str = one_of(FEATURES, "rsp")
+    verdict: bool = False
 
 
 def run(config: RetrievalConfig, command: str = "") -> None:
@@ -51,7 +55,8 @@ def run(config: RetrievalConfig, command: str = "") -> None:
     branch, gallery = load_model(config.model), Gallery.load(config.gallery)
     found = explain_retrieval(branch, gallery, config.query, config.feature, config.k)
     if is_page(config.out):
-        print(to_html(found, config.out, command=command))
+        checked = verdicts_on_hits(branch, found) if config.verdict else {}
+        print(to_html(found, config.out, verdicts=checked, command=command))
         return
     stem = Path(config.out) / f"retrieval_{config.feature}"
     found.save(stem.with_suffix(".npz"))

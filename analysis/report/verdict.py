@@ -6,28 +6,35 @@ learned (:mod:`analysis.studies.sanity`), and whether the score falls where the 
 (:mod:`analysis.studies.measures.deletion`).
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import torch
 
 from analysis.attribution.pair_clips import PairClips
 from analysis.attribution.registry import DEFAULT_MAP, OTHER_ROWS, map_kind
+from analysis.attribution.retrieval_hit import score_of_clips
+from analysis.attribution.retrieval_result import ExplainedHit, RetrievalExplanation
 from analysis.core.cells import CellSwap, Fill
+from analysis.core.clip import View
 from analysis.core.clip_map import ClipMap
-from analysis.core.score import Score
+from analysis.core.score import Score, extract_features
 from analysis.core.shown import Shown, page_of
 from analysis.core.statistics import rank_correlation
 from analysis.core.table import Table, Value
+from analysis.figures.retrieval_figure import strongest
 from analysis.figures.viewer.page import Page, Part
+from analysis.figures.viewer.pair import view_of
 from analysis.stimuli.kinds import with_random_weights
 from analysis.studies.measures.deletion import KeptCells, order_of, perturbation_curve
 from analysis.studies.sanity import LIMIT
+from rspnet.models import Branch
 from rspnet.names import Side
 
 SUPPORTED, WEAK, NOT_SUPPORTED = "supported", "weak", "not supported"
 LARGEST_ERROR = 1e-4
+Maps = Mapping[str, ClipMap]  # by head
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,27 +191,124 @@ def verdicts(
     for head in heads:
         if head not in known:
             raise ValueError(f"heads are {', '.join(known)}, got {head!r}")
+    if map_kind(kind).needs in OTHER_ROWS:
+        raise ValueError(f"a verdict is on maps of similarities and margins, got {kind!r}")
+
+    def maps_of(own: PairClips) -> Maps:
+        return {head: map_kind(kind).compute(own, head, side) for head in heads}
+
+    numbers = (num_orders, num_steps, num_random, seed)
+    with clips.counted(side):
+        return _checked(
+            {head: map_kind(kind).score(clips, head, side) for head in heads},
+            maps_of(clips),
+            lambda random: maps_of(clips.with_branch(side, random)),
+            clips.view(side),
+            fill,
+            *numbers,
+        )
+
+
+def verdict_on_score(
+    score: Score,
+    view: View,
+    *,
+    fill: Fill = "blur",
+    num_orders: int = 9,
+    num_steps: int = 6,
+    num_random: int = 3,
+    seed: int = 0,
+) -> Verdict:
+    """Check the exact map of a score in one clip, such as in a clip of a hit of a retrieval.
+
+    It costs what :func:`verdict` costs.
+
+    Args:
+        score: What the map is of.
+        view: The clip.
+        fill: As for :func:`verdict`, and so are the others.
+        num_orders: Random orders.
+        num_steps: Steps of a deletion.
+        num_random: Draws of random weights.
+        seed: Fixes orders.
+
+    Raises:
+        ValueError: A number is not positive, or the clip does not fit the model.
+
+    Example:
+        >>> from analysis import PairClips, example_branch, example_views, verdict
+        >>> branch = example_branch()
+        >>> clips = PairClips.of(branch, branch, *example_views(2))
+        >>> found = verdict_on_score(clips.similarity("rsp"), clips.view("i"), num_orders=2)
+        >>> found.sentence == verdict(clips, "rsp", "contribution", num_orders=2).sentence
+        True
+    """
+
+    def maps_by(branch: Branch) -> Maps:
+        own = replace(score, branch=branch)
+        return {score.head: own.contributions(extract_features(branch, view))}
+
+    numbers = (num_orders, num_steps, num_random, seed)
+    made = maps_by(score.branch)
+    return _checked({score.head: score}, made, maps_by, view, fill, *numbers)[score.head]
+
+
+def query_of_hit(branch: Branch, hit: ExplainedHit) -> tuple[Score, View]:
+    """What the map of a hit in the clip of the query that is shown is of, and that clip.
+
+    Args:
+        branch: Query branch of the model that explained it.
+        hit: Near by a head.
+
+    Raises:
+        ValueError: It is near by the backbone, or the query's video is gone.
+    """
+    video = hit.query_maps
+    own = video.maps[strongest(video)[0]]
+    return score_of_clips(branch, video), view_of(own.clip, own.grid)
+
+
+def verdicts_on_hits(branch: Branch, found: RetrievalExplanation) -> dict[int, Verdict]:
+    """Check of each hit the map in the query, in the clip that is shown; by rank.
+
+    Args:
+        branch: Query branch of the model that explained them.
+        found: From :func:`analysis.explain_retrieval`, by a head.
+
+    Raises:
+        ValueError: As :func:`query_of_hit`.
+    """
+    return {hit.rank: verdict_on_score(*query_of_hit(branch, hit)) for hit in found.hits}
+
+
+def _checked(
+    scores: Mapping[str, Score],
+    maps: Maps,
+    maps_by: Callable[[Branch], Maps],
+    view: View,
+    fill: Fill,
+    num_orders: int,
+    num_steps: int,
+    num_random: int,
+    seed: int,
+) -> dict[str, Verdict]:
+    """The verdicts by head on the maps of a clip, which other branches' maps are compared with."""
     if min(num_orders, num_steps, num_random) < 1:
         raise ValueError(
             "num_orders, num_steps and num_random are positive, got "
             f"{num_orders}, {num_steps} and {num_random}"
         )
-    if map_kind(kind).needs in OTHER_ROWS:
-        raise ValueError(f"a verdict is on maps of similarities and margins, got {kind!r}")
-    with clips.counted(side):
-        maps = {head: map_kind(kind).compute(clips, head, side) for head in heads}
-        weights = _weights(clips, kind, side, maps, num_random)
-        grid = next(iter(maps.values())).grid
-        swap = CellSwap.of(clips.view(side).clip[None], fill, grid)
-        cells = KeptCells(clips.branch(side), swap)
-        found = {}
-        for head, own in maps.items():
-            score = map_kind(kind).score(clips, head, side)
-            deletion = _deletion(score, own, cells, num_orders, num_steps, seed)
-            checks = (*_completeness(own), weights[head], deletion)
-            failed = {check.name for check in checks if not check.passes}
-            word = WEAK if failed == {"weights"} else NOT_SUPPORTED if failed else SUPPORTED
-            found[head] = Verdict(word=word, checks=checks)
+    branch = next(iter(scores.values())).branch
+    weights = _weights(branch, maps, maps_by, num_random)
+    swap = CellSwap.of(view.clip[None], fill, next(iter(maps.values())).grid)
+    cells = KeptCells(branch, swap)
+    found = {}
+    for head, own in maps.items():
+        deletion = _deletion(scores[head], own, cells, num_orders, num_steps, seed)
+        checks = (*_completeness(own), weights[head], deletion)
+        failed = {check.name for check in checks if not check.passes}
+        word = WEAK if failed == {"weights"} else NOT_SUPPORTED if failed else SUPPORTED
+        found[head] = Verdict(word=word, checks=checks)
     return found
 
 
@@ -218,15 +322,14 @@ def _completeness(found: ClipMap) -> list[Check]:
 
 @torch.no_grad()
 def _weights(
-    clips: PairClips, kind: str, side: Side, maps: Mapping[str, ClipMap], num_random: int
+    branch: Branch, maps: Maps, maps_by: Callable[[Branch], Maps], num_random: int
 ) -> dict[str, Check]:
     """Rank correlation with the same map by random weights, of the same target."""
     sizes: dict[str, list[float]] = {head: [] for head in maps}
     for draw in range(num_random):
-        random = clips.with_branch(side, with_random_weights(clips.branch(side), draw))
+        random = maps_by(with_random_weights(branch, draw))
         for head, own in maps.items():
-            other = map_kind(kind).compute(random, head, side)
-            sizes[head].append(abs(rank_correlation(own.values, other.values)))
+            sizes[head].append(abs(rank_correlation(own.values, random[head].values)))
     found = {}
     for head, values in sizes.items():
         rho = float(np.mean(values))

@@ -1,5 +1,6 @@
 """The offline page of a retrieval: of each hit what makes it near, in the query and in the hit."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from html import escape
 from pathlib import Path
@@ -9,7 +10,16 @@ from analysis.attribution.retrieval_result import ExplainedHit, RetrievalExplana
 from analysis.core.table import Table, Value
 from analysis.figures.overlay import common_limit
 from analysis.figures.retrieval_figure import strongest
-from analysis.figures.viewer.page import MOST_BYTES, PIXELS, Page, Part, command_part, sizes
+from analysis.figures.viewer.page import (
+    MOST_BYTES,
+    PIXELS,
+    Checked,
+    Page,
+    Part,
+    command_part,
+    sizes,
+    verdict_part,
+)
 from analysis.figures.viewer.pair import frames_at, view_of
 from analysis.figures.viewer.panel import Panel, colour_ramp, draw_panel, strongest_frame_of
 from analysis.figures.viewer.pictures import SHEET_COLUMNS
@@ -67,7 +77,12 @@ def panels_of(
 
 
 def retrieval_page(
-    found: RetrievalExplanation, *, opacity: float = 0.75, command: str = "", pixels: int = PIXELS
+    found: RetrievalExplanation,
+    *,
+    opacity: float = 0.75,
+    verdicts: Mapping[int, Checked] | None = None,
+    command: str = "",
+    pixels: int = PIXELS,
 ) -> Page:
     """The page of a query and its nearest videos, a row a hit, all pictures in step.
 
@@ -76,6 +91,7 @@ def retrieval_page(
     Args:
         found: From :func:`analysis.explain_retrieval`.
         opacity: Of the strongest colour, 0 to 1.
+        verdicts: By rank, what the checks of the map of the query's clip came to.
         command: What made it.
         pixels: Side of a picture; smaller where the page would be too large.
 
@@ -85,7 +101,7 @@ def retrieval_page(
     feature = HEAD_TITLES.get(found.feature, "the backbone")
     name = printable(Path(found.query).name)
     num = found.hits[0].query_maps.maps[0].grid.clip[0]
-    protocol = found.protocol
+    protocol, checked = found.protocol, verdicts or {}
     return Page(
         title=f"The nearest to {name} by {feature}",
         lines=[
@@ -98,10 +114,18 @@ def retrieval_page(
             f"Model {found.model_hash[:12] or 'without a name'}.",
         ],
         panels=panels_of(found, opacity, pixels),
-        parts=[Part(title="Numbers", tables=[_table(found)]), *command_part(command)],
+        parts=[
+            *verdict_part(
+                {str(rank): own for rank, own in checked.items()},
+                {str(rank): f"No. {rank}, its map of the query:" for rank in checked},
+            ),
+            Part(title="Numbers", tables=[_table(found)]),
+            *command_part(command),
+        ],
         values=found.to_json()
         | {
             "command": command,
+            "verdicts": {str(rank): own.sentence for rank, own in checked.items()},
             "values": {
                 f"{kind}{hit.rank}": [m.values.tolist() for m in video.maps]
                 for hit in found.hits

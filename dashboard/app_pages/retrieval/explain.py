@@ -17,25 +17,26 @@ from dashboard.base import links
 from dashboard.base.arguments import shown_path
 from dashboard.base.style import signed, small
 from dashboard.base.viewer import viewer
-from dashboard.overlays import strip
+from dashboard.overlays import strip, verdict_job
 from dashboard.overlays.clip_ref import ClipRef
 from dashboard.services import galleries, uploads
 from dashboard.services.embeddings import Pool
 from dashboard.services.models import Loaded, ModelChoice
-from dashboard.widgets import cards, export, shell
+from dashboard.widgets import cards, export, shell, verdicts
 from rspnet.files import printable
 from rspnet.names import HEADS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from analysis import ClipInfo, ClipMap
+    from analysis import ClipInfo, ClipMap, Score, View
     from analysis.attribution.retrieval_result import (
         ExplainedHit,
         RetrievalExplanation,
         VideoMaps,
     )
     from analysis.core.clip_map import Map
+    from analysis.report.verdict import Verdict
 
 MOST_EXPLAINED = 5
 OPACITY = 0.75
@@ -184,6 +185,9 @@ def draw_hit(request: ExplainRequest, rank: int) -> None:
     hit, query = found.hits[0], request.pool.videos[request.query]
     st.html(f'<p class="lead" data-testid="why">{_said(request, found)}</p>')
     _draw_panels(request, rank)
+    if request.feature in HEADS:
+        score, view = _checked(request, found)
+        verdicts.draw(lambda: verdict_job.start_score(score, view), "this map of the query")
     st.html(
         '<p class="lead">Orange raises <span class="symbol">s</span>, blue lowers it. '
         f"The maps of all {found.protocol.num_clips} clips of a video sum to it within "
@@ -203,6 +207,24 @@ def draw_hit(request: ExplainRequest, rank: int) -> None:
         **links.visit().carried | {"model": request.model},
     )
     _export(request, [rank])
+
+
+def _checked(request: ExplainRequest, found: "RetrievalExplanation") -> "tuple[Score, View]":
+    """By a head: the score of a hit whose map of the query is checked, and the query's clip."""
+    from analysis.report.verdict import query_of_hit
+
+    return query_of_hit(request.loaded.query, found.hits[0])
+
+
+def verdicts_of(request: ExplainRequest, ranks: Sequence[int]) -> "dict[int, Verdict]":
+    """By rank, the verdicts on the hits' maps of the query that are there."""
+    if request.feature not in HEADS:
+        return {}
+    kept = {
+        rank: verdict_job.kept_of_score(*_checked(request, explain(request, rank)))
+        for rank in ranks
+    }
+    return {rank: found[request.feature] for rank, found in kept.items() if found}
 
 
 def _said(request: ExplainRequest, found: "RetrievalExplanation") -> str:
@@ -265,7 +287,17 @@ def files_of(request: ExplainRequest, ranks: Sequence[int]) -> list[export.File]
     def page(path: Path) -> Path:
         from analysis import to_html
 
-        return to_html(_joined(request, ranks), path, command=lines.get(".html", ""))
+        # Whether the maps were checked is known when the visitor asks for the file.
+        checked = verdicts_of(request, ranks)
+        command = lines.get(".html", "")
+        if command and checked:
+            command += " --verdict true"
+        return to_html(_joined(request, ranks), path, verdicts=checked, command=command)
+
+    def values() -> bytes:
+        said = {rank: own.sentence for rank, own in verdicts_of(request, ranks).items()}
+        made = _joined(request, ranks).to_json() | {"verdicts": said}
+        return (json.dumps(made, indent=1) + "\n").encode()
 
     files = [export.File("Page", f"{name}.html", lambda: export.written(".html", page))]
     files += export.figure_files(name, _drawer(request, ranks), title, lines.get("", ""))
@@ -280,7 +312,7 @@ def files_of(request: ExplainRequest, ranks: Sequence[int]) -> list[export.File]
         export.File(
             "Data",
             f"{name}.json",
-            lambda: (json.dumps(_joined(request, ranks).to_json(), indent=1) + "\n").encode(),
+            values,
         )
     )
     return files

@@ -10,6 +10,7 @@ import torch
 from analysis import ClipMap, PairClips, example_views, verdict
 from analysis.attribution.registry import MAP_KINDS, OTHER_ROWS, map_kind, map_kinds, register_map
 from analysis.core.cells import CellSwap
+from analysis.report.verdict import verdict_on_score
 from analysis.studies.measures.deletion import KeptCells
 from rspnet.names import Side
 from tests.factories import tiny_branch
@@ -40,6 +41,14 @@ def test_every_kind_of_a_pair_has_a_verdict(clips: PairClips) -> None:
         names = [check.name for check in found.checks]
         assert names[-2:] == ["weights", "deletion"]
         assert found.sentence.startswith(f"{found.word}: ")
+
+
+def test_the_map_of_a_clip_of_a_query_is_checked_as_the_map_of_a_score(clips: PairClips) -> None:
+    for head in ("rsp", "avid"):
+        own = verdict_on_score(clips.similarity(head), clips.view("i"), num_orders=2)
+        assert own == verdict(clips, head, "contribution", num_orders=2)
+    with pytest.raises(ValueError, match="are positive, got 0, 6 and 3"):
+        verdict_on_score(clips.similarity("rsp"), clips.view("i"), num_orders=0)
 
 
 @pytest.fixture
