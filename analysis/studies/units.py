@@ -32,6 +32,7 @@ from analysis.core.table import (
     Row,
     StudyTable,
     Table,
+    Value,
     interval,
     number,
     pivot,
@@ -53,6 +54,7 @@ CODES = {
     "neither": "neither",
 }  # fmt: skip
 CHANCE = 0.01
+NUM_NAMED = 3  # units of a head that are named for each factor
 _SAMPLES = 500
 # Its units are those of the layer before, scaled.
 _Norm = nn.BatchNorm3d
@@ -176,8 +178,50 @@ def summarise(values: Mapping[str, Floats], weights: str) -> list[Row]:
     return [*rows, Row(keys={"weights": weights, "layer": RSP_MINUS_AVID}, values=differences)]
 
 
+def strongest_units(values: Mapping[str, Floats]) -> list[Row]:
+    """Of each head the units that encode one factor alone, the most correlated first.
+
+    Args:
+        values: As for :func:`summarise`.
+    """
+    rows = []
+    for head in HEADS:
+        own, *partners = values[head].swapaxes(0, 1)
+        r = {f: correlations(own, p) for f, p in zip(FACTORS, partners, strict=True)}
+        action, appearance = (encodes(own, partner) for partner in partners)
+        alone = {"action": action & ~appearance, "appearance": appearance & ~action}
+        for factor, found in alone.items():
+            units = np.flatnonzero(found)
+            units = units[np.argsort(-r[factor][units], kind="stable")][:NUM_NAMED]
+            for place, unit in enumerate(units.tolist(), start=1):
+                keys: dict[str, Key] = {"head": head, "encodes": factor, "place": place}
+                both = {name: float(own_r[unit]) for name, own_r in r.items()}
+                rows.append(Row(keys=keys, values={"unit": unit, **both}))
+    return rows
+
+
 def _layers(table: StudyTable) -> list[str]:
     return [layer for layer in table.keys("layer") if layer != RSP_MINUS_AVID]
+
+
+def _named(table: StudyTable) -> list[Table]:
+    """The table of :func:`strongest_units`; none of a table without them, of before."""
+    rows: list[list[str | Value]] = [
+        [
+            f"{HEAD_TITLES[str(row.keys['head'])]} {row.values['unit']}",
+            CODES[f"{row.keys['encodes']}_only"],
+            *(row.values[factor] for factor in FACTORS),
+        ]
+        for row in table.rows
+        if "encodes" in row.keys
+    ]
+    caption = (
+        f"the units of each head, numbered from 0, that encode one factor alone, up to {NUM_NAMED} "
+        "with the largest correlation between videos that share it; `python -m analysis retrieval "
+        "--unit` and the page Retrieval show what excites them"
+    )
+    header = ("unit", "encodes", *(f"r, {name}" for name in FACTORS.values()))
+    return [Table(header=header, rows=rows, caption=caption)] if rows else []
 
 
 def title_of(layer: str) -> str:
@@ -232,6 +276,7 @@ class Units(Study[UnitsConfig]):
             layer: np.concatenate([draw[layer] for draw in random], axis=2) for layer in trained
         }
         rows = [*summarise(trained, "trained"), *summarise(untrained, "random weights")]
+        rows += strongest_units(trained)
         return StudyTable(
             study=self.name,
             rows=tuple(rows),
@@ -270,7 +315,7 @@ class Units(Study[UnitsConfig]):
                 folded=weights != "trained",
             )
             for weights in table.keys("weights")
-        ]
+        ] + _named(table)
 
     def figures(self, table: StudyTable) -> list[FigureSpec]:
         """Layers from first to last, then the heads; a column a factor."""
