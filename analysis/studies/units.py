@@ -204,16 +204,39 @@ def _layers(table: StudyTable) -> list[str]:
     return [layer for layer in table.keys("layer") if layer != RSP_MINUS_AVID]
 
 
+@dataclass(frozen=True)
+class NamedUnit:
+    """A unit of a head that encodes one factor alone.
+
+    Attributes:
+        head: ``rsp`` or ``avid``.
+        factor: ``action`` or ``appearance``.
+        unit: Its number, from 0.
+        r: By factor, its correlation between videos that share it.
+    """
+
+    head: str
+    factor: str
+    unit: int
+    r: dict[str, float]
+
+
+def named_units(table: StudyTable) -> list[NamedUnit]:
+    """The units of :func:`strongest_units`; none of a table that was measured without them."""
+    found = []
+    for row in table.rows:
+        if "encodes" in row.keys:
+            head, factor = str(row.keys["head"]), str(row.keys["encodes"])
+            own = {name: v for name, v in row.values.items() if not isinstance(v, Estimate)}
+            r = {name: float(own[name]) for name in FACTORS}
+            found.append(NamedUnit(head, factor, int(own["unit"]), r))
+    return found
+
+
 def _named(table: StudyTable) -> list[Table]:
-    """The table of :func:`strongest_units`; none of a table without them, of before."""
     rows: list[list[str | Value]] = [
-        [
-            f"{HEAD_TITLES[str(row.keys['head'])]} {row.values['unit']}",
-            CODES[f"{row.keys['encodes']}_only"],
-            *(row.values[factor] for factor in FACTORS),
-        ]
-        for row in table.rows
-        if "encodes" in row.keys
+        [f"{HEAD_TITLES[own.head]} {own.unit}", CODES[f"{own.factor}_only"], *own.r.values()]
+        for own in named_units(table)
     ]
     caption = (
         f"the units of each head, numbered from 0, that encode one factor alone, up to {NUM_NAMED} "

@@ -147,25 +147,33 @@ def _panels(request: ExplainRequest, rank: int) -> dict[str, Any]:
 @st.cache_data(max_entries=64, show_spinner=False, hash_funcs=HASHES)
 def _gap_tile(request: ExplainRequest, rank: int) -> str:
     """What makes the hit nearer than the next one, on the query, HTML; empty of the last one."""
+    shown = []
+    for gap in explain(request, rank).gaps:
+        head = f"The query: what makes it nearer to this than to no. {gap.other_rank}"
+        shown.append((gap.query_maps, head, head, f"nearer by {signed(gap.gap)}"))
+    return "".join(tiles_of(shown))
+
+
+def tiles_of(videos: "Sequence[tuple[VideoMaps, str, str, str]]") -> list[str]:
+    """Videos with their maps, of each the clip that counts most, on one colour scale; HTML.
+
+    Args:
+        videos: Of each its maps, what is read out, its title, and what stands below it.
+    """
     from analysis.figures.overlay import common_limit
     from analysis.figures.retrieval_figure import strongest
 
-    drawn = ""
-    for gap in explain(request, rank).gaps:
-        video, clip = gap.query_maps, strongest(gap.query_maps)[0]
-        own = video.maps[clip]
-        limit, info = common_limit([own.values]), own.clip
-        path = Path(video.path)
-        ref = ClipRef(galleries.identity(path), info.frame_indices, info.speed, PANEL_PIXELS)
-        frames = ref.frames(PANEL_PIXELS)
-        picture = overlay_sheet(frames, own.values, own.grid, limit, opacity=OPACITY)
-        head = f"The query: what makes it nearer to this than to no. {gap.other_rank}"
-        text = (
-            f"clip {clip + 1}, frames {info.frame_indices[0]} to {info.frame_indices[-1]}: "
-            f"{signed(own.score)} of {signed(video.total)}, "
-            f"scale \N{PLUS-MINUS SIGN}{limit:.2g}"
-        )
-        drawn += cards.tile(picture, head, head, text, galleries.pixel_aspect(video.path))
+    clips = [maps.maps[strongest(maps)[0]] for maps, *_ in videos]
+    limit, drawn = common_limit([own.values for own in clips]) if clips else 0.0, []
+    for (maps, alt, title, text), own in zip(videos, clips, strict=True):
+        info, path = own.clip, Path(maps.path)
+        frames = info.frame_indices
+        ref = ClipRef(galleries.identity(path), frames, info.speed, PANEL_PIXELS)
+        pixels = ref.frames(PANEL_PIXELS)
+        picture = overlay_sheet(pixels, own.values, own.grid, limit, opacity=OPACITY)
+        text = html.escape(f"{text}; frames {frames[0]} to {frames[-1]}")
+        aspect = galleries.pixel_aspect(path)
+        drawn.append(cards.tile(picture, alt, html.escape(title), text, aspect))
     return drawn
 
 

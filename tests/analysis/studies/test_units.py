@@ -1,5 +1,6 @@
 """Units that encode action, appearance, both or neither."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 import torch
 
 from analysis.core.clip import StoredFrames, load_view
+from analysis.core.table import StudyTable
 from analysis.studies import units
 from analysis.studies.registry import StudyInputs
 from analysis.studies.units import (
@@ -18,6 +20,7 @@ from analysis.studies.units import (
     encodes,
     layers_of,
     mean_correlation,
+    named_units,
     strongest_units,
     unit_values,
 )
@@ -118,6 +121,11 @@ def test_planted_units_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
         for place in (1, 2, 3)
     ]
     assert [row.values[row.keys["encodes"]] for row in named] == [pytest.approx(1)] * 6  # type: ignore[index]
+    read = StudyTable.from_json(json.loads(json.dumps(table.to_json())))
+    assert named_units(read) == named_units(table)
+    assert {(own.head, own.factor) for own in named_units(read)} == {
+        ("rsp", "action"), ("avid", "appearance")
+    }  # fmt: skip
     before = replace(table, rows=tuple(row for row in table.rows if row not in named))
     assert len(Units().tables(before)) == 2
 

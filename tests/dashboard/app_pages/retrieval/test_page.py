@@ -15,11 +15,11 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from analysis import example_branch, explain_rank
+from analysis import example_branch, explain_rank, explain_unit
 from analysis.gallery.neighbours import Space
 from analysis.gallery.structure import gallery_statistics
 from analysis.report.verdict import verdicts_on_hits
-from dashboard.app_pages.retrieval import explain, export, labels, marks
+from dashboard.app_pages.retrieval import explain, export, labels, marks, measures
 from dashboard.app_pages.retrieval.lists import Filter, Hit
 from dashboard.base.style import signed
 from dashboard.overlays import verdict_job
@@ -182,6 +182,34 @@ def test_under_an_explained_hit_stands_what_adds_to_it_over_time(
         assert any("random orders, on average by" in text.value for text in app.markdown)
     else:
         assert 'data-testid="verdicts"' not in texts(app)
+
+
+def test_a_unit_is_searched_for_and_what_a_link_names_wrongly_is_said(
+    coloured_model: Path, coloured_videos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    argv = ["--model", str(coloured_model), "--videos", str(coloured_videos)]
+    branch = load_model(coloured_model)
+    paths = sorted(coloured_videos.rglob("*.mp4"))
+    app = settle(open_page("retrieval", argv, monkeypatch, query=QUERY, unit="rsp.3"))
+    assert not app.exception
+    gallery = embed_videos(branch, paths, protocol(branch), progress=False)
+    found = explain_unit(branch, gallery, "rsp", 3, num=5)
+    titles = [
+        own.maps.path.removeprefix(f"{coloured_videos}/").removesuffix(".mp4")
+        for own in found.videos
+    ]
+    (shown,) = re.findall(r'data-testid="unit">(.*)</div>', texts(app))
+    assert re.findall(r"<b>\d\. ([^<]+)</b>", shown) == titles
+    values = re.findall(r"value (\S+);", shown)
+    assert values == [signed(own.value) for own in found.videos]
+    assert app.query_params["unit"] == "rsp.3"
+    measures._found.clear()  # what was measured is made anew where it was pushed out
+    app = settle(app.run())
+    assert not app.exception
+    for wrong in ("rsp.128", "speed.1", "rsp"):
+        app = settle(open_page("retrieval", argv, monkeypatch, query=QUERY, unit=wrong))
+        assert any("`rsp.0` to `rsp.127`" in own.value for own in app.warning)
+        assert not app.exception
 
 
 def test_videos_that_changed_are_not_explained(
