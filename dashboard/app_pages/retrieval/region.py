@@ -2,7 +2,7 @@
 
 import html
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -173,20 +173,8 @@ def _draw(requests: Sequence[ExplainRequest]) -> None:
 
 
 def _set(drawn: Rectangle, seen: "VideoFeatures") -> Region:
-    """Set the controls to a part that was drawn: of the clip whose middle is nearest to its own."""
-    clip, frames = 0, None
-    if drawn.frames is not None:
-        low, high = drawn.frames
-
-        def apart(n: int) -> int:
-            own = seen.infos[n].frame_indices
-            return abs(own[0] + own[-1] - low - high)
-
-        clip = min(range(len(seen.infos)), key=apart)
-        indices = seen.infos[clip].frame_indices
-        inside = [n for n, frame in enumerate(indices) if low <= frame <= high]
-        frames = (inside[0], inside[-1]) if inside else None
-    ranges = replace(drawn, frames=frames).cells(seen.grid)
+    """Set the controls to a part that was drawn in frames of the query's video."""
+    clip, ranges = drawn.in_clips([info.frame_indices for info in seen.infos], seen.grid)
     st.session_state["region_clip"] = clip + 1
     for name, size, (first, last) in zip(SIDES, seen.grid.cells, ranges, strict=True):
         st.session_state[f"region_{name}_{size}"] = (first + 1, last + 1)
