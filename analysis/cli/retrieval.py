@@ -33,8 +33,8 @@ class RetrievalConfig:
             channel), from 0, of which the videos are listed that excite it most.
         k: Number of neighbours.
         feature: Feature that the videos are ranked by.
-        verdict: Check the map of the query that each hit of a page has, too, which takes some 60
-            forward passes a hit.
+        verdict: Check the map of the query of each hit, too, which takes some 60 forward passes a
+            hit; the page or the JSON says what came of it.
     """
 
     gallery: str
@@ -69,16 +69,19 @@ def run(config: RetrievalConfig, command: str = "") -> None:
     else:
         found = explain_unit(branch, gallery, config.feature, config.unit, config.k)
         name = f"unit_{config.feature}_{config.unit}"
+    checked = {}
+    if config.verdict and isinstance(found, RetrievalExplanation):
+        checked = verdicts_on_hits(branch, found)
     if is_page(config.out):
-        checked = {}
-        if config.verdict and isinstance(found, RetrievalExplanation):
-            checked = {"verdicts": verdicts_on_hits(branch, found)}
-        print(to_html(found, config.out, command=command, **checked))
+        more = {"verdicts": checked} if checked else {}
+        print(to_html(found, config.out, command=command, **more))
         return
     stem = Path(config.out) / name
     found.save(stem.with_suffix(".npz"))
     with atomic_path(stem.with_suffix(".json")) as temporary:
-        temporary.write_text(json.dumps(found.to_json(), indent=1) + "\n")
+        said = {rank: own.sentence for rank, own in checked.items()}
+        values = found.to_json() | ({"verdicts": said} if said else {})
+        temporary.write_text(json.dumps(values, indent=1) + "\n")
     drawn = draw_unit(found) if isinstance(found, UnitClips) else draw_retrieval(found)
     save(drawn.figure, stem.with_suffix(".png"))
     if isinstance(found, UnitClips):

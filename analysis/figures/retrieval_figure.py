@@ -240,10 +240,11 @@ def draw_unit(found: UnitClips, *, opacity: float = 0.75) -> RetrievalFigure:
             below = _HEAD + size + 0.04
             page.text(page.middle(column), below, label, ha="center", fontsize=_SMALL)
         bar = colour_bar(
-            page.figure, [], limit, "contribution to v, per cell", opacity=opacity,
+            page.figure, [], limit, "", opacity=opacity,
             place=page.axes(page.middle(num - 1) + size / 2 + 0.1, _HEAD, 0.09, size),
         )  # fmt: skip
         bar.ax.tick_params(length=2, pad=1.5, labelsize=_SMALL)
+        bar.ax.set_ylabel("contribution to v, per cell", fontsize=_SMALL)
         for n, line in enumerate(lines):
             page.text(_EDGE, bottom + 0.125 * n, line, fontsize=_SMALL, color=GREY)
     return RetrievalFigure(figure=page.figure, caption=caption)

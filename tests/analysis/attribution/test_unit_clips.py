@@ -78,7 +78,7 @@ def test_what_is_no_unit(branch: Branch, gallery: Gallery) -> None:
         explain_unit(branch, replace(gallery, model_hash="other"), "rsp", 1)
 
 
-def test_the_command_draws_and_writes_them(
+def test_the_command_draws_and_writes_what_was_found(
     branch: Branch, video_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = save_model(tmp_path / "m.safetensors", branch, branch)
@@ -103,6 +103,14 @@ def test_the_command_draws_and_writes_them(
     page = to_html(found, tmp_path / "unit.html").read_text()
     assert f"What excites unit {UNIT} of RSP" in page
     assert "unit 17" in draw_unit(found).caption
+    # The same command with a query: the page and the JSON say whether each map can be believed.
+    query = [*words[:4], "--k", "1", "--query", str(paths[0]), "--verdict", "true", "--out"]
+    assert command.main([*query, str(tmp_path / "why.html")]) == 0
+    assert command.main([*query, str(tmp_path / "why")]) == 0
+    (said,) = json.loads((tmp_path / "why" / "retrieval_rsp.json").read_text())["verdicts"].values()
+    assert f"No. 1, its map of the query:</b> {said}" in (tmp_path / "why.html").read_text()
+    assert command.main([*query, str(tmp_path / "x"), "--feature", "backbone"]) == 2
+    assert "explain the retrieval by a head" in capsys.readouterr().err
     for wrong in (["--out", "x"], ["--query", "v.mp4", "--unit", "1", "--out", "x"]):
         assert command.main([*words, *wrong]) == 2
         assert "one of --query and --unit" in capsys.readouterr().err

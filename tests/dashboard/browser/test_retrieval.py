@@ -56,7 +56,8 @@ def test_why_shows_the_places_that_ranked_a_hit(visitor: Visitor, coloured_addre
     page.wait_for_selector('[data-testid="strip-hit"] .film')
     visitor.wait_link(r"why=rsp.1")
     assert "walk/red is no. 1 of 5" in page.inner_text('[data-testid="why"]')
-    assert page.locator('[data-testid="why-tiles"] .tile').count() == 1  # against the next hit
+    # Against the next hit.
+    expect(page.locator('[data-testid="why-tiles"] .tile')).to_have_count(1)
     query = panel(visitor, 0)
     # Orange over red, nothing over blue: RSP does not see it.
     assert block(query, *RED)[1] > 40
@@ -78,6 +79,10 @@ def test_why_shows_the_places_that_ranked_a_hit(visitor: Visitor, coloured_addre
     # The first few, from a link: a strip under each.
     visitor.open(coloured_address, "retrieval", query=QUERY, why="avid.all")
     expect(page.locator('[data-testid="strip-hit"] .film')).to_have_count(5)
+    page.get_by_role("button", name="One frame on").nth(1).click()
+    page.keyboard.press("End")  # of the hit that has the focus alone
+    lefts = playheads.evaluate_all("marks => marks.map(mark => mark.style.left)")
+    assert [n for n, left in enumerate(lefts) if left == "96.875%"] == [2, 3]
 
 
 def test_query_is_chosen_from_pages_of_the_gallery(visitor: Visitor, coloured_address: str) -> None:

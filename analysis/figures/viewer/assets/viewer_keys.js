@@ -89,6 +89,7 @@ function listenKeys(view) {
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || !view.data?.sheet) return
     const [target] = event.composedPath()
     if (!(target instanceof Element) || target.closest(OWN_KEYS) || !view.root.isConnected) return
+    if ((target.closest(".viewer") ?? view.root) !== view.root) return // they are of the panels that have the focus
     const window = document.querySelector('[role="dialog"]') // keys are of the panels in it, if there are some
     if (view.root.querySelector("dialog.keys").open || (window && !window.contains(hostOf(view.root)))) return
     if (!withKeys && event.key !== "?") return
