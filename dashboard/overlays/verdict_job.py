@@ -112,6 +112,12 @@ def start_score(score: "Score", view: "View") -> "tuple[Job | None, dict[str, Ve
     return _start(_key_of_score(score, view), 1, run)
 
 
+def stop() -> None:
+    """End the checks that this visitor waits for, such as of a window that was closed."""
+    if (before := st.session_state.get(JOB)) is not None:
+        before[1].stop()
+
+
 def _start(
     key: Hashable, num_heads: int, run: "Callable[[OnPass], dict[str, Verdict]]"
 ) -> "tuple[Job | None, dict[str, Verdict]]":
@@ -122,7 +128,7 @@ def _start(
     # Of the maps that a visitor passes by, such as those of a slider's way, none is checked on.
     before = st.session_state.get(JOB)
     if before is not None and before[0] != key:
-        before[1].stop()
+        stop()
     # All cells and none are the same in every order.
     total = 2 + (NUM_ORDERS + num_heads) * (NUM_STEPS - 1)
     job = store().start(key, total, run)
