@@ -212,9 +212,9 @@ def to_fiftyone(
             _field(f"{feature}_y", "FloatField"),
             _field(f"{feature}_neighbors", "ListField", "ObjectIdField"),
         ]
-    about = {"version": _FIFTYONE_VERSION, "media_type": "video", "sample_fields": fields}
+    schema = {"version": _FIFTYONE_VERSION, "media_type": "video", "sample_fields": fields}
     # The samples last: a folder with them is whole.
-    for name, value in (("metadata", about), ("samples", {"samples": samples})):
+    for name, value in (("metadata", schema), ("samples", {"samples": samples})):
         with atomic_path(out / f"{name}.json") as temporary:
             temporary.write_text(json.dumps(value))
     return out
