@@ -3,6 +3,7 @@
     python -m benchmarks.decode                         clips a second, on generated H.264 files
     python -m benchmarks.decode --root DIR              the same on the videos of a folder
     python -m benchmarks.decode --verify --root DIR     compare every video of a folder
+    python -m benchmarks.decode --stores                from tar shards and a local S3 server, too
 
 Speed is that of a training sample: open a file, decode a clip of 16 frames from a random place,
 close it, all in one thread. ``VideoReader`` is timed without what it remembers of a file (the
@@ -10,10 +11,14 @@ first clip from it that a process takes) and with it (every later one).
 """
 
 import argparse
+import logging
+import os
 import sys
+import tarfile
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -25,6 +30,7 @@ from tqdm import tqdm
 
 from benchmarks.harness import describe_machine, installed, measure, print_row
 from rspnet.data.listing import list_videos
+from rspnet.data.stores.shards import write_pointers
 from rspnet.data.synthetic.videos import render_video
 from rspnet.data.video.encode import write_video
 from rspnet.data.video.index import forget
@@ -165,7 +171,6 @@ def generate(folder: Path) -> dict[str, list[Path]]:
 
 
 def speed(sets: dict[str, list[Path]], num_clips: int, repeats: int, seed: int) -> None:
-    print(describe_machine("av", "decord", "numpy"), f"FFmpeg {av.ffmpeg_version_info}")
     peers: dict[str, Callable[[Path, list[int]], None]] = {
         "VideoReader, first clip": with_new_reader,
         "VideoReader, later clips": with_reader,
@@ -182,10 +187,63 @@ def speed(sets: dict[str, list[Path]], num_clips: int, repeats: int, seed: int) 
         print_row(name, *(f"{num_clips / min(own.wall):.1f}" for own in times), width=26)
 
 
+@contextmanager
+def store_folders(sets: dict[str, list[Path]], folder: Path) -> Iterator[dict[str, list[Path]]]:
+    """The same videos in the folder, in a tar, and as objects and a tar of an S3 server here."""
+    import s3fs
+    from moto.server import ThreadedMotoServer
+
+    paths = next(iter(sets.values()))
+    with tarfile.open(folder / "shard.tar", "w") as archive:
+        for path in paths:
+            archive.add(path, path.name)
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
+    server = ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    os.environ |= {
+        "RSPNET_CACHE": str(folder / "cache"),
+        "AWS_ENDPOINT_URL": "http://{}:{}".format(*server.get_host_and_port()),
+        **dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "local"),
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    store = s3fs.S3FileSystem()
+    store.mkdir("bucket")
+    for path in (*paths, folder / "shard.tar"):
+        store.put(str(path), f"bucket/{'tar' if path.suffix == '.tar' else 'videos'}/{path.name}")
+    addresses = {
+        "tar": str(folder / "shard.tar"),
+        "S3, an object a video": "s3://bucket/videos",
+        "S3, tar": "s3://bucket/tar",
+    }
+    found = {name: write_pointers(address)[0] for name, address in addresses.items()}
+    yield {"folder": paths} | {n: [f / path.name for path in paths] for n, f in found.items()}
+    server.stop()
+
+
+def speed_of_stores(sets: dict[str, list[Path]], num_clips: int, repeats: int, seed: int) -> None:
+    """Milliseconds a clip, of a video that has to be fetched and of one that was."""
+
+    def fetch(path: Path, indices: list[int]) -> None:
+        for file in (Path(os.environ["RSPNET_CACHE"]) / "fetched").glob("*"):
+            file.unlink()
+        with_new_reader(path, indices)
+
+    print(f"\nms a clip of {NUM_FRAMES} frames, one thread, median of {repeats} x {num_clips}")
+    print_row("", "fetched anew", "there", width=26)
+    clips = random_clips(sets["folder"], num_clips, seed)
+    numbers = [(sets["folder"].index(path), indices) for path, indices in clips]
+    for name, paths in sets.items():
+        jobs = [(paths[number], indices) for number, indices in numbers]
+        works = {f.__name__: partial(decode_all, f, jobs) for f in (fetch, with_reader)}
+        times = measure(works, repeats).values()
+        print_row(name, *(f"{1000 * own.seconds / num_clips:.1f}" for own in times), width=26)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else "")
     parser.add_argument("--root", type=Path, help="a folder of videos, instead of generated ones")
     parser.add_argument("--verify", action="store_true", help="compare frames instead of timing")
+    parser.add_argument("--stores", action="store_true", help="time tar shards and a local S3")
     parser.add_argument("--num_lists", type=int, default=4, help="random lists of frames a video")
     parser.add_argument("--num_clips", type=int, default=60)
     parser.add_argument("--repeats", type=int, default=3)
@@ -200,6 +258,11 @@ def main() -> int:
         if options.verify:
             paths = [path for paths in sets.values() for path in paths]
             return verify(paths, options.num_lists, options.seed)
+        print(describe_machine("av", "decord", "numpy"), f"FFmpeg {av.ffmpeg_version_info}")
+        if options.stores:
+            with store_folders(sets, Path(folder)) as same:
+                speed_of_stores(same, options.num_clips, options.repeats, options.seed)
+            return 0
         speed(sets, options.num_clips, options.repeats, options.seed)
     return 0
 

@@ -41,6 +41,7 @@ from rspnet.data.sampling import (
     share_frames,
 )
 from rspnet.data.sources import Source, scan_files
+from rspnet.data.stores.pointers import root_path
 from rspnet.data.stream import SampleKey
 from rspnet.data.transforms import eval_frames, normalise
 from rspnet.files import atomic_path
@@ -343,7 +344,8 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
         if task is not None and issubclass(method, TaskMethod):
             head = method.head(query.num_features, settings).to(device).eval()
             task = PretextTask(name, settings, query, head)
-    paths = expand_roots([config.videos] if isinstance(config.videos, str) else config.videos)
+    roots = [config.videos] if isinstance(config.videos, str) else config.videos
+    paths = expand_roots(list(map(root_path, roots)))
     span = clip_span(query.num_frames, max(config.speeds))
 
     def needed(video_fps: float) -> int:

@@ -28,7 +28,8 @@ from tqdm import tqdm
 
 from rspnet.commands import run_cli
 from rspnet.data.datasets.labelled import DatasetConfig, LabelledVideo, VideoSet, load_video_set
-from rspnet.files import LOCK, folder_lock, user_path
+from rspnet.data.stores.pointers import root_path
+from rspnet.files import LOCK, folder_lock
 from rspnet.models import Branch
 from rspnet.retrieval.openvino import Backend, compile_forward, time_gain
 from rspnet.retrieval.store import (
@@ -161,7 +162,7 @@ def _describe(config: ExtractConfig, branch: Branch, model: str, found: VideoSet
         ),
         dataset={
             "name": found.name,
-            "root": str(user_path(root).absolute()) if root is not None else None,
+            "root": str(root_path(root).absolute()) if root is not None else None,
             "split": found.split,
             "fold": found.fold,
         },

@@ -33,8 +33,12 @@ _FULL_WORDS = (
 
 
 @contextmanager
-def atomic_path(path: str | Path) -> Iterator[Path]:
+def atomic_path(path: str | Path, *, sync: bool = True) -> Iterator[Path]:
     """A temporary path beside ``path`` that is synced and renamed to it if the block succeeds.
+
+    Args:
+        path: The file.
+        sync: Wait until the disk has it; a copy that can be made again need not.
 
     Raises:
         OSError: The place can't be written to; ``filename`` is ``path``. Also where the block's own
@@ -57,8 +61,9 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         os.close(handle)
         temporary = Path(name)
         yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
+        if sync:
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)

@@ -20,7 +20,7 @@ from tqdm import tqdm
 from rspnet.commands import run_cli
 from rspnet.data.device_views import CropBatch, collate_crops
 from rspnet.data.manifest import known_files, manifests_in
-from rspnet.data.pretrain import PretrainDataset, cache_folder, training_videos
+from rspnet.data.pretrain import PretrainDataset, cache_folder, roots_of, training_videos
 from rspnet.data.sources import FrameCache, Scan, scan_files
 from rspnet.files import write_skipped
 from rspnet.names import HEADS
@@ -52,8 +52,7 @@ def find_videos(config: TrainConfig) -> Scan:
 
     paths = training_videos(data)
     if data.cache_short_side is None:
-        roots = [data.root] if isinstance(data.root, str) else data.root or []
-        manifests = [data.manifest] if data.manifest else manifests_in(roots)
+        manifests = [data.manifest] if data.manifest else manifests_in(roots_of(data))
         known = known_files(paths, manifests)
         return scan_files(paths, frames_needed, config.num_workers, known)
     cache = FrameCache(cache_folder(data) / "frames", data.cache_short_side)

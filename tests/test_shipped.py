@@ -1,23 +1,29 @@
 """The model that ships: its file is the one in the index, and it does what its card says."""
 
+import csv
 import itertools
 import json
 import re
+import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from analysis import explain_pair
 from analysis.report.results import ReportResults
 from analysis.report.sections import key_numbers
+from dashboard.services.embeddings import protocol
 from rspnet import VideoReader, list_models, load_model
 from rspnet.data.listing import list_videos
 from rspnet.data.sources import scan_files
+from rspnet.data.synthetic.render import draw_factors, labels_of, render
 from rspnet.data.transforms import load_clip
 from rspnet.evaluate import evaluate_pretext
 from rspnet.files import file_hash
 from rspnet.models import Branch
+from rspnet.retrieval.gallery import Gallery, embed_videos
 from rspnet.weights.checkpoint import CHECKPOINTS, resolve_model
 
 
@@ -34,6 +40,37 @@ def test_index_names_files_by_hash() -> None:
         assert file_hash(path) == entry["sha256"]
         assert path.stat().st_size <= 15e6
         assert entry["name"] in (CHECKPOINTS / "README.md").read_text()
+
+
+def test_videos_that_ship_are_those_of_the_generator(tmp_path: Path) -> None:
+    """All rows of the table, and frames of one video, as far as encoders differ."""
+    with zipfile.ZipFile(CHECKPOINTS / "synthetic-seed7-n24.zip") as file:
+        file.extractall(tmp_path)
+    rows = list(csv.DictReader((tmp_path / "labels.csv").open()))
+    for index, row in enumerate(rows):
+        known = labels_of(draw_factors(7, index))
+        assert {name: row[name] for name in known} == {k: str(v) for k, v in known.items()}
+    assert len(rows) == len(list_videos(tmp_path)) == 24
+    drawn = render(draw_factors(7, 12)).frames
+    with VideoReader(tmp_path / rows[12]["path"]) as reader:
+        assert len(reader) == len(drawn)
+        shown = reader.get_frames([0, 40]).astype(float)
+    assert np.abs(shown - drawn[[0, 40]]).mean() < 2
+
+
+def test_vectors_that_ship_are_those_of_the_model_and_of_the_videos(
+    branches: tuple[Branch, Branch], tmp_path: Path
+) -> None:
+    gallery = Gallery.load(CHECKPOINTS / "rspnet_small.gallery")
+    assert gallery.model_hash == branches[0].hash
+    assert gallery.protocol == protocol(branches[0])
+    with zipfile.ZipFile(CHECKPOINTS / "synthetic-seed7-n24.zip") as file:
+        assert {*map(str, gallery.paths), "labels.csv"} == set(file.namelist())
+        made = embed_videos(
+            branches[0], [file.extract(str(gallery.paths[5]), tmp_path)], gallery.protocol
+        )
+    for name, vectors in made.vectors.items():
+        np.testing.assert_allclose(vectors[0], gallery.vectors[name][5], atol=1e-4)
 
 
 def table_rows(text: str, title: str) -> dict[str, list[str]]:

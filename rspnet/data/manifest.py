@@ -1,4 +1,4 @@
-"""A table of video files, made once: ``python -m rspnet.data.manifest DIR``.
+"""A table of videos, made once: ``python -m rspnet.data.manifest DIR``.
 
 ``DIR/manifest.parquet`` has a row for each file: ``path`` (relative to the table; what of a name is
 not UTF-8 by :func:`rspnet.text.escape_bytes`), ``num_frames``,
@@ -6,6 +6,9 @@ not UTF-8 by :func:`rspnet.text.escape_bytes`), ``num_frames``,
 it can't be used; empty for a valid file), ``size`` and ``modified_ns``. Pre-training reads it and
 need not open its files to count their frames; extraction and fine-tuning do not open again what it
 found invalid, and list it with its reason. A file that has changed since is looked at again.
+
+The videos of tar shards and of object stores (:mod:`rspnet.data.stores`) are listed so as well:
+their table lies in the cache folder, beside the pointers to them.
 """
 
 import os
@@ -18,8 +21,11 @@ from typing import Any
 from tqdm import tqdm
 
 from rspnet.commands import run_cli
-from rspnet.data.listing import list_videos
+from rspnet.data.listing import list_videos, say
 from rspnet.data.sources import in_processes
+from rspnet.data.stores.fetch import StoreError
+from rspnet.data.stores.pointers import address_of, root_path
+from rspnet.data.stores.shards import write_pointers
 from rspnet.files import atomic_path, printable, user_path
 from rspnet.text import escape_bytes, unescape_bytes
 
@@ -66,6 +72,8 @@ def describe_video(path: Path) -> Row:
             row |= {"num_frames": len(reader), "fps": float(reader.fps)}
             row |= {"height": reader.height, "width": reader.width}
             row["decoders"] = "pyav" if reader.why_not_decord else "pyav decord"
+    except StoreError:  # not the video's fault
+        raise
     except (VideoError, OSError) as error:
         row["reason"] = printable(str(error))
     return row
@@ -120,14 +128,16 @@ def write_manifest(
     again. Stopped with Ctrl-C, it keeps what it has found, and the next call resumes.
 
     Args:
-        root: The folder.
+        root: The folder; or a store, of which every video is fetched once: a URL, a tar file, or a
+            pattern or folder of tar files.
         out: The table, if not ``manifest.parquet`` in the folder. Its paths are relative to where
-            it lies.
+            it lies. The table of a store stays in the cache folder.
         num_workers: Processes.
         progress: Show a progress bar.
 
     Raises:
         ValueError: There is no such folder, no video in it, or ``out`` is something else.
+        StoreError: A store can't be read.
 
     Example:
         >>> import tempfile
@@ -137,6 +147,11 @@ def write_manifest(
         >>> result.num_valid, result.invalid
         (1, ())
     """
+    if (address := address_of(root)) is not None:
+        if out is not None:
+            raise ValueError(f"the table of {root} lies in the cache folder: leave out --out {out}")
+        root, passed_over = write_pointers(address)
+        say(address, passed_over if progress else "")
     root = user_path(root)
     target = user_path(out) if out is not None else root / NAME
     videos = list_videos(root, quiet=not progress)
@@ -174,7 +189,7 @@ def write_manifest(
 
 def manifests_in(roots: Iterable[str | Path]) -> list[Path]:
     """The ``manifest.parquet`` of those roots that have one."""
-    return [path for root in roots if (path := user_path(root) / NAME).is_file()]
+    return [path for root in roots if (path := root_path(root) / NAME).is_file()]
 
 
 def known_files(
@@ -215,10 +230,10 @@ def known_invalid(paths: Iterable[Path], roots: Iterable[str | Path]) -> dict[Pa
 
 @dataclass(frozen=True, kw_only=True)
 class ManifestConfig:
-    """A table of video files.
+    """A table of videos.
 
     Attributes:
-        root: Folder of videos.
+        root: Folder of videos; or a URL (s3://...), a tar file, a pattern or folder of tar files.
         out: The table. Nothing: ``manifest.parquet`` in the folder.
         num_workers: Processes that open the files.
     """
@@ -245,8 +260,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _run,
         arguments,
         prog="python -m rspnet.data.manifest",
-        description="Write a table of the videos below a folder, and of why some can't be used.",
-        examples=("python -m rspnet.data.manifest VIDEOS",),
+        description="Write a table of the videos below a folder, in tar shards or in an object "
+        "store, and of why some can't be used.",
+        examples=(
+            "python -m rspnet.data.manifest VIDEOS",
+            "python -m rspnet.data.manifest 'SHARDS/*.tar'",
+            "python -m rspnet.data.manifest s3://bucket/videos",
+        ),
         positional=("root",),
         out="file",
         resumes=True,

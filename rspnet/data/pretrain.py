@@ -23,6 +23,7 @@ from rspnet.data.sampling import (
     share_frames,
 )
 from rspnet.data.sources import Source
+from rspnet.data.stores.pointers import root_path
 from rspnet.data.stream import SampleDataset, SampleKey
 from rspnet.files import default_cache_folder, user_path
 from rspnet.registry import documents
@@ -34,8 +35,10 @@ class DataConfig:
     """Videos and clips of pre-training.
 
     Attributes:
-        root: Folders of videos, single videos, or .txt lists of paths (a label may follow each).
-            Nothing: generated videos. With ``name``, the folder of that data set.
+        root: Folders of videos, single videos, or .txt lists of paths (a label may follow each);
+            tar shards (``'SHARDS/*.tar'``) and URLs (``s3://bucket/videos``), of which
+            ``python -m rspnet.data.manifest`` has been written. Nothing: generated videos. With
+            ``name``, the folder of that data set.
         name: A labelled data set, whose labels are ignored: one of {datasets}. Nothing: all
             videos in ``root``.
         annotations: The data set's official lists, with ``name``.
@@ -135,6 +138,11 @@ class DataConfig:
         return clip_span(self.num_frames, max(self.speeds), pace)
 
 
+def roots_of(data: DataConfig) -> list[str]:
+    """What ``root`` names."""
+    return [data.root] if isinstance(data.root, str) else data.root or []
+
+
 def training_videos(data: DataConfig) -> list[Path]:
     """Files that are trained on; videos are generated where none are named.
 
@@ -159,7 +167,7 @@ def training_videos(data: DataConfig) -> list[Path]:
         name = f"synthetic_{data.generated_seed}_{data.num_generated}"
         folder = cache_folder(data) / name
         return expand_roots([generate(folder, data.num_generated, data.generated_seed)])
-    return expand_roots([data.root] if isinstance(data.root, str) else data.root)
+    return expand_roots(list(map(root_path, roots_of(data))))
 
 
 def cache_folder(data: DataConfig) -> Path:

@@ -29,6 +29,8 @@ from tqdm import tqdm
 
 from rspnet.commands import run_cli
 from rspnet.data.listing import list_videos
+from rspnet.data.stores.fetch import StoreError
+from rspnet.data.stores.pointers import root_path
 from rspnet.data.transforms import Frames
 from rspnet.data.video.encode import copy_frames, write_video
 from rspnet.data.video.reader import VideoError, VideoReader
@@ -98,6 +100,8 @@ def _transcode_one(job: _Job) -> str | None:
             write_video(job.target, frames, reader.rate, crf=job.crf, gop=job.gop, num_b_frames=0)
     except _StoppedError:
         return None
+    except StoreError:  # not the video's fault
+        raise
     except VideoError as error:
         return error.reason
     except (ValueError, OSError, av.FFmpegError) as error:
@@ -152,7 +156,8 @@ def transcode(
     """Rewrite all videos below a folder for fast random access; see this module.
 
     Args:
-        source: Folder of videos.
+        source: Folder of videos; or tar shards or a URL, of which there is a manifest
+            (``python -m rspnet.data.manifest``).
         out: Folder for the copies, apart from ``source``. May hold part of them already.
         short_side: Height or width, whichever is less, in pixels; even.
         gop: Most frames from one key frame to the next.
@@ -175,7 +180,7 @@ def transcode(
         raise ValueError(f"gop and num_workers are positive, got {gop} and {num_workers}")
     if not 0 <= crf <= 51:
         raise ValueError(f"crf is between 0 and 51, got {crf}")
-    source, out = user_path(source), user_path(out)
+    source, out = root_path(source), user_path(out)
     here, there = source.resolve(), out.resolve()
     if here.is_relative_to(there) or there.is_relative_to(here):
         raise ValueError(f"{source} and {out}: one lies in the other, choose a folder apart")
@@ -258,7 +263,8 @@ class TranscodeConfig:
     """Copies of videos that decode fast.
 
     Attributes:
-        source: Folder of videos.
+        source: Folder of videos; or tar shards or a URL, of which there is a manifest
+            (``python -m rspnet.data.manifest``).
         out: Folder for the copies.
         short_side: Height or width, whichever is less, in pixels; even.
         gop: Most frames from one key frame to the next.

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rspnet.commands import to_plain
+from rspnet.data.stores.pointers import file_size
 from rspnet.registry import did_you_mean
 from rspnet.training.config import RunConfig
 
@@ -53,7 +54,7 @@ def describe_videos(videos: Iterable[tuple[Path, object]]) -> str:
     start, digest = len(os.path.join(folder, "")), hashlib.sha256()  # noqa: PTH118
     for path, more in rows:
         try:
-            size = os.stat(path).st_size  # noqa: PTH116
+            size = file_size(path)
         except OSError:
             size = None
         digest.update(os.fsencode(f"{path[start:]}\t{size}\t{more}\n"))

@@ -12,7 +12,7 @@ from rspnet.convert import convert, main
 from rspnet.models import Branch, create_encoder
 from rspnet.models.branch import IMAGENET_MEAN, IMAGENET_STD
 from rspnet.train import main as train
-from rspnet.weights.checkpoint import load_model
+from rspnet.weights.checkpoint import load_model, save_model
 from rspnet.weights.import_weights import TORCHVISION_ARCHS, torchvision_arch
 
 ARCHS = {"c3d": "c3d", "resnet18": "resnet18", "s3dg": "s3dg", "r2plus1d-vcop": "r2plus1d"}
@@ -255,3 +255,35 @@ def test_torchvision_weights_that_do_not_fit_are_named(tmp_path: Path) -> None:
     torch.save({f"conv{i}": torch.zeros(1) for i in range(10)}, tmp_path / "m.pth")
     with pytest.raises(ValueError, match=r"nor a state dict of torchvision's .* and 2 more"):
         load_model(tmp_path / "m.pth")
+
+
+def test_models_of_one_network_are_averaged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = []
+    for seed in range(3):
+        torch.manual_seed(seed)
+        pair = [Branch("resnet18_fine", {"width": 2}, num_frames=8, size=32) for _ in range(2)]
+        pair[0].encoder.bn1.running_mean.fill_(seed)  # type: ignore[union-attr, operator]
+        made.append(save_model(tmp_path / f"{seed}.safetensors", *pair))
+    out = tmp_path / "mean.safetensors"
+    assert main([str(made[0]), str(out), "--average", str(made[1]), str(made[2])]) == 0
+    for name in ("query", "key"):
+        found = load_model(out, name).state_dict()
+        parts = [load_model(path, name).state_dict() for path in made]
+        for entry, value in found.items():
+            mean = sum(part[entry].double() for part in parts) / 3
+            torch.testing.assert_close(value, mean.to(value.dtype))
+    branch = load_model(out)
+    assert branch.encoder.bn1.running_mean.eq(1).all()  # type: ignore[union-attr, operator]
+    hashes = [load_model(path).hash for path in made]
+    assert branch.metadata["converted_from_sha256"] == hashes[0]
+    assert branch.metadata["averaged_with_sha256"].split() == hashes[1:]
+
+    other = Branch("resnet18_fine", {"width": 4}, num_frames=8, size=32)
+    save_model(tmp_path / "wide.safetensors", other, other)
+    capsys.readouterr()
+    words = [str(made[0]), str(tmp_path / "no.safetensors"), "--average"]
+    assert main([*words, str(tmp_path / "wide.safetensors")]) == 2
+    assert "only models of the same network can be averaged" in capsys.readouterr().err
+    assert not (tmp_path / "no.safetensors").exists()

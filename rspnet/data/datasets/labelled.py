@@ -21,6 +21,7 @@ from rspnet.data.datasets.common import (
 from rspnet.data.datasets.registry import DATASETS, DatasetEntry
 from rspnet.data.listing import say
 from rspnet.data.manifest import known_invalid
+from rspnet.data.stores.pointers import root_path
 from rspnet.files import user_path
 from rspnet.registry import did_you_mean, documents
 
@@ -71,7 +72,9 @@ class DatasetConfig:
 
     Attributes:
         name: One of {datasets}.
-        root: Folder of the videos. For csv nothing means the folder of the CSV.
+        root: Folder of the videos; or tar shards or a URL, of which
+            ``python -m rspnet.data.manifest`` has been written. For csv nothing means the folder of
+            the CSV.
         annotations: The official lists: a folder for ucf101, hmdb51 and ssv2, a CSV file for
             kinetics and csv, nothing for folder and synthetic.
         split: train, test or val, as far as the data set has them.
@@ -168,7 +171,7 @@ def _check(config: DatasetConfig, entry: DatasetEntry) -> Request:
     annotations = None if config.annotations is None else user_path(config.annotations)
     if annotations is not None and not annotations.exists():
         raise ValueError(f"no {annotations}: `annotations` is a file or folder that is there")
-    root = None if config.root is None else user_path(config.root)
+    root = None if config.root is None else root_path(config.root)
     if root is None and entry.root_optional and annotations is not None:
         root = annotations.parent
     if root is None and not entry.root_optional:

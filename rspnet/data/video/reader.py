@@ -6,7 +6,8 @@ and decodes no more than it needs for that.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +16,7 @@ from typing import Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from rspnet.data.stores.fetch import local_file
 from rspnet.data.video.checks import VideoError, damaged_frame, video_errors
 from rspnet.data.video.decoders import (
     Decoder,
@@ -107,11 +109,11 @@ class VideoReader:
         self.path = Path(path)
         self._requested: Backend = backend
         self._index: VideoIndex
-        with video_errors(self.path):
-            self._index, container = open_index(self.path)
+        with self._local() as file:
+            self._index, container = open_index(file)
         self.backend = self._choose(backend)
         if container is not None and self.backend == "pyav":
-            self._decoder = PyAVDecoder(self.path, self._index, container)
+            self._decoder = PyAVDecoder(file, self._index, container)
         elif container is not None:
             container.close()
         self.rate = self._index.rate
@@ -126,14 +128,29 @@ class VideoReader:
             else (self.height, round(self.width * self.sample_aspect_ratio))
         )
 
+    @contextmanager
+    def _local(self) -> Iterator[Path]:
+        """The file to read, fetched where the path is a pointer. Errors name the path itself."""
+        try:
+            file = local_file(self.path)
+        except ValueError as error:
+            raise VideoError(self.path, str(error)) from error
+        with video_errors(self.path):
+            try:
+                yield file
+            except VideoError as error:
+                if file == self.path:
+                    raise
+                raise VideoError(self.path, error.reason) from error
+
     def _choose(self, backend: Backend) -> Literal["decord", "pyav"]:
         if backend != "decord":
             return "pyav"
         if find_spec("decord") is None:
             raise ValueError("backend 'decord' is not installed: pip install decord, or use 'pyav'")
         if not self.why_not_decord and not self._index.decoded:
-            with video_errors(self.path):
-                self._index.decord_differs = decord_is_wrong(self.path, self._index)
+            with self._local() as file:
+                self._index.decord_differs = decord_is_wrong(file, self._index)
             self._index.decoded = True
         if self.why_not_decord:
             raise ValueError(
@@ -152,8 +169,8 @@ class VideoReader:
         if index.why_not_decord or find_spec("decord") is None:
             return index.why_not_decord
         if index.decord_differs is None:
-            with video_errors(self.path):
-                index.decord_differs = decord_differs(self.path, index)
+            with self._local() as file:
+                index.decord_differs = decord_differs(file, index)
         return index.decord_differs
 
     def __len__(self) -> int:
@@ -207,19 +224,19 @@ class VideoReader:
         if damaged:
             raise damaged_frame(self.path, damaged[0])
         try:
-            with video_errors(self.path):
-                return self._open().read(indices)
+            with self._local() as file:
+                return self._open(file).read(indices)
         except VideoError:
             self.close()
             raise
 
-    def _open(self) -> Decoder:
+    def _open(self, file: Path) -> Decoder:
         if self._process != os.getpid():
             self.close()
             self._process = os.getpid()
         if self._decoder is None:
             kind = DecordDecoder if self.backend == "decord" else PyAVDecoder
-            self._decoder = kind(self.path, self._index)
+            self._decoder = kind(file, self._index)
         return self._decoder
 
     def close(self) -> None:

@@ -32,7 +32,7 @@ def visitor(browser: Any) -> Iterator[Visitor]:
     visitor.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def address(
     planted_model: Path,
     planted_videos: Path,
@@ -46,7 +46,7 @@ def address(
         yield found
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def coloured_address(
     coloured_model: Path, coloured_videos: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:

@@ -16,7 +16,7 @@ from dashboard.services.jobs import Job
 from dashboard.services.models import Loaded
 from rspnet import load_model
 from rspnet.data.video.encode import write_video
-from rspnet.retrieval import vectors
+from rspnet.retrieval import build, vectors
 from rspnet.retrieval.gallery import Protocol
 from rspnet.retrieval.vectors import Views, load_views
 from tests.dashboard.apps import PATIENCE, open_page, press, run_until, texts
@@ -140,6 +140,62 @@ def is_running(process: int) -> bool:
     except OSError:
         return False
     return state not in "ZX"
+
+
+def test_the_gallery_that_ships_is_unpacked_and_none_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RSPNET_CACHE", str(tmp_path))
+    monkeypatch.setattr(sys, "executable", "no generator")
+    job = jobs.generate_synthetic(Arguments())
+    assert job.finished.wait(PATIENCE)
+    assert (job.error, job.done) == ("", 24)
+    source = galleries.open_source(galleries.GENERATED, Arguments())
+    assert source.find(galleries.SYNTHETIC_EXAMPLE) is not None
+    assert len(source.videos) == 24
+    assert [path.name for path in (tmp_path / "synthetic").iterdir()] == ["seed7-n24"]
+    # Neither another number, nor where a part was generated before.
+    assert not galleries.unpack_shipped(Arguments(num_videos=23))
+    source.videos[0].path.unlink()
+    assert not galleries.unpack_shipped(Arguments())
+
+
+def test_vectors_that_ship_serve_these_videos_and_this_model_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RSPNET_CACHE", str(tmp_path))
+    assert galleries.unpack_shipped(Arguments())
+    source = galleries.open_source(galleries.GENERATED, Arguments())
+    made: list[Path] = []
+    monkeypatch.setattr(build, "build_gallery", lambda *words, **_: made.append(words[2]))
+
+    def embed(model: str | Path) -> str:
+        query, key = load_model(model), load_model(model, "key")
+        name, job = embeddings.embed(source, Loaded(query, key, threading.Lock()))
+        assert job.finished.wait(PATIENCE)
+        return name
+
+    gallery = embeddings.embedded(embed("default"))
+    assert [path for path in gallery.paths if path.is_file()] == [v.path for v in source.videos]
+    assert not made
+    embed(save_tiny_model(tmp_path))
+    assert len(made) == 1
+    # A byte of one video is another.
+    path = source.videos[3].path
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    embed("default")
+    assert len(made) == 2
+
+
+def test_where_it_can_not_be_unpacked_it_is_generated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RSPNET_CACHE", str(tmp_path))
+    monkeypatch.setattr(galleries, "CHECKPOINTS", tmp_path)
+    assert not galleries.unpack_shipped(Arguments())
+    (tmp_path / "synthetic-seed7-n24.zip").write_bytes(b"PK torn")
+    assert not galleries.unpack_shipped(Arguments())
+    assert not list((tmp_path / "synthetic").glob("*"))
 
 
 GENERATOR = """#!/bin/sh
