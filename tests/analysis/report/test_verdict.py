@@ -10,6 +10,7 @@ import torch
 from analysis import ClipMap, PairClips, example_views, verdict
 from analysis.attribution.registry import MAP_KINDS, OTHER_ROWS, map_kind, map_kinds, register_map
 from analysis.core.cells import CellSwap, Fill
+from analysis.report.verdict import Check
 from analysis.studies.measures.ablation import cell_drops
 from analysis.studies.measures.deletion import KeptCells
 from rspnet.names import Side
@@ -115,7 +116,7 @@ def test_words_on_maps_of_known_worth(clips: PairClips, planted: None) -> None:
 
 
 def test_a_margin_is_checked_by_letting_single_cells_stand_still(
-    clips: PairClips, planted: None
+    clips: PairClips, planted: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checks = {
         key: verdict(clips, "rsp", key, num_orders=1, num_steps=1, num_random=1).checks[-1]
@@ -126,6 +127,9 @@ def test_a_margin_is_checked_by_letting_single_cells_stand_still(
     assert checks["held"].passes
     assert "stand still is 1.00, and as large at 0% of other places" in checks["held"].text
     assert not checks["elsewhere"].passes
+    passed = Check(name="deletion", value=1.0, passes=True, text="")
+    monkeypatch.setattr("analysis.report.verdict._deletion", lambda *_: passed)
+    assert verdict(clips, "rsp", "elsewhere", num_random=1).word == "weak"
 
 
 def test_of_a_margin_cells_are_frozen_and_of_a_similarity_blurred(clips: PairClips) -> None:
