@@ -84,8 +84,8 @@ def start(
             num_random=NUM_RANDOM,
         )
 
-    # All cells and none are the same in every order.
-    total = 2 + (NUM_ORDERS + len(heads)) * (NUM_STEPS - 1)
+    # All cells and none are the same in every order; a margin has one pass of the frozen clip.
+    total = 2 + (NUM_ORDERS + len(heads)) * (NUM_STEPS - 1) + (request.map.needs == "triplet")
     job = store().start(key, total, run)
     if job.finished.is_set() and not job.error:  # stopped for another visitor, or pushed out since
         jobs.forget(key)
