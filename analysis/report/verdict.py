@@ -2,8 +2,9 @@
 
 Studies say how maps do on average over videos. This checks the map that is on the screen, by the
 same measures: whether its cells add up to the score, whether the map depends on what the model
-learned (:mod:`analysis.studies.sanity`), and whether the score falls where the map says
-(:mod:`analysis.studies.measures.deletion`).
+learned (:mod:`analysis.studies.sanity`), whether the score falls where the map says
+(:mod:`analysis.studies.measures.deletion`), and, of a margin, whether its cells are those that it
+takes from the network to let them stand still (:mod:`analysis.studies.measures.ablation`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -27,6 +28,7 @@ from analysis.figures.retrieval_figure import strongest
 from analysis.figures.viewer.page import Page, Part
 from analysis.figures.viewer.pair import view_of
 from analysis.stimuli.kinds import with_random_weights
+from analysis.studies.measures.ablation import agreement_by_place, cell_drops
 from analysis.studies.measures.deletion import KeptCells, order_of, perturbation_curve
 from analysis.studies.sanity import LIMIT
 from rspnet.models import Branch
@@ -35,6 +37,7 @@ from rspnet.names import Side
 SUPPORTED, WEAK, NOT_SUPPORTED = "supported", "weak", "not supported"
 LARGEST_ERROR = 1e-4
 Maps = Mapping[str, ClipMap]  # by head
+LARGEST_SHARE = 0.05  # of other places where a map agrees with ablation as well
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +45,7 @@ class Check:
     """One check of a map.
 
     Attributes:
-        name: ``completeness``, ``weights`` or ``deletion``.
+        name: ``completeness``, ``weights``, ``deletion`` or ``ablation``.
         value: What was measured.
         passes: Whether that is as it should be.
         text: The result in a sentence.
@@ -60,8 +63,10 @@ class Verdict(Shown):
 
     Attributes:
         word: ``supported``: all checks pass; ``not supported``: the cells do not add up, or the
-            score does not fall where the map says; ``weak``: the map is hardly of the weights.
-        checks: What was checked; a map that promises no sum has no check of it.
+            score does not fall where the map says; ``weak``: the map is hardly of the weights, or
+            its cells are not those whose movement the margin hangs on.
+        checks: What was checked; a map that promises no sum has no check of it, and only a map
+            of a margin on the network's own cells has one of ablation.
 
     Example:
         >>> from analysis import PairClips, example_branch, example_views, verdict
@@ -100,7 +105,7 @@ def verdict(
     kind: str = DEFAULT_MAP,
     side: Side = "i",
     *,
-    fill: Fill = "blur",
+    fill: Fill | None = None,
     num_orders: int = 9,
     num_steps: int = 6,
     num_random: int = 3,
@@ -108,14 +113,15 @@ def verdict(
 ) -> Verdict:
     """Check one map of one clip.
 
-    It costs about ``(num_orders + 1) * num_steps + num_random`` forward passes of a clip.
+    It costs about ``(num_orders + 1) * num_steps + num_random + 1`` forward passes of a clip.
 
     Args:
         clips: The pair, with what the kind needs.
         head: ``rsp`` or ``avid``.
         kind: Key of a kind of map that comes of a similarity or a margin.
         side: Which clip.
-        fill: What stands in for deleted cells.
+        fill: What stands in for deleted cells; nothing for the frozen clip in a margin, which is
+            about movement, and for the blurred one in a similarity.
         num_orders: Random orders that the map's own is compared with.
         num_steps: Steps of a deletion, from all cells to none.
         num_random: Draws of random weights.
@@ -129,8 +135,8 @@ def verdict(
         >>> branch = example_branch()
         >>> c_i, c_j, c_k = example_views(3)
         >>> clips = PairClips.of(branch, branch, c_i, c_j, view_k=c_k)
-        >>> len(verdict(clips, "rsp", num_orders=2).checks)
-        3
+        >>> [check.name for check in verdict(clips, "rsp", num_orders=2).checks]
+        ['completeness', 'weights', 'deletion', 'ablation']
     """
     return verdicts(
         clips,
@@ -151,7 +157,7 @@ def verdicts(
     side: Side = "i",
     *,
     heads: Sequence[str] | None = None,
-    fill: Fill = "blur",
+    fill: Fill | None = None,
     num_orders: int = 9,
     num_steps: int = 6,
     num_random: int = 3,
@@ -160,14 +166,14 @@ def verdicts(
     """Check one map of one clip for several heads, which share the passes of random orders.
 
     Each is what :func:`verdict` gives. It costs about ``(num_orders + H) * num_steps + num_random``
-    forward passes for H heads.
+    forward passes for H heads, and one of the frozen clip.
 
     Args:
         clips: As for :func:`verdict`, and so are the others.
         kind: Key of a kind of map.
         side: Which clip.
         heads: Which heads; nothing for all.
-        fill: What stands in for deleted cells.
+        fill: What stands in for deleted cells, or nothing.
         num_orders: Random orders.
         num_steps: Steps of a deletion.
         num_random: Draws of random weights.
@@ -206,6 +212,7 @@ def verdicts(
             clips.view(side),
             fill,
             *numbers,
+            ablate=lambda score, own: _ablation(clips, side, score, own),
         )
 
 
@@ -213,7 +220,7 @@ def verdict_on_score(
     score: Score,
     view: View,
     *,
-    fill: Fill = "blur",
+    fill: Fill | None = None,
     num_orders: int = 9,
     num_steps: int = 6,
     num_random: int = 3,
@@ -221,7 +228,8 @@ def verdict_on_score(
 ) -> Verdict:
     """Check the exact map of a score in one clip, such as in a clip of a hit of a retrieval.
 
-    It costs what :func:`verdict` costs.
+    It costs what :func:`verdict` costs. A margin is not checked by ablation here, which needs the
+    pair.
 
     Args:
         score: What the map is of.
@@ -286,11 +294,12 @@ def _checked(
     maps: Maps,
     maps_by: Callable[[Branch], Maps],
     view: View,
-    fill: Fill,
+    fill: Fill | None,
     num_orders: int,
     num_steps: int,
     num_random: int,
     seed: int,
+    ablate: Callable[[Score, ClipMap], list[Check]] = lambda _score, _own: [],
 ) -> dict[str, Verdict]:
     """The verdicts by head on the maps of a clip, which other branches' maps are compared with."""
     if min(num_orders, num_steps, num_random) < 1:
@@ -300,14 +309,18 @@ def _checked(
         )
     branch = next(iter(scores.values())).branch
     weights = _weights(branch, maps, maps_by, num_random)
+    is_margin = any(score.kind == "margin" for score in scores.values())
+    fill = fill or ("static" if is_margin else "blur")
     swap = CellSwap.of(view.clip[None], fill, next(iter(maps.values())).grid)
     cells = KeptCells(branch, swap)
     found = {}
     for head, own in maps.items():
-        deletion = _deletion(scores[head], own, cells, num_orders, num_steps, seed)
-        checks = (*_completeness(own), weights[head], deletion)
+        does = "freezing" if fill == "static" else "deleting"
+        deletion = _deletion(scores[head], own, cells, num_orders, num_steps, seed, does)
+        checks = (*_completeness(own), weights[head], deletion, *ablate(scores[head], own))
         failed = {check.name for check in checks if not check.passes}
-        word = WEAK if failed == {"weights"} else NOT_SUPPORTED if failed else SUPPORTED
+        fatal = failed & {"completeness", "deletion"}
+        word = NOT_SUPPORTED if fatal else WEAK if failed else SUPPORTED
         found[head] = Verdict(word=word, checks=checks)
     return found
 
@@ -339,7 +352,13 @@ def _weights(
 
 
 def _deletion(
-    score: Score, found: ClipMap, cells: KeptCells, num_orders: int, num_steps: int, seed: int
+    score: Score,
+    found: ClipMap,
+    cells: KeptCells,
+    num_orders: int,
+    num_steps: int,
+    seed: int,
+    does: str,
 ) -> Check:
     """How many random orders of deletion keep the score higher than the map's own order."""
     rng = np.random.default_rng(seed)
@@ -351,7 +370,24 @@ def _deletion(
     beaten = sum(own < other for other in others)
     gain = float(np.mean(others)) - own
     text = (
-        f"deleting cells in its order lowers the score faster than {beaten} of {num_orders} random "
+        f"{does} cells in its order lowers the score faster than {beaten} of {num_orders} random "
         f"orders, on average by {gain:.3f}"
     )
     return Check(name="deletion", value=gain, passes=beaten == num_orders, text=text)
+
+
+def _ablation(clips: PairClips, side: Side, score: Score, found: ClipMap) -> list[Check]:
+    """Whether the margin falls most without the movement of the cells that the map ranks highest.
+
+    A cosine has no such check: without a cell its norm falls as well, so that what a cell holds of
+    it is not what it loses, with trained weights as with random ones.
+    """
+    if score.kind != "margin" or found.grid != clips.features(side).grid:
+        return []
+    drops = cell_drops(score, clips.features(side), clips.static(side))
+    rho, share = agreement_by_place(found.values, drops)
+    text = (
+        "its rank correlation with what the margin loses when the features of one cell stand "
+        f"still is {rho:.2f}, and as large at {100 * share:.0f}% of other places of the map"
+    )
+    return [Check(name="ablation", value=rho, passes=share < LARGEST_SHARE, text=text)]

@@ -77,7 +77,14 @@ def start(
             num_random=NUM_RANDOM,
         )
 
-    return _start(_key(request, pair.query.hash), len(heads), run)
+    # A margin has one pass of the frozen clip.
+    total = _num_passes(len(heads)) + (request.map.needs == "triplet")
+    return _start(_key(request, pair.query.hash), total, run)
+
+
+def _num_passes(num_heads: int) -> int:
+    # All cells and none are the same in every order.
+    return 2 + (NUM_ORDERS + num_heads) * (NUM_STEPS - 1)
 
 
 def _key_of_score(score: "Score", view: "View") -> Hashable:
@@ -109,7 +116,7 @@ def start_score(score: "Score", view: "View") -> "tuple[Job | None, dict[str, Ve
             )
         return {score.head: found}
 
-    return _start(_key_of_score(score, view), 1, run)
+    return _start(_key_of_score(score, view), _num_passes(1), run)
 
 
 def stop() -> None:
@@ -119,7 +126,7 @@ def stop() -> None:
 
 
 def _start(
-    key: Hashable, num_heads: int, run: "Callable[[OnPass], dict[str, Verdict]]"
+    key: Hashable, total: int, run: "Callable[[OnPass], dict[str, Verdict]]"
 ) -> "tuple[Job | None, dict[str, Verdict]]":
     found = store().kept(key)
     if found is not None:
@@ -129,8 +136,6 @@ def _start(
     before = st.session_state.get(JOB)
     if before is not None and before[0] != key:
         stop()
-    # All cells and none are the same in every order.
-    total = 2 + (NUM_ORDERS + num_heads) * (NUM_STEPS - 1)
     job = store().start(key, total, run)
     if job.finished.is_set() and not job.error:  # stopped for another visitor, or pushed out since
         jobs.forget(key)

@@ -15,9 +15,11 @@ if TYPE_CHECKING:
 WORDS = {"supported": "green", "weak": "orange", "not supported": "red"}
 MEANING = (
     "**supported**: the cells add up to the score, the map is not that of random weights, and "
-    "deleting cells in its order lowers the score faster than each random order does. "
-    "**weak**: the map is much like that of random weights. **not supported**: the score does not "
-    "fall where the map says, or the cells do not add up."
+    "taking cells away in its order (of a margin: freezing them) lowers the score faster than each "
+    "random order does, and a margin falls most without the movement of the cells that its map "
+    "ranks highest. **weak**: the last of these fails, or the map is much like that of random "
+    "weights. **not supported**: the score does not fall where the map says, or the cells do not "
+    "add up."
 )
 EVERY_SECONDS = 1.5
 Start = Callable[[], "tuple[Job | None, dict[str, Verdict]]"]
