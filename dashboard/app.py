@@ -48,6 +48,6 @@ else:  # the server, which imports this file once, before there is anything to k
     app = st.App(
         Path(__file__).resolve(),
         lifespan=server.lifespan,
-        middleware=[Middleware(server.SecurityHeaders)],
+        middleware=[Middleware(server.SecurityHeaders), Middleware(server.Styles)],
         on_script_error=server.show_fault,
     )

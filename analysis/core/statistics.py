@@ -6,6 +6,7 @@ The unit of resampling is always the video: clips and cells of one video are not
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,6 +102,23 @@ def ratio(a: Sequence[float] | Floats, b: Sequence[float] | Floats, *, seed: int
     """The mean of a over the mean of b, such as a share of energy over a share of area."""
     pairs = [np.asarray(a, float), np.asarray(b, float)]
     return estimate(pairs, lambda x, y: x.mean(axis=1) / y.mean(axis=1), seed=seed)
+
+
+class Compared(NamedTuple):
+    """A number of two models on one clip, or of an edited clip and of the clip as it was.
+
+    Attributes:
+        first: What is compared.
+        second: What it is compared with.
+    """
+
+    first: float
+    second: float
+
+    @property
+    def difference(self) -> float:
+        """First minus second. It is of one clip, and has no interval."""
+        return self.first - self.second
 
 
 def rank_correlation(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:

@@ -168,7 +168,7 @@ class MapTracker:
 
     def explain(self, network: TwoBranch) -> list[PairExplanation]:
         """Maps of all pairs by the network as it is."""
-        device = next(network.parameters()).device
+        device = network.query.device
         found = []
         with evaluation_mode(network):
             for pair in self.pairs:

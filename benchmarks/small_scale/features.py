@@ -94,7 +94,7 @@ def clip_features(
         ValueError: The video can't be read, or a feature is not finite.
     """
     views = load_views(path, protocol)
-    device = next(branch.parameters()).device
+    device = branch.device
     _, first, which = np.unique(views.starts, return_index=True, return_inverse=True)
     clips = views.frames[views.places[first]]
     step = 2 if device.type == "cpu" else len(clips)

@@ -9,7 +9,8 @@ class Page:
 
     A page is a folder in ``dashboard/app_pages/``. Its ``__init__.py`` holds ``PAGE``, an object of
     this class; its ``page.py`` holds ``page()``, which draws it; rules of style that only this
-    page needs lie in its ``page.css``. Nothing else has to be edited to add one.
+    page needs lie in its ``page.css``, each of a container or class of its own, for the rules of
+    all pages are loaded at once. Nothing else has to be edited to add one.
 
     Attributes:
         title: What the navigation shows.

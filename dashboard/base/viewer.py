@@ -1,4 +1,4 @@
-"""Parts of the page that the browser draws: the panels with their scrubber, and its history."""
+"""Parts of the page that the browser draws: panels with their scrubber, history, whole names."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,9 +16,9 @@ _component = st.components.v2.component(
     css=asset("viewer.css"),
     js="\n".join(asset(name) for name in SCRIPTS),
 )
-# What is a step of the browser's Back, and what only keeps the address up to date.
+# What is a step of the browser's Back, and what only keeps the address up to date; names in menus.
 _history = st.components.v2.component(
-    "rspnet_history", js=(ASSETS / "history.js").read_text(encoding="utf-8")
+    "rspnet_history", js=(ASSETS / "page.js").read_text(encoding="utf-8")
 )
 
 

@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -15,10 +14,10 @@ from streamlit.delta_generator import DeltaGenerator
 from dashboard.base import links
 from dashboard.base.arguments import Arguments, parse_arguments
 from dashboard.base.state import plain
-from dashboard.base.viewer import ASSETS, keep_history
+from dashboard.base.viewer import keep_history
 from dashboard.services import models
 from dashboard.services.models import ModelChoice
-from dashboard.widgets import saved_views
+from dashboard.widgets import saved_views, tour
 from rspnet.files import printable
 
 _log = logging.getLogger(__name__)
@@ -47,14 +46,10 @@ class Opened:
 
 
 def opener(name: str) -> Callable[[], None]:
-    """What draws a page, in its own style. Its ``page.py`` is imported when it is first opened."""
+    """What draws a page. Its ``page.py`` is imported when it is first opened."""
 
     def open_() -> None:
         module = import_module(f"dashboard.app_pages.{name}.page")
-        st.html(ASSETS / "page.css")
-        own = Path(str(module.__file__)).with_name("page.css")
-        if own.is_file():
-            st.html(own)
         try:
             module.page()
         except Exception as error:  # a fault of ours: the page says so, and the others stay up
@@ -74,8 +69,10 @@ def run(pages: Mapping[str, Any], current: Any) -> None:
     links.visit().pages = dict(pages)
     name = next(name for name, page in pages.items() if page == current)
     links.enter(name)
+    tour.draw(name)
     current.run()
     saved_views.draw(name)
+    tour.draw_way_back(name)
 
 
 def has_page(name: str) -> bool:

@@ -1,5 +1,6 @@
 """Pages without a browser: Streamlit's AppTest, opened, pressed, and run until work is done."""
 
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -29,6 +30,13 @@ def open_page(name: str, argv: list[str], monkeypatch: pytest.MonkeyPatch, **lin
 def texts(app: AppTest) -> str:
     """All HTML of the page."""
     return " ".join(str(element.proto.body) for element in app.get("html"))
+
+
+def numbers(app: AppTest, head: str) -> str:
+    """A head's row of the table of numbers, as text."""
+    row = re.search(rf'facts-{head}".*?</tr>', texts(app), re.DOTALL)
+    assert row
+    return re.sub(r"<[^>]+>", " ", row[0])
 
 
 def press(app: AppTest, label: str) -> AppTest:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
+from analysis.core.statistics import Compared
 from dashboard.base.style import signed
 from dashboard.overlays.options import C_I, C_J, symbols
 from dashboard.overlays.selection import Selection
@@ -55,18 +56,18 @@ def table(selection: Selection, view: PairView, beside: Beside) -> str:
         if other is None:
             continue
         titles = dict.fromkeys(html.escape(v.title(row)) for v in (view, beside.view))
-        totals = (own[0].total, other[0].total)
+        totals = Compared(own[0].total, other[0].total)
         lines.append((" / ".join(titles), selection.display.map.total_title, totals, False))
         similar = (view.found.similarity, beside.view.found.similarity)
         if all(row in s for s in similar) and selection.display.map.symbol != "s":
-            both = (similar[0][row], similar[1][row])
+            both = Compared(similar[0][row], similar[1][row])
             lines.append(("", f"Similarity {symbols('`s`')}", both, False))
         for n, clip in enumerate((C_I, C_J)):
-            shares = (own[n].on_moving, other[n].on_moving)
+            shares = Compared(own[n].on_moving, other[n].on_moving)
             lines.append(("", f"On moving pixels, {clip}", shares, True))
     body = "".join(
         f'<tr data-testid="beside"><th>{title}</th><td>{what}</td>'
-        + "".join(f'<td class="number">{text}</td>' for text in _texts(*values, is_share))
+        + "".join(f'<td class="number">{text}</td>' for text in _texts(values, is_share))
         + "</tr>"
         for title, what, values, is_share in lines
     )
@@ -80,9 +81,9 @@ def table(selection: Selection, view: PairView, beside: Beside) -> str:
     )
 
 
-def _texts(first: float, second: float, is_share: bool) -> Iterator[str]:
+def _texts(found: Compared, is_share: bool) -> Iterator[str]:
     if is_share:
-        points = signed(100 * (first - second), 1)
-        yield from (f"{first:.1%}", f"{second:.1%}", f"{points} points")
+        points = signed(100 * found.difference, 1)
+        yield from (f"{found.first:.1%}", f"{found.second:.1%}", f"{points} points")
     else:
-        yield from (signed(value, 4) for value in (first, second, first - second))
+        yield from (signed(value, 4) for value in (*found, found.difference))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from analysis.attribution.registry import OTHER_ROWS
+from analysis.core.statistics import Compared
 from analysis.regions.rectangle import Rectangle
 from dashboard.app_pages.compare import neighbours
 from dashboard.app_pages.compare.neighbours import Near
@@ -32,12 +33,12 @@ EDITS = {
     "freeze": "Freeze it",
     "blur": "Blur it",
     "mean": "Fill it with its mean colour",
-    "swap": "Show c_j there",
+    "swap": "Show $c_j$ there",
 }
 _HOW_TO = (
-    "Press *Draw a region* beside the frame number, or the key `r`, and drag over a frame of c_i. "
-    "Then choose what that part shows instead: both heads' scores, their maps and the nearest "
-    "videos are computed anew, and stand beside those of the clip as it is."
+    "Press <i>Draw a region</i> beside the frame number, or the key <code>r</code>, and drag over "
+    f"a frame of {C_I}. Then choose what that part shows instead: both heads' scores, their maps "
+    "and the nearest videos are computed anew, and stand beside those of the clip as it is."
 )
 
 
@@ -91,7 +92,7 @@ def _panel(selection: Selection, loaded: Loaded) -> None:
     draw_if_moved()
     text = str(st.session_state.get(REGION) or "")
     if not text:
-        st.caption(_HOW_TO)
+        st.html(f'<div class="facts"><p class="dim">{_HOW_TO}</p></div>')
         return
     region = Rectangle.parse(text)
     how = _choose(selection, region)
@@ -209,7 +210,7 @@ def _table(region: Rectangle, before: "KindMaps", after: "KindMaps | None") -> s
             return f'<td class="number">{signed(now, 4)}</td>'
         return (
             f'<td class="number">{signed(now, 4)} &rarr; {signed(then, 4)}</td>'
-            f'<td class="number"><b>{signed(then - now, 4)}</b></td>'
+            f'<td class="number"><b>{signed(Compared(then, now).difference, 4)}</b></td>'
         )
 
     def inside(found: "KindMaps", head: str) -> str:

@@ -57,18 +57,19 @@ def page() -> None:
     answer = st.container(key="answer")
     row = st.container(key="home_row", horizontal=True, gap="large")
     example = row.container(key="example")
+    example.html('<div class="row-title">A first example</div>')
     with row.container(key="about"):
         model, title, place = _choose(opened)
     links.show_notes(opened.notes)
+    # Before what takes its time: the answer is the first to be read, and moves nothing later.
+    _draw_evidence(model, opened.arguments, answer)
     with example:
-        st.html('<div class="row-title">A first example</div>')
         source = pool.open_gallery(title, opened.arguments)
     with place:
         _draw_about(model, source)
     if source is not None:
         with example:
             _draw_example(model, source)
-    _draw_evidence(model, opened.arguments, answer)
     _draw_links()
     links.write({"model": model.name, "gallery": title})
 

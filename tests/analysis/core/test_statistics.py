@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from analysis.core.statistics import difference, estimate, mean, rank_correlation, ratio
+from analysis.core.statistics import Compared, difference, estimate, mean, rank_correlation, ratio
 
 
 def test_mean_and_its_interval() -> None:
@@ -61,3 +61,7 @@ def test_rank_correlation_with_ties() -> None:
     assert math.isnan(rank_correlation(a, np.ones((2, 2))))
     with pytest.raises(ValueError, match="one shape"):
         rank_correlation(a, b.ravel())
+
+
+def test_a_difference_is_first_minus_second() -> None:
+    assert Compared(0.75, 1.0).difference == -0.25

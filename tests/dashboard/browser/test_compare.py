@@ -45,10 +45,14 @@ def test_a_verdict_comes_and_the_menus_stay_as_they_were(visitor: Visitor, addre
     visitor.open(address)
     visitor.wait_ready()
     expect(visitor.page.locator('[data-testid="verdicts"] b')).to_have_count(2, timeout=60_000)
+    assert visitor.jumped() < 0.1  # all has its place before it comes
     for side in "ij":
         expect(visitor.page.locator(f".st-key-video_{side} input")).to_have_value(
             re.compile("clip_1")
         )
+    menu = visitor.page.locator('.st-key-video_i [data-testid="stSelectbox"]')
+    menu.hover()  # the whole of a name, however narrow its menu is
+    expect(menu).to_have_attribute("title", re.compile("clip_1"))
     visitor.page.locator(".st-key-verdicts").get_by_role("button", name="Why").click()
     expect(visitor.page.get_by_text("random orders, on average by").first).to_be_visible()
 

@@ -121,6 +121,7 @@ def test_keys_are_listed_and_can_be_switched_off(visitor: Visitor, address: str)
     visitor.open(address, frame="5")
     visitor.wait_ready()
     page, position = visitor.page, visitor.page.locator(".position")
+    page.wait_for_selector(".st-key-map button")  # whose keys are listed, too
     page.keyboard.press("?")
     table = page.locator("dialog.keys")
     expect(table).to_be_visible()

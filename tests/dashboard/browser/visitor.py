@@ -18,6 +18,8 @@ import cv2
 import numpy as np
 import playwright.sync_api
 
+from dashboard.widgets import tour
+
 ROOT = Path(__file__).resolve().parents[3]
 SHOTS = ROOT / "artifacts" / "dashboard"
 ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -63,6 +65,8 @@ def served(folder: Path, words: list[str]) -> Iterator[str]:
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "dashboard" / "app.py")]
     command += ["--server.headless", "true", "--server.port", str(port), "--", *words]
+    if "--runs" in words:  # nobody's first visit
+        (Path(words[words.index("--runs") + 1]) / tour.SEEN).touch()
     environment = os.environ | {"RSPNET_CACHE": str(folder), "OMP_NUM_THREADS": "1"}
     with (folder / "log.txt").open("w+") as log:
         server = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, env=environment)
@@ -185,6 +189,17 @@ class Visitor:
             if rule["impact"] in ("serious", "critical")
             for node in rule["nodes"]
         ]
+
+    def jumped(self) -> float:
+        """Sum of the layout shifts so far, as the browser scores them: 0 where nothing jumped."""
+        return float(
+            self.page.evaluate(
+                "() => new Promise(done => { let sum = 0; new PerformanceObserver(list => {"
+                "for (const entry of list.getEntries()) sum += entry.value"
+                "}).observe({type: 'layout-shift', buffered: true});"
+                "setTimeout(() => done(sum), 100) })"
+            )
+        )
 
     def close(self) -> None:
         """Leave, and complain about what went wrong."""

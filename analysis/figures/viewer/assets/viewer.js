@@ -302,6 +302,7 @@ export default function (component) {
       drawing: false, draft: null, region: null, given: "", drawn_regions: 0,
     }
     views.set(root, view)
+    root.hidden = false // nothing stands in the wrong place before there is something to draw
     root.querySelector(".back").innerHTML = ICONS.back
     root.querySelector(".forward").innerHTML = ICONS.forward
     root.querySelector(".play").innerHTML = ICONS.play

@@ -13,20 +13,15 @@ from streamlit.testing.v1 import AppTest
 
 import analysis
 from dashboard.base import links
-from dashboard.base.arguments import Arguments
 from dashboard.base.style import signed
-from dashboard.overlays import captum_job
 from dashboard.overlays.view_model import PairView
-from dashboard.services import galleries, models
+from dashboard.services import models
 from dashboard.services.embeddings import protocol
-from dashboard.widgets import controls
 from rspnet import VideoReader, load_model
-from rspnet.data.synthetic.videos import draw_factors
 from rspnet.data.transforms import load_clip
 from rspnet.retrieval.gallery import embed_videos
-from tests.dashboard.apps import SCRIPT, run_until, texts
+from tests.dashboard.apps import SCRIPT, numbers, run_until, texts
 from tests.dashboard.conftest import ROOT, Open
-from tests.dashboard.tiny import save_tiny_model, write_tiny_videos
 
 
 def test_first_view_is_a_fast_positive_pair_by_its_margin(open_app: Open) -> None:
@@ -72,13 +67,6 @@ def test_numbers_of_the_planted_model(open_app: Open) -> None:
     assert "drawn over 16 frames of 112 x 112 pixels" in page
     # One feature a head, the same in both clips: each cosine is 1.
     assert page.count("+1.0000 = ") == 2
-
-
-def numbers(app: AppTest, head: str) -> str:
-    """A head's row of the table of numbers, as text."""
-    row = re.search(rf'facts-{head}".*?</tr>', texts(app), re.DOTALL)
-    assert row
-    return re.sub(r"<[^>]+>", " ", row[0])
 
 
 def test_numbers_of_every_kind_are_those_of_analysis(open_app: Open, planted_videos: Path) -> None:
@@ -132,105 +120,6 @@ def test_place_and_its_partners(open_app: Open) -> None:
     assert "`rsp.1.2.1`, and this kind of map has no places" in warning.value
     app = open_app(place="<b>")
     assert any("names the place `<b>`" in warning.value for warning in app.warning)
-    assert not app.exception
-
-
-def test_captum_runs_when_the_visitor_wants_it(open_app: Open, tmp_path: Path) -> None:
-    model = save_tiny_model(tmp_path)
-    (tmp_path / "videos").mkdir()
-    videos = write_tiny_videos(tmp_path / "videos")
-    given = ("--model", str(model), "--videos", str(videos))
-    # Two passes a map: run at once. Its map comes to s, but nothing promises that.
-    app = open_app(*given, map="layer_gradcam")
-    assert not app.exception
-    assert app.button_group("map").value == "captum"
-    assert app.query_params["map"] == "layer_gradcam"
-    assert "Sum of the map" in texts(app)
-    assert "sum error" not in numbers(app, "rsp")
-    app.selectbox("method").set_value("Feature ablation").run()
-    assert not app.exception
-    said = texts(app)
-    cells = 2 * 2 * 2
-    assert f"takes {4 * (cells + 2)} forward passes" in said
-    assert "facts-rsp" not in said
-    app.button("run_captum").click().run()
-    run_until(app, lambda app: "facts-rsp" in texts(app))
-    assert not app.exception
-    query, key = load_model(model, "query"), load_model(model, "key")
-    views = [
-        analysis.load_view(
-            videos / "a_long.mp4", 8, 32, start=app.slider(f"start_{side}").value, speed=2
-        )
-        for side in "ij"
-    ]
-    pair = analysis.PairClips.of(query, key, *views)
-    for head, (of_i, _) in analysis.explain_kind("feature_ablation", pair).rows.items():
-        row = numbers(app, head)
-        assert signed(float(of_i.values.sum()), 4) in row
-        assert signed(of_i.score) in row
-    # It is kept: the way back and forth runs nothing.
-    app.button_group("map").set_value("contribution").run()
-    app.button_group("map").set_value("captum").run()
-    assert "facts-rsp" in texts(app)
-    app = open_app(*given, map="feature_ablation")
-    assert "facts-rsp" in texts(app)
-    assert not app.exception
-
-
-def first_number(app: AppTest, head: str) -> str:
-    """What a head's map of c_i comes to."""
-    found = re.search(r"[+\N{MINUS SIGN}]\d[\d.]+", numbers(app, head))
-    assert found
-    return found[0]
-
-
-def test_captum_explains_the_margin(open_app: Open, planted_videos: Path, tmp_path: Path) -> None:
-    # The margins of the planted model are 0 everywhere.
-    given = ("--model", str(save_tiny_model(tmp_path)), "--videos", str(planted_videos))
-    app = open_app(*given, map="margin")
-    margins = {head: first_number(app, head) for head in ("rsp", "avid")}
-    assert not any(float(margin[1:]) == 0 for margin in margins.values())
-    app = open_app(*given, map="layer_gradcam_margin")
-    assert not app.exception
-    assert app.button_group("map").value == "captum"
-    assert app.button_group("explains").value == "triplet"
-    assert app.selectbox("method").value == "LayerGradCAM"
-    said = texts(app)
-    assert "RSP contrasts" in said
-    assert "others)" in said
-    # LayerGradCAM's map of c_i comes to the margin.
-    assert {head: first_number(app, head) for head in margins} == margins
-    # The same method of s, and back.
-    app.button_group("explains").set_value("pair").run()
-    assert app.query_params["map"] == "layer_gradcam"
-    app.button_group("explains").set_value("triplet").run()
-    app.selectbox("method").set_value("Feature ablation").run()
-    assert app.query_params["map"] == "feature_ablation_margin"
-    assert "forward passes" in texts(app)
-    app.button("run_captum").click().run()
-    run_until(app, lambda app: "facts-rsp" in texts(app))
-    assert not app.exception
-    assert "Feature ablation of the margin" in texts(app)
-    assert "facts-rsp" in texts(app)
-
-
-def test_a_run_of_captum_is_stopped(
-    open_app: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model = save_tiny_model(tmp_path)
-    (tmp_path / "videos").mkdir()
-    videos = write_tiny_videos(tmp_path / "videos")
-    app = open_app("--model", str(model), "--videos", str(videos), map="occlusion", i_start="3")
-    held = captum_job.store().at_work
-    with held:  # as if another's run were under way
-        app.button("run_captum").click().run()
-        assert any("Waiting for an earlier" in str(bar.proto.text) for bar in app.get("progress"))
-        app.button("stop_captum").click().run()
-        run_until(app, lambda app: app.info)
-    assert "Stopped" in app.info[0].value
-    app.button("run_captum_again").click().run()
-    run_until(app, lambda app: "facts-rsp" in texts(app))
-    assert "facts-rsp" in texts(app)
     assert not app.exception
 
 
@@ -478,26 +367,6 @@ assert seen == [False], seen
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr[-2000:]
-
-
-def test_a_gallery_may_begin_with_another_video(planted_videos: Path) -> None:
-    source = galleries.open_source(galleries.OWN, Arguments(videos=planted_videos))
-    first, other = "left/clip_1.mp4", "right/clip_6.mp4"
-    # One that is not there, or can't be read, leaves the first.
-    for preferred in ("", other, "nowhere.mp4", "short/text.mp4"):
-        expected = other if preferred == other else first
-        pair = controls.first_pair(source, 16, preferred=preferred)
-        assert pair is not None
-        assert [clip.video.name for clip in pair] == [expected] * 2
-        assert {clip.speed for clip in pair} == {2}
-
-
-def test_home_begins_with_a_video_of_the_generated_gallery() -> None:
-    folder, file = galleries.SYNTHETIC_EXAMPLE.split("/")
-    seed, index = (int(word) for word in file.removesuffix(".mp4").split("_")[1:])
-    assert seed == galleries.SYNTHETIC_SEED
-    assert index < Arguments().num_videos
-    assert draw_factors(seed, index).action == folder
 
 
 def test_grey_frames_and_the_row_of_the_difference_are_in_the_link(open_app: Open) -> None:

@@ -87,9 +87,10 @@ def test_what_can_not_be_edited_is_said(
     def said(**link: str) -> str:
         app = open_app(*given, map="contribution", **link)
         assert not app.exception
-        return " ".join(e.value for e in (*app.warning, *app.error, *app.info, *app.caption))
+        boxes = (*app.warning, *app.error, *app.info, *app.caption)
+        return " ".join([*(box.value for box in boxes), texts(app)])
 
-    assert "drag over a frame of c_i" in said()
+    assert "drag over a frame of <span" in said()
     assert "draws the region `0,0,2,1`, it can be left, top" in said(region="0,0,2,1")
     assert "edits the region by `burn`, it can be freeze" in said(region=REGION, edit="burn")
     assert "can't be played at 2x" in said(region=REGION, edit="speed2", i_speed="2")

@@ -25,6 +25,11 @@ function install() {
     else push(state, title, url)
     if (own) written = window.location.href
   }
+  // A menu is as wide as its place: pointed at, it shows the whole of a long name.
+  document.addEventListener("pointerover", event => {
+    const menu = event.target.closest('[data-testid="stSelectbox"], [role="option"]')
+    if (menu) menu.title = menu.querySelector("input")?.value ?? menu.textContent
+  })
 }
 
 export default function () {
