@@ -20,20 +20,22 @@ product with the features of each cell, summed over channels.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from captum.attr import FeatureAblation, IntegratedGradients, LayerGradCam, Occlusion
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from analysis.core.cells import CellSwap, Fill, filling, num_pixels, sum_into_cells
 from analysis.core.clip import ClipInfo, View
 from analysis.core.clip_map import ClipMap, Map
+from analysis.core.closed_form import local_embeddings
 from analysis.core.grid import Grid
 from analysis.core.score import ClipFeatures, Score, check_clip, extract_features
-from rspnet.models import evaluation_mode
+from rspnet.models import Branch, evaluation_mode
 from rspnet.models.heads import global_average_pool
 
 Length = Literal["held", "free"]
@@ -272,6 +274,67 @@ def motion_pixels(
         units = "added to the score by movement, per pixel and frame"
         grid = Grid.even(values.shape, target.seen.grid.clip)
         return target.map_of(values, "motion_pixels", units, "static", float(delta), grid)
+
+
+def region_pixels(
+    c_i: ClipFeatures,
+    cells: NDArray[np.bool_],
+    head: str,
+    key: Branch,
+    c_j: Tensor | View,
+    **options: Any,
+) -> ClipMap:
+    """Which moving pixels of c_j answer to a region of c_i.
+
+    A similarity is a sum over the cells of c_i, exactly, and so is the share of a region: it is the
+    product of what the region adds to c_i's unit embedding with that of c_j. Of this share
+    :func:`motion_pixels` says what movement in each pixel of c_j adds to it. The maps of the parts
+    of a partition add up to the map of s. Integrated Jacobians (Moeller et al. 2023) take a path in
+    both clips; here c_i needs none, as its cells are resolved in closed form.
+
+    The size of a pixel's value says where c_j moves, whatever the region and the weights are: what
+    tells regions apart is the sign.
+
+    Args:
+        c_i: Of the query branch.
+        cells: The region of c_i, (T', H', W').
+        head: ``rsp`` or ``avid``.
+        key: Branch of c_j.
+        c_j: Normalised, (3, T, H, W), or a view.
+        **options: Of :func:`motion_pixels`.
+
+    Returns:
+        A map with a cell a pixel and frame. Its values sum to the region's share of s minus the
+        share with c_j's static clip, but for ``convergence_delta``; its score is the share.
+
+    Raises:
+        ValueError: No cell is chosen, the mask does not fit, or as :func:`motion_pixels`.
+
+    Example:
+        >>> import numpy as np
+        >>> from analysis import example_branch, example_views, extract_features
+        >>> from analysis.attribution.captum_methods import region_pixels
+        >>> branch = example_branch()
+        >>> c_i, c_j = example_views(2)
+        >>> left = np.zeros((2, 2, 2), bool)
+        >>> left[:, :, 0] = True
+        >>> found = region_pixels(extract_features(branch, c_i), left, "rsp", branch, c_j)
+        >>> found.grid.cells, bool(abs(found.convergence_delta) < 0.01 * abs(found.values).sum())
+        ((8, 32, 32), True)
+    """
+    if cells.shape != c_i.grid.cells or cells.dtype != np.bool_ or not cells.any():
+        raise ValueError(
+            f"a region is one cell or more of {c_i.grid.cells} as booleans, got {cells.dtype} "
+            f"{cells.shape} with {int(np.count_nonzero(cells))} chosen"
+        )
+    c_i.unit(head)  # a length of 0 is refused
+    with torch.no_grad():
+        local, z = local_embeddings(c_i.features.double(), c_i.branch.head(head))
+        inside = torch.from_numpy(cells.ravel()).to(local.device)
+        held = local[0][:, inside].sum(dim=1) / local.shape[2]
+        score = Score(key, head, held / torch.linalg.vector_norm(z[0]), others=(c_i.info,))
+    units = "added to the region's share of s by movement, per pixel and frame"
+    return replace(motion_pixels(score, c_j, **options), kind="region_pixels", units=units)
 
 
 def occlusion(

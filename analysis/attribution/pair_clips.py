@@ -389,16 +389,22 @@ class PairClips(Brief):
         if self.on_pass is None:
             yield
             return
-        tell = self.on_pass
-
-        def before(_encoder: torch.nn.Module, given: tuple[torch.Tensor, ...]) -> None:
-            tell(len(given[0]))
-
-        handle = self.branch(side).encoder.register_forward_pre_hook(before)
-        try:
+        with counted_passes(self.branch(side), self.on_pass):
             yield
-        finally:
-            handle.remove()
+
+
+@contextmanager
+def counted_passes(branch: Branch, tell: OnPass) -> Iterator[None]:
+    """Within the block, ``tell`` is called with the number of clips before each forward pass."""
+
+    def before(_encoder: torch.nn.Module, given: tuple[torch.Tensor, ...]) -> None:
+        tell(len(given[0]))
+
+    handle = branch.encoder.register_forward_pre_hook(before)
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 def nearest_negatives(

@@ -104,7 +104,8 @@ class VideoFeatures:
             raise ValueError(
                 f"the target is one vector {tuple(self.clips.shape[1:])}, got {tuple(t.shape)}"
             )
-        target_ND = t.expand(len(self.clips), -1) / (len(self.clips) * self.length)
+        own = t / (len(self.clips) * self.length)
+        target_ND = own.expand(len(self.clips), -1)
         F = self.features.double()
         if self.feature == "backbone":
             # A clip's pooled features enter the mean at their own length, which the map divides by.
@@ -115,7 +116,7 @@ class VideoFeatures:
         scores_N = (self.clips * target_ND).sum(dim=1)
         maps = tuple(
             ClipMap(
-                values=own.cpu().numpy(),
+                values=map_values.cpu().numpy(),
                 score=float(own_score),
                 head=self.feature,
                 kind=kind,
@@ -126,9 +127,9 @@ class VideoFeatures:
                 exact=True,
                 units=UNITS,
             )
-            for own, own_score, info in zip(values, scores_N, self.infos, strict=True)
+            for map_values, own_score, info in zip(values, scores_N, self.infos, strict=True)
         )
-        return VideoMaps(path=str(self.path), score=score, maps=maps)
+        return VideoMaps(path=str(self.path), score=score, maps=maps, target=own.cpu().numpy())
 
 
 @torch.no_grad()

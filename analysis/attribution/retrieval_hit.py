@@ -14,7 +14,11 @@ from analysis.attribution.retrieval import (
     features_of_video,
     place_in,
 )
-from analysis.attribution.retrieval_result import RetrievalExplanation
+from analysis.attribution.retrieval_result import RetrievalExplanation, VideoMaps
+from analysis.core.clip import View, static_clip
+from analysis.core.clip_map import Map
+from analysis.core.ledger import static_part
+from analysis.core.score import Score, extract_features
 from rspnet.models import Branch
 from rspnet.retrieval.gallery import Gallery
 
@@ -82,6 +86,62 @@ def explain_rank(
         hits=(hit,),
         gaps=tuple(explain_gap(seen, gallery, rank, near[rank - 1], one) for one in following),
     )
+
+
+def score_of_clips(branch: Branch, video: VideoMaps) -> Score:
+    """What the map of each clip of a video is of, as a score that other clips can be put to.
+
+    Args:
+        branch: Query branch of the model that gave the maps.
+        video: Maps of a head.
+
+    Raises:
+        ValueError: The maps are of the backbone, which has no head.
+
+    Example:
+        >>> import tempfile
+        >>> from analysis import example_branch, explain_rank, load_view
+        >>> from rspnet.data.synthetic.videos import generate
+        >>> from rspnet.retrieval.gallery import Protocol, embed_videos
+        >>> branch = example_branch()
+        >>> folder = generate(tempfile.mkdtemp(), 2, num_workers=1, progress=False)
+        >>> videos = sorted(folder.rglob("*.mp4"))
+        >>> small = Protocol(num_clips=2, num_frames=8, size=32)
+        >>> gallery = embed_videos(branch, videos, small, progress=False)
+        >>> own = explain_rank(branch, gallery, videos[0], "rsp", rank=1).hits[0].query_maps
+        >>> view = load_view(videos[0], 8, 32, start=own.maps[0].clip.frame_indices[0])
+        >>> made = score_of_clips(branch, own).contributions(extract_features(branch, view))
+        >>> bool(abs(made.values - own.maps[0].values).max() < 1e-6)
+        True
+    """
+    head = video.maps[0].head
+    if head not in branch.heads:
+        raise ValueError(
+            f"the score of a clip is by one of the heads {', '.join(branch.heads)}, and these maps "
+            f"are of the {head}: explain the retrieval by a head"
+        )
+    target = torch.from_numpy(video.target).to(branch.device)
+    return Score(branch, head, target, others=video.maps[0].others)
+
+
+def still_part(branch: Branch, video: VideoMaps, view: View) -> Map:
+    """What stands still in the map of one of a video's clips; two forward passes.
+
+    It is of :func:`~analysis.core.ledger.static_part`: the map minus it is what movement adds.
+
+    Args:
+        branch: As for :func:`score_of_clips`.
+        video: Its maps.
+        view: The clip.
+
+    Shape:
+        -> (T', H', W').
+
+    Raises:
+        ValueError: As :func:`score_of_clips`.
+    """
+    own, held = (extract_features(branch, one) for one in (view, static_clip(view)))
+    return static_part(score_of_clips(branch, video), own, held)
 
 
 def join_ranks(found: Sequence[RetrievalExplanation]) -> RetrievalExplanation:

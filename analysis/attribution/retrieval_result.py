@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from analysis.core.clip_map import ClipMap
 from analysis.core.serialisation import save_arrays
@@ -23,11 +24,14 @@ class VideoMaps(Brief):
         path: The video.
         score: What the ranking computed, or a difference of two such scores.
         maps: One a clip of the protocol, in units of the score.
+        target: What they are of: clip n's is of u_n . target, with u_n what the clip gives (of a
+            head its unit embedding), (D,).
     """
 
     path: str
     score: float
     maps: tuple[ClipMap, ...]
+    target: NDArray[np.float64]
 
     @property
     def total(self) -> float:

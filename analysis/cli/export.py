@@ -19,7 +19,7 @@ class ExportConfig:
         gallery: Folder of ``python -m rspnet.extract``.
         out: Folder that is written.
         features: Features whose vectors are written.
-        pictures: Write the middle frame of each video, too.
+        pictures: Write the middle frame of each video, too (FiftyOne plays the videos themselves).
     """
 
     gallery: str
@@ -36,13 +36,18 @@ def run(config: ExportConfig) -> None:
         ValueError: The gallery can't be read, or the folder holds something already.
     """
     gallery, out = Gallery.load(config.gallery), Path(config.out)
-    pictures, missing = middle_frames(gallery.paths) if config.pictures else (None, {})
+    pictures, missing = (
+        middle_frames(gallery.paths) if config.pictures and config.to != "fiftyone" else (None, {})
+    )
     features = list(dict.fromkeys(config.features))
     print(WRITERS[config.to](gallery, out, features, pictures))
     for path, why in missing.items():
         print(f"no picture of {path}: {why}", file=sys.stderr)
     if config.to == "tensorboard":
         print(f"open it with: tensorboard --logdir {out}, then Projector")
+    elif config.to == "fiftyone":
+        opened = f"fo.Dataset.from_dir({str(out)!r}, dataset_type=fo.types.FiftyOneDataset)"
+        print(f"open it in Python with: import fiftyone as fo; {opened}")
     else:
         shown = f"--x {features[0]}_x --y {features[0]}_y --neighbors {features[0]}_neighbors"
         print(f"open it with: embedding-atlas {out / ATLAS_FILE} {shown}")
@@ -55,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         run,
         arguments,
         prog="python -m analysis export",
-        description="Write a gallery for TensorBoard's projector or Embedding Atlas.",
+        description="Write a gallery for TensorBoard's projector, Embedding Atlas or FiftyOne.",
         examples=(
             "python -m analysis export --gallery runs/gallery --out runs/projector",
             "python -m analysis export --to embedding_atlas --gallery runs/gallery --out atlas",

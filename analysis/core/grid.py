@@ -164,6 +164,18 @@ class Grid:
         place = self._in_cells(axis, num or self.clip[axis])
         return np.floor(place + 0.5).astype(np.int64).clip(0, self.cells[axis] - 1)
 
+    def starts(self, axis: int) -> list[int]:
+        """The first sample of each cell along an axis, and behind them the number of samples.
+
+        Example:
+            >>> Grid.even(cells=(2, 2, 2), clip=(8, 32, 32)).starts(axis=0)
+            [0, 4, 8]
+        """
+        found: list[int] = np.searchsorted(
+            self.cell_of(axis), np.arange(self.cells[axis] + 1)
+        ).tolist()
+        return found
+
     def weights(self, axis: int, num: int | None = None, *, smooth: bool = True) -> Floats:
         """What to multiply a map's axis with to spread it over ``num`` samples, (num, cells).
 

@@ -9,7 +9,7 @@ is resolved over the cells of either clip in the same way as the cosine itself
 (:func:`analysis.contribution_map`). This decomposition is not in the paper.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -188,6 +188,42 @@ def static_part(score: Score, clip: ClipFeatures, static: ClipFeatures) -> Map:
     length = torch.linalg.vector_norm(_cells(clip, score.head).sum(dim=1))
     values = score.target @ _cells(static, score.head) / length
     return np.asarray(values.reshape(clip.features.shape[2:]).cpu())
+
+
+def size_over_time(maps: Sequence[ClipMap]) -> list[float]:
+    """The sizes of all cells of some maps of one grid, summed in each time step, (T',).
+
+    Example:
+        >>> from analysis import example_branch, example_views, similarity_ledger
+        >>> branch = example_branch()
+        >>> found = similarity_ledger(branch, branch, "rsp", *example_views(2))
+        >>> own = found.maps["static_static"]
+        >>> [len(size_over_time(own)), min(size_over_time(own)) >= 0]
+        [2, True]
+    """
+    sizes = sum(np.abs(own.values).sum(axis=(1, 2)) for own in maps)
+    return [float(size) for size in np.asarray(sizes)]
+
+
+def stacked_ends(
+    lanes: Sequence[tuple[Sequence[float], Sequence[float] | None]],
+) -> tuple[float, float]:
+    """The ends of an axis that has room for all lanes, with 0 in it.
+
+    Args:
+        lanes: Of each the totals, and what of them stands still, or nothing where that is not
+            known. The two parts of a total are stacked from 0, up or down by their signs.
+
+    Example:
+        >>> stacked_ends([([1.0, -2.0], None), ([1.0, 0.5], [3.0, 0.5])])
+        (-2.0, 3.0)
+    """
+    ends = [0.0]
+    for total, still in lanes:
+        held = np.asarray(total if still is None else still)
+        parts = np.stack([np.asarray(total) - held, held])
+        ends += [*np.maximum(parts, 0).sum(axis=0), *np.minimum(parts, 0).sum(axis=0)]
+    return float(min(ends)), float(max(ends))
 
 
 def _check_grid(clip: ClipFeatures, static: ClipFeatures) -> None:

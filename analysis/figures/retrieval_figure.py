@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from analysis.attribution.retrieval_result import RetrievalExplanation, VideoMaps
+from analysis.attribution.unit_clips import UnitClips
 from analysis.core.clip import Frames
 from analysis.core.clip_map import ClipMap
 from analysis.core.grid import TIME
@@ -198,6 +199,54 @@ def draw_retrieval(
             page.text(left + 1.42, bars - 0.015, kind, fontsize=_SMALL)
         for n, line in enumerate(lines):
             page.text(_EDGE, bars + _BAR + 0.125 * n, line, fontsize=_SMALL, color=GREY)
+    return RetrievalFigure(figure=page.figure, caption=caption)
+
+
+def draw_unit(found: UnitClips, *, opacity: float = 0.75) -> RetrievalFigure:
+    """Draw the videos that excite a unit most, each with the map of where; one colour scale.
+
+    Args:
+        found: Result of :func:`analysis.explain_unit`; its videos are read again.
+        opacity: See :func:`~analysis.figures.overlay.draw_overlay`.
+
+    Raises:
+        ValueError: A video can't be read any more.
+    """
+    films = _Films(found.protocol)
+    panels = [films.panel(own.maps) for own in found.videos]
+    limit, num = _limit(panels), len(panels)
+    size = min(_MOST_INCHES, (PAGE_INCHES - 2 * _SIDE - num * _GAP) / num)
+    caption = (
+        f"Of {found.num_videos} videos those with the largest value v of unit {found.unit} "
+        f"({TITLES[found.feature]}), which the maps of all {found.protocol.num_clips} clips sum "
+        "to; each panel shows the clip and the frame where its map says most. "
+        f"Model {found.model_hash[:12] or 'unnamed'}."
+    )
+    with style():
+        width = max(2 * _SIDE + num * (size + _GAP), _LEAST_INCHES)
+        lines = wrapped(caption, width - 2 * _EDGE, _SMALL)
+        bottom = _HEAD + size + _LABEL + 0.1
+        page = _Page(width, bottom + 0.125 * len(lines) + _EDGE, size)
+        page.text(
+            _EDGE, _HEAD, f"{TITLES[found.feature]}\nunit {found.unit}", fontweight="bold",
+            fontsize=9, color=COLOURS[found.feature],
+        )  # fmt: skip
+        for column, (own, panel) in enumerate(zip(found.videos, panels, strict=True)):
+            axis = page.panel(column, _HEAD)
+            show_map(axis, panel.frame, panel.values, panel.clip_map.grid, limit, opacity=opacity)
+            above = f"{own.rank}:  v = {_cosine(own.value)}"
+            page.text(page.middle(column), _HEAD - 0.15, above, ha="center", fontsize=_SMALL)
+            label = page.short(own.label or "no label")
+            below = _HEAD + size + 0.04
+            page.text(page.middle(column), below, label, ha="center", fontsize=_SMALL)
+        bar = colour_bar(
+            page.figure, [], limit, "", opacity=opacity,
+            place=page.axes(page.middle(num - 1) + size / 2 + 0.1, _HEAD, 0.09, size),
+        )  # fmt: skip
+        bar.ax.tick_params(length=2, pad=1.5, labelsize=_SMALL)
+        bar.ax.set_ylabel("contribution to v, per cell", fontsize=_SMALL)
+        for n, line in enumerate(lines):
+            page.text(_EDGE, bottom + 0.125 * n, line, fontsize=_SMALL, color=GREY)
     return RetrievalFigure(figure=page.figure, caption=caption)
 
 

@@ -43,6 +43,27 @@ class QueryRanks:
         return centred / spread if spread > 1e-6 else np.zeros_like(centred)
 
 
+def disputed(own: QueryRanks, other: QueryRanks) -> Integers:
+    """The videos that one feature has nearer than the average, those first that the other has not.
+
+    Args:
+        own: One feature's ranking.
+        other: That of the other feature, by the same query.
+
+    Returns:
+        Rows, by the difference of their z-scores, the largest first; of equal ones the nearer.
+
+    Example:
+        >>> import numpy as np
+        >>> own = QueryRanks(0, np.array([1, 0.9, 0.8, 0.1], np.float32), np.array([0, 1, 2, 3]))
+        >>> other = QueryRanks(0, np.array([1, 0.9, 0.2, 0.1], np.float32), np.array([0, 1, 2, 3]))
+        >>> disputed(own, other).tolist()
+        [2, 1]
+    """
+    rows = own.order[own.z[own.order] > 0]
+    return rows[np.argsort(-(own.z - other.z)[rows], kind="stable")]
+
+
 def rank_all(gallery: Gallery, feature: str, query: int) -> QueryRanks:
     """Rank a gallery by its nearness to one of its videos, as :meth:`Gallery.nearest` does.
 

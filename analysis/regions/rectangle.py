@@ -1,6 +1,7 @@
 """A part of a clip that somebody has drawn: a rectangle of its frames, for some of them."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -95,6 +96,34 @@ class Rectangle:
                 f"{width} pixels as the model sees it: draw a larger one"
             )
         return inside
+
+    def in_clips(self, clips: Sequence[Sequence[int]], grid: "Grid") -> tuple[int, Ranges]:
+        """Which of a video's clips is meant, where the frames are the video's, and its cells there.
+
+        It is the clip whose middle is nearest to the middle of the frames; without frames the
+        first. Where it has none of the frames, all of its time steps are meant.
+
+        Args:
+            clips: The frames of the video that each clip shows.
+            grid: Of all clips.
+
+        Returns:
+            The clip, from 0, and as :meth:`cells`.
+
+        Example:
+            >>> from analysis import Grid
+            >>> grid = Grid.even(cells=(2, 4, 4), clip=(4, 32, 32))
+            >>> clips = [[0, 2, 4, 6], [10, 12, 14, 16]]
+            >>> Rectangle(0, 0, 0.5, 1, frames=(12, 20)).in_clips(clips, grid)
+            (1, ((0, 1), (0, 3), (0, 1)))
+        """
+        if self.frames is None:
+            return 0, self.cells(grid)
+        low, high = self.frames
+        clip = min(range(len(clips)), key=lambda n: abs(clips[n][0] + clips[n][-1] - low - high))
+        inside = [n for n, frame in enumerate(clips[clip]) if low <= frame <= high]
+        frames = (inside[0], inside[-1]) if inside else None
+        return clip, replace(self, frames=frames).cells(grid)
 
     def cells(self, grid: "Grid") -> Ranges:
         """First and last cell in time, down and across, from 0.

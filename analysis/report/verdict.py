@@ -2,32 +2,42 @@
 
 Studies say how maps do on average over videos. This checks the map that is on the screen, by the
 same measures: whether its cells add up to the score, whether the map depends on what the model
-learned (:mod:`analysis.studies.sanity`), and whether the score falls where the map says
-(:mod:`analysis.studies.measures.deletion`).
+learned (:mod:`analysis.studies.sanity`), whether the score falls where the map says
+(:mod:`analysis.studies.measures.deletion`), and, of a margin, whether its cells are those that it
+takes from the network to let them stand still (:mod:`analysis.studies.measures.ablation`).
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import torch
 
 from analysis.attribution.pair_clips import PairClips
 from analysis.attribution.registry import DEFAULT_MAP, OTHER_ROWS, map_kind
+from analysis.attribution.retrieval_hit import score_of_clips
+from analysis.attribution.retrieval_result import ExplainedHit, RetrievalExplanation
 from analysis.core.cells import CellSwap, Fill
+from analysis.core.clip import View
 from analysis.core.clip_map import ClipMap
-from analysis.core.score import Score
+from analysis.core.score import Score, extract_features
 from analysis.core.shown import Shown, page_of
 from analysis.core.statistics import rank_correlation
 from analysis.core.table import Table, Value
+from analysis.figures.retrieval_figure import strongest
 from analysis.figures.viewer.page import Page, Part
+from analysis.figures.viewer.pair import view_of
 from analysis.stimuli.kinds import with_random_weights
+from analysis.studies.measures.ablation import agreement_by_place, cell_drops
 from analysis.studies.measures.deletion import KeptCells, order_of, perturbation_curve
 from analysis.studies.sanity import LIMIT
+from rspnet.models import Branch
 from rspnet.names import Side
 
 SUPPORTED, WEAK, NOT_SUPPORTED = "supported", "weak", "not supported"
 LARGEST_ERROR = 1e-4
+Maps = Mapping[str, ClipMap]  # by head
+LARGEST_SHARE = 0.05  # of other places where a map agrees with ablation as well
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +45,7 @@ class Check:
     """One check of a map.
 
     Attributes:
-        name: ``completeness``, ``weights`` or ``deletion``.
+        name: ``completeness``, ``weights``, ``deletion`` or ``ablation``.
         value: What was measured.
         passes: Whether that is as it should be.
         text: The result in a sentence.
@@ -53,8 +63,10 @@ class Verdict(Shown):
 
     Attributes:
         word: ``supported``: all checks pass; ``not supported``: the cells do not add up, or the
-            score does not fall where the map says; ``weak``: the map is hardly of the weights.
-        checks: What was checked; a map that promises no sum has no check of it.
+            score does not fall where the map says; ``weak``: the map is hardly of the weights, or
+            its cells are not those whose movement the margin hangs on.
+        checks: What was checked; a map that promises no sum has no check of it, and only a map
+            of a margin on the network's own cells has one of ablation.
 
     Example:
         >>> from analysis import PairClips, example_branch, example_views, verdict
@@ -93,7 +105,7 @@ def verdict(
     kind: str = DEFAULT_MAP,
     side: Side = "i",
     *,
-    fill: Fill = "blur",
+    fill: Fill | None = None,
     num_orders: int = 9,
     num_steps: int = 6,
     num_random: int = 3,
@@ -101,14 +113,15 @@ def verdict(
 ) -> Verdict:
     """Check one map of one clip.
 
-    It costs about ``(num_orders + 1) * num_steps + num_random`` forward passes of a clip.
+    It costs about ``(num_orders + 1) * num_steps + num_random + 1`` forward passes of a clip.
 
     Args:
         clips: The pair, with what the kind needs.
         head: ``rsp`` or ``avid``.
         kind: Key of a kind of map that comes of a similarity or a margin.
         side: Which clip.
-        fill: What stands in for deleted cells.
+        fill: What stands in for deleted cells; nothing for the frozen clip in a margin, which is
+            about movement, and for the blurred one in a similarity.
         num_orders: Random orders that the map's own is compared with.
         num_steps: Steps of a deletion, from all cells to none.
         num_random: Draws of random weights.
@@ -122,8 +135,8 @@ def verdict(
         >>> branch = example_branch()
         >>> c_i, c_j, c_k = example_views(3)
         >>> clips = PairClips.of(branch, branch, c_i, c_j, view_k=c_k)
-        >>> len(verdict(clips, "rsp", num_orders=2).checks)
-        3
+        >>> [check.name for check in verdict(clips, "rsp", num_orders=2).checks]
+        ['completeness', 'weights', 'deletion', 'ablation']
     """
     return verdicts(
         clips,
@@ -144,7 +157,7 @@ def verdicts(
     side: Side = "i",
     *,
     heads: Sequence[str] | None = None,
-    fill: Fill = "blur",
+    fill: Fill | None = None,
     num_orders: int = 9,
     num_steps: int = 6,
     num_random: int = 3,
@@ -153,14 +166,14 @@ def verdicts(
     """Check one map of one clip for several heads, which share the passes of random orders.
 
     Each is what :func:`verdict` gives. It costs about ``(num_orders + H) * num_steps + num_random``
-    forward passes for H heads.
+    forward passes for H heads, and one of the frozen clip.
 
     Args:
         clips: As for :func:`verdict`, and so are the others.
         kind: Key of a kind of map.
         side: Which clip.
         heads: Which heads; nothing for all.
-        fill: What stands in for deleted cells.
+        fill: What stands in for deleted cells, or nothing.
         num_orders: Random orders.
         num_steps: Steps of a deletion.
         num_random: Draws of random weights.
@@ -184,27 +197,131 @@ def verdicts(
     for head in heads:
         if head not in known:
             raise ValueError(f"heads are {', '.join(known)}, got {head!r}")
+    if map_kind(kind).needs in OTHER_ROWS:
+        raise ValueError(f"a verdict is on maps of similarities and margins, got {kind!r}")
+
+    def maps_of(own: PairClips) -> Maps:
+        return {head: map_kind(kind).compute(own, head, side) for head in heads}
+
+    numbers = (num_orders, num_steps, num_random, seed)
+    with clips.counted(side):
+        return _checked(
+            {head: map_kind(kind).score(clips, head, side) for head in heads},
+            maps_of(clips),
+            lambda random: maps_of(clips.with_branch(side, random)),
+            clips.view(side),
+            fill,
+            *numbers,
+            ablate=lambda score, own: _ablation(clips, side, score, own),
+        )
+
+
+def verdict_on_score(
+    score: Score,
+    view: View,
+    *,
+    fill: Fill | None = None,
+    num_orders: int = 9,
+    num_steps: int = 6,
+    num_random: int = 3,
+    seed: int = 0,
+) -> Verdict:
+    """Check the exact map of a score in one clip, such as in a clip of a hit of a retrieval.
+
+    It costs what :func:`verdict` costs. A margin is not checked by ablation here, which needs the
+    pair.
+
+    Args:
+        score: What the map is of.
+        view: The clip.
+        fill: As for :func:`verdict`, and so are the others.
+        num_orders: Random orders.
+        num_steps: Steps of a deletion.
+        num_random: Draws of random weights.
+        seed: Fixes orders.
+
+    Raises:
+        ValueError: A number is not positive, or the clip does not fit the model.
+
+    Example:
+        >>> from analysis import PairClips, example_branch, example_views, verdict
+        >>> branch = example_branch()
+        >>> clips = PairClips.of(branch, branch, *example_views(2))
+        >>> found = verdict_on_score(clips.similarity("rsp"), clips.view("i"), num_orders=2)
+        >>> found.sentence == verdict(clips, "rsp", "contribution", num_orders=2).sentence
+        True
+    """
+
+    def maps_by(branch: Branch) -> Maps:
+        own = replace(score, branch=branch)
+        return {score.head: own.contributions(extract_features(branch, view))}
+
+    numbers = (num_orders, num_steps, num_random, seed)
+    made = maps_by(score.branch)
+    return _checked({score.head: score}, made, maps_by, view, fill, *numbers)[score.head]
+
+
+def query_of_hit(branch: Branch, hit: ExplainedHit) -> tuple[Score, View]:
+    """What the map of a hit in the clip of the query that is shown is of, and that clip.
+
+    Args:
+        branch: Query branch of the model that explained it.
+        hit: Near by a head.
+
+    Raises:
+        ValueError: It is near by the backbone, or the query's video is gone.
+    """
+    video = hit.query_maps
+    own = video.maps[strongest(video)[0]]
+    return score_of_clips(branch, video), view_of(own.clip, own.grid)
+
+
+def verdicts_on_hits(branch: Branch, found: RetrievalExplanation) -> dict[int, Verdict]:
+    """Check of each hit the map in the query, in the clip that is shown; by rank.
+
+    Args:
+        branch: Query branch of the model that explained them.
+        found: From :func:`analysis.explain_retrieval`, by a head.
+
+    Raises:
+        ValueError: As :func:`query_of_hit`.
+    """
+    return {hit.rank: verdict_on_score(*query_of_hit(branch, hit)) for hit in found.hits}
+
+
+def _checked(
+    scores: Mapping[str, Score],
+    maps: Maps,
+    maps_by: Callable[[Branch], Maps],
+    view: View,
+    fill: Fill | None,
+    num_orders: int,
+    num_steps: int,
+    num_random: int,
+    seed: int,
+    ablate: Callable[[Score, ClipMap], list[Check]] = lambda _score, _own: [],
+) -> dict[str, Verdict]:
+    """The verdicts by head on the maps of a clip, which other branches' maps are compared with."""
     if min(num_orders, num_steps, num_random) < 1:
         raise ValueError(
             "num_orders, num_steps and num_random are positive, got "
             f"{num_orders}, {num_steps} and {num_random}"
         )
-    if map_kind(kind).needs in OTHER_ROWS:
-        raise ValueError(f"a verdict is on maps of similarities and margins, got {kind!r}")
-    with clips.counted(side):
-        maps = {head: map_kind(kind).compute(clips, head, side) for head in heads}
-        weights = _weights(clips, kind, side, maps, num_random)
-        grid = next(iter(maps.values())).grid
-        swap = CellSwap.of(clips.view(side).clip[None], fill, grid)
-        cells = KeptCells(clips.branch(side), swap)
-        found = {}
-        for head, own in maps.items():
-            score = map_kind(kind).score(clips, head, side)
-            deletion = _deletion(score, own, cells, num_orders, num_steps, seed)
-            checks = (*_completeness(own), weights[head], deletion)
-            failed = {check.name for check in checks if not check.passes}
-            word = WEAK if failed == {"weights"} else NOT_SUPPORTED if failed else SUPPORTED
-            found[head] = Verdict(word=word, checks=checks)
+    branch = next(iter(scores.values())).branch
+    weights = _weights(branch, maps, maps_by, num_random)
+    is_margin = any(score.kind == "margin" for score in scores.values())
+    fill = fill or ("static" if is_margin else "blur")
+    swap = CellSwap.of(view.clip[None], fill, next(iter(maps.values())).grid)
+    cells = KeptCells(branch, swap)
+    found = {}
+    for head, own in maps.items():
+        does = "freezing" if fill == "static" else "deleting"
+        deletion = _deletion(scores[head], own, cells, num_orders, num_steps, seed, does)
+        checks = (*_completeness(own), weights[head], deletion, *ablate(scores[head], own))
+        failed = {check.name for check in checks if not check.passes}
+        fatal = failed & {"completeness", "deletion"}
+        word = NOT_SUPPORTED if fatal else WEAK if failed else SUPPORTED
+        found[head] = Verdict(word=word, checks=checks)
     return found
 
 
@@ -218,15 +335,14 @@ def _completeness(found: ClipMap) -> list[Check]:
 
 @torch.no_grad()
 def _weights(
-    clips: PairClips, kind: str, side: Side, maps: Mapping[str, ClipMap], num_random: int
+    branch: Branch, maps: Maps, maps_by: Callable[[Branch], Maps], num_random: int
 ) -> dict[str, Check]:
     """Rank correlation with the same map by random weights, of the same target."""
     sizes: dict[str, list[float]] = {head: [] for head in maps}
     for draw in range(num_random):
-        random = clips.with_branch(side, with_random_weights(clips.branch(side), draw))
+        random = maps_by(with_random_weights(branch, draw))
         for head, own in maps.items():
-            other = map_kind(kind).compute(random, head, side)
-            sizes[head].append(abs(rank_correlation(own.values, other.values)))
+            sizes[head].append(abs(rank_correlation(own.values, random[head].values)))
     found = {}
     for head, values in sizes.items():
         rho = float(np.mean(values))
@@ -236,7 +352,13 @@ def _weights(
 
 
 def _deletion(
-    score: Score, found: ClipMap, cells: KeptCells, num_orders: int, num_steps: int, seed: int
+    score: Score,
+    found: ClipMap,
+    cells: KeptCells,
+    num_orders: int,
+    num_steps: int,
+    seed: int,
+    does: str,
 ) -> Check:
     """How many random orders of deletion keep the score higher than the map's own order."""
     rng = np.random.default_rng(seed)
@@ -248,7 +370,24 @@ def _deletion(
     beaten = sum(own < other for other in others)
     gain = float(np.mean(others)) - own
     text = (
-        f"deleting cells in its order lowers the score faster than {beaten} of {num_orders} random "
+        f"{does} cells in its order lowers the score faster than {beaten} of {num_orders} random "
         f"orders, on average by {gain:.3f}"
     )
     return Check(name="deletion", value=gain, passes=beaten == num_orders, text=text)
+
+
+def _ablation(clips: PairClips, side: Side, score: Score, found: ClipMap) -> list[Check]:
+    """Whether the margin falls most without the movement of the cells that the map ranks highest.
+
+    A cosine has no such check: without a cell its norm falls as well, so that what a cell holds of
+    it is not what it loses, with trained weights as with random ones.
+    """
+    if score.kind != "margin" or found.grid != clips.features(side).grid:
+        return []
+    drops = cell_drops(score, clips.features(side), clips.static(side))
+    rho, share = agreement_by_place(found.values, drops)
+    text = (
+        "its rank correlation with what the margin loses when the features of one cell stand "
+        f"still is {rho:.2f}, and as large at {100 * share:.0f}% of other places of the map"
+    )
+    return [Check(name="ablation", value=rho, passes=share < LARGEST_SHARE, text=text)]

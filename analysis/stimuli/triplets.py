@@ -5,8 +5,8 @@ video. The *similarity* is the cosine of c_i and c_j. The *margin* is what the h
 for RSP against c_k, for A-VID against the clips of other videos that are nearest to c_i.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -36,10 +36,12 @@ class Triplets:
     Attributes:
         views: c_i, c_j and c_k, a triplet a video.
         what: Which videos these are, in words.
+        skipped: Videos that can't be read or are too short, and why.
     """
 
     views: tuple[Views, ...]
     what: str
+    skipped: Mapping[str, str] = field(default_factory=dict)
 
 
 def _drawn(reader: FrameReader, branch: Branch, number: int, seed: int, name: str) -> Views:
@@ -96,7 +98,12 @@ def file_triplets(
     for number, source in enumerate(evenly_spaced(scan.usable, num_videos)):
         reader = StoredFrames(source.get_frames(range(source.num_frames)))
         views.append(_drawn(reader, branch, number, seed, str(source.path)))
-    return Triplets(views=tuple(views), what=f"videos of {', '.join(map(str, roots))}")
+    skipped = {
+        str(path): why.removeprefix(f"{path}: ")
+        for path, why in (*scan.unreadable, *scan.too_short)
+    }
+    what = f"videos of {', '.join(map(str, roots))}"
+    return Triplets(views=tuple(views), what=what, skipped=skipped)
 
 
 def _check_number(num_videos: int) -> None:

@@ -147,6 +147,7 @@ class AppearanceFree(Study[AppearanceFreeConfig]):
             rows=tuple(rows),
             num_videos=num,
             videos=triplets.what,
+            skipped=triplets.skipped,
             model_hash=inputs.query.hash,
             seed=config.seed,
             settings={"num_random": config.num_random},

@@ -298,6 +298,7 @@ class Faithfulness(Study[FaithfulnessConfig]):
             rows=tuple(rows),
             num_videos=len(measured),
             videos=clips.what,
+            skipped=clips.skipped,
             model_hash=query.hash,
             seed=config.seed,
             grid=triplets[0].c_i.grid,

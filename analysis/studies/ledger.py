@@ -160,6 +160,7 @@ class Ledger(Study[LedgerConfig]):
             rows=all_rows(found, summarise, inputs.query.heads),
             num_videos=len(clips.views),
             videos=clips.what,
+            skipped=clips.skipped,
             model_hash=inputs.query.hash,
             seed=config.seed,
             settings={"num_random": config.num_random},

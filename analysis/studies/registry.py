@@ -113,7 +113,8 @@ class StudyInputs:
         if not self.paths:
             return generated_triplets(self.query, num_videos, seed)
         found = file_triplets(self.query, self.paths, num_videos, seed)
-        return replace(found, what=self.videos or "videos")
+        skipped = {str(path): why for path, why in self.skipped.items()} | {**found.skipped}
+        return replace(found, what=self.videos or "videos", skipped=skipped)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -224,6 +224,7 @@ class Sanity(Study[SanityConfig]):
             rows=tuple(rows),
             num_videos=len(trained),
             videos=clips.what,
+            skipped=clips.skipped,
             model_hash=query.hash,
             seed=config.seed,
             grid=trained[0].c_i.grid,

@@ -32,6 +32,7 @@ from analysis.core.table import (
     Row,
     StudyTable,
     Table,
+    Value,
     interval,
     number,
     pivot,
@@ -53,6 +54,7 @@ CODES = {
     "neither": "neither",
 }  # fmt: skip
 CHANCE = 0.01
+NUM_NAMED = 3  # units of a head that are named for each factor
 _SAMPLES = 500
 # Its units are those of the layer before, scaled.
 _Norm = nn.BatchNorm3d
@@ -176,8 +178,73 @@ def summarise(values: Mapping[str, Floats], weights: str) -> list[Row]:
     return [*rows, Row(keys={"weights": weights, "layer": RSP_MINUS_AVID}, values=differences)]
 
 
+def strongest_units(values: Mapping[str, Floats]) -> list[Row]:
+    """Of each head the units that encode one factor alone, the most correlated first.
+
+    Args:
+        values: As for :func:`summarise`.
+    """
+    rows = []
+    for head in HEADS:
+        own, *partners = values[head].swapaxes(0, 1)
+        r = {f: correlations(own, p) for f, p in zip(FACTORS, partners, strict=True)}
+        action, appearance = (encodes(own, partner) for partner in partners)
+        alone = {"action": action & ~appearance, "appearance": appearance & ~action}
+        for factor, found in alone.items():
+            units = np.flatnonzero(found)
+            units = units[np.argsort(-r[factor][units], kind="stable")][:NUM_NAMED]
+            for place, unit in enumerate(units.tolist(), start=1):
+                keys: dict[str, Key] = {"head": head, "encodes": factor, "place": place}
+                both = {name: float(own_r[unit]) for name, own_r in r.items()}
+                rows.append(Row(keys=keys, values={"unit": unit, **both}))
+    return rows
+
+
 def _layers(table: StudyTable) -> list[str]:
     return [layer for layer in table.keys("layer") if layer != RSP_MINUS_AVID]
+
+
+@dataclass(frozen=True)
+class NamedUnit:
+    """A unit of a head that encodes one factor alone.
+
+    Attributes:
+        head: ``rsp`` or ``avid``.
+        factor: ``action`` or ``appearance``.
+        unit: Its number, from 0.
+        r: By factor, its correlation between videos that share it.
+    """
+
+    head: str
+    factor: str
+    unit: int
+    r: dict[str, float]
+
+
+def named_units(table: StudyTable) -> list[NamedUnit]:
+    """The units of :func:`strongest_units`; none of a table that was measured without them."""
+    found = []
+    for row in table.rows:
+        if "encodes" in row.keys:
+            head, factor = str(row.keys["head"]), str(row.keys["encodes"])
+            own = {name: v for name, v in row.values.items() if not isinstance(v, Estimate)}
+            r = {name: float(own[name]) for name in FACTORS}
+            found.append(NamedUnit(head, factor, int(own["unit"]), r))
+    return found
+
+
+def _named(table: StudyTable) -> list[Table]:
+    rows: list[list[str | Value]] = [
+        [f"{HEAD_TITLES[own.head]} {own.unit}", CODES[f"{own.factor}_only"], *own.r.values()]
+        for own in named_units(table)
+    ]
+    caption = (
+        f"the units of each head, numbered from 0, that encode one factor alone, up to {NUM_NAMED} "
+        "with the largest correlation between videos that share it; `python -m analysis retrieval "
+        "--unit` and the page Retrieval show what excites them"
+    )
+    header = ("unit", "encodes", *(f"r, {name}" for name in FACTORS.values()))
+    return [Table(header=header, rows=rows, caption=caption)] if rows else []
 
 
 def title_of(layer: str) -> str:
@@ -232,6 +299,7 @@ class Units(Study[UnitsConfig]):
             layer: np.concatenate([draw[layer] for draw in random], axis=2) for layer in trained
         }
         rows = [*summarise(trained, "trained"), *summarise(untrained, "random weights")]
+        rows += strongest_units(trained)
         return StudyTable(
             study=self.name,
             rows=tuple(rows),
@@ -270,7 +338,7 @@ class Units(Study[UnitsConfig]):
                 folded=weights != "trained",
             )
             for weights in table.keys("weights")
-        ]
+        ] + _named(table)
 
     def figures(self, table: StudyTable) -> list[FigureSpec]:
         """Layers from first to last, then the heads; a column a factor."""

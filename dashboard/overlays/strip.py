@@ -1,4 +1,4 @@
-"""What both heads see over the time of a pair, as the viewer's strip shows it.
+"""What the heads see over the time of a pair, as the viewer's strip shows it.
 
 The contribution of each time step, signed, is taken apart into what moves in the clip and what
 stands still (:func:`analysis.core.ledger.static_part`), where the map is the exact map of a score.
@@ -6,6 +6,8 @@ That takes one more forward pass of each clip, stopped at its middle frame, for 
 and both heads: they are kept with the pair.
 """
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,14 +23,16 @@ from dashboard.overlays.options import DisplayOptions
 from dashboard.overlays.request import MapRequest
 from dashboard.overlays.selection import Clip
 from dashboard.overlays.view_model import PairView, difference_of
-from dashboard.services.galleries import decode
+from dashboard.services.galleries import decode, identity, pixel_aspect
 from dashboard.services.models import Loaded
-from rspnet.names import SIDES
+from rspnet.names import HEAD_TITLES, SIDES
 
 if TYPE_CHECKING:
     from analysis import ClipMap
+    from analysis.core.clip_map import Map
 
 FILM_PIXELS = 168
+PLAIN = "#808080"  # of the backbone, which is neither head
 
 # Of each head, what stands still in c_i and in c_j, a number a time step.
 Still = dict[str, tuple[list[float], list[float]]]
@@ -118,8 +122,9 @@ def strip_of(
         view: The maps, drawn.
         still: From :func:`still_of`; nothing while it is on its way.
     """
-    kind, cells = request.map, view.grid.cell_of(0)
-    edges = np.searchsorted(cells, np.arange(view.grid.cells[0] + 1)).tolist()
+    from analysis.core.ledger import size_over_time
+
+    kind, edges = request.map, view.grid.starts(0)
     lanes: dict[str, list[dict[str, Any]]] = {side: [] for side in SIDES}
     for head, both in view.found.rows.items():
         for n, side in enumerate(SIDES):
@@ -134,7 +139,7 @@ def strip_of(
             )
     _set_ranges(lanes, display.scale, view.found.has_one_target)
     apart = difference_of(view.found)
-    refs = (request.clip_i, request.clip_j)
+    films = [film_of(ref) for ref in (request.clip_i, request.clip_j)]
     of = [_of(kind, both) for both in zip(*view.found.rows.values(), strict=True)]
     return {
         "token": "split" if still else "whole",
@@ -142,12 +147,66 @@ def strip_of(
         "title": f"{kind.title} over time",
         "edges": edges,
         # By how much the two heads' maps differ, in both clips together.
-        "apart": apart
-        and [float(sum(np.abs(m.values[t]).sum() for m in apart)) for t in range(len(edges) - 1)],
+        "apart": apart and size_over_time(apart),
         "clips": [
-            _clip(clip, film_of(ref), of[n], lanes[side])
-            for n, (side, clip, ref) in enumerate(zip(SIDES, clips, refs, strict=True))
+            _clip(clip, films[n], of[n], lanes[side])
+            for n, (side, clip) in enumerate(zip(SIDES, clips, strict=True))
         ],
+    }
+
+
+def strip_of_hit(
+    head: str,
+    clips: "Mapping[str, tuple[ClipMap, Map | None]]",
+    names: Mapping[str, str],
+) -> dict[str, Any]:
+    """The strip's data of a query and of a hit, in step: what adds to their similarity.
+
+    Args:
+        head: What ranks: ``rsp``, ``avid`` or ``backbone``.
+        clips: By ``query`` and ``hit``, the map of the clip that is shown, and what of it stands
+            still; nothing where that is not known.
+        names: Of the clips, by the same, such as ``clip 1 of 4``.
+
+    Raises:
+        ValueError: A frame can't be decoded.
+    """
+    shown, lanes = [], {}
+    for side, (own, still) in clips.items():
+        lane = {
+            "head": head,
+            "title": HEAD_TITLES.get(head, "Backbone"),
+            "colour": COLOURS.get(head, PLAIN),
+            "total": own.values.sum(axis=(1, 2)).tolist(),
+            "still": None if still is None else still.sum(axis=(1, 2)).tolist(),
+        }
+        lanes[side] = [lane]
+        info = own.clip
+        ref = ClipRef(identity(Path(info.video)), info.frame_indices, info.speed, own.grid.clip[1])
+        adds = f"{names[side]} adds {signed(own.score)}"
+        if still is not None:
+            adds += f", {signed(own.score - float(still.sum()))} of it by what moves"
+        shown.append(
+            {
+                "index": side,
+                "title": side.capitalize(),
+                "of": adds,
+                "film": film_of(ref),
+                "aspect": pixel_aspect(info.video),
+                "indices": list(info.frame_indices),
+                "lanes": lanes[side],
+                "alt": _alt(side.capitalize(), names[side], lanes[side]),
+            }
+        )
+    _set_ranges(lanes, "shared", has_one_target=True)
+    grid = next(iter(clips.values()))[0].grid
+    return {
+        "token": "split",
+        "waits": False,
+        "title": "What adds to s over time",
+        "edges": grid.starts(0),
+        "apart": None,
+        "clips": shown,
     }
 
 
@@ -167,8 +226,12 @@ def _clip(clip: Clip, film: str, of: str, lanes: list[dict[str, Any]]) -> dict[s
         "aspect": clip.info.pixel_aspect,
         "indices": list(clip.indices),
         "lanes": lanes,
-        "alt": f"c_{clip.side} over time, {clip.title}. {' '.join(map(_words, lanes))}".strip(),
+        "alt": _alt(f"c_{clip.side}", clip.title, lanes),
     }
+
+
+def _alt(name: str, title: str, lanes: list[dict[str, Any]]) -> str:
+    return f"{name} over time, {title}. {' '.join(map(_words, lanes))}".strip()
 
 
 def _words(lane: dict[str, Any]) -> str:
@@ -185,6 +248,8 @@ def _words(lane: dict[str, Any]) -> str:
 
 def _set_ranges(lanes: dict[str, list[dict[str, Any]]], scale: str, has_one_target: bool) -> None:
     """Lanes that share a colour scale share the ends of their axis."""
+    from analysis.core.ledger import stacked_ends
+
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for side, own in lanes.items():
         for lane in own:
@@ -192,10 +257,6 @@ def _set_ranges(lanes: dict[str, list[dict[str, Any]]], scale: str, has_one_targ
             apart = scale == "map" or not has_one_target
             groups.setdefault((head, side if apart else ""), []).append(lane)
     for group in groups.values():
-        ends = [0.0]
+        ends = stacked_ends([(lane["total"], lane["still"]) for lane in group])
         for lane in group:
-            total, still = np.array(lane["total"]), np.array(lane["still"] or lane["total"])
-            parts = np.stack([total - still, still])
-            ends += [*np.maximum(parts, 0).sum(axis=0), *np.minimum(parts, 0).sum(axis=0)]
-        for lane in group:
-            lane["range"] = [float(min(ends)), float(max(ends))]
+            lane["range"] = list(ends)

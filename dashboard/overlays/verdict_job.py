@@ -1,10 +1,12 @@
-"""Verdicts on the maps of c_i that are shown: checked in the background, and kept.
+"""Verdicts on the maps that are shown, of c_i or of a query: checked in the background, and kept.
 
 The checks send the clip through a copy of the branch some sixty times with parts of it taken away,
 so that nobody waits for the model meanwhile.
 """
 
 import copy
+import hashlib
+from collections.abc import Callable, Hashable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -17,7 +19,7 @@ from dashboard.services import jobs
 from dashboard.services.jobs import Job
 
 if TYPE_CHECKING:
-    from analysis import PairClips
+    from analysis import PairClips, Score, View
     from analysis.attribution.pair_clips import OnPass
     from analysis.report.verdict import Verdict
 
@@ -60,15 +62,6 @@ def start(
         pair: Their clips.
         heads: Those that have a map.
     """
-    key = _key(request, pair.query.hash)
-    found = store().kept(key)
-    if found is not None:
-        jobs.forget(key)  # it is in the store
-        return None, found
-    # Of the maps that a visitor passes by, such as those of a slider's way, none is checked on.
-    before = st.session_state.get(JOB)
-    if before is not None and before[0] != key:
-        before[1].stop()
 
     def run(tell: "OnPass") -> "dict[str, Verdict]":
         from analysis.report.verdict import verdicts
@@ -84,8 +77,65 @@ def start(
             num_random=NUM_RANDOM,
         )
 
+    # A margin has one pass of the frozen clip.
+    total = _num_passes(len(heads)) + (request.map.needs == "triplet")
+    return _start(_key(request, pair.query.hash), total, run)
+
+
+def _num_passes(num_heads: int) -> int:
     # All cells and none are the same in every order.
-    total = 2 + (NUM_ORDERS + len(heads)) * (NUM_STEPS - 1)
+    return 2 + (NUM_ORDERS + num_heads) * (NUM_STEPS - 1)
+
+
+def _key_of_score(score: "Score", view: "View") -> Hashable:
+    target = hashlib.sha256(score.target.cpu().numpy().tobytes()).hexdigest()
+    return "verdict", score.branch.hash, score.head, view.info, target
+
+
+def kept_of_score(score: "Score", view: "View") -> "dict[str, Verdict]":
+    """As :func:`kept`, of what :func:`start_score` checks."""
+    return store().kept(_key_of_score(score, view)) or {}
+
+
+def start_score(score: "Score", view: "View") -> "tuple[Job | None, dict[str, Verdict]]":
+    """As :func:`start`, of the exact map of one score, such as in a clip of a retrieval's query.
+
+    Args:
+        score: What the map is of.
+        view: The clip.
+    """
+
+    def run(tell: "OnPass") -> "dict[str, Verdict]":
+        from analysis.attribution.pair_clips import counted_passes
+        from analysis.report.verdict import verdict_on_score
+
+        own = replace(score, branch=copy.deepcopy(score.branch))
+        with counted_passes(own.branch, tell):
+            found = verdict_on_score(
+                own, view, num_orders=NUM_ORDERS, num_steps=NUM_STEPS, num_random=NUM_RANDOM
+            )
+        return {score.head: found}
+
+    return _start(_key_of_score(score, view), _num_passes(1), run)
+
+
+def stop() -> None:
+    """End the checks that this visitor waits for, such as of a window that was closed."""
+    if (before := st.session_state.get(JOB)) is not None:
+        before[1].stop()
+
+
+def _start(
+    key: Hashable, total: int, run: "Callable[[OnPass], dict[str, Verdict]]"
+) -> "tuple[Job | None, dict[str, Verdict]]":
+    found = store().kept(key)
+    if found is not None:
+        jobs.forget(key)  # it is in the store
+        return None, found
+    # Of the maps that a visitor passes by, such as those of a slider's way, none is checked on.
+    before = st.session_state.get(JOB)
+    if before is not None and before[0] != key:
+        stop()
     job = store().start(key, total, run)
     if job.finished.is_set() and not job.error:  # stopped for another visitor, or pushed out since
         jobs.forget(key)

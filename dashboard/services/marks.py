@@ -1,26 +1,22 @@
 """Videos that visitors have marked in a list, with notes: one table in the folder of runs.
 
-``marks.csv`` outlives the page and the app, and all who use this folder share it. It is read anew
-each time, so that what a person or another app writes into it counts.
+``marks.csv`` outlives the page and the app, and all who use this folder share it.
 """
 
 import csv
 import io
 import math
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
 
-from rspnet.commands.run import describe_os_error
-from rspnet.files import atomic_path, printable
-from rspnet.text import FORMULA, read_text, spreadsheet_cell
+from dashboard.base.shared_file import SharedFile
+from rspnet.files import printable
+from rspnet.text import FORMULA, spreadsheet_cell
 
 NAME = "marks.csv"
 MOST_MARKS = 10_000
 MOST_LETTERS = 500
 FEATURES = ("rsp", "avid", "backbone")
-_writing = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -55,46 +51,6 @@ class Mark:
 
 COLUMNS = tuple(field.name for field in fields(Mark))
 Marks = dict[tuple[str, ...], Mark]
-
-
-def read(folder: Path) -> Marks:
-    """All marks of a folder of runs, in the order they were made.
-
-    Raises:
-        ValueError: The table can't be read.
-    """
-    path = folder / NAME
-    if not path.is_file():
-        return {}
-    try:
-        return {mark.key: mark for mark in parse(read_text(path))}
-    except ValueError as error:
-        raise ValueError(
-            f"marks can't be shown or kept: {printable(path)}: {error}. Mend the table or move it "
-            "away; it stays as it is until then"
-        ) from error
-
-
-def change(folder: Path, edit: Callable[[Marks], None]) -> None:
-    """Change the marks of a folder.
-
-    Args:
-        folder: The folder of runs; it is made if it is not there.
-        edit: Changes them in place.
-
-    Raises:
-        ValueError: The table can't be read or written, or would hold too many.
-    """
-    with _writing:
-        found = read(folder)
-        edit(found)
-        if len(found) > MOST_MARKS:
-            raise ValueError(f"there are {MOST_MARKS:,} marks, the most that are kept: remove some")
-        try:
-            with atomic_path(folder / NAME) as temporary:
-                temporary.write_bytes(table(list(found.values())))
-        except OSError as error:
-            raise ValueError(f"the mark can't be kept: {describe_os_error(error)}") from error
 
 
 def table(marks: Sequence[Mark]) -> bytes:
@@ -180,3 +136,17 @@ def merge(held: Marks, added: Sequence[Mark]) -> None:
         elif before is not None:
             mark = replace(mark, note=mark.note or before.note)
         held[mark.key] = mark
+
+
+def _held(text: str) -> Marks:
+    return {mark.key: mark for mark in parse(text)}
+
+
+def _dump(held: Marks) -> bytes:
+    if len(held) > MOST_MARKS:
+        raise ValueError(f"there are {MOST_MARKS:,} marks, the most that are kept: remove some")
+    return table(list(held.values()))
+
+
+FILE: SharedFile[Marks] = SharedFile(NAME, "mark", _held, _dump, dict)
+read, change = FILE.read, FILE.change

@@ -1,23 +1,17 @@
 """Views that visitors have named: one file in the folder of runs, beside the marks.
 
-A view is a page and the parameters of its address. ``views.json`` is read anew each time, so that
-what a person or another app writes into it counts; one that can't be read stays as it is.
+A view is a page and the parameters of its address.
 """
 
 import json
-import threading
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
-from rspnet.commands.run import describe_os_error
-from rspnet.files import atomic_path, printable
-from rspnet.text import read_text
+from dashboard.base.shared_file import SharedFile
+from rspnet.files import printable
 
 NAME = "views.json"
 FORMAT, VERSION = "rspnet-views", 1
 MOST_VIEWS, MOST_LETTERS, MOST_PARAMETERS, MOST_VALUE = 500, 80, 60, 2_000
-_writing = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -34,46 +28,6 @@ class SavedView:
 
 
 Views = dict[str, SavedView]
-
-
-def read(folder: Path) -> Views:
-    """All views of a folder of runs by their names, in the order they were saved.
-
-    Raises:
-        ValueError: The file can't be read.
-    """
-    path = folder / NAME
-    if not path.is_file():
-        return {}
-    try:
-        return parse(read_text(path))
-    except ValueError as error:
-        raise ValueError(
-            f"views can't be shown or saved: {printable(path)}: {error}. Mend the file or move it "
-            "away; it stays as it is until then"
-        ) from error
-
-
-def change(folder: Path, edit: Callable[[Views], object]) -> None:
-    """Change the views of a folder.
-
-    Args:
-        folder: The folder of runs; it is made if it is not there.
-        edit: Changes them in place.
-
-    Raises:
-        ValueError: The file can't be read or written, or would hold what can't be read again.
-    """
-    with _writing:
-        found = read(folder)
-        edit(found)
-        data = dump(found)
-        parse(data.decode())
-        try:
-            with atomic_path(folder / NAME) as temporary:
-                temporary.write_bytes(data)
-        except OSError as error:
-            raise ValueError(f"the view can't be saved: {describe_os_error(error)}") from error
 
 
 def dump(views: Views) -> bytes:
@@ -129,3 +83,7 @@ def parse(text: str) -> Views:
             )
         views[name] = SavedView(page, link)
     return views
+
+
+FILE: SharedFile[Views] = SharedFile(NAME, "view", parse, dump, dict)
+read, change = FILE.read, FILE.change

@@ -107,8 +107,12 @@ def draw_panel(
 
 def strongest_frame(found: "KindMaps") -> int:
     """The middle of the frames whose cells of c_i raise the first row's score the most."""
-    first = next(iter(found.rows.values()))[0]
-    profile = first.values.sum(axis=(1, 2))[first.grid.cell_of(0)]
+    return strongest_frame_of(next(iter(found.rows.values()))[0])
+
+
+def strongest_frame_of(clip_map: "ClipMap") -> int:
+    """The middle of the frames whose cells of a map come to most."""
+    profile = clip_map.values.sum(axis=(1, 2))[clip_map.grid.cell_of(0)]
     best = np.flatnonzero(profile == profile.max())
     return int(best[(len(best) - 1) // 2])
 

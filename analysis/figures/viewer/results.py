@@ -14,12 +14,13 @@ from analysis.attribution.pair import PairExplanation
 from analysis.attribution.pair_maps import KindMaps, PairMaps
 from analysis.attribution.registry import DEFAULT_MAP
 from analysis.attribution.retrieval_result import RetrievalExplanation
+from analysis.attribution.unit_clips import UnitClips
 from analysis.core.shown import figure_of, page_of
 from analysis.core.table import StudyTable, Table, Value
 from analysis.figures.figure1 import draw_figure1
 from analysis.figures.print import draw_figures
 from analysis.figures.projection_figure import draw_embeddings
-from analysis.figures.retrieval_figure import draw_retrieval
+from analysis.figures.retrieval_figure import draw_retrieval, draw_unit
 from analysis.figures.style import DPI, style
 from analysis.figures.viewer.page import Page, Part, command_part
 from analysis.figures.viewer.pair import pair_page, view_of
@@ -117,6 +118,26 @@ def _page_of_retrieval(found: RetrievalExplanation, **options: Any) -> str:
 @figure_of.register
 def _figure_of_retrieval(found: RetrievalExplanation, **options: Any) -> Figure:
     return draw_retrieval(found, **options).figure
+
+
+@page_of.register
+def _page_of_unit(found: UnitClips, *, command: str = "", pixels: int = 0) -> str:
+    name = f"unit {found.unit} of {HEAD_TITLES.get(found.feature, 'the backbone')}"
+    drawn = draw_unit(found)
+    return Page(
+        title=f"What excites {name}",
+        lines=[escape(drawn.caption)],
+        parts=[
+            Part(paragraphs=[_picture(drawn.figure, f"The videos that excite {name} most")]),
+            *command_part(command),
+        ],
+        values=found.to_json() | {"command": command},
+    ).html()
+
+
+@figure_of.register
+def _figure_of_unit(found: UnitClips) -> Figure:
+    return draw_unit(found).figure
 
 
 @page_of.register

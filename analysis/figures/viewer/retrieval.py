@@ -1,5 +1,6 @@
 """The offline page of a retrieval: of each hit what makes it near, in the query and in the hit."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from html import escape
 from pathlib import Path
@@ -9,9 +10,18 @@ from analysis.attribution.retrieval_result import ExplainedHit, RetrievalExplana
 from analysis.core.table import Table, Value
 from analysis.figures.overlay import common_limit
 from analysis.figures.retrieval_figure import strongest
-from analysis.figures.viewer.page import MOST_BYTES, PIXELS, Page, Part, command_part, sizes
+from analysis.figures.viewer.page import (
+    MOST_BYTES,
+    PIXELS,
+    Checked,
+    Page,
+    Part,
+    command_part,
+    sizes,
+    verdict_part,
+)
 from analysis.figures.viewer.pair import frames_at, view_of
-from analysis.figures.viewer.panel import Panel, colour_ramp, draw_panel
+from analysis.figures.viewer.panel import Panel, colour_ramp, draw_panel, strongest_frame_of
 from analysis.figures.viewer.pictures import SHEET_COLUMNS
 from analysis.figures.viewer.rows import COLOURS, DASHES, PLAY_FPS, bar_of, signed, small
 from rspnet.files import printable
@@ -20,18 +30,18 @@ from rspnet.names import HEAD_TITLES
 _SIDES = {"query": "Query", "hit": "Hit"}
 
 
-def retrieval_page(
-    found: RetrievalExplanation, *, opacity: float = 0.75, command: str = "", pixels: int = PIXELS
-) -> Page:
-    """The page of a query and its nearest videos, a row a hit, all pictures in step.
+def panels_of(
+    found: RetrievalExplanation, opacity: float = 0.75, pixels: int = PIXELS
+) -> dict[str, Any]:
+    """What ``viewer.js`` draws of a query and its hits: a row a hit, all pictures in step.
 
-    Of each video the clip is shown whose map comes to most. All maps share one colour scale.
+    Of each video the clip is shown whose map comes to most. All maps share one colour scale. It
+    begins where the cells of the query add the most to the first hit.
 
     Args:
         found: From :func:`analysis.explain_retrieval`.
         opacity: Of the strongest colour, 0 to 1.
-        command: What made it.
-        pixels: Side of a picture; smaller where the page would be too large.
+        pixels: Side of a picture; smaller where a page would be too large.
 
     Raises:
         ValueError: A video is gone or can't be read any more.
@@ -46,10 +56,52 @@ def retrieval_page(
         ]
         if sum(len(panel.sheet) for _, both in rows for panel in both) < 0.9 * MOST_BYTES:
             break
+    first = pairs[0][1][0]
+    name = printable(Path(found.query).name)
+    num = first.maps[0].grid.clip[0]
+    return {
+        "token": "page",
+        "frame": strongest_frame_of(first.maps[own[id(first)]]),
+        "fps": PLAY_FPS,
+        "num_frames": num,
+        "columns": [
+            {"index": index, "title": title, "detail": words}
+            for (index, title), words in zip(
+                _SIDES.items(), (name, "what makes it near to the query"), strict=True
+            )
+        ],
+        "rows": [_row(found, hit, both, own, limit, opacity) for hit, both in rows],
+        "sheet": {"columns": SHEET_COLUMNS, "rows": -(-num // SHEET_COLUMNS)},
+        "unit": "contribution to s, per cell",
+    }
+
+
+def retrieval_page(
+    found: RetrievalExplanation,
+    *,
+    opacity: float = 0.75,
+    verdicts: Mapping[int, Checked] | None = None,
+    command: str = "",
+    pixels: int = PIXELS,
+) -> Page:
+    """The page of a query and its nearest videos, a row a hit, all pictures in step.
+
+    Of each video the clip is shown whose map comes to most. All maps share one colour scale.
+
+    Args:
+        found: From :func:`analysis.explain_retrieval`.
+        opacity: Of the strongest colour, 0 to 1.
+        verdicts: By rank, what the checks of the map of the query's clip came to.
+        command: What made it.
+        pixels: Side of a picture; smaller where the page would be too large.
+
+    Raises:
+        ValueError: A video is gone or can't be read any more.
+    """
     feature = HEAD_TITLES.get(found.feature, "the backbone")
     name = printable(Path(found.query).name)
     num = found.hits[0].query_maps.maps[0].grid.clip[0]
-    protocol = found.protocol
+    protocol, checked = found.protocol, verdicts or {}
     return Page(
         title=f"The nearest to {name} by {feature}",
         lines=[
@@ -61,25 +113,19 @@ def retrieval_page(
             f"{protocol.num_clips} clips of {num} frames. "
             f"Model {found.model_hash[:12] or 'without a name'}.",
         ],
-        panels={
-            "token": "page",
-            "frame": 0,
-            "fps": PLAY_FPS,
-            "num_frames": num,
-            "columns": [
-                {"index": index, "title": title, "detail": words}
-                for (index, title), words in zip(
-                    _SIDES.items(), (name, "what makes it near to the query"), strict=True
-                )
-            ],
-            "rows": [_row(found, hit, both, own, limit, opacity) for hit, both in rows],
-            "sheet": {"columns": SHEET_COLUMNS, "rows": -(-num // SHEET_COLUMNS)},
-            "unit": "contribution to s, per cell",
-        },
-        parts=[Part(title="Numbers", tables=[_table(found)]), *command_part(command)],
+        panels=panels_of(found, opacity, pixels),
+        parts=[
+            *verdict_part(
+                {str(rank): own for rank, own in checked.items()},
+                {str(rank): f"No. {rank}, its map of the query:" for rank in checked},
+            ),
+            Part(title="Numbers", tables=[_table(found)]),
+            *command_part(command),
+        ],
         values=found.to_json()
         | {
             "command": command,
+            "verdicts": {str(rank): own.sentence for rank, own in checked.items()},
             "values": {
                 f"{kind}{hit.rank}": [m.values.tolist() for m in video.maps]
                 for hit in found.hits

@@ -94,7 +94,7 @@ def _draw_thumb(head: str, near: Near, selection: Selection) -> None:
     )
     last = last_start(info.num_frames, selection.model.num_frames, 1)
     st.button(
-        cards.labelled("Use as c_j", near.video),
+        cards.labelled("Use as clip j", near.video),
         key=f"near_{head}_{near.video.name}",
         type="tertiary",
         on_click=controls.use_as_c_j,

@@ -12,7 +12,7 @@ from analysis.figures.viewer.panel import Panel
 from analysis.figures.viewer.pictures import SHEET_COLUMNS, jpeg, resize
 from analysis.figures.viewer.rows import bar_of, row_of
 from dashboard.app_pages.compare import beside as second_model
-from dashboard.app_pages.compare import region, verdicts
+from dashboard.app_pages.compare import region
 from dashboard.app_pages.compare.beside import Beside
 from dashboard.app_pages.compare.facts import facts
 from dashboard.base import links
@@ -20,7 +20,7 @@ from dashboard.base.arguments import CHECKPOINTS
 from dashboard.base.state import quote
 from dashboard.base.style import PLAY_FPS, WAITING, signed
 from dashboard.base.viewer import viewer
-from dashboard.overlays import strip, view_model
+from dashboard.overlays import maps, strip, verdict_job, view_model
 from dashboard.overlays.maps import Place
 from dashboard.overlays.options import C_I, C_J, symbols
 from dashboard.overlays.request import MapRequest
@@ -29,7 +29,7 @@ from dashboard.overlays.view_model import PairView, Partners
 from dashboard.services import galleries
 from dashboard.services.galleries import SYNTHETIC_EXAMPLE
 from dashboard.services.models import Loaded
-from dashboard.widgets import shell
+from dashboard.widgets import shell, verdicts
 from dashboard.widgets.controls import first_pair
 from rspnet.names import HEAD_TITLES, HEADS
 
@@ -85,7 +85,11 @@ def draw_summary(selection: Selection, view: PairView, request: MapRequest, load
     with st.container(key="summary", horizontal=True, gap="medium"):
         st.container(key="said").html(_summary(selection, view))
         with st.container(key="checked", gap="xxsmall"):
-            verdicts.draw(request, loaded, tuple(view.panels))
+            if verdict_job.has_verdict(request):
+                pair, heads = maps.pair_of(request, loaded), tuple(view.panels)
+                verdicts.draw(
+                    lambda: verdict_job.start(request, pair, heads), f"these maps of {C_I}"
+                )
             shell.link_to(
                 "evidence",
                 "What holds over many videos, with intervals",

@@ -14,12 +14,14 @@ from dashboard.services.reports import Report
 from dashboard.widgets import controls, export, shell
 from dashboard.widgets.export import File
 from dashboard.widgets.shell import Opened
+from rspnet.names import HEAD_TITLES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from analysis.core.figure_spec import FigureSpec
     from analysis.report.page import Section
+    from analysis.studies.units import NamedUnit
 
 QUESTION = "Do the two heads look at different things, and how sure is that?"
 
@@ -108,7 +110,7 @@ def _draw(report: Report, model: ModelChoice, opened: Opened) -> None:
         key="evidence_parts", horizontal=True, vertical_alignment="bottom", gap="medium"
     ):
         _draw_menu(report, part)
-    _draw_part(report, part, kind)
+    _draw_part(report, part, kind, model)
     files = files_of(report, part, kind)
     both = [
         commands.command_of(report, model),
@@ -142,7 +144,28 @@ def _draw_menu(report: Report, part: str) -> None:
         )
 
 
-def _draw_part(report: Report, part: str, kind: str) -> None:
+def _draw_units(named: "list[NamedUnit]", model: ModelChoice) -> None:
+    """Each head's strongest units by name, each with the way to what excites it."""
+    if not named:
+        st.caption("This report was made before units were named: make it again to see them.")
+        return
+    st.html('<div class="row-title">The strongest units, and the videos that excite them</div>')
+    for head, factor in dict.fromkeys((own.head, own.factor) for own in named):
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            title = f"{HEAD_TITLES[head]}, {factor} alone"
+            st.html(f'<p class="lead evidence-units">{title}</p>', width=190)
+            for own in named:
+                if (own.head, own.factor) == (head, factor):
+                    shell.link_to(
+                        "retrieval",
+                        f"unit {own.unit} (r = {own.r[factor]:.2f})",
+                        ":material/sensors:",
+                        model=model.name,
+                        unit=f"{head}.{own.unit}",
+                    )
+
+
+def _draw_part(report: Report, part: str, kind: str, model: ModelChoice) -> None:
     section = numbers.section_of(report, part, kind)
     with st.container(key="evidence_part_box", gap="small"):
         st.html(
@@ -156,6 +179,10 @@ def _draw_part(report: Report, part: str, kind: str) -> None:
             st.html(f'<p class="evidence-finding">{html.escape(section.finding)}</p>')
         st.html(f'<p class="lead" data-testid="reading">{html.escape(section.reading)}</p>')
         figures = numbers.figures_of(report, part, kind)
+        if part == "units":
+            from analysis.studies.units import named_units
+
+            _draw_units(named_units(report.results.tables[part][kind]), model)
         _draw_figures(figures, f"{part}_{kind}")
         if figures:
             with st.expander("The numbers", icon=":material/table:"):

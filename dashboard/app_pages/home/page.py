@@ -60,6 +60,7 @@ def page() -> None:
     example.html('<div class="row-title">A first example</div>')
     with row.container(key="about"):
         model, title, place = _choose(opened)
+        _draw_links()
     links.show_notes(opened.notes)
     # Before what takes its time: the answer is the first to be read, and moves nothing later.
     _draw_evidence(model, opened.arguments, answer)
@@ -70,12 +71,11 @@ def page() -> None:
     if source is not None:
         with example:
             _draw_example(model, source)
-    _draw_links()
     links.write({"model": model.name, "gallery": title})
 
 
 def _draw_links() -> None:
-    with st.container(key="doors", horizontal=True, gap="medium"):
+    with st.container(key="doors", gap="small"):
         for name, title, text in LINKS:
             if shell.has_page(name):
                 with st.container(border=True, gap="xxsmall"):

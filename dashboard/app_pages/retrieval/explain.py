@@ -1,5 +1,6 @@
 """Why is this video near to the query? Maps of what ranked it, in a window over the page."""
 
+import hashlib
 import html
 import json
 from collections.abc import Callable, Sequence
@@ -14,19 +15,28 @@ from dashboard.app_pages.retrieval import lists
 from dashboard.app_pages.retrieval.lists import Filter, Hit
 from dashboard.base import links
 from dashboard.base.arguments import shown_path
-from dashboard.base.state import plain
 from dashboard.base.style import signed, small
+from dashboard.base.viewer import viewer
+from dashboard.overlays import strip, verdict_job
 from dashboard.overlays.clip_ref import ClipRef
 from dashboard.services import galleries, uploads
 from dashboard.services.embeddings import Pool
 from dashboard.services.models import Loaded, ModelChoice
-from dashboard.widgets import cards, export, shell
+from dashboard.widgets import cards, export, shell, verdicts
 from rspnet.files import printable
+from rspnet.names import HEADS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from analysis.attribution.retrieval_result import RetrievalExplanation, VideoMaps
+    from analysis import ClipInfo, ClipMap, Score, View
+    from analysis.attribution.retrieval_result import (
+        ExplainedHit,
+        RetrievalExplanation,
+        VideoMaps,
+    )
+    from analysis.core.clip_map import Map
+    from analysis.report.verdict import Verdict
 
 MOST_EXPLAINED = 5
 OPACITY = 0.75
@@ -70,32 +80,6 @@ class ExplainRequest:
         return f"retrieval-{self.name}-{stem}"
 
 
-@dataclass(frozen=True)
-class Tile:
-    """A clip with a map drawn over it.
-
-    Attributes:
-        picture: Its frames, as a data URI.
-        clip: Which of the video's clips it is, from 1.
-        share: What this clip's map comes to.
-        total: What the maps of all clips come to.
-        frames: Frames of the video that it shows, from 0.
-        aspect: Width by height of the video's pixels.
-    """
-
-    picture: str
-    clip: int
-    share: float
-    total: float
-    frames: tuple[int, ...]
-    aspect: float
-
-    @property
-    def speed(self) -> int:
-        """Playback speed: frames of the video per frame of the clip."""
-        return self.frames[1] - self.frames[0]
-
-
 HASHES: "dict[str | type[object], Callable[[Any], object]]" = {
     ExplainRequest: lambda request: (request.pool.key, request.query, request.feature)
 }
@@ -116,105 +100,169 @@ def explain(request: ExplainRequest, rank: int) -> "RetrievalExplanation":
         return explain_rank(loaded.query, found, query, request.feature, rank)
 
 
+def _shown_clips(hit: "ExplainedHit") -> "dict[str, tuple[VideoMaps, int]]":
+    """Of the query and of the hit, by side: its maps, and which of its clips is shown."""
+    from analysis.figures.retrieval_figure import strongest
+
+    sides = {"query": hit.query_maps, "hit": hit.hit_maps}
+    return {side: (video, strongest(video)[0]) for side, video in sides.items()}
+
+
 @st.cache_data(max_entries=64, show_spinner=False, hash_funcs=HASHES)
-def _tiles(request: ExplainRequest, rank: int) -> tuple[list[Tile], float, float]:
-    """Query, hit, and query against the next hit; the scales of the first two and of the last."""
+def _panels(request: ExplainRequest, rank: int) -> dict[str, Any]:
+    """What the viewer draws of one hit: query and hit with their maps, and the strip below."""
+    from analysis.attribution.retrieval_hit import still_part
+    from analysis.figures.viewer.pair import view_of
+    from analysis.figures.viewer.retrieval import panels_of
+
+    found = explain(request, rank)
+    data = panels_of(found, OPACITY, PANEL_PIXELS)
+    videos = request.pool.videos
+    titles = {"query": videos[request.query].title, "hit": videos[found.hits[0].index].title}
+    clips: dict[str, tuple[ClipMap, Map | None]] = {}
+    names: dict[str, str] = {}
+    (row,) = data["rows"]
+    for n, (side, (video, clip)) in enumerate(_shown_clips(found.hits[0]).items()):
+        own, still = video.maps[clip], None
+        if request.feature in HEADS:
+            with request.loaded.lock:
+                still = still_part(request.loaded.query, video, view_of(own.clip, own.grid))
+        clips[side] = own, still
+        frames = own.clip.frame_indices
+        data["columns"][n] |= {
+            "detail": f"{titles[side]}, frames {frames[0]} to {frames[-1]}",
+            "aspect": galleries.pixel_aspect(video.path),
+        }
+        # What the offline page, which has no strip, says and marks in the pictures.
+        row["panels"][n] |= {"limit": "", "boxes": None}
+        names[side] = f"clip {clip + 1} of {len(video.maps)}"
+    row["note"] = cards.label_of(videos[found.hits[0].index])
+    name = (request.pool.key, request.query, request.feature, rank)
+    return data | {
+        "token": hashlib.sha256(repr(name).encode()).hexdigest()[:16],
+        "strip": strip.strip_of_hit(request.feature, clips, names),
+    }
+
+
+@st.cache_data(max_entries=64, show_spinner=False, hash_funcs=HASHES)
+def _gap_tile(request: ExplainRequest, rank: int) -> str:
+    """What makes the hit nearer than the next one, on the query, HTML; empty of the last one."""
+    shown = []
+    for gap in explain(request, rank).gaps:
+        head = f"The query: what makes it nearer to this than to no. {gap.other_rank}"
+        shown.append((gap.query_maps, head, head, f"nearer by {signed(gap.gap)}"))
+    return "".join(tiles_of(shown))
+
+
+def tiles_of(videos: "Sequence[tuple[VideoMaps, str, str, str]]") -> list[str]:
+    """Videos with their maps, of each the clip that counts most, on one colour scale; HTML.
+
+    Args:
+        videos: Of each its maps, what is read out, its title, and what stands below it.
+    """
     from analysis.figures.overlay import common_limit
     from analysis.figures.retrieval_figure import strongest
 
-    found = explain(request, rank)
-    hit = found.hits[0]
-    own = [(video, strongest(video)[0]) for video in (hit.query_maps, hit.hit_maps)]
-    limit = common_limit([video.maps[clip].values for video, clip in own])
-    shown = [_tile(video, clip, limit) for video, clip in own]
-    limit_of_gap = 0.0
-    for gap in found.gaps:
-        clip = strongest(gap.query_maps)[0]
-        limit_of_gap = common_limit([gap.query_maps.maps[clip].values])
-        shown.append(_tile(gap.query_maps, clip, limit_of_gap))
-    return shown, limit, limit_of_gap
+    clips = [maps.maps[strongest(maps)[0]] for maps, *_ in videos]
+    limit, drawn = common_limit([own.values for own in clips]) if clips else 0.0, []
+    for (maps, alt, title, text), own in zip(videos, clips, strict=True):
+        info, path = own.clip, Path(maps.path)
+        frames = info.frame_indices
+        ref = ClipRef(galleries.identity(path), frames, info.speed, PANEL_PIXELS)
+        pixels = ref.frames(PANEL_PIXELS)
+        picture = overlay_sheet(pixels, own.values, own.grid, limit, opacity=OPACITY)
+        text = html.escape(f"{text}; frames {frames[0]} to {frames[-1]}")
+        aspect = galleries.pixel_aspect(path)
+        drawn.append(cards.tile(picture, alt, html.escape(title), text, aspect))
+    return drawn
 
 
-def _tile(video: "VideoMaps", clip: int, limit: float) -> Tile:
-    own = video.maps[clip]
-    indices = own.clip.frame_indices
-    ref = ClipRef(galleries.identity(Path(video.path)), indices, own.clip.speed, PANEL_PIXELS)
-    drawn = overlay_sheet(ref.frames(PANEL_PIXELS), own.values, own.grid, limit, opacity=OPACITY)
-    total = float(own.values.sum())
-    aspect = galleries.pixel_aspect(video.path)
-    return Tile(drawn, clip + 1, total, video.total, tuple(indices), aspect)
+@st.fragment
+def _draw_panels(request: ExplainRequest, rank: int) -> None:
+    """A move of the scrubber runs this alone."""
+    with st.container(key=f"why_panels_{rank}"):
+        viewer(_panels(request, rank), f"hit_{request.name}_{rank}", lambda _frame: None)
 
 
 def draw_hit(request: ExplainRequest, rank: int) -> None:
     """The maps of one hit."""
     with st.spinner("Sending the clips of both videos through the network"):
         found = explain(request, rank)
-        tiles, limit, limit_of_gap = _tiles(request, rank)
+        _panels(request, rank)
+        gap = _gap_tile(request, rank)
     hit, query = found.hits[0], request.pool.videos[request.query]
-    title = html.escape(request.pool.videos[hit.index].title)
+    st.html(f'<p class="lead" data-testid="why">{_said(request, found)}</p>')
+    _draw_panels(request, rank)
+    if request.feature in HEADS:
+        score, view = _checked(request, found)
+        verdicts.draw(lambda: verdict_job.start_score(score, view), "this map of the query")
     st.html(
-        f'<p class="lead" data-testid="why">By {NAMES[request.feature]}, <b>{title}</b> is '
-        f"no. {rank} of {found.num_videos:,} to <b>{html.escape(query.title)}</b>, with "
-        f'<span class="symbol">s</span> = {signed(hit.similarity)}.</p>'
+        '<p class="lead">Orange raises <span class="symbol">s</span>, blue lowers it. '
+        f"The maps of all {found.protocol.num_clips} clips of a video sum to it within "
+        f"{small(found.completeness_error)}; of each video this is the clip that counts most.</p>"
+        + (f'<div class="example" data-testid="why-tiles">{gap}</div>' if gap else "")
     )
-    heads = ["The query: what adds to the similarity", "The hit: what adds to the similarity"]
-    heads += [f"The query: what makes it nearer to this than to no. {rank + 1}"] * len(found.gaps)
-    limits = [limit, limit, limit_of_gap]
-    figures = [_figure(*one) for one in zip(tiles, heads, limits, strict=False)]
-    num_clips = found.protocol.num_clips
-    st.html(
-        f'<div class="example" data-testid="why-tiles">{"".join(figures)}</div>'
-        '<p class="lead" style="margin-top: 0.8rem">Orange raises the score, blue lowers it. '
-        f"The maps of all {num_clips} clips of a video sum to its score within "
-        f"{small(found.completeness_error)}; of each video this is the clip that counts most. "
-        "Point at a picture, or go to it with Tab, to see it move.</p>"
-    )
-    of_query, of_hit = tiles[:2]
+    (of_query, i), (of_hit, j) = _shown_clips(hit).values()
+    clips = {"i": of_query.maps[i].clip, "j": of_hit.maps[j].clip}
     shell.link_to(
         "compare",
         "Open these two clips in Compare",
         ":material/compare:",
         i=query.name,
         j=request.pool.videos[hit.index].name,
-        i_start=str(of_query.frames[0]),
-        j_start=str(of_hit.frames[0]),
-        i_speed=str(of_query.speed),
-        j_speed=str(of_hit.speed),
+        **{f"{side}_start": str(clip.frame_indices[0]) for side, clip in clips.items()},
+        **{f"{side}_speed": str(_speed(clip)) for side, clip in clips.items()},
         **links.visit().carried | {"model": request.model},
     )
     _export(request, [rank])
 
 
-def _figure(tile: Tile, head: str, limit: float) -> str:
-    text = (
-        f"clip {tile.clip}, frames {tile.frames[0]} to {tile.frames[-1]}: {signed(tile.share)} of "
-        f"{signed(tile.total)}, scale \N{PLUS-MINUS SIGN}{limit:.2g}"
+def _checked(request: ExplainRequest, found: "RetrievalExplanation") -> "tuple[Score, View]":
+    """By a head: the score of a hit whose map of the query is checked, and the query's clip."""
+    from analysis.report.verdict import query_of_hit
+
+    return query_of_hit(request.loaded.query, found.hits[0])
+
+
+def verdicts_of(request: ExplainRequest, ranks: Sequence[int]) -> "dict[int, Verdict]":
+    """By rank, the verdicts on the hits' maps of the query that are there."""
+    if request.feature not in HEADS:
+        return {}
+    kept = {
+        rank: verdict_job.kept_of_score(*_checked(request, explain(request, rank)))
+        for rank in ranks
+    }
+    return {rank: found[request.feature] for rank, found in kept.items() if found}
+
+
+def _said(request: ExplainRequest, found: "RetrievalExplanation") -> str:
+    """Which hit it is, in a sentence of HTML."""
+    (hit,) = found.hits
+    videos = request.pool.videos
+    return (
+        f"By {NAMES[request.feature]}, <b>{html.escape(videos[hit.index].title)}</b> is "
+        f"no. {hit.rank} of {found.num_videos:,} to "
+        f"<b>{html.escape(videos[request.query].title)}</b>, with "
+        f'<span class="symbol">s</span> = {signed(hit.similarity)}.'
     )
-    return cards.tile(tile.picture, head, head, text, tile.aspect)
+
+
+def _speed(clip: "ClipInfo") -> int:
+    """Frames of the video per frame of the clip."""
+    return clip.frame_indices[1] - clip.frame_indices[0]
 
 
 def draw_list(request: ExplainRequest, ranks: Sequence[int]) -> None:
-    """The figure of some hits, which are explained one by one."""
+    """Some hits, each with its maps and its strip, which are explained one by one."""
     slot = st.empty()
     for done, rank in enumerate(ranks):
         slot.progress(
             done / len(ranks),
             f"Explaining hit {done + 1} of {len(ranks)}. Close this window to stop.",
         )
-        explain(request, rank)
-    slot.progress(1.0, "Drawing the figure")
-    picture = _picture(request, tuple(ranks))
+        st.html(f'<p class="lead" data-testid="why">{_said(request, explain(request, rank))}</p>')
+        _draw_panels(request, rank)
     slot.empty()
-    names = ", ".join(
-        request.pool.videos[hit.index].title
-        for rank in ranks
-        for hit in explain(request, rank).hits
-    )
-    title = request.pool.videos[request.query].title
-    st.image(
-        picture, width="stretch", output_format="PNG",
-        caption=plain(f"Near to {title} by {NAMES[request.feature]}: {names}."),
-    )  # fmt: skip
     _export(request, ranks)
 
 
@@ -222,11 +270,6 @@ def _joined(request: ExplainRequest, ranks: Sequence[int]) -> "RetrievalExplanat
     from analysis.attribution.retrieval_hit import join_ranks
 
     return join_ranks([explain(request, rank) for rank in ranks])
-
-
-@st.cache_data(max_entries=16, show_spinner=False, hash_funcs=HASHES)
-def _picture(request: ExplainRequest, ranks: tuple[int, ...]) -> bytes:
-    return export.figure_files(request.file_name, _drawer(request, ranks))[0].make()
 
 
 def _drawer(request: ExplainRequest, ranks: Sequence[int]) -> "Callable[[], Figure]":
@@ -252,7 +295,17 @@ def files_of(request: ExplainRequest, ranks: Sequence[int]) -> list[export.File]
     def page(path: Path) -> Path:
         from analysis import to_html
 
-        return to_html(_joined(request, ranks), path, command=lines.get(".html", ""))
+        # Whether the maps were checked is known when the visitor asks for the file.
+        checked = verdicts_of(request, ranks)
+        command = lines.get(".html", "")
+        if command and checked:
+            command += " --verdict true"
+        return to_html(_joined(request, ranks), path, verdicts=checked, command=command)
+
+    def values() -> bytes:
+        said = {rank: own.sentence for rank, own in verdicts_of(request, ranks).items()}
+        made = _joined(request, ranks).to_json() | {"verdicts": said}
+        return (json.dumps(made, indent=1) + "\n").encode()
 
     files = [export.File("Page", f"{name}.html", lambda: export.written(".html", page))]
     files += export.figure_files(name, _drawer(request, ranks), title, lines.get("", ""))
@@ -267,7 +320,7 @@ def files_of(request: ExplainRequest, ranks: Sequence[int]) -> list[export.File]
         export.File(
             "Data",
             f"{name}.json",
-            lambda: (json.dumps(_joined(request, ranks).to_json(), indent=1) + "\n").encode(),
+            values,
         )
     )
     return files

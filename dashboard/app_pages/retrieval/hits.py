@@ -12,6 +12,7 @@ from dashboard.app_pages.retrieval.lists import OTHER, Filter, Hit
 from dashboard.base.session import state_of
 from dashboard.base.state import plain
 from dashboard.base.style import COLOURS, DASHES, signed
+from dashboard.overlays import verdict_job
 from dashboard.services.galleries import Video
 from dashboard.widgets import cards, shell
 
@@ -59,6 +60,8 @@ def use_as_query(name: str) -> None:
 def explain_hit(text: str) -> None:
     """Open the window that explains a hit, or close it (a button's callback)."""
     state_of(Shown).why = text
+    if not text:
+        verdict_job.stop()
 
 
 def draw(requests: Sequence[ExplainRequest], shown: Filter, rule: str, title: str) -> None:

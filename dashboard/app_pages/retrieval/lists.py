@@ -91,14 +91,13 @@ def hits_of(pool: Pool, feature: str, query: int, shown: Filter) -> list[Hit]:
     Raises:
         ValueError: As :func:`ranks_of`.
     """
-    import numpy as np
+    from analysis.gallery.query_ranks import disputed
 
     own, other = ranks_of(pool, feature, query), ranks_of(pool, OTHER[feature], query)
     difference = own.z - other.z
     order = own.order
     if shown.sort == "difference":
-        order = order[own.z[order] > 0]
-        order = order[np.argsort(-difference[order], kind="stable")]
+        order = disputed(own, other)
     if shown.label[0] or shown.words:
         order = order[_passes(pool, shown.label, shown.words.casefold())[order]]
     rows = order[: shown.k].tolist()

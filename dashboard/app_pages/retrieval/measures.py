@@ -93,6 +93,8 @@ def _found(key: tuple[object, ...]) -> Found:
 
 def _measure_table(what: Measure) -> Job:
     found, pools = _found(what.key), what.pools
+    if not found.first:  # what a job found that is done was pushed out
+        jobs.forget(("table", what.key))
 
     def work(job: Job) -> None:
         from analysis.gallery.correctness import chance_of, first_correct
@@ -125,6 +127,8 @@ def _ks(pool: Pool) -> list[int]:
 
 def _measure_hubs(what: Measure) -> Job:
     found, pools = _found(what.key), what.pools
+    if not found.nearest:
+        jobs.forget(("hubs", what.key))
 
     def work(job: Job) -> None:
         from analysis.gallery.neighbours import Space, neighbours

@@ -17,6 +17,7 @@ from dashboard.app_pages.retrieval import (
     marks,
     measures,
     region,
+    units,
 )  # fmt: skip
 from dashboard.app_pages.retrieval.explain import ExplainRequest
 from dashboard.app_pages.retrieval.hits import FEATURES, Shown, explain_hit, use_as_query
@@ -67,6 +68,7 @@ def page() -> None:
     shown, rule = _choose_shown(searched, k)
     opened_why = _choose_why(requests, second)
     region.take(_waiting("region"))
+    units.take(_waiting("unit"), searched)
     links.show_notes(opened.notes)
     with place_of_query:
         _draw_query(searched, joined.videos[query], model, title)
@@ -84,6 +86,7 @@ def page() -> None:
     if skipped:
         st.caption(plain(skipped))
     region.draw(requests)
+    units.draw(requests)
     marks.draw(searched, use_as_query)
     other = (beside, second.name) if beside is not None and second is not None else None
     measures.draw(searched, model, rule, other)
@@ -122,7 +125,7 @@ def _keep_for_later(link: dict[str, str]) -> None:
         shown.is_choosing = False
         for key in (SORT, LABEL, WORDS):
             st.session_state.pop(key, None)
-        names = ("query", "k", "why", "sort", "correct", "label", "name", "region")
+        names = ("query", "k", "why", "sort", "correct", "label", "name", "region", "unit")
         shown.waiting = {name: link[name] for name in names if name in link}
         if "why" not in link:
             shown.why = ""
@@ -350,5 +353,6 @@ def _link(
         "label": ": ".join(shown.label) if shown.label[0] else "",
         "name": shown.words,
         "why": state_of(Shown).why,
+        "unit": units.link(),
     }
     return link | {name: value for name, value in more.items() if value}

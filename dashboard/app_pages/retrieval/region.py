@@ -2,7 +2,7 @@
 
 import html
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -16,7 +16,6 @@ from dashboard.base.session import state_of
 from dashboard.base.state import choose_region
 from dashboard.base.style import signed
 from dashboard.overlays.clip_ref import ClipRef
-from dashboard.services import galleries
 from dashboard.widgets import cards, shell
 
 if TYPE_CHECKING:
@@ -91,29 +90,18 @@ def _features(one: ExplainRequest) -> "VideoFeatures":
 def _tiles(one: ExplainRequest, region: Region) -> list[str]:
     """The best hits, each with the cells that match drawn over its clip, HTML."""
     from analysis.attribution.region_retrieval import match_region, rank_region, region_vector
-    from analysis.figures.overlay import common_limit
-    from analysis.figures.retrieval_figure import strongest
 
     seen, gallery = _features(one), one.pool.gallery
     vector = region_vector(seen, region.clip, region.cells(seen.grid.cells))
     hits = rank_region(gallery, one.feature, vector, one.query)[:NUM_HITS]
     with one.loaded.lock:
         found = [match_region(seen, gallery, vector, hit.index) for hit in hits]
-    clips = [strongest(maps)[0] for maps in found]
-    limit = common_limit([maps.maps[n].values for maps, n in zip(found, clips, strict=True)])
-    drawn = []
-    for hit, maps, clip in zip(hits, found, clips, strict=True):
-        own, video = maps.maps[clip], one.pool.videos[hit.index]
-        frames = own.clip.frame_indices
-        ref = ClipRef(video.identity(), frames, own.clip.speed, PANEL_PIXELS)
-        picture = overlay_sheet(
-            ref.frames(PANEL_PIXELS), own.values, own.grid, limit, opacity=explain.OPACITY
-        )
-        alt = f"No. {hit.rank} by {explain.NAMES[one.feature]}: {video.title}, where it matches"
-        text = f"adds {signed(hit.share)}; frames {frames[0]} to {frames[-1]}"
-        title = html.escape(f"{hit.rank}. {video.title}")
-        drawn.append(cards.tile(picture, alt, title, text, galleries.pixel_aspect(maps.path)))
-    return drawn
+    shown = []
+    for hit, maps in zip(hits, found, strict=True):
+        title = one.pool.videos[hit.index].title
+        alt = f"No. {hit.rank} by {explain.NAMES[one.feature]}: {title}, where it matches"
+        shown.append((maps, alt, f"{hit.rank}. {title}", f"adds {signed(hit.share)}"))
+    return explain.tiles_of(shown)
 
 
 def draw(requests: Sequence[ExplainRequest]) -> None:
@@ -185,20 +173,8 @@ def _draw(requests: Sequence[ExplainRequest]) -> None:
 
 
 def _set(drawn: Rectangle, seen: "VideoFeatures") -> Region:
-    """Set the controls to a part that was drawn: of the clip whose middle is nearest to its own."""
-    clip, frames = 0, None
-    if drawn.frames is not None:
-        low, high = drawn.frames
-
-        def apart(n: int) -> int:
-            own = seen.infos[n].frame_indices
-            return abs(own[0] + own[-1] - low - high)
-
-        clip = min(range(len(seen.infos)), key=apart)
-        indices = seen.infos[clip].frame_indices
-        inside = [n for n, frame in enumerate(indices) if low <= frame <= high]
-        frames = (inside[0], inside[-1]) if inside else None
-    ranges = replace(drawn, frames=frames).cells(seen.grid)
+    """Set the controls to a part that was drawn in frames of the query's video."""
+    clip, ranges = drawn.in_clips([info.frame_indices for info in seen.infos], seen.grid)
     st.session_state["region_clip"] = clip + 1
     for name, size, (first, last) in zip(SIDES, seen.grid.cells, ranges, strict=True):
         st.session_state[f"region_{name}_{size}"] = (first + 1, last + 1)

@@ -5,7 +5,7 @@ import copy
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from analysis.attribution.captum_methods import (
     METHODS,
@@ -16,13 +16,15 @@ from analysis.attribution.captum_methods import (
     motion_pixels,
     occlusion,
     preserve_model_state,
+    region_pixels,
     with_detached_norm,
 )
+from analysis.attribution.pairwise import explain_pairwise
 from analysis.core.cells import CellSwap, filling
 from analysis.core.clip import ClipInfo, View
 from analysis.core.closed_form import affine_head, directed_map
 from analysis.core.score import Score, extract_features
-from rspnet.models import Branch
+from rspnet.models import Branch, from_module
 
 
 def make(head: str, arch: str = "resnet18_fine") -> tuple[Branch, Branch]:
@@ -269,6 +271,54 @@ def test_pixels_sum_to_what_movement_adds_within_the_tolerance() -> None:
         assert found.convergence_delta == pytest.approx(found.values.sum() - added, abs=1e-5)
     still = motion_pixels(score, static[0])
     assert np.abs(still.values).max() == 0
+
+
+def test_pixels_that_answer_to_a_region_are_exact_where_cells_are_averages() -> None:
+    """Only red changes, and all pixels count alike: each has its part of the red change."""
+    branch = from_module(nn.AvgPool3d(4), num_frames=8, size=16)
+    generator = torch.Generator().manual_seed(0)
+    first, still = torch.rand(2, 3, 8, 16, 16, generator=generator)
+    second = still[:, 4:5].expand(3, 8, 16, 16).clone()
+    red = torch.rand(8, 16, 16, generator=generator) - 0.5
+    red[4] = 0  # the frame that the static clip repeats
+    second[0] += red
+    c_i = extract_features(branch, first)
+    cells = np.zeros(c_i.grid.cells, bool)
+    cells[0, :2] = True
+    found = region_pixels(c_i, cells, "features", branch, second, num_steps=32)
+    x_i = c_i.features[0].double().numpy()
+    held = x_i[:, cells].sum(axis=1) / cells.size / np.linalg.norm(x_i.mean(axis=(1, 2, 3)))
+    z = [own.double().numpy().mean(axis=(1, 2, 3)) for own in (second, still[:, 4:5])]
+    share, resting = (held @ own / np.linalg.norm(own) for own in z)
+    assert found.score == pytest.approx(share, abs=1e-6)
+    expected = red.double().numpy() / float(red.double().sum()) * (share - resting)
+    np.testing.assert_allclose(found.values, expected, atol=1e-6)
+    assert abs(found.convergence_delta or 0) < 1e-5
+
+
+def test_regions_of_a_partition_share_the_pixels_of_the_similarity() -> None:
+    query, key = make("mlp")
+    c_i = extract_features(query, clip(0))
+    cells = np.zeros(c_i.grid.cells, bool)
+    cells[:, 0] = True
+    options = {"tolerance": 1e9, "num_steps": 4}  # as many points for each
+    one, two = (
+        region_pixels(c_i, part, "rsp", key, clip(1), **options) for part in (cells, ~cells)
+    )
+    score = Score.similarity(key, "rsp", c_i)
+    whole = motion_pixels(score, clip(1), **options)
+    assert one.score + two.score == pytest.approx(whole.score, abs=1e-6)
+    np.testing.assert_allclose(one.values + two.values, whole.values, atol=1e-6)
+    pairs = explain_pairwise(c_i, extract_features(key, clip(1)), "rsp")
+    assert one.score == pytest.approx(pairs.values[:, 0].sum(), abs=1e-6)
+
+
+def test_a_region_that_does_not_fit_is_refused() -> None:
+    query, key = make("linear")
+    c_i = extract_features(query, clip(0))
+    for cells in (np.zeros((2, 2, 2), bool), np.ones((2, 2), bool), np.ones((2, 2, 2))):
+        with pytest.raises(ValueError, match="one cell or more of"):
+            region_pixels(c_i, cells, "rsp", key, clip(1))
 
 
 def test_pixels_refuse_numbers_that_are_not_positive() -> None:

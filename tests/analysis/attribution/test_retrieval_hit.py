@@ -5,9 +5,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from analysis.attribution.retrieval import explain_retrieval
-from analysis.attribution.retrieval_hit import explain_rank, join_ranks
+from analysis.attribution.retrieval_hit import (
+    explain_rank,
+    join_ranks,
+    score_of_clips,
+    still_part,
+)
+from analysis.core.clip import View, static_clip
+from analysis.core.score import extract_features
+from analysis.figures.viewer.pair import view_of
 from rspnet.models import Branch
 from rspnet.retrieval.gallery import FEATURES, Gallery, embed_videos, protocol_for
 from tests.factories import tiny_branch
@@ -35,6 +44,45 @@ def test_ranks_joined_are_the_list(branch: Branch, gallery: Gallery, feature: st
     for one, same in zip(joined.hits, whole.hits, strict=True):
         for mine, theirs in zip(one.hit_maps.maps, same.hit_maps.maps, strict=True):
             np.testing.assert_array_equal(mine.values, theirs.values)
+
+
+@pytest.mark.parametrize("head", ["rsp", "avid"])
+def test_the_map_of_a_clip_is_taken_apart_into_what_stands_still_and_what_moves(
+    branch: Branch, gallery: Gallery, head: str
+) -> None:
+    (hit,) = explain_rank(branch, gallery, gallery.paths[2], head, 1).hits
+    for video, other in ((hit.query_maps, hit.index), (hit.hit_maps, 2)):
+        views = [view_of(own.clip, own.grid) for own in video.maps]
+        score = score_of_clips(branch, video)
+        for own, view in zip(video.maps, views, strict=True):
+            made = score.contributions(extract_features(branch, view))
+            np.testing.assert_allclose(made.values, own.values, atol=1e-6)
+        # By hand: z of the clip at rest, over the length of the clip's own z, times the target,
+        # which is the other video's vector over the number of clips and the mean's length.
+        (z, *_), (u, *others) = zip(*(embed(branch, view, head) for view in views), strict=True)
+        held, _ = embed(branch, static_clip(views[0]), head)
+        mean = np.mean([u, *others], axis=0)
+        target = gallery.vectors[head][other] / (len(views) * np.linalg.norm(mean))
+        still = still_part(branch, video, views[0])
+        assert still.shape == video.maps[0].values.shape
+        assert still.sum() == pytest.approx(held @ target / np.linalg.norm(z), abs=1e-5)
+    # A clip at rest has nothing that moves.
+    at_rest = static_clip(views[0])
+    whole = score.contributions(extract_features(branch, at_rest)).values
+    np.testing.assert_allclose(still_part(branch, video, at_rest), whole, atol=1e-6)
+
+
+def embed(branch: Branch, view: View, head: str) -> tuple[np.ndarray, np.ndarray]:
+    """The embedding by the network's own layers, and at unit length."""
+    with torch.no_grad():
+        z = branch.head(head)(branch.features(view.clip[None]).mean((2, 3, 4)))[0].numpy()
+    return z, z / np.linalg.norm(z)
+
+
+def test_the_backbone_has_no_score_of_a_head(branch: Branch, gallery: Gallery) -> None:
+    (hit,) = explain_rank(branch, gallery, gallery.paths[2], "backbone", 1).hits
+    with pytest.raises(ValueError, match="by one of the heads rsp, avid, .* of the backbone"):
+        score_of_clips(branch, hit.query_maps)
 
 
 def test_of_two_equally_near_videos_each_is_explained(branch: Branch, gallery: Gallery) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from analysis.gallery.correctness import chance_of, correct_at, first_correct
-from analysis.gallery.query_ranks import rank_all
+from analysis.gallery.query_ranks import disputed, rank_all
 from rspnet.retrieval.gallery import Gallery, Protocol
 from rspnet.retrieve import retrieve
 
@@ -72,6 +72,14 @@ def test_a_querys_ranks_are_those_of_the_gallery(gallery: Gallery) -> None:
         assert np.delete(found.z, row) == pytest.approx(
             (others - others.mean()) / others.std(), abs=1e-5
         )
+
+
+def test_heads_disagree_on_what_is_near_by_one_alone(gallery: Gallery) -> None:
+    own, other = (rank_all(gallery, head, 3) for head in ("rsp", "avid"))
+    by_hand = [row for row in range(NUM) if row != 3 and own.z[row] > 0]
+    by_hand.sort(key=lambda row: (other.z[row] - own.z[row], own.rank[row]))
+    assert disputed(own, other).tolist() == by_hand
+    assert disputed(own, own).tolist() == [row for row in own.order if own.z[row] > 0]
 
 
 def test_bad_queries_are_said(gallery: Gallery) -> None:

@@ -1,5 +1,9 @@
 """Galleries for other tools, read by the tools' own code where that is installed."""
 
+import base64
+import io
+import json
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +12,13 @@ import pytest
 from PIL import Image
 
 from analysis.cli.export import main
-from analysis.gallery.export import ATLAS_FILE, middle_frames, to_embedding_atlas, to_tensorboard
+from analysis.gallery.export import (
+    ATLAS_FILE,
+    middle_frames,
+    to_embedding_atlas,
+    to_fiftyone,
+    to_tensorboard,
+)
 from rspnet.retrieval.gallery import Gallery, Protocol
 
 # Three videos at 0, 60 and 90 degrees: the cosines are known by hand.
@@ -75,19 +85,60 @@ def test_embedding_atlas_reads_it(tmp_path):
     assert data["frame"][0]["bytes"].startswith(b"\x89PNG")
 
 
+def test_fiftyone_has_a_sample_a_video(tmp_path):
+    """The folder as FiftyOne 1.22 reads it: the field types are its own class names."""
+    own = gallery(tmp_path, splits=("train", "test", "test"))
+    out = to_fiftyone(own, tmp_path / "out", ("rsp", "avid"), None)
+    about = json.loads((out / "metadata.json").read_text())
+    fields = {field["name"]: field for field in about["sample_fields"]}
+    assert about["media_type"] == "video"
+    assert fields["id"]["db_field"] == "_id"
+    assert fields["rsp"]["ftype"] == "fiftyone.core.fields.VectorField"
+    assert fields["avid_neighbors"]["subfield"] == "fiftyone.core.fields.ObjectIdField"
+    assert fields["ground_truth"]["embedded_doc_type"] == "fiftyone.core.labels.Classification"
+    samples = json.loads((out / "samples.json").read_text())["samples"]
+    assert {*samples[0]} - {"_id", "_media_type"} == {*fields} - {"id"}
+    assert [sample["tags"] for sample in samples] == [["train"], ["test"], ["test"]]
+    assert [sample["filepath"] for sample in samples] == [str(path) for path in own.paths]
+    assert samples[0]["ground_truth"]["label"] == "walk"
+    assert samples[2]["ground_truth"] is None  # no class is known
+    ids = [sample["_id"] for sample in samples]
+    assert samples[0]["rsp_neighbors"] == [ids[1], ids[2]]  # by their cosines
+    assert len({sample["_id"]["$oid"] for sample in samples}) == 3
+    assert all(len(bytes.fromhex(own["$oid"])) == 12 for own in ids)
+    for sample, vector in zip(samples, VECTORS, strict=True):
+        data = zlib.decompress(base64.b64decode(sample["rsp"]["$binary"]["base64"]))
+        np.testing.assert_array_equal(np.load(io.BytesIO(data)), vector)
+
+
+def test_fiftyone_opens_it(tmp_path):
+    fo = pytest.importorskip("fiftyone", reason="pip install fiftyone; it starts a database")
+    out = to_fiftyone(gallery(tmp_path), tmp_path / "out", ("rsp",), None)
+    dataset = fo.Dataset.from_dir(str(out), dataset_type=fo.types.FiftyOneDataset)
+    try:
+        first = dataset.first()
+        assert (first.media_type, first.ground_truth.label) == ("video", "walk")
+        np.testing.assert_array_equal(dataset.values("rsp"), VECTORS)
+        near = dataset.select(first.rsp_neighbors, ordered=True)
+        assert [Path(path).stem for path in near.values("filepath")] == ["b", "c"]
+    finally:
+        dataset.delete()
+
+
 def test_a_video_that_can_not_be_read_is_grey_and_named(tmp_path):
     pictures, missing = middle_frames([tmp_path / "none.mp4"])
     assert list(missing) == [tmp_path / "none.mp4"]
     assert (pictures == 128).all()
 
 
-@pytest.mark.parametrize("tool", ["tensorboard", "embedding_atlas"])
+@pytest.mark.parametrize("tool", ["tensorboard", "embedding_atlas", "fiftyone"])
 def test_the_command_says_how_to_open_it_and_overwrites_nothing(tool, tmp_path, capsys):
     folder, out = gallery(tmp_path).save(tmp_path / "gallery"), tmp_path / "out"
     words = ["--to", tool, "--gallery", str(folder), "--out", str(out), "--pictures", "false"]
     assert main(words) == 0
     told = capsys.readouterr().out
-    assert {"tensorboard": "--logdir", "embedding_atlas": ATLAS_FILE}[tool] in told
+    says = {"tensorboard": "--logdir", "embedding_atlas": ATLAS_FILE, "fiftyone": "fo.Dataset"}
+    assert says[tool] in told
     before = sorted(out.rglob("*"))
     assert main(words) == 2
     assert "exists: give --out" in capsys.readouterr().err

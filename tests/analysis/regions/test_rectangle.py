@@ -25,6 +25,19 @@ def test_cells_are_those_whose_middle_is_inside_or_else_one() -> None:
     assert Rectangle(0.9, 0.2, 1, 0.24).cells(grid) == ((0, 1), (0, 0), (1, 1))
 
 
+def test_a_part_drawn_in_a_video_is_of_the_clip_nearest_in_time() -> None:
+    grid = Grid.even(cells=(2, 2, 2), clip=(4, 32, 32))
+    clips = [(0, 2, 4, 6), (20, 22, 24, 26), (40, 42, 44, 46)]
+    everywhere = ((0, 1), (0, 1), (0, 1))
+    whole = (0, 0, 1, 1)
+    assert Rectangle(*whole).in_clips(clips, grid) == (0, everywhere)
+    # Frames 24 to 26 are the second half of the second clip.
+    assert Rectangle(*whole, frames=(24, 26)).in_clips(clips, grid) == (1, ((1, 1), (0, 1), (0, 1)))
+    assert Rectangle(*whole, frames=(30, 99)).in_clips(clips, grid)[0] == 2
+    # Between two clips: the nearer one, with all of its time.
+    assert Rectangle(*whole, frames=(8, 9)).in_clips(clips, grid) == (0, everywhere)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -9,7 +9,9 @@ import torch
 
 from analysis import ClipMap, PairClips, example_views, verdict
 from analysis.attribution.registry import MAP_KINDS, OTHER_ROWS, map_kind, map_kinds, register_map
-from analysis.core.cells import CellSwap
+from analysis.core.cells import CellSwap, Fill
+from analysis.report.verdict import Check, verdict_on_score
+from analysis.studies.measures.ablation import cell_drops
 from analysis.studies.measures.deletion import KeptCells
 from rspnet.names import Side
 from tests.factories import tiny_branch
@@ -38,8 +40,17 @@ def test_every_kind_of_a_pair_has_a_verdict(clips: PairClips) -> None:
             continue
         found = verdict(clips, "avid", key, num_orders=2, num_steps=2, num_random=1)
         names = [check.name for check in found.checks]
-        assert names[-2:] == ["weights", "deletion"]
+        last = ["ablation"] if kind.needs == "triplet" else []
+        assert names[-2 - len(last) :] == ["weights", "deletion", *last]
         assert found.sentence.startswith(f"{found.word}: ")
+
+
+def test_the_map_of_a_clip_of_a_query_is_checked_as_the_map_of_a_score(clips: PairClips) -> None:
+    for head in ("rsp", "avid"):
+        own = verdict_on_score(clips.similarity(head), clips.view("i"), num_orders=2)
+        assert own == verdict(clips, head, "contribution", num_orders=2)
+    with pytest.raises(ValueError, match="are positive, got 0, 6 and 3"):
+        verdict_on_score(clips.similarity("rsp"), clips.view("i"), num_orders=0)
 
 
 @pytest.fixture
@@ -80,8 +91,21 @@ def planted(clips: PairClips) -> Iterator[None]:
     def short(own: PairClips, head: str, side: Side) -> ClipMap:
         return replace(known, values=known.values, score=known.values.sum() + 0.1, exact=True)
 
+    about = {**about, "needs": "triplet"}
+
+    @register_map(key="held", title="Held", **about)
+    def held(own: PairClips, head: str, side: Side) -> ClipMap:
+        score = own.margin(head)
+        values = cell_drops(score, own.c_i, own.static("i"))
+        return replace(score.contributions(own.c_i), values=values, exact=False)
+
+    @register_map(key="elsewhere", title="Elsewhere", **about)
+    def elsewhere(own: PairClips, head: str, side: Side) -> ClipMap:
+        found = held(own, head, side)
+        return replace(found, values=found.values[:, :, ::-1])
+
     yield
-    for key in ("drops", "reversed", "fixed", "short"):
+    for key in ("drops", "reversed", "fixed", "short", "elsewhere", "held"):
         MAP_KINDS.remove(key)
 
 
@@ -97,6 +121,32 @@ def test_words_on_maps_of_known_worth(clips: PairClips, planted: None) -> None:
     assert found["short"].word == "not supported"
     assert checks["short"]["completeness"].value == pytest.approx(0.1)
     assert "add up to the score but for 1e-01" in found["short"].sentence
+
+
+def test_a_margin_is_checked_by_letting_single_cells_stand_still(
+    clips: PairClips, planted: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checks = {
+        key: verdict(clips, "rsp", key, num_orders=1, num_steps=1, num_random=1).checks[-1]
+        for key in ("held", "elsewhere")
+    }
+    assert checks["held"].name == "ablation"
+    assert checks["held"].value == pytest.approx(1)
+    assert checks["held"].passes
+    assert "stand still is 1.00, and as large at 0% of other places" in checks["held"].text
+    assert not checks["elsewhere"].passes
+    passed = Check(name="deletion", value=1.0, passes=True, text="")
+    monkeypatch.setattr("analysis.report.verdict._deletion", lambda *_: passed)
+    assert verdict(clips, "rsp", "elsewhere", num_random=1).word == "weak"
+
+
+def test_of_a_margin_cells_are_frozen_and_of_a_similarity_blurred(clips: PairClips) -> None:
+    own: dict[str, Fill] = {"margin": "static", "contribution": "blur"}
+    for kind, fill in own.items():
+        plain = verdict(clips, "rsp", kind, num_orders=2).checks[2]
+        assert plain == verdict(clips, "rsp", kind, num_orders=2, fill=fill).checks[2]
+        assert plain.text.startswith("freezing" if kind == "margin" else "deleting")
+        assert plain != verdict(clips, "rsp", kind, num_orders=2, fill="mean").checks[2]
 
 
 def test_numbers_and_names_that_do_not_fit_are_refused(clips: PairClips) -> None:

@@ -15,6 +15,7 @@ from analysis.stimuli.triplets import (
     nearest_videos,
     scores_of,
 )
+from rspnet.data.video.encode import write_video
 from rspnet.models import Branch, from_module
 from tests.factories import tiny_branch
 
@@ -89,6 +90,20 @@ def test_files_are_spread_over_the_usable_ones(
     assert len(names) == 3 == len(set(names))
     assert str(video_folder) in triplets.what
     assert all(view.frames.shape == (8, 32, 32, 3) for view in triplets.views[0])
+
+
+def test_files_that_cannot_be_measured_are_named(
+    branches: tuple[Branch, Branch], video_folder: Path, tmp_path: Path
+) -> None:
+    bad = tmp_path / "bad.mp4"
+    bad.write_bytes(b"no video")
+    short = tmp_path / "short.mp4"
+    write_video(short, np.zeros((9, 32, 32, 3), np.uint8), 25)
+    triplets = file_triplets(branches[0], [video_folder, tmp_path], 9)
+    assert len(triplets.views) == 4
+    assert set(triplets.skipped) == {str(bad), str(short)}
+    assert triplets.skipped[str(short)] == "9 frames, needs 15"
+    assert not triplets.skipped[str(bad)].startswith(str(bad))
 
 
 def test_too_few_videos_are_refused(branches: tuple[Branch, Branch], video_folder: Path) -> None:

@@ -1,5 +1,6 @@
 """Both tasks on noise that moves as clips do."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -61,3 +62,21 @@ def test_a_head_that_measures_change_orders_noise_and_one_that_sees_colours_does
 def test_no_control_is_refused() -> None:
     with pytest.raises(ValueError, match="num_random=0"):
         AppearanceFreeConfig(num_random=0)
+
+
+def test_real_videos_move_noise_and_those_that_cannot_be_read_are_named(
+    video_folder: Path, tmp_path: Path
+) -> None:
+    bad = tmp_path / "bad.mp4"
+    bad.write_bytes(b"no video")
+    branch = tiny_branch(0)
+    paths = (*sorted(video_folder.rglob("*.mp4")), bad)
+    inputs = StudyInputs(
+        query=branch, key=branch, paths=paths, videos="videos of a folder", progress=False
+    )
+    table = AppearanceFree().measure(inputs, AppearanceFreeConfig(num_videos=4, num_random=1))
+    assert (table.num_videos, table.videos) == (4, "videos of a folder")
+    assert list(table.skipped) == [str(bad)]
+    assert table.keys("weights") == ("trained", "random weights")
+    found = table.one(weights="trained", stimulus=MOVEMENT, head="rsp")["order"]
+    assert (found.num, 0 <= found.low <= found.value <= found.high <= 1) == (4, True)

@@ -1,5 +1,7 @@
 """Units that encode action, appearance, both or neither."""
 
+import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -7,6 +9,7 @@ import pytest
 import torch
 
 from analysis.core.clip import StoredFrames, load_view
+from analysis.core.table import StudyTable
 from analysis.studies import units
 from analysis.studies.registry import StudyInputs
 from analysis.studies.units import (
@@ -17,6 +20,8 @@ from analysis.studies.units import (
     encodes,
     layers_of,
     mean_correlation,
+    named_units,
+    strongest_units,
     unit_values,
 )
 from rspnet.data.synthetic.videos import ACTIONS, draw_factors
@@ -107,4 +112,35 @@ def test_planted_units_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "RSP's dimensions are correlated by 1.00" in Units().finding(table)
     (figure,) = Units().figures(table)
     assert figure.rows == ("layer", "RSP head", "A-VID head")  # type: ignore[union-attr]
-    assert [len(found.rows) for found in Units().tables(table)] == [3, 3]
+    assert [len(found.rows) for found in Units().tables(table)] == [3, 3, 6]
+    # Of RSP's units those of the action are named, of A-VID's those of the appearance; none else.
+    named = [row for row in table.rows if "encodes" in row.keys]
+    assert [tuple(row.keys.values()) for row in named] == [
+        (head, factor, place)
+        for head, factor in (("rsp", "action"), ("avid", "appearance"))
+        for place in (1, 2, 3)
+    ]
+    assert [row.values[row.keys["encodes"]] for row in named] == [pytest.approx(1)] * 6  # type: ignore[index]
+    read = StudyTable.from_json(json.loads(json.dumps(table.to_json())))
+    assert named_units(read) == named_units(table)
+    assert {(own.head, own.factor) for own in named_units(read)} == {
+        ("rsp", "action"), ("avid", "appearance")
+    }  # fmt: skip
+    before = replace(table, rows=tuple(row for row in table.rows if row not in named))
+    assert len(Units().tables(before)) == 2
+
+
+def test_the_strongest_units_come_first() -> None:
+    rng = np.random.default_rng(3)
+    shared, action, appearance = rng.standard_normal((3, 60, 8))
+    # Units 0 to 3 encode the action, ever more weakly; 4 both; 5 the appearance; the rest nothing.
+    noise = np.array([0.0, 0.1, 0.2, 0.3, 0.1, 0.1])
+    action[:, :5] = shared[:, :5] + noise[:5] * action[:, :5]
+    appearance[:, 4:6] = shared[:, 4:6] + noise[4:6] * appearance[:, 4:6]
+    own = np.stack([shared, action, appearance], axis=1)
+    rows = strongest_units({"rsp": own, "avid": own})
+    named = [(row.keys["head"], row.keys["encodes"], row.values["unit"]) for row in rows]
+    for head in ("rsp", "avid"):
+        assert [unit for h, f, unit in named if (h, f) == (head, "action")] == [0, 1, 2]
+        assert next(u for h, f, u in named if (h, f) == (head, "appearance")) == 5
+    assert rows[0].values["action"] == pytest.approx(1)

@@ -269,3 +269,25 @@ def test_invalid_model_is_explained(open_page: OpenPage, tmp_path: Path) -> None
     assert not app.exception
     assert len(app.error) == 1
     assert bad.name in app.error[0].value
+
+
+def test_the_strongest_units_are_listed_by_head_and_factor() -> None:
+    def script() -> None:
+        from types import SimpleNamespace
+
+        from analysis.studies.units import NamedUnit
+        from dashboard.app_pages.evidence.page import _draw_units
+
+        named = [
+            NamedUnit("rsp", "action", 19, {"action": 0.9, "appearance": 0.1}),
+            NamedUnit("avid", "appearance", 63, {"action": 0.1, "appearance": 0.9}),
+        ]
+        model = SimpleNamespace(name="m")
+        _draw_units(named, model)  # type: ignore[arg-type]
+        _draw_units([], model)  # type: ignore[arg-type]
+
+    app = AppTest.from_function(script).run()
+    assert not app.exception
+    rows = [own for own in ("RSP, action alone", "A-VID, appearance alone") if own in texts(app)]
+    assert len(rows) == 2
+    assert "make it again to see them" in app.caption[0].value

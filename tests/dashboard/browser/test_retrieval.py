@@ -43,8 +43,8 @@ def test_each_heads_nearest_is_in_its_list(visitor: Visitor, coloured_address: s
     page.wait_for_selector('[data-testid="hit-backbone"]')
 
 
-def tile(visitor: Visitor, number: int) -> np.ndarray:
-    return visitor.picture(visitor.page.locator('[data-testid="why-tiles"] .tile').nth(number))
+def panel(visitor: Visitor, number: int) -> np.ndarray:
+    return visitor.picture(visitor.page.locator('[data-testid^="panel-hit1"]').nth(number))
 
 
 def test_why_shows_the_places_that_ranked_a_hit(visitor: Visitor, coloured_address: str) -> None:
@@ -53,26 +53,36 @@ def test_why_shows_the_places_that_ranked_a_hit(visitor: Visitor, coloured_addre
     page = visitor.page
     # A-VID has it too, as no. 5, and its buttons may be there before those of RSP.
     page.locator(".st-key-list_rsp").get_by_role("button", name="Explain walk/red").click()
-    page.wait_for_selector('[data-testid="why-tiles"]')
+    page.wait_for_selector('[data-testid="strip-hit"] .film')
     visitor.wait_link(r"why=rsp.1")
     assert "walk/red is no. 1 of 5" in page.inner_text('[data-testid="why"]')
-    assert page.locator('[data-testid="why-tiles"] .tile').count() == 3
-    query = tile(visitor, 0)
+    # Against the next hit.
+    expect(page.locator('[data-testid="why-tiles"] .tile')).to_have_count(1)
+    query = panel(visitor, 0)
     # Orange over red, nothing over blue: RSP does not see it.
     assert block(query, *RED)[1] > 40
     assert block(query, *BLUE)[0] < 35
     # What is explained is what Compare shows.
     link = str(page.get_by_role("link", name="Open these two clips").get_attribute("href"))
-    frames = re.findall(r"frames (\d+) to (\d+)", page.inner_text('[data-testid="why-tiles"]'))
+    details = " ".join(page.locator('[role="dialog"] .column-detail').all_inner_texts())
+    frames = re.findall(r"frames (\d+) to (\d+)", details)
     assert re.search(rf"i_start={frames[0][0]}&j_start={frames[1][0]}&i_speed=1&j_speed=1", link)
+    # Query and hit are in step, by the keys of the window too.
+    playheads = page.locator('[role="dialog"] .playhead')
+    page.get_by_role("button", name="One frame on").click()
+    page.keyboard.press("End")
+    lefts = playheads.evaluate_all("marks => marks.map(mark => mark.style.left)")
+    assert lefts == ["96.875%"] * 2  # the middle of the last of 16 frames
     page.keyboard.press("Escape")
     expect(page.locator('[data-testid="stDialog"]')).to_have_count(0)
     visitor.wait_link(r"^(?!.*why=)")
-    # The figure of the first few, from a link.
+    # The first few, from a link: a strip under each.
     visitor.open(coloured_address, "retrieval", query=QUERY, why="avid.all")
-    picture = page.locator('[data-testid="stDialog"] img')
-    picture.wait_for()
-    assert picture.bounding_box()["width"] > 600
+    expect(page.locator('[data-testid="strip-hit"] .film')).to_have_count(5)
+    page.get_by_role("button", name="One frame on").nth(1).click()
+    page.keyboard.press("End")  # of the hit that has the focus alone
+    lefts = playheads.evaluate_all("marks => marks.map(mark => mark.style.left)")
+    assert [n for n, left in enumerate(lefts) if left == "96.875%"] == [2, 3]
 
 
 def test_query_is_chosen_from_pages_of_the_gallery(visitor: Visitor, coloured_address: str) -> None:

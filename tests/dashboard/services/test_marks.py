@@ -1,6 +1,7 @@
 """Marks with their notes: kept, handed out, taken back; what is bad is said and loses nothing."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,17 @@ def test_where_nothing_can_be_written_it_is_said(tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("a file")
     with pytest.raises(ValueError, match="the mark can't be kept"):
         change(tmp_path / "runs", lambda held: held.update({ONE.key: ONE}))
+
+
+def test_what_could_not_be_read_again_is_not_written(tmp_path: Path) -> None:
+    change(tmp_path, lambda held: held.update({ONE.key: ONE}))
+    long = replace(ONE, video="c.mp4", note="x" * 501)
+    with pytest.raises(ValueError, match="a note has 501 letters"):
+        change(tmp_path, lambda held: held.update({long.key: long}))
+    many = {(str(n),): ONE for n in range(marks.MOST_MARKS + 1)}
+    with pytest.raises(ValueError, match="10,000 marks, the most that are kept: remove some"):
+        change(tmp_path, lambda held: held.update(many))
+    assert list(read(tmp_path).values()) == [ONE]
 
 
 def test_both_notes_are_kept() -> None:

@@ -70,7 +70,7 @@ def test_a_bad_file_is_said_and_stays(
     monkeypatch.setattr("sys.argv", ["app.py", "--runs", str(tmp_path)])
     app = AppTest.from_string(SCRIPT).run()
     assert not app.exception
-    assert "Views can't be shown or saved" in app.warning[0].value
+    assert "Views can't be shown or kept" in app.warning[0].value
 
 
 IMPORT = """

@@ -81,12 +81,17 @@ function pressKey(view, key) {
   return true
 }
 
+// What stands for it on the page, where it is in a tree of its own.
+const hostOf = root => root.getRootNode().host ?? root
+
 function listenKeys(view) {
   view.listen = event => {
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || !view.data?.sheet) return
     const [target] = event.composedPath()
     if (!(target instanceof Element) || target.closest(OWN_KEYS) || !view.root.isConnected) return
-    if (view.root.querySelector("dialog.keys").open || document.querySelector('[role="dialog"]')) return
+    if ((target.closest(".viewer") ?? view.root) !== view.root) return // they are of the panels that have the focus
+    const window = document.querySelector('[role="dialog"]') // keys are of the panels in it, if there are some
+    if (view.root.querySelector("dialog.keys").open || (window && !window.contains(hostOf(view.root)))) return
     if (!withKeys && event.key !== "?") return
     if (event.key === " " && target.closest(PRESSED)) return // they are pressed by it
     if (target.matches('input[type="range"]') && /^(Arrow|Home|End)/.test(event.key)) return

@@ -98,7 +98,7 @@ function drawStrip(view) {
     const made = element("div", "clip")
     made.dataset.testid = `strip-${clip.index}`
     const head = element("div", "clip-head"), title = element("span", "clip-title")
-    title.append(symbol("c", clip.index))
+    title.append(clip.title ?? symbol("c", clip.index))
     head.append(title, element("span", "of-what", clip.of), element("span", "video-frame"))
     const track = element("div", "track")
     track.setAttribute("role", "img")

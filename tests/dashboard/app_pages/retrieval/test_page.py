@@ -3,22 +3,26 @@
 import csv
 import html
 import io
+import json
 import os
 import re
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from analysis import example_branch, explain_rank
+from analysis import example_branch, explain_rank, explain_unit
 from analysis.gallery.neighbours import Space
 from analysis.gallery.structure import gallery_statistics
-from dashboard.app_pages.retrieval import explain, export, labels, marks
+from analysis.report.verdict import verdicts_on_hits
+from dashboard.app_pages.retrieval import explain, export, labels, marks, measures
 from dashboard.app_pages.retrieval.lists import Filter, Hit
 from dashboard.base.style import signed
+from dashboard.overlays import verdict_job
 from dashboard.services.embeddings import protocol
 from dashboard.services.galleries import Video
 from rspnet.data.video.encode import write_video
@@ -60,14 +64,26 @@ def test_hits_are_handed_out_as_a_page(
     monkeypatch.setattr(explain, "explain", lambda _request, _rank: found)
     pool = SimpleNamespace(videos=videos, folder=tmp_path / "g", gallery=gallery, key="k")
     choice = SimpleNamespace(path=tmp_path / "m.safetensors", name="m")
-    request = explain.ExplainRequest(pool, None, 0, "rsp", choice)  # type: ignore[arg-type]
-    page = next(file for file in explain.files_of(request, [1]) if file.group == "Page")
+    loaded = SimpleNamespace(query=branch)
+    request = explain.ExplainRequest(pool, loaded, 0, "rsp", choice)  # type: ignore[arg-type]
+    files = explain.files_of(request, [1])
+    page = next(file for file in files if file.group == "Page")
     assert page.name == "retrieval-rsp-v0-1.html"
     text = page.make().decode()
     (command,) = (c.line for c in explain.commands_of(request, 1) if "one page" in c.title)
     assert command.endswith("--feature rsp --k 1 --out retrieval-rsp-v0.html")
     assert f"<code>{command}</code>" in text
     assert f"{found.hits[0].similarity:+.4f}" in text
+    data = next(file for file in files if file.name == "retrieval-rsp-v0-1.json")
+    assert json.loads(data.make())["verdicts"] == {}
+    # Once its map is checked, the files say what came of it, as the command line would.
+    (checked,) = verdicts_on_hits(branch, found).values()
+    key = verdict_job._key_of_score(*explain._checked(request, found))
+    verdict_job.store().keep(key, {"rsp": checked})
+    text = page.make().decode()
+    assert f"<b>No. 1, its map of the query:</b> {checked.sentence}" in text
+    assert f"<code>{command} --verdict true</code>" in text
+    assert json.loads(data.make())["verdicts"] == {"1": checked.sentence}
 
 
 def test_lists_and_numbers_are_those_of_the_command_line(
@@ -136,6 +152,66 @@ def test_what_makes_a_hit_correct_is_said(
 
 
 @pytest.mark.usefixtures("_cache")
+@pytest.mark.parametrize("feature", ["avid", "backbone"])
+def test_under_an_explained_hit_stands_what_adds_to_it_over_time(
+    feature: str, coloured_model: Path, coloured_videos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[dict[str, Any]] = []
+    monkeypatch.setattr(explain, "viewer", lambda data, *_: shown.append(data))
+    for name in ("NUM_ORDERS", "NUM_STEPS", "NUM_RANDOM"):
+        monkeypatch.setattr(verdict_job, name, 2)
+    argv = ["--model", str(coloured_model), "--videos", str(coloured_videos)]
+    link = {"query": QUERY, "by": feature, "why": f"{feature}.1"}
+    app = settle(open_page("retrieval", argv, monkeypatch, **link))
+    assert not app.exception
+    data = shown[-1]
+    made = data["strip"]
+    assert [clip["title"] for clip in made["clips"]] == ["Query", "Hit"]
+    assert made["edges"][-1] == data["num_frames"] == 16
+    ends = {tuple(lane["range"]) for clip in made["clips"] for lane in clip["lanes"]}
+    assert len(ends) == 1  # both clips on one axis
+    for clip, column in zip(made["clips"], data["columns"], strict=True):
+        (lane,) = clip["lanes"]
+        # What the strip comes to is what the clip adds, and is of the frames that are shown.
+        assert f" adds {signed(sum(lane['total']))}" in clip["of"]
+        frames = clip["indices"]
+        assert column["detail"].endswith(f", frames {frames[0]} to {frames[-1]}")
+        assert (lane["still"] is None) == (feature == "backbone")
+    if feature == "avid":
+        app = run_until(app, lambda app: "Verdict on this map of the query: A-VID" in texts(app))
+        assert any("random orders, on average by" in text.value for text in app.markdown)
+    else:
+        assert 'data-testid="verdicts"' not in texts(app)
+
+
+def test_a_unit_is_searched_for_and_what_a_link_names_wrongly_is_said(
+    coloured_model: Path, coloured_videos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    argv = ["--model", str(coloured_model), "--videos", str(coloured_videos)]
+    branch = load_model(coloured_model)
+    paths = sorted(coloured_videos.rglob("*.mp4"))
+    app = settle(open_page("retrieval", argv, monkeypatch, query=QUERY, unit="rsp.3"))
+    assert not app.exception
+    gallery = embed_videos(branch, paths, protocol(branch), progress=False)
+    found = explain_unit(branch, gallery, "rsp", 3, num=5)
+    titles = [
+        own.maps.path.removeprefix(f"{coloured_videos}/").removesuffix(".mp4")
+        for own in found.videos
+    ]
+    (shown,) = re.findall(r'data-testid="unit">(.*)</div>', texts(app))
+    assert re.findall(r"<b>\d\. ([^<]+)</b>", shown) == titles
+    values = re.findall(r"value (\S+);", shown)
+    assert values == [signed(own.value) for own in found.videos]
+    assert app.query_params["unit"] == "rsp.3"
+    measures._found.clear()  # what was measured is made anew where it was pushed out
+    app = settle(app.run())
+    assert not app.exception
+    for wrong in ("rsp.128", "speed.1", "rsp"):
+        app = settle(open_page("retrieval", argv, monkeypatch, query=QUERY, unit=wrong))
+        assert any("`rsp.0` to `rsp.127`" in own.value for own in app.warning)
+        assert not app.exception
+
+
 def test_videos_that_changed_are_not_explained(
     coloured_model: Path, coloured_videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

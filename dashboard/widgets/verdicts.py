@@ -1,14 +1,12 @@
 """Whether the maps on the screen can be believed: one word a head, and the numbers behind it."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from dashboard.base.state import plain
-from dashboard.overlays import maps, verdict_job
-from dashboard.overlays.options import C_I
-from dashboard.overlays.request import MapRequest
-from dashboard.services.models import Loaded
+from dashboard.services.jobs import Job
 from rspnet.names import HEAD_TITLES
 
 if TYPE_CHECKING:
@@ -17,36 +15,38 @@ if TYPE_CHECKING:
 WORDS = {"supported": "green", "weak": "orange", "not supported": "red"}
 MEANING = (
     "**supported**: the cells add up to the score, the map is not that of random weights, and "
-    "deleting cells in its order lowers the score faster than each random order does. "
-    "**weak**: the map is much like that of random weights. **not supported**: the score does not "
-    "fall where the map says, or the cells do not add up."
+    "taking cells away in its order (of a margin: freezing them) lowers the score faster than each "
+    "random order does, and a margin falls most without the movement of the cells that its map "
+    "ranks highest. **weak**: the last of these fails, or the map is much like that of random "
+    "weights. **not supported**: the score does not fall where the map says, or the cells do not "
+    "add up."
 )
 EVERY_SECONDS = 1.5
+Start = Callable[[], "tuple[Job | None, dict[str, Verdict]]"]
 
 
-def draw(request: MapRequest, loaded: Loaded, heads: tuple[str, ...]) -> None:
-    """The verdicts on the maps of c_i, or that they are on their way.
+def draw(start: Start, maps: str) -> None:
+    """The verdicts by head on some maps, or that they are on their way.
 
     Args:
-        request: The maps.
-        loaded: The model.
-        heads: Those that have a map.
+        start: Begins the checks or finds what came of them (:mod:`dashboard.overlays.verdict_job`).
+        maps: Which maps they are of, as HTML.
     """
-    if not verdict_job.has_verdict(request):
-        return
-    job, _ = verdict_job.start(request, maps.pair_of(request, loaded), heads)
+    job, _ = start()
     every = EVERY_SECONDS if job is not None and not job.finished.is_set() else None
     # It ticks until the page is drawn anew for another reason. Drawing it anew from here would
     # take a visitor back who was just leaving for another page.
-    st.fragment(_draw, run_every=every)(request, loaded, heads)
+    st.fragment(_draw, run_every=every)(start, maps)
 
 
-def _draw(request: MapRequest, loaded: Loaded, heads: tuple[str, ...]) -> None:
-    job, found = verdict_job.start(request, maps.pair_of(request, loaded), heads)
+def _draw(start: Start, maps: str) -> None:
+    job, found = start()
     row = st.container(key="verdicts", horizontal=True, vertical_alignment="center", gap="small")
     with row:
         if found:
-            st.html(f'<p class="lead" data-testid="verdicts">{_words(found)}</p>', width="content")
+            st.html(
+                f'<p class="lead" data-testid="verdicts">{_words(found, maps)}</p>', width="content"
+            )
             with st.popover("Why", type="tertiary", width="content"):
                 for head, verdict in found.items():
                     lines = "\n".join(f"- {check.text}" for check in verdict.checks)
@@ -57,15 +57,15 @@ def _draw(request: MapRequest, loaded: Loaded, heads: tuple[str, ...]) -> None:
         else:
             part = f", {job.part:.0%}" if job is not None else ""
             st.html(
-                f'<p class="dim" data-testid="verdicts">Checking the maps of {C_I} against random '
+                f'<p class="dim" data-testid="verdicts">Checking {maps} against random '
                 f"weights and random orders{part}&hellip;</p>",
                 width="content",
             )
 
 
-def _words(found: "dict[str, Verdict]") -> str:
+def _words(found: "dict[str, Verdict]", maps: str) -> str:
     words = [
         f'{HEAD_TITLES[head]} <b class="verdict-{WORDS[verdict.word]}">{verdict.word}</b>'
         for head, verdict in found.items()
     ]
-    return f"Verdict on these maps of {C_I}: {', '.join(words)}."
+    return f"Verdict on {maps}: {', '.join(words)}."

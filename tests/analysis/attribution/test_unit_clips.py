@@ -1,0 +1,118 @@
+"""What excites a unit: the ranking of the vectors, and maps that are W_d F."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from analysis import explain_unit, to_html
+from analysis.cli import retrieval as command
+from analysis.figures.retrieval_figure import draw_unit
+from analysis.figures.viewer.pair import view_of
+from rspnet.models import Branch
+from rspnet.retrieval.gallery import Gallery, embed_videos, protocol_for
+from rspnet.weights.checkpoint import save_model
+from tests.factories import tiny_branch
+
+UNIT, CHANNEL = 17, 3
+
+
+@pytest.fixture(scope="module")
+def branch() -> Branch:
+    """Its unit 17 of RSP is channel 3 and nothing else."""
+    made = tiny_branch(0)
+    head = made.head("rsp")
+    with torch.no_grad():
+        head.weight[UNIT] = 0  # type: ignore[index]
+        head.weight[UNIT, CHANNEL] = 2.0  # type: ignore[index]
+        if head.bias is not None:
+            head.bias[UNIT] = 0  # type: ignore[index]
+    return made
+
+
+@pytest.fixture(scope="module")
+def gallery(branch: Branch, video_folder: Path) -> Gallery:
+    paths = sorted(video_folder.rglob("*.mp4"))
+    return embed_videos(branch, paths, protocol_for(branch, num_clips=2), progress=False)
+
+
+def test_a_unit_that_is_a_channel_has_that_channels_map(branch: Branch, gallery: Gallery) -> None:
+    found = explain_unit(branch, gallery, "rsp", UNIT, num=3)
+    column = gallery.vectors["rsp"][:, UNIT]
+    assert [own.index for own in found.videos] == np.argsort(-column, kind="stable")[:3].tolist()
+    for own in found.videos:
+        assert own.value == column[own.index]
+        assert own.maps.completeness_error < 1e-6
+        # By hand: 2 F_3 in each cell, over the cells, the length of the clip's embedding, the
+        # clips and the length of the mean of their unit embeddings.
+        z, F = [], []
+        for one in own.maps.maps:
+            with torch.no_grad():
+                features = branch.features(view_of(one.clip, one.grid).clip[None])
+                z.append(branch.head("rsp")(features.mean((2, 3, 4)))[0].numpy())
+            F.append(features[0, CHANNEL].numpy())
+        lengths = np.linalg.norm(z, axis=1)
+        mean = np.linalg.norm(np.mean(z / lengths[:, None], axis=0))
+        for one, cells, length in zip(own.maps.maps, F, lengths, strict=True):
+            wanted = 2 * cells / cells.size / length / len(F) / mean
+            np.testing.assert_allclose(one.values, wanted, atol=1e-6)
+
+
+def test_channels_of_the_backbone_are_units_too(branch: Branch, gallery: Gallery) -> None:
+    found = explain_unit(branch, gallery, "backbone", CHANNEL, num=1)
+    assert found.videos[0].value == gallery.vectors["backbone"][:, CHANNEL].max()
+    assert found.videos[0].maps.completeness_error < 1e-6
+
+
+def test_what_is_no_unit(branch: Branch, gallery: Gallery) -> None:
+    with pytest.raises(ValueError, match="units of rsp are numbered from 0 to 127, got 128"):
+        explain_unit(branch, gallery, "rsp", 128)
+    with pytest.raises(ValueError, match="feature is one of .* got 'speed'"):
+        explain_unit(branch, gallery, "speed", 1)
+    with pytest.raises(ValueError, match="between 1 and the gallery's 4 videos, got 5"):
+        explain_unit(branch, gallery, "rsp", 1, num=5)
+    with pytest.raises(ValueError, match="made by another model"):
+        explain_unit(branch, replace(gallery, model_hash="other"), "rsp", 1)
+
+
+def test_the_command_draws_and_writes_what_was_found(
+    branch: Branch, video_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = save_model(tmp_path / "m.safetensors", branch, branch)
+    from rspnet.weights.checkpoint import load_model
+
+    loaded = load_model(model)
+    paths = sorted(video_folder.rglob("*.mp4"))
+    gallery = embed_videos(loaded, paths, protocol_for(loaded, num_clips=2), progress=False)
+    gallery.save(tmp_path / "g")
+    words = ["--model", str(model), "--gallery", str(tmp_path / "g"), "--k", "2"]
+    asked = [*words, "--unit", str(UNIT), "--out"]
+    assert command.main([*asked, str(tmp_path / "out")]) == 0
+    said = capsys.readouterr().out
+    best = int(gallery.vectors["rsp"][:, UNIT].argmax())
+    assert said.startswith(f"  1 {gallery.vectors['rsp'][best, UNIT]:+.4f}")
+    stem = tmp_path / "out" / f"unit_rsp_{UNIT}"
+    assert json.loads(stem.with_suffix(".json").read_text())["videos"][0]["index"] == best
+    with np.load(stem.with_suffix(".npz")) as arrays:
+        assert arrays["video2"].shape[0] == 2
+    assert stem.with_suffix(".png").is_file()
+    found = explain_unit(loaded, gallery, "rsp", UNIT, num=2)
+    page = to_html(found, tmp_path / "unit.html").read_text()
+    assert f"What excites unit {UNIT} of RSP" in page
+    assert "unit 17" in draw_unit(found).caption
+    # The same command with a query: the page and the JSON say whether each map can be believed.
+    query = [*words[:4], "--k", "1", "--query", str(paths[0]), "--verdict", "true", "--out"]
+    assert command.main([*query, str(tmp_path / "why.html")]) == 0
+    assert command.main([*query, str(tmp_path / "why")]) == 0
+    (said,) = json.loads((tmp_path / "why" / "retrieval_rsp.json").read_text())["verdicts"].values()
+    assert f"No. 1, its map of the query:</b> {said}" in (tmp_path / "why.html").read_text()
+    assert command.main([*query, str(tmp_path / "x"), "--feature", "backbone"]) == 2
+    assert "explain the retrieval by a head" in capsys.readouterr().err
+    for wrong in (["--out", "x"], ["--query", "v.mp4", "--unit", "1", "--out", "x"]):
+        assert command.main([*words, *wrong]) == 2
+        assert "one of --query and --unit" in capsys.readouterr().err
+    assert command.main([*asked, "x.html", "--verdict", "true"]) == 2
+    assert "leave out --verdict or --unit" in capsys.readouterr().err
