@@ -77,8 +77,10 @@ def page() -> None:
     marks.open_shelf(runs_folder(opened.arguments), root)
     beside, both = _open_second(second, source, joined.videos[query], features)
     with st.container(key="lists", horizontal=True, gap="medium"):
-        for one in requests:
-            with st.container(key=f"list_{one.feature}", gap="small"):
+        # All places first, so that no list is wider while it is the only one.
+        places = [st.container(key=f"list_{one.feature}", gap="small") for one in requests]
+        for one, place in zip(requests, places, strict=True):
+            with place:
                 pair = [one, *(two for two in both if two.feature == one.feature)]
                 hits.draw(pair, shown, rule, title)
     links.write(_link(joined, model, title, query, features, shown, rule, second))
