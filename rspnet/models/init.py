@@ -4,9 +4,12 @@ from torch import Tensor, nn
 
 
 def initialise_convolutions(encoder: nn.Module) -> None:
-    """Draw the weights of all 3D convolutions after He et al. (ICCV 2015), by fan-out."""
+    """Draw the weights of all 3D convolutions after He et al. (ICCV 2015), by fan-out.
+
+    Weights without memory are left: drawing them would import PyTorch's compiler, for a second.
+    """
     for module in encoder.modules():
-        if isinstance(module, nn.Conv3d):
+        if isinstance(module, nn.Conv3d) and not module.weight.is_meta:
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
 

@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -43,6 +45,12 @@ def test_both_branches_come_back_bit_for_bit(saved):
             assert torch.equal(loaded.features(clips), expected.features(clips))
             for head in loaded.heads:
                 assert torch.equal(loaded(clips)[head], expected(clips)[head])
+
+
+def test_a_model_is_loaded_without_the_compiler():
+    """Whose import takes longer than all else that loading does."""
+    code = "import sys, rspnet; rspnet.load_model(); sys.exit('torch._dynamo' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_half_precision_on_disk_is_float32_in_memory(tmp_path):
