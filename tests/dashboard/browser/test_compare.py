@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 
-from tests.dashboard.browser.visitor import BLUE, RED, Visitor, block
+from tests.dashboard.browser.visitor import BLUE, RED, Visitor, block, change
 
 pytestmark = pytest.mark.browser
 PAIR = {"i": "right/clip_0.mp4", "i_start": "0", "j": "right/clip_2.mp4", "j_start": "3"}
@@ -77,7 +77,7 @@ def test_scrubber_drives_all_panels_strip_and_link(visitor: Visitor, address: st
     assert page.inner_text(".position") == "frame 8 / 16"
     for (head, side), before in first.items():
         # The red block has moved by more than its own brightness away from where it was.
-        assert np.abs(visitor.panel(head, side) - before).max() > 100
+        assert change(before, visitor.panel(head, side)) > 100
     assert visitor.wait_ready() == token
     page.click(".play")
     expect(page.locator(".position")).not_to_have_text("frame 8 / 16")
@@ -116,7 +116,7 @@ def test_strip_takes_the_time_apart_and_a_drag_scrubs(visitor: Visitor, address:
     page.mouse.move(*at[1])
     expect(page.locator(".position")).to_have_text("frame 12 / 16")
     for key, picture in before.items():
-        assert np.abs(visitor.panel(*key) - picture).max() > 100
+        assert change(picture, visitor.panel(*key)) > 100
     page.mouse.move(*at[2])  # beyond its end
     page.mouse.up()
     page.mouse.move(*at[0])  # let go
@@ -183,7 +183,7 @@ def test_place_in_c_i_shows_its_partners_in_c_j(visitor: Visitor, address: str) 
     # Its partners are where c_j is blue, and drawn on a scale of their own.
     partners = visitor.panel("avid", "j")
     assert block(partners, *BLUE)[0] > block(partners, *RED)[0] - 200
-    assert np.abs(partners - whole).max() > 20
+    assert change(whole, partners) > 20
     assert panel.locator(".limit").inner_text().startswith("\N{PLUS-MINUS SIGN}")
     # The same by keys.
     panel.press("Escape")

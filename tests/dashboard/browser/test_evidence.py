@@ -4,13 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from playwright.sync_api import expect
 
 from dashboard.base.style import signed
 from dashboard.services import reports
-from tests.dashboard.browser.visitor import Visitor, check_page, served
+from tests.dashboard.browser.visitor import Visitor, change, check_page, served
 from tests.dashboard.made_report import make_report
 from tests.dashboard.tiny import save_tiny_model, similarities, write_tiny_videos
 
@@ -76,7 +75,7 @@ def test_speed_moves_the_marks_and_the_maps(
         similarity = marked(visitor)[place][1]
         assert signed(similarity, 4) == slow[head]
         # The first frame is the same at any speed: what differs is the map.
-        assert np.abs(visitor.panel(head, "j") - before[head, "j"]).max() > 8
+        assert change(before[head, "j"], visitor.panel(head, "j")) > 8
     assert page.inner_text('[data-testid="score-rsp"]') == signed(similarity_of(slow["rsp"]), 3)
     # The scrubber shows another frame and draws nothing anew.
     page.click(".forward")

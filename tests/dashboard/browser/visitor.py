@@ -209,6 +209,12 @@ class Visitor:
         assert self.faults == []
 
 
+def change(before: np.ndarray, after: np.ndarray) -> float:
+    """The largest change between two pictures; a panel may be a pixel higher on half pixels."""
+    height, width = (min(sizes) for sizes in zip(before.shape[:2], after.shape[:2], strict=True))
+    return float(np.abs(after[:height, :width] - before[:height, :width]).max())
+
+
 def block(image: np.ndarray, left: float, top: float, right: float, bottom: float) -> np.ndarray:
     """Mean colour of a part of a picture, given in parts of its sides."""
     height, width = image.shape[:2]
