@@ -1,11 +1,16 @@
 """Fixtures shared by all tests."""
 
+import copy
+from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from rspnet.data.synthetic import videos
+from rspnet.data.synthetic.render import Factors, SyntheticVideo
 from rspnet.models import Branch
 
 REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -24,6 +29,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _one_thread() -> None:
     # Tests run side by side, one process a core.
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _videos_are_rendered_once() -> Iterator[None]:
+    """Many studies ask for the same few videos; each gets a copy of its own."""
+    kept = lru_cache(maxsize=16)(videos.render)
+
+    def render(factors: Factors) -> SyntheticVideo:
+        return copy.deepcopy(kept(factors))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(videos, "render", render)
+        yield
 
 
 @pytest.fixture(scope="session")
