@@ -75,13 +75,14 @@ def convert(
     """
     if Path(out).suffix != ".safetensors":
         raise ValueError(f"a model file is named *.safetensors, got {out}")
-    queries = [load_model(path, "query") for path in (source, *others)]
-    keys = [load_model(path, "key") for path in (source, *others)]
-    converted = {"converted_from": Path(source).name, "converted_from_sha256": queries[0].hash}
+    query, key = load_model(source, "query"), load_model(source, "key")
+    converted = {"converted_from": Path(source).name, "converted_from_sha256": query.hash}
     if others:
-        converted["averaged_with_sha256"] = " ".join(query.hash for query in queries[1:])
-    metadata = queries[0].metadata | converted
-    save_model(out, average(queries), average(keys), metadata=metadata, half=half)
+        queries = [load_model(path, "query") for path in others]
+        converted["averaged_with_sha256"] = " ".join(other.hash for other in queries)
+        query = average([query, *queries])
+        key = average([key, *(load_model(path, "key") for path in others)])
+    save_model(out, query, key, metadata=query.metadata | converted, half=half)
     return load_model(out, "query")
 
 

@@ -43,6 +43,19 @@ class QueryRanks:
         return centred / spread if spread > 1e-6 else np.zeros_like(centred)
 
 
+def z_difference(own: QueryRanks, other: QueryRanks) -> NDArray[np.float64]:
+    """How much nearer each video is by one feature than by the other, in standard deviations, (N,).
+
+    Example:
+        >>> import numpy as np
+        >>> own = QueryRanks(0, np.array([1, 0.9, 0.1], np.float32), np.array([0, 1, 2]))
+        >>> other = QueryRanks(0, np.array([1, 0.1, 0.9], np.float32), np.array([0, 2, 1]))
+        >>> z_difference(own, other).round(3).tolist()
+        [0.0, 2.0, -2.0]
+    """
+    return own.z - other.z
+
+
 def disputed(own: QueryRanks, other: QueryRanks) -> Integers:
     """The videos that one feature has nearer than the average, those first that the other has not.
 
@@ -61,7 +74,7 @@ def disputed(own: QueryRanks, other: QueryRanks) -> Integers:
         [2, 1]
     """
     rows = own.order[own.z[own.order] > 0]
-    return rows[np.argsort(-(own.z - other.z)[rows], kind="stable")]
+    return rows[np.argsort(-z_difference(own, other)[rows], kind="stable")]
 
 
 def rank_all(gallery: Gallery, feature: str, query: int) -> QueryRanks:

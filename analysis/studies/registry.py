@@ -138,6 +138,23 @@ class KeyNumber:
 C = TypeVar("C", bound=StudyConfig)
 
 
+@dataclass(frozen=True)
+class NamedUnit:
+    """A unit of a head that encodes one factor alone.
+
+    Attributes:
+        head: ``rsp`` or ``avid``.
+        factor: ``action`` or ``appearance``.
+        unit: Its number, from 0.
+        r: By factor, its correlation between videos that share it.
+    """
+
+    head: str
+    factor: str
+    unit: int
+    r: dict[str, float]
+
+
 class Study(ABC, Generic[C]):
     """One question about a model, how it is measured, and how the result is told.
 
@@ -175,6 +192,8 @@ class Study(ABC, Generic[C]):
         'Videos, 2 files, 95% interval over videos'
         >>> study.figures(table), study.key_numbers(table), study.paired(table, table)
         ([], [], {})
+        >>> study.named_units(table) is None
+        True
         >>> from analysis import example_branch
         >>> study.fits(example_branch())  # with the heads RSP and A-VID
         True
@@ -227,6 +246,10 @@ class Study(ABC, Generic[C]):
     def figures(self, table: StudyTable) -> list[FigureSpec]:
         """Figures of the result; may be none."""
         return []
+
+    def named_units(self, table: StudyTable) -> list[NamedUnit] | None:
+        """Units of heads that it names, to be searched for; nothing where it is not about units."""
+        return None
 
     def key_numbers(self, table: StudyTable) -> list[KeyNumber]:
         """Results for the headline and for the comparison of models; may be none."""

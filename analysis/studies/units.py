@@ -39,7 +39,7 @@ from analysis.core.table import (
 )
 from analysis.stimuli.kinds import with_random_weights
 from analysis.studies.measures.controlled import ControlledConfig
-from analysis.studies.registry import KeyNumber, Study, StudyInputs, register_study
+from analysis.studies.registry import KeyNumber, NamedUnit, Study, StudyInputs, register_study
 from rspnet.data.sampling import clip_span
 from rspnet.data.synthetic.videos import draw_factors, render_video
 from rspnet.models import Branch, evaluation_mode
@@ -204,23 +204,6 @@ def _layers(table: StudyTable) -> list[str]:
     return [layer for layer in table.keys("layer") if layer != RSP_MINUS_AVID]
 
 
-@dataclass(frozen=True)
-class NamedUnit:
-    """A unit of a head that encodes one factor alone.
-
-    Attributes:
-        head: ``rsp`` or ``avid``.
-        factor: ``action`` or ``appearance``.
-        unit: Its number, from 0.
-        r: By factor, its correlation between videos that share it.
-    """
-
-    head: str
-    factor: str
-    unit: int
-    r: dict[str, float]
-
-
 def named_units(table: StudyTable) -> list[NamedUnit]:
     """The units of :func:`strongest_units`; none of a table that was measured without them."""
     found = []
@@ -318,6 +301,10 @@ class Units(Study[UnitsConfig]):
             f"one appearance RSP's by {interval(rsp['appearance'])}, A-VID's by "
             f"{interval(avid['appearance'])}."
         )
+
+    def named_units(self, table: StudyTable) -> list[NamedUnit]:
+        """The strongest units of each head."""
+        return named_units(table)
 
     def tables(self, table: StudyTable) -> list[Table]:
         """A line a layer: mean correlations, and shares of units; random weights folded."""

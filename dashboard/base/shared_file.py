@@ -24,7 +24,7 @@ class SharedFile(Generic[T]):
     Attributes:
         name: Of the file.
         thing: What it holds many of, in the singular: ``mark``.
-        parse: What it holds, from its text; an empty text is not asked for.
+        parse: What it holds, from its text, which is not empty.
         dump: The inverse.
         empty: What a folder without the file holds.
     """

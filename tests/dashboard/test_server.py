@@ -59,8 +59,11 @@ def test_every_response_has_the_headers_of_security(tmp_path: Path) -> None:
                 assert headers["X-Frame-Options"] == "SAMEORIGIN"
                 assert "frame-ancestors 'self'" in headers["Content-Security-Policy"]
         # Whatever a browser has kept, a page comes with all rules of style.
-        asked = {"Accept-Encoding": "gzip", "If-Modified-Since": "Fri, 01 Jan 2100 00:00:00 GMT"}
-        request = urllib.request.Request(f"{address}/compare", headers=asked)
+        given = {
+            "Accept-Encoding": "gzip",
+            "If-Modified-Since": "Fri, 01 Jan 2100 00:00:00 GMT",
+        }
+        request = urllib.request.Request(f"{address}/compare", headers=given)
         with urllib.request.urlopen(request, timeout=PATIENCE) as response:
             assert b"<body><style>" in (page := response.read())
             assert b".st-key-doors" in page

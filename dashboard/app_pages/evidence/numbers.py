@@ -13,7 +13,7 @@ from dashboard.services.reports import Report
 if TYPE_CHECKING:
     from analysis.core.figure_spec import FigureSpec
     from analysis.report.page import Section
-    from analysis.studies.registry import Study
+    from analysis.studies.registry import NamedUnit, Study
 
 FIRST = "responses"  # the study that the page opens on
 
@@ -72,3 +72,8 @@ def figures_of(report: Report, part: str, kind: str) -> "list[FigureSpec]":
 @st.cache_data(max_entries=32, show_spinner=False)
 def _figures(identity: Identity, part: str, kind: str, _report: Report) -> "list[FigureSpec]":
     return study_of(part).figures(_report.results.tables[part][kind])
+
+
+def named_units(report: Report, part: str, kind: str) -> "list[NamedUnit] | None":
+    """The units of heads that a study names; nothing where it is not about units."""
+    return study_of(part).named_units(report.results.tables[part][kind]) if kind else None

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from analysis.core.figure_spec import FigureSpec
     from analysis.report.page import Section
-    from analysis.studies.units import NamedUnit
+    from analysis.studies.registry import NamedUnit
 
 QUESTION = "Do the two heads look at different things, and how sure is that?"
 
@@ -179,10 +179,8 @@ def _draw_part(report: Report, part: str, kind: str, model: ModelChoice) -> None
             st.html(f'<p class="evidence-finding">{html.escape(section.finding)}</p>')
         st.html(f'<p class="lead" data-testid="reading">{html.escape(section.reading)}</p>')
         figures = numbers.figures_of(report, part, kind)
-        if part == "units":
-            from analysis.studies.units import named_units
-
-            _draw_units(named_units(report.results.tables[part][kind]), model)
+        if (named := numbers.named_units(report, part, kind)) is not None:
+            _draw_units(named, model)
         _draw_figures(figures, f"{part}_{kind}")
         if figures:
             with st.expander("The numbers", icon=":material/table:"):

@@ -295,7 +295,7 @@ def files_of(request: ExplainRequest, ranks: Sequence[int]) -> list[export.File]
     def page(path: Path) -> Path:
         from analysis import to_html
 
-        # Whether the maps were checked is known when the visitor asks for the file.
+        # Whether the maps were checked is known when the file is made, on its download.
         checked = verdicts_of(request, ranks)
         command = lines.get(".html", "")
         if command and checked:

@@ -91,10 +91,10 @@ def hits_of(pool: Pool, feature: str, query: int, shown: Filter) -> list[Hit]:
     Raises:
         ValueError: As :func:`ranks_of`.
     """
-    from analysis.gallery.query_ranks import disputed
+    from analysis.gallery.query_ranks import disputed, z_difference
 
     own, other = ranks_of(pool, feature, query), ranks_of(pool, OTHER[feature], query)
-    difference = own.z - other.z
+    difference = z_difference(own, other)
     order = own.order
     if shown.sort == "difference":
         order = disputed(own, other)

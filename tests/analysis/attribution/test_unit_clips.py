@@ -89,8 +89,8 @@ def test_the_command_draws_and_writes_what_was_found(
     gallery = embed_videos(loaded, paths, protocol_for(loaded, num_clips=2), progress=False)
     gallery.save(tmp_path / "g")
     words = ["--model", str(model), "--gallery", str(tmp_path / "g"), "--k", "2"]
-    asked = [*words, "--unit", str(UNIT), "--out"]
-    assert command.main([*asked, str(tmp_path / "out")]) == 0
+    named = [*words, "--unit", str(UNIT), "--out"]
+    assert command.main([*named, str(tmp_path / "out")]) == 0
     said = capsys.readouterr().out
     best = int(gallery.vectors["rsp"][:, UNIT].argmax())
     assert said.startswith(f"  1 {gallery.vectors['rsp'][best, UNIT]:+.4f}")
@@ -114,5 +114,5 @@ def test_the_command_draws_and_writes_what_was_found(
     for wrong in (["--out", "x"], ["--query", "v.mp4", "--unit", "1", "--out", "x"]):
         assert command.main([*words, *wrong]) == 2
         assert "one of --query and --unit" in capsys.readouterr().err
-    assert command.main([*asked, "x.html", "--verdict", "true"]) == 2
+    assert command.main([*named, "x.html", "--verdict", "true"]) == 2
     assert "leave out --verdict or --unit" in capsys.readouterr().err

@@ -275,7 +275,7 @@ def test_the_strongest_units_are_listed_by_head_and_factor() -> None:
     def script() -> None:
         from types import SimpleNamespace
 
-        from analysis.studies.units import NamedUnit
+        from analysis.studies.registry import NamedUnit
         from dashboard.app_pages.evidence.page import _draw_units
 
         named = [
