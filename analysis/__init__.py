@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from analysis.attribution.pairwise import explain_pairwise as explain_pairwise
     from analysis.attribution.registry import map_kinds as map_kinds
     from analysis.attribution.registry import register_map as register_map
-    from analysis.attribution.retrieval import explain_retrieval as explain_retrieval
-    from analysis.attribution.retrieval_hit import explain_rank as explain_rank
+    from analysis.attribution.retrieval.explain import explain_retrieval as explain_retrieval
+    from analysis.attribution.retrieval.hit import explain_rank as explain_rank
+    from analysis.attribution.retrieval.unit import explain_unit as explain_unit
     from analysis.attribution.task_map import explain_task as explain_task
-    from analysis.attribution.unit_clips import explain_unit as explain_unit
     from analysis.core.clip import ClipInfo as ClipInfo
     from analysis.core.clip import View as View
     from analysis.core.clip import load_view as load_view

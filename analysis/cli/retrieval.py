@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from analysis.attribution.retrieval import explain_retrieval
-from analysis.attribution.retrieval_result import RetrievalExplanation
-from analysis.attribution.unit_clips import UnitClips, explain_unit
+from analysis.attribution.retrieval.explain import explain_retrieval
+from analysis.attribution.retrieval.result import RetrievalExplanation
+from analysis.attribution.retrieval.unit import UnitClips, explain_unit
 from analysis.cli.pair import is_page
 from analysis.core.shown import to_html
 from analysis.report.verdict import verdicts_on_hits

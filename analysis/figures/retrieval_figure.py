@@ -1,4 +1,4 @@
-"""The picture of :mod:`analysis.attribution.retrieval`: query and hits with their maps."""
+"""The picture of :mod:`analysis.attribution.retrieval.explain`: query and hits with their maps."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from analysis.attribution.retrieval_result import RetrievalExplanation, VideoMaps
-from analysis.attribution.unit_clips import UnitClips
+from analysis.attribution.retrieval.result import RetrievalExplanation, VideoMaps
+from analysis.attribution.retrieval.unit import UnitClips
 from analysis.core.clip import Frames
 from analysis.core.clip_map import ClipMap
 from analysis.core.grid import TIME

@@ -15,8 +15,8 @@ import torch
 
 from analysis.attribution.pair_clips import PairClips
 from analysis.attribution.registry import DEFAULT_MAP, OTHER_ROWS, map_kind
-from analysis.attribution.retrieval_hit import score_of_clips
-from analysis.attribution.retrieval_result import ExplainedHit, RetrievalExplanation
+from analysis.attribution.retrieval.hit import score_of_clips
+from analysis.attribution.retrieval.result import ExplainedHit, RetrievalExplanation
 from analysis.core.cells import CellSwap, Fill
 from analysis.core.clip import View
 from analysis.core.clip_map import ClipMap

@@ -13,8 +13,8 @@ from analysis.attribution.margin import MarginExplanation
 from analysis.attribution.pair import PairExplanation
 from analysis.attribution.pair_maps import KindMaps, PairMaps
 from analysis.attribution.registry import DEFAULT_MAP
-from analysis.attribution.retrieval_result import RetrievalExplanation
-from analysis.attribution.unit_clips import UnitClips
+from analysis.attribution.retrieval.result import RetrievalExplanation
+from analysis.attribution.retrieval.unit import UnitClips
 from analysis.core.shown import figure_of, page_of
 from analysis.core.table import StudyTable, Table, Value
 from analysis.figures.figure1 import draw_figure1

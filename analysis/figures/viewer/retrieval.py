@@ -6,7 +6,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from analysis.attribution.retrieval_result import ExplainedHit, RetrievalExplanation, VideoMaps
+from analysis.attribution.retrieval.result import ExplainedHit, RetrievalExplanation, VideoMaps
 from analysis.core.table import Table, Value
 from analysis.figures.overlay import common_limit
 from analysis.figures.retrieval_figure import strongest

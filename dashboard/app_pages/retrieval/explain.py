@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from analysis import ClipInfo, ClipMap, Score, View
-    from analysis.attribution.retrieval_result import (
+    from analysis.attribution.retrieval.result import (
         ExplainedHit,
         RetrievalExplanation,
         VideoMaps,
@@ -87,12 +87,12 @@ HASHES: "dict[str | type[object], Callable[[Any], object]]" = {
 
 @st.cache_resource(max_entries=128, show_spinner=False, hash_funcs=HASHES)
 def explain(request: ExplainRequest, rank: int) -> "RetrievalExplanation":
-    """What :func:`analysis.attribution.retrieval_hit.explain_rank` gives, computed once.
+    """What :func:`analysis.attribution.retrieval.hit.explain_rank` gives, computed once.
 
     Raises:
         ValueError: A video has changed or can't be read, or the head has no exact map.
     """
-    from analysis.attribution.retrieval_hit import explain_rank
+    from analysis.attribution.retrieval.hit import explain_rank
 
     found, loaded = request.pool.gallery, request.loaded
     with loaded.lock:
@@ -111,7 +111,7 @@ def _shown_clips(hit: "ExplainedHit") -> "dict[str, tuple[VideoMaps, int]]":
 @st.cache_data(max_entries=64, show_spinner=False, hash_funcs=HASHES)
 def _panels(request: ExplainRequest, rank: int) -> dict[str, Any]:
     """What the viewer draws of one hit: query and hit with their maps, and the strip below."""
-    from analysis.attribution.retrieval_hit import still_part
+    from analysis.attribution.retrieval.hit import still_part
     from analysis.figures.viewer.pair import view_of
     from analysis.figures.viewer.retrieval import panels_of
 
@@ -267,7 +267,7 @@ def draw_list(request: ExplainRequest, ranks: Sequence[int]) -> None:
 
 
 def _joined(request: ExplainRequest, ranks: Sequence[int]) -> "RetrievalExplanation":
-    from analysis.attribution.retrieval_hit import join_ranks
+    from analysis.attribution.retrieval.hit import join_ranks
 
     return join_ranks([explain(request, rank) for rank in ranks])
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from analysis.attribution.retrieval import VideoFeatures
+    from analysis.attribution.retrieval.explain import VideoFeatures
 
 NUM_HITS = 5
 SIDES = ("Times", "Rows", "Columns")
@@ -75,7 +75,7 @@ def take(given: str | None) -> None:
 
 @st.cache_resource(max_entries=4, show_spinner=False, hash_funcs=explain.HASHES)
 def _features(one: ExplainRequest) -> "VideoFeatures":
-    from analysis.attribution.retrieval import check_unchanged, features_of_video
+    from analysis.attribution.retrieval.explain import check_unchanged, features_of_video
 
     found = one.pool.gallery
     with one.loaded.lock:
@@ -89,7 +89,7 @@ def _features(one: ExplainRequest) -> "VideoFeatures":
 @st.cache_data(max_entries=16, show_spinner=False, hash_funcs=explain.HASHES)
 def _tiles(one: ExplainRequest, region: Region) -> list[str]:
     """The best hits, each with the cells that match drawn over its clip, HTML."""
-    from analysis.attribution.region_retrieval import match_region, rank_region, region_vector
+    from analysis.attribution.retrieval.region import match_region, rank_region, region_vector
 
     seen, gallery = _features(one), one.pool.gallery
     vector = region_vector(seen, region.clip, region.cells(seen.grid.cells))

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from analysis.attribution.retrieval_hit import explain_rank
+from analysis.attribution.retrieval.hit import explain_rank
 from dashboard.base.viewer import ASSETS
 from dashboard.services import galleries, uploads
 from dashboard.services.embeddings import Pool, protocol

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from analysis.attribution.retrieval import (
+from analysis.attribution.retrieval.explain import (
     check_gallery,
     check_unchanged,
     explain_gap,
@@ -14,7 +14,7 @@ from analysis.attribution.retrieval import (
     features_of_video,
     place_in,
 )
-from analysis.attribution.retrieval_result import RetrievalExplanation, VideoMaps
+from analysis.attribution.retrieval.result import RetrievalExplanation, VideoMaps
 from analysis.core.clip import View, static_clip
 from analysis.core.clip_map import Map
 from analysis.core.ledger import static_part

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from analysis.attribution.retrieval import check_gallery, check_unchanged, features_of_video
-from analysis.attribution.retrieval_result import VideoMaps
+from analysis.attribution.retrieval.explain import check_gallery, check_unchanged, features_of_video
+from analysis.attribution.retrieval.result import VideoMaps
 from analysis.core.serialisation import save_arrays
 from analysis.core.shown import Shown
 from rspnet.models import Branch

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from analysis.attribution.pairwise import explain_pairwise
-from analysis.attribution.region_retrieval import match_region, rank_region, region_vector
-from analysis.attribution.retrieval import features_of_video
+from analysis.attribution.retrieval.explain import features_of_video
+from analysis.attribution.retrieval.region import match_region, rank_region, region_vector
 from analysis.core.clip import load_view
 from analysis.core.score import extract_features
 from rspnet.retrieval.gallery import FEATURES, Gallery, embed_videos, protocol_for

@@ -23,7 +23,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from analysis.attribution.retrieval_result import (
+from analysis.attribution.retrieval.result import (
     ExplainedGap,
     ExplainedHit,
     RetrievalExplanation,

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from analysis.attribution.retrieval import explain_retrieval
-from analysis.attribution.retrieval_hit import (
+from analysis.attribution.retrieval.explain import explain_retrieval
+from analysis.attribution.retrieval.hit import (
     explain_rank,
     join_ranks,
     score_of_clips,

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from analysis.attribution.retrieval import (
+from analysis.attribution.retrieval.explain import (
     VideoFeatures,
     check_gallery,
     explain_retrieval,
     features_of_video,
 )
-from analysis.attribution.retrieval_result import RetrievalExplanation
+from analysis.attribution.retrieval.result import RetrievalExplanation
 from analysis.cli.retrieval import main
 from analysis.core.clip import ClipInfo
 from analysis.core.grid import Grid

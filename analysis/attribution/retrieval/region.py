@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from analysis.attribution.retrieval import VideoFeatures, check_unchanged, features_of_video
-from analysis.attribution.retrieval_result import VideoMaps
+from analysis.attribution.retrieval.explain import VideoFeatures, check_unchanged, features_of_video
+from analysis.attribution.retrieval.result import VideoMaps
 from analysis.core.closed_form import local_embeddings
 from rspnet.models import evaluation_mode
 from rspnet.retrieval.gallery import Gallery
