@@ -203,5 +203,6 @@ def test_a_signal_to_one_process_stops_both_with_their_state_saved(tmp_path, vid
     )
     os.kill(worker, signal.SIGTERM)
     output, _ = process.communicate(timeout=120)
-    assert f"exitcode  : {EXIT_STOPPED}" in output.decode()
+    text = output.decode(errors="replace")
+    assert f"exitcode  : {EXIT_STOPPED}" in text, text
     assert newest(out) > 2

@@ -71,6 +71,8 @@ def page() -> None:
     units.take(_waiting("unit"), searched)
     links.show_notes(opened.notes)
     with place_of_query:
+        if units.is_linked():
+            units.draw(requests)
         _draw_query(searched, joined.videos[query], model, title)
     st.caption(labels.sentence(searched, title, joined.videos[query], rule))
     root = title if title == galleries.GENERATED else printable(source.root)
@@ -88,7 +90,8 @@ def page() -> None:
     if skipped:
         st.caption(plain(skipped))
     region.draw(requests)
-    units.draw(requests)
+    if not units.is_linked():
+        units.draw(requests)
     marks.draw(searched, use_as_query)
     other = (beside, second.name) if beside is not None and second is not None else None
     measures.draw(searched, model, rule, other)

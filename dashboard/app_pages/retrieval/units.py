@@ -29,9 +29,11 @@ class Searched:
 
     Attributes:
         unit: Feature and number of the unit; nothing before the first search.
+        is_linked: Whether a link led to it: who came for it is to see it first.
     """
 
     unit: tuple[str, int] | None = None
+    is_linked: bool = False
 
 
 def take(given: str | None, pool: "Pool") -> None:
@@ -42,7 +44,8 @@ def take(given: str | None, pool: "Pool") -> None:
     vectors = pool.gallery.vectors
     if named and named[1] in vectors and int(named[2]) < vectors[named[1]].shape[1]:
         unit = named[1], int(named[2])
-        state_of(Searched).unit = unit
+        searched = state_of(Searched)
+        searched.unit, searched.is_linked = unit, True
         st.session_state[HEAD], st.session_state[NUMBER] = unit
         return
     has = ", ".join(f"`{name}.0` to `{name}.{own.shape[1] - 1}`" for name, own in vectors.items())
@@ -70,6 +73,11 @@ def _tiles(one: ExplainRequest, feature: str, unit: int) -> list[str]:
         alt = f"No. {own.rank} by unit {unit} of {explain.NAMES[feature]}: {title}, where it is"
         shown.append((own.maps, alt, f"{own.rank}. {title}", f"value {signed(own.value)}"))
     return explain.tiles_of(shown)
+
+
+def is_linked() -> bool:
+    """Whether a link led to a unit."""
+    return state_of(Searched).is_linked
 
 
 def draw(requests: Sequence[ExplainRequest]) -> None:

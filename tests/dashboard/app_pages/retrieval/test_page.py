@@ -199,6 +199,8 @@ def test_a_unit_is_searched_for_and_what_a_link_names_wrongly_is_said(
         for own in found.videos
     ]
     (shown,) = re.findall(r'data-testid="unit">(.*)</div>', texts(app))
+    # Who follows a link to a unit sees it first.
+    assert texts(app).index('data-testid="unit"') < texts(app).index("same motion, different")
     assert re.findall(r"<b>\d\. ([^<]+)</b>", shown) == titles
     values = re.findall(r"value (\S+);", shown)
     assert values == [signed(own.value) for own in found.videos]
