@@ -14,6 +14,8 @@ FOCUS = """() => {
     if (!at || at === document.body) return '';
     return (at.getAttribute('aria-label') || at.textContent || at.id || at.tagName).trim();
 }"""
+PRESS_3 = """document.body.dispatchEvent(
+    new KeyboardEvent('keydown', {key: '3', bubbles: true, composed: true}))"""
 # Whether it is seen to have it: by a line around it, or around what it stands in.
 RING = """() => {
     let at = document.activeElement;
@@ -144,8 +146,13 @@ def test_keys_of_controls_stay_theirs(visitor: Visitor, address: str) -> None:
     visitor.open(address, frame="5")
     token = visitor.wait_ready()
     page, position = visitor.page, visitor.page.locator(".position")
-    page.locator(".st-key-video_j input").focus()
+    visitor.wait_at_rest()
+    menu = page.locator(".st-key-video_j input")
+    menu.focus()
     page.keyboard.type("clip_3")  # with a digit of the menu of maps
+    expect(menu).to_have_value("clip_3")
+    expect(page.get_by_role("option")).to_have_text(["left/clip_3"])
+    page.evaluate(PRESS_3)  # while a menu is open the keys are its, wherever they come from
     page.keyboard.press("Enter")
     token = visitor.wait_other(token)
     visitor.wait_link("map=margin_faster")

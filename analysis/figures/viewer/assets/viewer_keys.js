@@ -92,6 +92,7 @@ function listenKeys(view) {
     if ((target.closest(".viewer") ?? view.root) !== view.root) return // they are of the panels that have the focus
     const window = document.querySelector('[role="dialog"]') // keys are of the panels in it, if there are some
     if (view.root.querySelector("dialog.keys").open || (window && !window.contains(hostOf(view.root)))) return
+    if (document.querySelector('[role="listbox"]')) return // an open menu is typed in, wherever the focus is
     if (!withKeys && event.key !== "?") return
     if (event.key === " " && target.closest(PRESSED)) return // they are pressed by it
     if (target.matches('input[type="range"]') && /^(Arrow|Home|End)/.test(event.key)) return
