@@ -1,10 +1,10 @@
 """Nearly the nearest vectors of a large gallery, in a fraction of the time; needs ``faiss-cpu``.
 
-Vectors are sorted into lists by k-means, as many as the square root of their number, and kept as 8
-bits a number (Jégou et al. 2011, without product quantisation). A query looks through the few lists
-whose centres are nearest; what is found there is compared again with the vectors themselves, so
-that its similarities and its order are exact. How many lists are looked through is measured, not
-guessed: the fewest, of powers of two, by which gallery vectors find 95% of their ten nearest.
+An inverted file (Jégou et al. 2011): vectors are sorted into lists by k-means, as many as the
+square root of their number, and kept there as 8 bits a number. A query is compared with the lists
+whose centres are nearest, and what is found once more with the vectors themselves, so that the
+order of what is found is exact. How many lists that takes is measured on vectors of the gallery:
+the fewest, in steps of a half more, in which they find 95% of their ten nearest.
 """
 
 import math
@@ -35,9 +35,9 @@ def _evenly(vectors: Vectors, num: int, offset: int = 0) -> Integers:
 class ApproximateIndex:
     """An index of L2-normalised vectors by inverted lists.
 
-    Beside the vectors it takes D + 8 bytes for each, about a quarter of them, and while it is built
-    as much again and 256 D bytes a list. It is the same whenever it is built of the same vectors
-    by the same number of threads, which is that of PyTorch.
+    Beside the vectors it takes up to 2 (D + 8) bytes for each, half as much as they do, and while
+    it is built 256 D bytes a list. It is the same whenever it is built of the same vectors by the
+    same number of threads, which is that of PyTorch.
 
     Args:
         vectors: (N, D) float32, not copied.
@@ -78,7 +78,8 @@ class ApproximateIndex:
         self.num_searched = 1
         # Each of the sample finds itself, which does not count.
         while self.num_searched < self.num_lists and self._recall(sample, exact, 1) < TARGET:
-            self.num_searched = min(2 * self.num_searched, self.num_lists)
+            more = max(1, self.num_searched // 2)
+            self.num_searched = min(self.num_searched + more, self.num_lists)
 
     def nearest(self, queries: Vectors, num: int) -> Integers:
         """Places of vectors with large cosine, the largest first, of equal ones the first.
