@@ -35,7 +35,9 @@ AT_REST = """() =>
     && !document.querySelector(
         '[data-stale="true"], [data-testid="stSkeleton"], [data-testid="stSpinner"], '
         + '[data-testid="stProgress"], .js-plotly-plot:not(:has(.main-svg))')
-    && document.querySelector('[role="heading"][aria-level="1"]')"""
+    && document.querySelector('[role="heading"][aria-level="1"]')
+    && document.getAnimations().every(one =>  // what fades has the contrast of neither state
+        one.playState !== 'running' || one.effect.getTiming().iterations === Infinity)"""
 # Every chart is as wide as its place.
 CHARTS_FIT = """() => [...document.querySelectorAll('.js-plotly-plot')].every(plot =>
     Math.abs(plot.querySelector('.main-svg').getBoundingClientRect().width
