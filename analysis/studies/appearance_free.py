@@ -332,11 +332,11 @@ class AppearanceFree(Study[AppearanceFreeConfig]):
                 DotPanel(
                     name.capitalize(),
                     tuple(
-                        Dot(place, feature, row[name], weights != "trained")
+                        Dot(place, head, row[name], weights != "trained")
                         for weights in ("random weights", "trained")
                         for place, keys in enumerate(altered.values())
-                        for feature in FEATURES
-                        for row in table.select(weights=weights, head=feature, **keys)
+                        for head in HEADS
+                        for row in table.select(weights=weights, head=head, **keys)
                         if name in row.values
                     ),
                     ((share, False),),
