@@ -234,7 +234,7 @@ def write_edit(config: MapsConfig, kind: str, clips: PairClips, command: str) ->
     mask = Rectangle.parse(config.region).mask(clips.view(side).frames.shape[:3])
     after = edit_pair(clips, side, mask, config.edit)
     found = explain_edit(kind, clips, after, side)
-    notes = [f"{config.edit} the region {config.region} of c_{side}:"]
+    notes = [f"Edit of c_{side}: {config.edit}, in the region {config.region}."]
     for head, now in found.similarity.items():
         then = float(clips.c_i.embeddings[head] @ clips.c_j.embeddings[head])
         scores = [("s", then, now)]

@@ -118,7 +118,7 @@ def test_a_page_of_an_edit_shows_it_beside_the_clip_as_it_is(
     words = ["--video_i", a, "--video_j", b, "--maps", "contribution", *edit, "--out", out]
     assert main(words) == 0
     said, page = capsys.readouterr().out, Path(out).read_text()
-    assert "mean the region 0.2,0.1,0.6,0.9,2,9 of c_j" in said
+    assert said.startswith("Edit of c_j: mean, in the region 0.2,0.1,0.6,0.9,2,9.")
     for head in ("RSP", "A-VID"):
         (line,) = (line for line in said.splitlines() if line.startswith(f"{head}: s "))
         assert line in page
