@@ -4,16 +4,18 @@ Both are galleries of ``python -m rspnet.extract``, made by one model and protoc
 right at k if any of its k nearest videos (by the cosine) has its class (supplementary B). Of
 equally near videos the one that comes first in the gallery is the nearer. A query's own file is
 passed over, so that a gallery that queries itself is measured leaving one out. A query whose
-class the gallery lacks is never right.
+class the gallery lacks is never right. With ``--index approximate`` neighbours are those that
+:mod:`rspnet.retrieval.approximate` finds; how many of the true ones these are is printed.
 """
 
 import json
 import math
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,11 +23,13 @@ from numpy.typing import NDArray
 from rspnet.commands import one_of, run_cli
 from rspnet.files import atomic_path, printable
 from rspnet.recognition.result import bootstrap_interval
+from rspnet.retrieval.approximate import ApproximateIndex
 from rspnet.retrieval.gallery import Gallery
 from rspnet.retrieval.store import FEATURES, Vectors, protocol_differences
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
+Index = Literal["exact", "approximate"]
 
 KS = (1, 5, 10, 20, 50)
 _CELLS = 2**24  # similarities in memory at once
@@ -59,6 +63,7 @@ class RetrievalResult:
         num_queries: Queries.
         num_gallery: Videos in the gallery.
         num_unmatchable: Queries whose class no other video of the gallery has.
+        recall_at_10: Share of the ten nearest that an approximate index finds; None: exact.
     """
 
     feature: str
@@ -67,6 +72,7 @@ class RetrievalResult:
     num_queries: int
     num_gallery: int
     num_unmatchable: int
+    recall_at_10: float | None = None
 
 
 def check_comparable(gallery: Gallery, queries: Gallery) -> None:
@@ -130,6 +136,17 @@ class _Exact:
         return found
 
 
+def _check_searchable(gallery: Gallery, queries: Gallery, feature: str) -> int:
+    """Videos in the gallery."""
+    if feature not in FEATURES:
+        raise ValueError(f"feature is one of {list(FEATURES)}, got {feature!r}")
+    if not len(gallery) or not len(queries):
+        raise ValueError(
+            f"there are {len(queries)} queries and {len(gallery)} videos in the gallery"
+        )
+    return len(gallery)
+
+
 def first_right(gallery: Gallery, queries: Gallery, feature: str) -> Integers:
     """Which of its neighbours, counted from 1, is the first of a query's own class.
 
@@ -144,11 +161,7 @@ def first_right(gallery: Gallery, queries: Gallery, feature: str) -> Integers:
     Raises:
         ValueError: No such feature, or one of the galleries is empty.
     """
-    if feature not in FEATURES:
-        raise ValueError(f"feature is one of {list(FEATURES)}, got {feature!r}")
-    num = len(gallery)
-    if not num or not len(queries):
-        raise ValueError(f"there are {len(queries)} queries and {num} videos in the gallery")
+    num = _check_searchable(gallery, queries, feature)
     names = {label: i for i, label in enumerate(dict.fromkeys(gallery.labels))}
     labels = np.array([names[label] for label in gallery.labels])
     wanted = np.array([names.get(label, -1) for label in queries.labels])
@@ -215,8 +228,34 @@ def _nearer(rows: Integers, values: Floats, places: Integers, right: NDArray[np.
     return np.add.reduceat(before, starts, dtype=np.int64)
 
 
+def _first_found(
+    gallery: Gallery, queries: Gallery, feature: str, num: int
+) -> tuple[Integers, float]:
+    """:func:`first_right` among ``num`` neighbours of an approximate index, and its recall@10.
+
+    Where none of them is right, the place is past the end of the gallery.
+    """
+    _check_searchable(gallery, queries, feature)
+    own = _own_places(gallery, queries)
+    own_files = max(map(len, own))
+    index = ApproximateIndex(gallery.vectors[feature])
+    vectors = queries.vectors[feature]
+    counts, labels = Counter(gallery.labels), gallery.labels
+    ranks = np.zeros(len(queries), np.int64)
+    for i, row in enumerate(index.nearest(vectors, num + own_files)):
+        label = queries.labels[i]
+        if counts[label] > sum(labels[j] == label for j in own[i]):
+            found = [labels[j] == label for j in row if j >= 0 and j not in own[i]]
+            ranks[i] = 1 + (found.index(True) if True in found else len(gallery))
+    return ranks, index.recall(vectors, skip=own_files)
+
+
 def retrieve(
-    gallery: Gallery, queries: Gallery, feature: str, ks: Sequence[int] = KS
+    gallery: Gallery,
+    queries: Gallery,
+    feature: str,
+    ks: Sequence[int] = KS,
+    index: Index = "exact",
 ) -> RetrievalResult:
     """Measure retrieval; see this module.
 
@@ -225,11 +264,12 @@ def retrieve(
         queries: Videos that are searched for; may be the gallery itself.
         feature: ``backbone`` (paper), ``rsp`` or ``avid``.
         ks: Numbers of neighbours.
+        index: ``exact``, or ``approximate`` for galleries of hundreds of thousands of videos.
 
     Raises:
         ValueError: The galleries do not compare, one is empty or of a single class, there is no
-            such feature, or a k is not positive or larger than the number of videos that a query
-            can find.
+            such feature, a k is not positive or larger than the number of videos that a query
+            can find, or an approximate index is requested without faiss.
     """
     check_comparable(gallery, queries)
     if len(set(gallery.labels)) == 1:
@@ -245,7 +285,11 @@ def retrieve(
         raise ValueError(
             f"every k is between 1 and the {least} videos of the gallery{skipped}, got {ks}"
         )
-    places = first_right(gallery, queries, feature)
+    recall = None
+    if index == "exact":
+        places = first_right(gallery, queries, feature)
+    else:
+        places, recall = _first_found(gallery, queries, feature, max(ks))
     right = {k: ((places > 0) & (places <= k)).astype(np.float64) for k in ks}
     return RetrievalResult(
         feature=feature,
@@ -257,6 +301,7 @@ def retrieve(
         num_queries=len(queries),
         num_gallery=len(gallery),
         num_unmatchable=int((places == 0).sum()),
+        recall_at_10=recall,
     )
 
 
@@ -277,6 +322,7 @@ def report(gallery: Gallery, queries: Gallery, results: Sequence[RetrievalResult
             "num_queries": r.num_queries,
             "num_gallery": r.num_gallery,
             "num_unmatchable": r.num_unmatchable,
+            **({} if r.recall_at_10 is None else {"recall_at_10": r.recall_at_10}),
         }
 
     return {
@@ -316,6 +362,8 @@ def _table(gallery: Gallery, queries: Gallery, results: Sequence[RetrievalResult
         lines.append(f"{r.feature:26}" + "".join(f"{r.top_k[k]:10.1f}" for k in ks))
         pairs = (f"{r.intervals[k][0]:.0f} - {r.intervals[k][1]:.0f}" for k in ks)
         lines.append(f"{'  95% interval':26}" + "".join(f"{pair:>10}" for pair in pairs))
+        if r.recall_at_10 is not None:
+            lines.append(f"  approximate index: {r.recall_at_10:.1%} of the 10 nearest found")
     if results[0].num_unmatchable:
         lines.append(f"{results[0].num_unmatchable} queries are of a class that the gallery lacks")
     lines += [
@@ -340,6 +388,9 @@ class RetrieveConfig:
             the gallery itself, of which each query then skips its own file.
         k: Numbers of neighbours.
         feature: The feature that is compared. Nothing: all, one after the other.
+        index: exact compares each query with every video. approximate (with faiss-cpu, for
+            hundreds of thousands of videos) looks where near ones are likely, and prints how many
+            of the 10 nearest it finds.
         out: JSON file for the result. Nothing: print only.
     """
 
@@ -347,13 +398,14 @@ class RetrieveConfig:
     queries: str
     k: list[int] = field(default_factory=lambda: list(KS))
     feature: str | None = one_of(FEATURES, None)
+    index: Index = "exact"
     out: str | None = None
 
 
 def _run(config: RetrieveConfig) -> None:
     gallery, queries = Gallery.load(config.gallery), Gallery.load(config.queries)
     features = [config.feature] if config.feature else FEATURES
-    results = [retrieve(gallery, queries, feature, config.k) for feature in features]
+    results = [retrieve(gallery, queries, f, config.k, config.index) for f in features]
     print(_table(gallery, queries, results))
     if config.out:
         with atomic_path(config.out) as temporary:

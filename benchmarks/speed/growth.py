@@ -1,19 +1,22 @@
 """How time grows with what there is: files at the start, videos in a gallery, steps of a run.
 
-    python -m benchmarks.speed.growth [--largest 2000] [--steps 400] [--out growth.png]
+    python -m benchmarks.speed.growth [--largest 200000] [--opened 2000] [--steps 400] [--out PNG]
 
 Each line of the table is a size and seconds; the slope is that of the logarithms, 1 where time is
-proportional to size. A step is of a network so small that what is around it shows.
+proportional to size. Files are links to one small video, their manifest its row many times. A step
+is of a network so small that what is around it shows.
 """
 
 import argparse
 import itertools
 import math
 import os
+import shutil
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -21,12 +24,13 @@ from typing import Any
 import numpy as np
 
 from benchmarks.harness import describe_machine, print_row
-from benchmarks.speed.retrieval import Names
+from benchmarks.speed.retrieval import Names, grouped_vectors
 from rspnet.commands import parse_config
 from rspnet.data.listing import list_videos
-from rspnet.data.manifest import known_files, manifests_in, write_manifest
+from rspnet.data.manifest import NAME, describe_video, known_files, manifests_in, write_rows
 from rspnet.data.sources import scan_files
 from rspnet.data.synthetic.videos import generate
+from rspnet.retrieval.approximate import ApproximateIndex
 from rspnet.retrieval.gallery import Gallery, Protocol
 from rspnet.train import Trainer
 from rspnet.training.config import TrainConfig
@@ -53,8 +57,13 @@ def sizes(smallest: int, largest: int) -> list[int]:
     return list(itertools.takewhile(lambda n: n <= largest, (smallest * 10**i for i in range(9))))
 
 
-def start_up(largest: int) -> dict[str, Points]:
-    """List the files of a folder and count their frames, without a manifest and with one."""
+def start_up(largest: int, opened: int) -> dict[str, Points]:
+    """List the files of a folder and count their frames, without a manifest and with one.
+
+    Args:
+        largest: Files at most.
+        opened: Files at most where there is no manifest, so that each is opened.
+    """
     found: dict[str, Points] = {"start-up, no manifest": [], "start-up, manifest": []}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -63,32 +72,45 @@ def start_up(largest: int) -> dict[str, Points]:
         for num in sizes(200, largest):
             root = folder / str(num)
             root.mkdir()
+            rows = []
             for first in range(0, num, _LINKS):
                 (root / f"{first}.mp4").write_bytes(video)
-                for i in range(first + 1, min(num, first + _LINKS)):
-                    os.link(root / f"{first}.mp4", root / f"{i}.mp4")
+                row = describe_video(root / f"{first}.mp4")
+                for i in range(first, min(num, first + _LINKS)):
+                    if i > first:
+                        os.link(root / f"{first}.mp4", root / f"{i}.mp4")
+                    rows.append({"path": f"{i}.mp4"} | row)
 
             def start(root: Path = root) -> None:
                 paths = list_videos(root)
                 scan = scan_files(paths, 32, 0, known_files(paths, manifests_in([root])))
                 assert len(scan.usable) == len(paths)
 
-            found["start-up, no manifest"].append((num, timed(start)))
-            write_manifest(root, num_workers=0, progress=False)
+            if num <= opened:
+                found["start-up, no manifest"].append((num, timed(start)))
+            write_rows(rows, root / NAME)
             found["start-up, manifest"].append((num, timed(start)))
-    return found
+            shutil.rmtree(root)
+    return {name: points for name, points in found.items() if points}
 
 
 def galleries() -> dict[str, Points]:
-    """The ten nearest of 10,000 to 1,000,000 vectors of 128 numbers."""
-    rng, found = np.random.default_rng(0), Points()
+    """The ten nearest of 10,000 to 1,000,000 vectors of 128 numbers; with faiss also nearly."""
+    rng = np.random.default_rng(0)
+    found: dict[str, Points] = {"ten nearest": [], "ten nearest, approximate": []}
     for num in sizes(10_000, 1_000_000):
-        known = rng.normal(size=(num, 128)).astype(np.float32)
+        known = grouped_vectors(num + 64, rng)
         names: Any = Names("g", num)
-        gallery = Gallery(names, names, {"avid": known}, "", Protocol())
-        search = lambda g=gallery, q=known[5]: g.nearest(q, "avid", 10)  # noqa: E731
-        found.append((num, median(timed(search) for _ in range(5))))
-    return {"ten nearest": found}
+        gallery = Gallery(names, names, {"avid": known[:num]}, "", Protocol())
+        queries = known[num:]
+        search = lambda g=gallery, q=queries[0]: g.nearest(q, "avid", 10)  # noqa: E731
+        found["ten nearest"].append((num, median(timed(search) for _ in range(5))))
+        if find_spec("faiss"):
+            index = ApproximateIndex(known[:num])
+            batch = lambda i=index, q=queries: i.nearest(q, 10)  # noqa: E731
+            seconds = median(timed(batch) for _ in range(5)) / len(queries)
+            found["ten nearest, approximate"].append((num, seconds))
+    return {name: points for name, points in found.items() if points}
 
 
 def steps(num: int) -> dict[str, Points]:
@@ -123,30 +145,36 @@ def parse(folder: str, num: int, data: dict[str, Any]) -> TrainConfig:
 def slope(points: Points) -> float:
     """Of the logarithms, from the first to the last."""
     (n0, t0), (n1, t1) = points[0], points[-1]
-    return math.log(t1 / t0) / math.log(n1 / n0)
+    return math.log(t1 / t0) / math.log(n1 / n0) if n1 > n0 else math.nan
 
 
 def draw(found: dict[str, Points], out: Path) -> None:
-    """A line for each; both axes logarithmic."""
+    """A line for each on logarithmic axes, beside one that is proportional; then a run's steps."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6, 3.6), layout="constrained")
-    axes = figure.subplots()
-    for (name, points), marker in zip(found.items(), "osv^Dx", strict=False):
-        axes.loglog(*zip(*points, strict=True), marker=marker, label=name)
-    axes.set(xlabel="files, videos or steps", ylabel="seconds, or MiB")
-    axes.legend(fontsize=8)
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    sizes_at, steps_at, memory_at = figure.subplots(1, 3, width_ratios=(2, 1, 1))
+    *lines, seconds, memory = found.items()
+    for (name, points), marker in zip(lines, "osv^", strict=False):
+        sizes_at.loglog(*zip(*points, strict=True), marker=marker, label=name)
+    sizes_at.loglog((200, 1e6), (2e-5, 0.1), ":", color="gray", label="in proportion")
+    sizes_at.set(xlabel="files or videos", ylabel="seconds of the processor", ylim=(1e-5, 1e5))
+    sizes_at.legend(fontsize=7, loc="upper left", ncols=2)
+    for axes, (name, points) in ((steps_at, seconds), (memory_at, memory)):
+        axes.plot(*zip(*points, strict=True), "o-")
+        axes.set(xlabel="steps", title=name, ylim=(0, 1.5 * max(y for _, y in points)))
     figure.savefig(out, dpi=110)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--largest", type=int, default=2_000, help="files at the start")
+    parser.add_argument("--largest", type=int, default=200_000, help="files at the start")
+    parser.add_argument("--opened", type=int, default=2_000, help="files without a manifest")
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     print(describe_machine("torch", "numpy"))
-    found = start_up(options.largest) | galleries() | steps(options.steps)
+    found = start_up(options.largest, options.opened) | galleries() | steps(options.steps)
     for name, points in found.items():
         cells = [f"{n:,}: {value:.3g}" for n, value in points]
         print_row(name, *cells, f"slope {slope(points):.2f}", first=24, width=20)

@@ -26,6 +26,7 @@ class Row:
         peer_seconds: The peer's.
         ratio: Median over rounds of its time to the peer's, in seconds of all processors, which
             other work on the machine does not lengthen. Below 1 it is faster.
+        note: What else was measured.
     """
 
     name: str
@@ -33,9 +34,12 @@ class Row:
     seconds: float
     peer_seconds: float
     ratio: float
+    note: str = ""
 
 
-def against(name: str, own: Work, peers: Mapping[str, Work], rounds: int) -> list[Row]:
+def against(
+    name: str, own: Work, peers: Mapping[str, Work], rounds: int, note: str = ""
+) -> list[Row]:
     """Time a work and its peers round by round."""
     times = measure({name: own, **peers}, rounds)
     return [
@@ -45,6 +49,7 @@ def against(name: str, own: Work, peers: Mapping[str, Work], rounds: int) -> lis
             times[name].seconds,
             times[peer].seconds,
             median(a / b for a, b in zip(times[name].cpu, times[peer].cpu, strict=True)),
+            note,
         )
         for peer in peers
     ]
@@ -61,7 +66,9 @@ def print_rows(rows: Sequence[Row], before: Mapping[tuple[str, str], Row]) -> li
             slower.append(row)
             was += " slower"
         numbers = (f"{1000 * row.seconds:.1f}", f"{1000 * row.peer_seconds:.1f}")
-        print_row(f"{row.name} / {row.peer}", *numbers, f"{row.ratio:.2f}", was, first=76)
+        print_row(f"{row.name} / {row.peer}", *numbers, f"{row.ratio:.3g}", was, first=76)
+        if row.note:
+            print(f"  {row.note}")
     return slower
 
 

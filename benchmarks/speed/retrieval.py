@@ -1,5 +1,6 @@
-"""Exact retrieval: against a flat index of faiss, and PyTorch's product and topk."""
+"""Retrieval: exact against a flat index of faiss, and PyTorch's product and topk; approximate."""
 
+import time
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from benchmarks.harness import Work
 from benchmarks.speed.records import Row, against
+from rspnet.retrieval.approximate import ApproximateIndex
 from rspnet.retrieval.gallery import Gallery, Protocol
 from rspnet.retrieval.store import Vectors
 from rspnet.retrieve import first_right
@@ -69,8 +71,36 @@ def _peers(known: Vectors, queries: Vectors, num: int) -> dict[str, Work]:
     return found
 
 
+def grouped_vectors(num: int, rng: np.random.Generator) -> Vectors:
+    """Vectors of 128 numbers in 1,000 groups of 16 dimensions, with noise in all."""
+    centres, axes = (rng.standard_normal((n, 128), np.float32) for n in (1000, 16))
+    known = centres[rng.integers(0, 1000, num)]
+    known += np.float32(0.35) * (rng.standard_normal((num, 16), np.float32) @ axes)
+    known += np.float32(0.4) * rng.standard_normal((num, 128), np.float32)
+    return np.asarray(known / np.linalg.norm(known, axis=1, keepdims=True), np.float32)
+
+
+def _approximate(known: Vectors, queries: Vectors, rounds: int) -> list[Row]:
+    """One query and all of them, each beside the same search of all vectors."""
+    begun = time.process_time()
+    index = ApproximateIndex(known)
+    note = (
+        f"recall@10 {index.recall(queries):.3f}, {index.num_searched:,} of {index.num_lists:,} "
+        f"lists, built in {time.process_time() - begun:.0f} s"
+    )
+    found = []
+    for some, title in ((queries[:1], "one"), (queries, f"{len(queries)}")):
+        name = f"approximate: 10 nearest to {title} of {len(known):,} x 128"
+        own = lambda q=some: index.nearest(q, 10)  # noqa: E731
+        found += against(name, own, _peers(known, some, 10), rounds, note)
+    return found
+
+
 def rows(rounds: int, scale: float = 1.0) -> list[Row]:
     """Ranks of all queries of UCF101, split 1, and the nearest to one among a million.
+
+    With faiss the nearest among a million by an approximate index as well, of vectors in groups: of
+    random ones it has to look through nearly all.
 
     Args:
         rounds: Of each.
@@ -90,4 +120,8 @@ def rows(rounds: int, scale: float = 1.0) -> list[Row]:
     query = known[17].copy()
     name = f"10 nearest to one of {num:,} x 128"
     own = lambda: many.nearest(query, "avid", 10, exclude=Path("g17"))  # noqa: E731
-    return found + against(name, own, _peers(known, query[None], 10), 2 * rounds)
+    found += against(name, own, _peers(known, query[None], 10), 2 * rounds)
+    if _faiss() is None:
+        return found
+    grouped = grouped_vectors(num + 64, rng)
+    return found + _approximate(grouped[:num], grouped[num:], rounds)

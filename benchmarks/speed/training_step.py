@@ -81,7 +81,7 @@ def plain_step(branch: Branch, clips: Tensor) -> Callable[[], float]:
 
 
 def rows(
-    rounds: int, batch_size: int = 2, archs: tuple[str, ...] = ("resnet18_fine",)
+    rounds: int, batch_size: int = 2, archs: tuple[str, ...] = ("resnet18_fine", "resnet18")
 ) -> list[Row]:
     """Steps of ``batch_size`` samples of three clips of the encoder's own size.
 

@@ -102,7 +102,8 @@ def read_manifest(path: str | Path) -> list[Row]:
     return [row | {"path": unescape_bytes(row["path"])} for row in rows]
 
 
-def _write(rows: Sequence[Row], path: Path) -> None:
+def write_rows(rows: Sequence[Row], path: Path) -> None:
+    """Write a manifest of rows that are known."""
     import pyarrow
     from pyarrow import parquet
 
@@ -182,7 +183,7 @@ def write_manifest(
                 bar.update()
     finally:
         if rows:
-            _write([rows[name] for name in sorted(rows)], target)
+            write_rows([rows[name] for name in sorted(rows)], target)
     invalid = tuple((name, row["reason"]) for name, row in sorted(rows.items()) if row["reason"])
     return ManifestResult(target, len(rows) - len(invalid), invalid, num_unchanged)
 

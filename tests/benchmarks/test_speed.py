@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from benchmarks.speed import records, retrieval, training_step
+from benchmarks.speed import growth, records, retrieval, training_step
 from benchmarks.speed.__main__ import main
 from benchmarks.speed.records import Row, against, print_rows, read_rows, write_rows
 from tests.factories import tiny_branch
@@ -58,3 +58,13 @@ def test_an_unknown_benchmark_is_refused(monkeypatch, capsys):
         main()
     assert ended.value.code == 2
     assert "there is no benchmark ['decoding']" in capsys.readouterr().err
+
+
+def test_growth_is_measured_at_powers_of_ten_and_drawn(tmp_path):
+    assert growth.sizes(200, 200_000) == [200, 2_000, 20_000, 200_000]
+    cubic = [(n, n**3) for n in growth.sizes(10, 1_000)]
+    assert growth.slope(cubic) == pytest.approx(3)
+    growth.draw(
+        {"a": cubic, "a step, seconds": [(5, 1), (10, 1)], "MiB": [(5, 7)]}, tmp_path / "p.png"
+    )
+    assert (tmp_path / "p.png").stat().st_size > 1000
