@@ -13,6 +13,9 @@ from rspnet.data.synthetic import videos
 from rspnet.data.synthetic.render import Factors, SyntheticVideo
 from rspnet.models import Branch
 
+# What tests share says as much as they do when it fails.
+pytest.register_assert_rewrite(*(f"tests.{name}" for name in ("analysis", "dashboard", "rspnet")))
+
 REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
