@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard.services import jobs
 
-PATIENCE = 60
+PATIENCE = 120
 SCRIPT = """
 import importlib
 from dashboard.base import links
@@ -52,7 +52,7 @@ def run_until(app: AppTest, done: Callable[[AppTest], object]) -> AppTest:
         assert not app.exception
         assert time.monotonic() < deadline
         for job in jobs.under_way():
-            job.finished.wait(0.1)
+            job.finished.wait(0.5)  # each drawing takes as long
         # The page draws itself anew then (links.draw_again): no move of the visitor.
         app.session_state["dashboard.base.links.Visit"].draws_again = True
         app.run()

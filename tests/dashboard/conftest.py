@@ -4,12 +4,14 @@ import copy
 import csv
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import yaml
+from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 
 from dashboard.services import jobs
@@ -33,6 +35,15 @@ def _jobs_end() -> Iterator[None]:
     # torch aborts the process that ends while one of its threads computes.
     for job in jobs.under_way():
         job.finished.wait(60)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _packages_are_read_once() -> Iterator[None]:
+    """Each AppTest reads what all installed packages say of themselves: a second of computing."""
+    with pytest.MonkeyPatch.context() as patch:
+        scan = cache(manifest_scanner.scan_component_manifests)
+        patch.setattr(manifest_scanner, "scan_component_manifests", scan)
+        yield
 
 
 @pytest.fixture(autouse=True)

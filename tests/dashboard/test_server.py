@@ -19,7 +19,7 @@ from rspnet.data.video.encode import encode_video
 from tests.dashboard.conftest import APP, ROOT, draw
 from tests.dashboard.services.test_jobs import is_running
 
-PATIENCE = 60
+PATIENCE = 120
 
 
 @contextlib.contextmanager

@@ -103,7 +103,7 @@ class Ends(Part):
 
 
 def test_every_outcome_is_counted(tmp_path):
-    results = run_part(Ends, tmp_path, 8, SEED, workers=2, seconds=1.0, progress=False)
+    results = run_part(Ends, tmp_path, 8, SEED, workers=2, seconds=3.0, progress=False)
     found = [results[case].outcome for case in range(8)]
     assert found == [*OUTCOMES, IDENTICAL]
     assert "KeyError" in results[2].detail

@@ -7,11 +7,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
+from rspnet import train
 from rspnet.training.run_folder import Checkpoints, load_checkpoint
 from rspnet.training.stopping import EXIT_STOPPED
 from rspnet.weights.checkpoint import load_model
@@ -27,17 +29,22 @@ TINY = [
 NUM_STEPS = 20
 
 
-def start(out: Path, videos: Path, num_processes: int, *more: str) -> subprocess.Popen[bytes]:
-    words = ["-m", "rspnet.train", *TINY, f"--out={out}", f"--data.root={videos}", *more]
-    restarts = [word for word in words if word.startswith("--max-restarts")]
-    words = [word for word in words if word not in restarts]
+def arguments(out: Path, videos: Path, *more: str) -> list[str]:
+    return [*TINY, f"--out={out}", f"--data.root={videos}", *more]
+
+
+def start(
+    out: Path, videos: Path, num_processes: int, *more: str, restarts: int = 0
+) -> subprocess.Popen[bytes]:
+    words = ["-m", "rspnet.train", *arguments(out, videos, *more)]
     if num_processes > 1:
         launcher = ["torch.distributed.run", "--standalone", f"--nproc-per-node={num_processes}"]
-        words = ["-m", *launcher, *restarts, *words]
+        words = ["-m", *launcher, f"--max-restarts={restarts}", *words]
     return subprocess.Popen(
         [sys.executable, *words],
         cwd=ROOT,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        # Unbuffered: what it said is read after it was killed.
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         start_new_session=True,
@@ -62,7 +69,8 @@ def wait_for(out: Path, step: int, process: subprocess.Popen[bytes]) -> None:
         time.sleep(0.02)
 
 
-def kill_all(process: subprocess.Popen[bytes]) -> None:
+def kill_all(process: subprocess.Popen[bytes]) -> str:
+    """Kill a run and all that it started; gives what they said."""
     # torchrun gives its workers sessions of their own.
     pids = {process.pid, *descendants(process.pid)}
     for pid in pids:
@@ -70,7 +78,20 @@ def kill_all(process: subprocess.Popen[bytes]) -> None:
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
             continue
-    process.communicate()
+    return process.communicate()[0].decode(errors="replace")
+
+
+def kill_rank(process: subprocess.Popen[bytes], rank: int) -> None:
+    """Kill one process of a run of two, and wait until it is gone."""
+    (worker, *_) = (pid for pid in descendants(process.pid) if is_rank(pid, rank))
+    os.kill(worker, signal.SIGKILL)
+    while Path(f"/proc/{worker}").exists():
+        time.sleep(0.05)
+
+
+def is_rank(pid: int, rank: int) -> bool:
+    given = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    return f"LOCAL_RANK={rank}".encode() in given
 
 
 def descendants(pid: int) -> list[int]:
@@ -100,37 +121,66 @@ needs_proc = pytest.mark.skipif(
 def never_stopped(tmp_path_factory, video_folder) -> dict[int, Path]:
     """A run of one and a run of two processes from beginning to end."""
     folder = tmp_path_factory.mktemp("whole")
-    runs = {n: folder / str(n) for n in (1, 2)}
-    for n, out in runs.items():
-        complete(start(out, video_folder, n, f"--max_steps={NUM_STEPS}"))
-    return runs
+    steps = f"--max_steps={NUM_STEPS}"
+    two = start(folder / "2", video_folder, 2, steps)
+    assert train.main(arguments(folder / "1", video_folder, steps)) == 0
+    complete(two)
+    return {1: folder / "1", 2: folder / "2"}
 
 
-@needs_proc
-@pytest.mark.parametrize("num_processes", [1, 2])
-def test_a_killed_run_ends_with_the_bits_of_one_never_stopped(
-    num_processes, tmp_path, video_folder, never_stopped
-):
-    out, rng = tmp_path / "run", random.Random(num_processes)
-    # That of one process has a loader process beside it, unlike the one that is never stopped.
-    words = [f"--max_steps={NUM_STEPS}", f"--num_workers={2 - num_processes}"]
-    for kill in range(NUM_KILLS):
-        process = start(out, video_folder, num_processes, *words)
-        wait_for(out, 1 + (2 * kill + 1) * (NUM_STEPS - 6) // (2 * NUM_KILLS), process)
-        time.sleep(rng.uniform(0, 0.15))
-        kill_all(process)
-    assert newest(out) < NUM_STEPS, "the run was over before it was killed"
-    text = complete(start(out, video_folder, num_processes, *words))
-    assert "Resuming from" in text
-    whole, killed = state(never_stopped[num_processes]), state(out)
-    assert all(torch.equal(tensor, killed[name]) for name, tensor in whole.items())
+def assert_same(out: Path, whole: Path) -> None:
+    """A run ended with the bits of one that was never stopped."""
+    expected, found = state(whole), state(out)
+    assert all(torch.equal(tensor, found[name]) for name, tensor in expected.items())
     for branch in ("query", "key"):
-        models = [
-            load_model(o / "model.safetensors", branch) for o in (out, never_stopped[num_processes])
-        ]
+        models = [load_model(folder / "model.safetensors", branch) for folder in (out, whole)]
         first, second = (model.state_dict() for model in models)
         assert all(torch.equal(tensor, second[name]) for name, tensor in first.items())
     assert [int(row["step"]) for row in rows(out)] == list(range(1, NUM_STEPS + 1))
+
+
+def moments() -> Iterator[int]:
+    """Steps after which the runs are killed, spread over the run."""
+    for kill in range(NUM_KILLS):
+        yield 1 + (2 * kill + 1) * (NUM_STEPS - 6) // (2 * NUM_KILLS)
+
+
+@needs_proc
+def test_a_killed_run_ends_with_the_bits_of_one_never_stopped(
+    tmp_path, video_folder, never_stopped, capsys
+):
+    out, rng = tmp_path / "run", random.Random(1)
+    # It has a loader process beside it, unlike the one that is never stopped.
+    words = [f"--max_steps={NUM_STEPS}", "--num_workers=1"]
+    for step in moments():
+        process = start(out, video_folder, 1, *words)
+        wait_for(out, step, process)
+        time.sleep(rng.uniform(0, 0.15))
+        kill_all(process)
+    assert newest(out) < NUM_STEPS, "the run was over before it was killed"
+    assert train.main(arguments(out, video_folder, *words)) == 0
+    assert "Resuming from" in capsys.readouterr().out
+    assert_same(out, never_stopped[1])
+
+
+@needs_proc
+def test_a_run_of_two_goes_on_when_a_rank_dies_and_after_it_is_killed(
+    tmp_path, video_folder, never_stopped
+):
+    """The ranks die in turn and are started again; then all are killed, and the command is too."""
+    out, rng, words = tmp_path / "run", random.Random(2), f"--max_steps={NUM_STEPS}"
+    for kill, step in enumerate(moments()):
+        process = start(out, video_folder, 2, words, restarts=1)
+        wait_for(out, step, process)
+        time.sleep(rng.uniform(0, 0.15))
+        kill_rank(process, (kill + 1) % 2)
+        wait_for(out, newest(out) + 1, process)
+        said = kill_all(process)
+        assert said.count("Resuming from") == (1 if kill == 0 else 2), said
+    assert newest(out) < NUM_STEPS, "the run was over before it was killed"
+    text = complete(start(out, video_folder, 2, words))
+    assert text.count("Resuming from") == 1
+    assert_same(out, never_stopped[2])
 
 
 def test_two_processes_share_the_batch_and_not_its_statistics(never_stopped):
@@ -142,16 +192,14 @@ def test_two_processes_share_the_batch_and_not_its_statistics(never_stopped):
 
 def test_with_batch_norm_frozen_processes_and_micro_batches_change_nothing(tmp_path, video_folder):
     more = ["--model.batch_norm=frozen", "--max_steps=6", "--loss.avid_warmup=0"]
-    runs = {
-        "one": start(tmp_path / "one", video_folder, 1, *more),
-        "two": start(tmp_path / "two", video_folder, 2, *more),
-        "micro": start(tmp_path / "micro", video_folder, 1, "--accumulate=2", *more),
-    }
-    for process in runs.values():
-        complete(process)
+    two = start(tmp_path / "two", video_folder, 2, *more)
+    assert train.main(arguments(tmp_path / "one", video_folder, *more)) == 0
+    micro = arguments(tmp_path / "micro", video_folder, "--accumulate=2", *more)
+    assert train.main(micro) == 0
+    complete(two)
     whole, *others = (
         load_checkpoint(tmp_path / name / "checkpoints" / "step_00000006.pt")["network"]
-        for name in runs
+        for name in ("one", "two", "micro")
     )
     for other in others:
         assert torch.equal(whole["queue_video"], other["queue_video"])
@@ -165,30 +213,6 @@ def test_with_batch_norm_frozen_processes_and_micro_batches_change_nothing(tmp_p
 
 
 @needs_proc
-def test_a_rank_that_dies_is_started_again(tmp_path, video_folder, never_stopped):
-    """They die in turn, at moments spread over the run."""
-    out, rng = tmp_path / "run", random.Random(2)
-    restarts = f"--max-restarts={NUM_KILLS}"
-    process = start(out, video_folder, 2, f"--max_steps={NUM_STEPS}", restarts)
-    for kill in range(NUM_KILLS):
-        wait_for(out, 1 + (2 * kill + 1) * (NUM_STEPS - 6) // (2 * NUM_KILLS), process)
-        time.sleep(rng.uniform(0, 0.15))
-        rank = f"LOCAL_RANK={(kill + 1) % 2}".encode()
-        workers = [
-            pid
-            for pid in descendants(process.pid)
-            if rank in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-        ]
-        os.kill(workers[0], signal.SIGKILL)
-        while Path(f"/proc/{workers[0]}").exists():
-            time.sleep(0.05)
-    text = complete(process)
-    assert text.count("Resuming from") == NUM_KILLS
-    whole, recovered = state(never_stopped[2]), state(out)
-    assert all(torch.equal(tensor, recovered[name]) for name, tensor in whole.items())
-
-
-@needs_proc
 def test_a_signal_to_one_process_stops_both_with_their_state_saved(tmp_path, video_folder):
     out = tmp_path / "run"
     process = start(out, video_folder, 2, "--max_steps=4000", "--checkpoint_every_steps=0")
@@ -196,11 +220,7 @@ def test_a_signal_to_one_process_stops_both_with_their_state_saved(tmp_path, vid
     while not ((out / "metrics.csv").is_file() and len(rows(out)) > 2):
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    (worker, *_) = (
-        pid
-        for pid in descendants(process.pid)
-        if b"LOCAL_RANK=1" in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    )
+    (worker, *_) = (pid for pid in descendants(process.pid) if is_rank(pid, 1))
     os.kill(worker, signal.SIGTERM)
     output, _ = process.communicate(timeout=120)
     text = output.decode(errors="replace")

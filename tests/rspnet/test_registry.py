@@ -1,13 +1,18 @@
 """Registries: encoders from files, from plugins, and what an entry has to provide."""
 
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from torch import nn
 
-from rspnet.models import create_encoder, encoder_table, list_encoders, register_encoder
+from rspnet.models import (
+    create_encoder,
+    encoder_info,
+    encoder_table,
+    list_encoders,
+    register_encoder,
+)
 from rspnet.models.registry import ENCODERS
 from rspnet.registry import Registry, documents
 
@@ -45,7 +50,7 @@ def test_an_encoder_without_its_geometry_is_refused() -> None:
     assert "test_no_geometry" not in list_encoders()
 
 
-def test_a_plugin_adds_an_encoder(tmp_path: Path) -> None:
+def test_a_plugin_adds_an_encoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "their_encoders.py").write_text(
         "from rspnet.models import create_encoder, register_encoder\n"
         "@register_encoder('theirs', size=64)\n"
@@ -53,21 +58,20 @@ def test_a_plugin_adds_an_encoder(tmp_path: Path) -> None:
         "    '''Somebody else's encoder.'''\n"
         "    return create_encoder('resnet18_fine', width=2)\n"
     )
-    code = (
-        "from rspnet.models import create_encoder, encoder_info\n"
-        "info = encoder_info('theirs')\n"
-        "print(info.size, info.description, create_encoder('theirs').num_features)"
-    )
-
-    def run(plugins: str) -> subprocess.CompletedProcess[str]:
-        paths = f"{tmp_path}:{Path(__file__).parents[2]}"
-        environment = {"RSPNET_PLUGINS": plugins, "PYTHONPATH": paths}
-        return subprocess.run(
-            [sys.executable, "-c", code], env=environment, capture_output=True, text=True
-        )
-
-    assert run("their_encoders").stdout == "64 Somebody else's encoder 16\n"
-    assert "RSPNET_PLUGINS names 'no_such_module'" in run("no_such_module").stderr
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("RSPNET_PLUGINS", "their_encoders")
+    monkeypatch.setattr(ENCODERS, "_complete", False)  # as in a new process
+    try:
+        info = encoder_info("theirs")
+        assert (info.size, info.description) == (64, "Somebody else's encoder")
+        assert create_encoder("theirs").num_features == 16
+    finally:
+        ENCODERS.remove("theirs")
+        sys.modules.pop("their_encoders", None)
+    monkeypatch.setenv("RSPNET_PLUGINS", "no_such_module")
+    monkeypatch.setattr(ENCODERS, "_complete", False)
+    with pytest.raises(ValueError, match="RSPNET_PLUGINS names 'no_such_module'"):
+        list_encoders()
 
 
 def test_the_table_computes_what_it_says() -> None:

@@ -111,7 +111,7 @@ def test_sigterm_saves_and_the_same_command_goes_on(tmp_path, video_folder):
     ):
         time.sleep(0.1)
     process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=120)
     assert process.returncode == EXIT_STOPPED, errors.decode()
     assert "the same command resumes" in errors.decode()
     (checkpoint,) = (out / "checkpoints").glob("*.pt")

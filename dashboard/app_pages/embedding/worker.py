@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 
 from dashboard.services import temporary
 from dashboard.services.child import child
-from dashboard.services.jobs import Job
 
 if TYPE_CHECKING:
     from analysis.gallery.neighbours import Space
     from analysis.gallery.projection import Embedding
+    from dashboard.services.jobs import Job
 
 REQUEST, RESPONSE = "request.pickle", "response.pickle"
 POLL_SECONDS = 0.1
@@ -42,7 +42,7 @@ class ProjectionRequest:
     num_clusters: int
 
 
-def place(request: ProjectionRequest, job: Job) -> "Embedding":
+def place(request: ProjectionRequest, job: "Job") -> "Embedding":
     """Place the videos in another process, which ends when the job is told to stop.
 
     Args:
@@ -71,7 +71,7 @@ def place(request: ProjectionRequest, job: Job) -> "Embedding":
     return found
 
 
-def _wait(process: "subprocess.Popen[bytes]", job: Job) -> None:
+def _wait(process: "subprocess.Popen[bytes]", job: "Job") -> None:
     while True:
         job.check()
         try:

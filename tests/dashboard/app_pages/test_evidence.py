@@ -19,7 +19,7 @@ from dashboard.app_pages.evidence import commands, numbers
 from dashboard.app_pages.evidence.page import files_of
 from dashboard.base.arguments import Arguments
 from dashboard.services import models, reports
-from tests.dashboard.conftest import texts
+from tests.dashboard.apps import PATIENCE, texts
 from tests.dashboard.made_report import make_report
 from tests.dashboard.tiny import save_tiny_model, write_tiny_videos
 
@@ -58,7 +58,7 @@ def open_page(
     def open_(*argv: str, **link: str) -> AppTest:
         given = ("--model", str(model), "--videos", str(videos), *argv)
         monkeypatch.setattr(sys, "argv", ["app.py", *given])
-        app = AppTest.from_string(SCRIPT, default_timeout=60)
+        app = AppTest.from_string(SCRIPT, default_timeout=PATIENCE)
         app.query_params.update(link)
         return app.run()
 

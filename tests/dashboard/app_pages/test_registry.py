@@ -10,6 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 import dashboard.app_pages
 from dashboard.app_pages import find_pages
+from tests.dashboard.apps import PATIENCE
 from tests.dashboard.conftest import APP, ROOT, Open
 
 TOY = """
@@ -50,7 +51,7 @@ def test_a_folder_is_a_page(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # By its order the first, so that the app opens with it.
     assert list(pages)[:2] == ["toy_page", "home"]
     monkeypatch.setattr(sys, "argv", ["app.py"])
-    app = AppTest.from_file(str(APP), default_timeout=60).run()
+    app = AppTest.from_file(str(APP), default_timeout=PATIENCE).run()
     assert not app.exception
     assert [text.value for text in app.text] == ["drawn"]
 

@@ -29,7 +29,7 @@ from rspnet import VideoReader, load_model
 from rspnet.data.synthetic.videos import render_video
 from rspnet.data.transforms import eval_frames
 from rspnet.data.video.encode import write_video
-from tests.dashboard.conftest import texts
+from tests.dashboard.apps import PATIENCE, texts
 from tests.dashboard.tiny import save_tiny_model, similarities, write_tiny_videos
 
 OpenPage = Callable[..., AppTest]
@@ -61,7 +61,7 @@ def open_page(
     def open_(name: str, *argv: str, **link: str) -> AppTest:
         given = ("--model", str(model), "--videos", str(videos), *argv)
         monkeypatch.setattr(sys, "argv", ["app.py", *given])
-        app = AppTest.from_string(SCRIPT.format(name=name), default_timeout=60)
+        app = AppTest.from_string(SCRIPT.format(name=name), default_timeout=PATIENCE)
         app.query_params.update(link)
         return app.run()
 

@@ -10,6 +10,7 @@ from streamlit.web import cli
 from dashboard.__main__ import main
 from dashboard.base.arguments import Arguments, cache_folder, parse_arguments, runs_folder
 from rspnet import files
+from tests.dashboard.apps import PATIENCE
 
 APP = Path(__file__).resolve().parents[3] / "dashboard" / "app.py"
 
@@ -54,7 +55,7 @@ def test_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def test_help_is_a_page_without_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["app.py", "--help"])
-    app = AppTest.from_file(str(APP)).run(timeout=60)
+    app = AppTest.from_file(str(APP)).run(timeout=PATIENCE)
     assert not app.exception
     assert not app.error
     assert "--videos VIDEOS" in app.code[0].value

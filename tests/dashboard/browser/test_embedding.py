@@ -33,7 +33,9 @@ def test_lasso_selects_in_both_maps_and_leads_to_retrieval(
     visitor.open(coloured_address, "embedding", video="nowhere.mp4")
     page = visitor.page
     page.wait_for_selector(".js-plotly-plot .scatterlayer .trace")
-    assert "is not in the gallery; none is selected" in page.inner_text('[data-testid="stAlert"]')
+    expect(page.get_by_test_id("stAlert")).to_contain_text(
+        "is not in the gallery; none is selected"
+    )
     lasso(page, 0.01, 0.99)
     summary = page.locator('[data-testid="summary"]')
     expect(summary).to_contain_text("6 videos selected")

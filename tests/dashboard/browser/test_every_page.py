@@ -15,9 +15,8 @@ ADDRESSES = {name: "" if number == 0 else name for number, name in enumerate(PAG
 
 
 @pytest.mark.parametrize("page", PAGES)
-@pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (800, "dark")])
-def test_a_page_is_whole(browser: Any, address: str, page: str, width: int, scheme: str) -> None:
-    check_page(browser, address, ADDRESSES[page], width, scheme, name=page)
+def test_a_page_is_whole(browser: Any, address: str, page: str) -> None:
+    check_page(browser, address, ADDRESSES[page], name=page)
 
 
 def test_all_pages_are_in_sight_where_it_is_narrow(browser: Any, address: str) -> None:

@@ -1,6 +1,7 @@
 """Home in a real browser."""
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.dashboard.browser.visitor import Visitor
 
@@ -12,14 +13,14 @@ def test_home_leads_to_the_example_in_compare(visitor: Visitor, address: str) ->
     page = visitor.page
     page.wait_for_selector('[data-testid="example"]')
     tiles = page.locator('[data-testid="example"] .tile')
-    assert tiles.count() == 3
+    expect(tiles).to_have_count(3)
     # The blue block of the clip in A-VID's tile, where it raises that head's margin or nothing.
     assert tiles.nth(0).bounding_box()["width"] > 200
     assert len(page.inner_text('[data-testid="hash"]')) == 16
     page.get_by_text("Open this pair in Compare").click()
     visitor.wait_ready()
     visitor.wait_link(r"/compare\?.*map=margin")
-    assert "left/clip_1, frames 4 to 34, 2x" in page.inner_text(".heads").replace("\n", "")
+    expect(page.locator(".heads")).to_contain_text("left/clip_1, frames 4 to 34, 2x")
     visitor.page.get_by_text("Per map", exact=True).click()
     visitor.wait_link(r"scale=map")
     # Away and back by the menu: the page is as it was left.

@@ -66,14 +66,29 @@ def test_keys_drive_compare(visitor: Visitor, address: str) -> None:
     expect(boxes).to_have_count(4)
     # Maps of both, of RSP, of A-VID, none, and again of both.
     orange = {head: block(visitor.panel(head, "i"), *place) for head, place in PLACES.items()}
+
+    def of_rows(head: str) -> tuple[bool, bool]:
+        """Whether a row says that its map is off, and whether its panel shows none."""
+        row = page.locator(f'.row:has([data-testid="panel-{head}-i"])')
+        shown = block(visitor.panel(head, "i"), *PLACES[head])
+        said = "off" in str(row.get_attribute("class")).split()
+        return said, bool(np.abs(shown - orange[head]).max() > 15)
+
     for off in ({"avid"}, {"rsp"}, {"rsp", "avid"}, set()):
         page.keyboard.press("m")
-        for head, place in PLACES.items():
-            row = page.locator(f'.row:has([data-testid="panel-{head}-i"])')
-            assert ("off" in row.get_attribute("class").split()) == (head in off)
-            change = np.abs(block(visitor.panel(head, "i"), *place) - orange[head]).max()
-            assert (change > 15) == (head in off)
+        expected = {head: (head in off, head in off) for head in PLACES}
+        visitor.wait_until(lambda rows: {head: of_rows(head) for head in PLACES} == rows, expected)
     assert visitor.wait_ready() == token
+    # Tab leads through the page in the order of sight.
+    page.get_by_role("button", name="Drawing").focus()
+    found = walk(visitor, 9)
+    order = [
+        next((n for n, words in enumerate(found) if start in words), -1)
+        for start in ("Contribution, RSP", "Contribution, A-VID", "Play", "One frame back", "Frame")
+    ]
+    assert -1 not in order, found
+    assert order == sorted(order), found
+    position.click()  # the focus leaves the controls
     page.keyboard.press("2")
     visitor.wait_link("map=eq2")
     visitor.wait_other(token)
@@ -119,9 +134,11 @@ def test_a_region_is_drawn_and_edited(visitor: Visitor, address: str) -> None:
 PLACES = {"rsp": RED, "avid": BLUE}
 
 
-def test_keys_are_listed_and_can_be_switched_off(visitor: Visitor, address: str) -> None:
+def test_keys_are_listed_switched_off_and_leave_controls_theirs(
+    visitor: Visitor, address: str
+) -> None:
     visitor.open(address, frame="5")
-    visitor.wait_ready()
+    token = visitor.wait_ready()
     page, position = visitor.page, visitor.page.locator(".position")
     page.wait_for_selector(".st-key-map button")  # whose keys are listed, too
     page.keyboard.press("?")
@@ -140,17 +157,8 @@ def test_keys_are_listed_and_can_be_switched_off(visitor: Visitor, address: str)
     page.get_by_role("button", name="Close").click()
     page.keyboard.press(".")
     expect(position).to_have_text("frame 6 / 16")
-
-
-def test_keys_of_controls_stay_theirs(visitor: Visitor, address: str) -> None:
-    visitor.open(address, frame="5")
-    token = visitor.wait_ready()
-    page, position = visitor.page, visitor.page.locator(".position")
-    visitor.wait_at_rest()
-    menu = page.locator(".st-key-video_j input")
-    menu.focus()
-    page.keyboard.type("clip_3")  # with a digit of the menu of maps
-    expect(menu).to_have_value("clip_3")
+    # Keys of controls stay theirs.
+    visitor.type_in_menu("video_j", "clip_3")  # with a digit of the menu of maps
     expect(page.get_by_role("option")).to_have_text(["left/clip_3"])
     page.evaluate(PRESS_3)  # while a menu is open the keys are its, wherever they come from
     page.keyboard.press("Enter")
@@ -160,20 +168,7 @@ def test_keys_of_controls_stay_theirs(visitor: Visitor, address: str) -> None:
     page.keyboard.press("ArrowRight")
     visitor.wait_other(token)
     visitor.wait_link("i_start=5")
-    expect(position).to_have_text("frame 5 / 16")
-
-
-def test_tab_leads_through_compare_in_the_order_of_sight(visitor: Visitor, address: str) -> None:
-    visitor.open(address, map="contribution")
-    visitor.wait_ready()
-    visitor.page.get_by_role("button", name="Drawing").focus()
-    found = walk(visitor, 9)
-    order = [
-        next((n for n, words in enumerate(found) if start in words), -1)
-        for start in ("Contribution, RSP", "Contribution, A-VID", "Play", "One frame back", "Frame")
-    ]
-    assert -1 not in order, found
-    assert order == sorted(order), found
+    expect(position).to_have_text("frame 6 / 16")
 
 
 def test_keys_alone_make_a_hit_of_retrieval_the_query(

@@ -12,7 +12,6 @@ from playwright.sync_api import expect
 from rspnet.models import Branch
 from tests.dashboard.browser.visitor import (
     BLUE,
-    PATIENCE,
     READY,
     RED,
     Visitor,
@@ -59,6 +58,7 @@ def test_each_class_is_in_its_row(visitor: Visitor, address: str) -> None:
     visitor.page.get_by_text("CAM, Eq. 1", exact=True).click()
     visitor.wait_other(token)
     visitor.wait_link(r"map=cam.*classifier=actions|classifier=actions.*map=cam")
+    expect(visitor.page.locator(".label .title")).to_have_count(2)
     titles = visitor.page.locator(".label .title").all_inner_texts()
     assert sorted(titles) == ["blue", "red"]
     rows = dict(zip(titles, ("class1", "class2"), strict=True))
@@ -106,28 +106,23 @@ def test_captum_has_each_head_in_its_row_and_is_run_and_stopped(
     token = visitor.wait_other(token)
     visitor.wait_link("map=layer_gradcam")
     check_rows(visitor, "rsp", "avid")
-    page.locator(".st-key-method input").click()
-    page.get_by_role("option", name="Integrated gradients").click()
-    page.wait_for_selector('[data-testid="cost"]')
-    assert "212 forward passes" in page.inner_text('[data-testid="cost"]')
+    visitor.choose("method", "Integrated gradients")
+    expect(page.get_by_test_id("cost")).to_contain_text("212 forward passes")
     # No letter of a score without its number: there is none yet.
     bare = [re.compile(r"^RSP\s*relative speed$"), re.compile(r"^A-VID\s*appearance$")]
-    expect(page.locator(".label")).to_have_text(bare, timeout=PATIENCE)
+    expect(page.locator(".label")).to_have_text(bare)
     visitor.keep("compare-captum-run-1440-light")
     page.get_by_role("button", name="Run Captum").click()
     visitor.wait_link("map=integrated_gradients")
     # That it comes to an end is tests/dashboard/test_app.py's, with a smaller model.
     page.locator(".st-key-stop_captum button").first.click()
     # The pass that it is at goes on to its end.
-    expect(page.get_by_role("button", name="Run again")).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_role("button", name="Run again")).to_be_visible()
     expect(page.locator('[data-testid="stAlert"]')).to_contain_text("Stopped")
     page.get_by_text("Contribution", exact=True).click()
     visitor.wait_other(token)
 
 
 @pytest.mark.parametrize("kind", ["cam", "layer_gradcam", "layer_gradcam_margin"])
-@pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (800, "dark")])
-def test_a_kind_of_map_is_whole(
-    browser: Any, address: str, kind: str, width: int, scheme: str
-) -> None:
-    check_page(browser, address, "compare", width, scheme, name=f"compare-{kind}", map=kind, **PAIR)
+def test_a_kind_of_map_is_whole(browser: Any, address: str, kind: str) -> None:
+    check_page(browser, address, "compare", name=f"compare-{kind}", map=kind, **PAIR)

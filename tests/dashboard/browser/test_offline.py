@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 from analysis import example_branch, example_views, explain_pair
 
@@ -43,21 +44,21 @@ def test_it_opens_from_the_disk_and_all_pictures_go_in_step(
 ) -> None:
     with opened(browser, page.as_uri(), width, scheme) as own:
         own.wait_for_selector('.viewer[data-ready="page"]')
-        assert own.locator(".panel img").count() == 4
+        expect(own.locator(".panel img")).to_have_count(4)
         assert all(image.get_attribute("alt") for image in own.locator(".panel img").all())
         own.keyboard.press("Home")
         position = own.locator(".position")
-        assert position.inner_text() == "frame 1 / 8"
+        expect(position).to_have_text("frame 1 / 8")
         for key, frame in (("ArrowRight", 2), (".", 3), (",", 2), ("ArrowLeft", 1), ("End", 8)):
             own.keyboard.press(key)
-            assert position.inner_text() == f"frame {frame} / 8"
+            expect(position).to_have_text(f"frame {frame} / 8")
         (shift,) = set(own.evaluate(SHIFTS))
         assert shift.startswith("translate(-75%, -50%)")  # the last of 4 x 2 pictures
         own.keyboard.press("Home")
         own.keyboard.press(" ")
         own.wait_for_function("() => document.querySelector('.viewer').dataset.frame !== '0'")
         own.keyboard.press(" ")
-        assert own.locator(".play").get_attribute("aria-label") == "Play"
+        expect(own.locator(".play")).to_have_attribute("aria-label", "Play")
         # Nothing is cut off, and the page is as dark as the visitor wants it.
         assert own.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
         ground = own.evaluate("() => getComputedStyle(document.body).backgroundColor")
@@ -88,7 +89,7 @@ def test_in_a_notebook_the_frame_is_as_high_as_what_it_shows(browser: Any, tmp_p
     with opened(browser, written.as_uri()) as own:
         frame = own.frame_locator("iframe")
         frame.locator('.viewer[data-ready="page"]').wait_for()
-        assert frame.locator(".panel img").count() == 4
+        expect(frame.locator(".panel img")).to_have_count(4)
         frame.locator(".forward").click()
         high = "() => [frames[0].document.documentElement.offsetHeight, frames[0].innerHeight]"
         own.wait_for_function(f"() => (([a, b]) => Math.abs(a - b) < 2)(({high})())")

@@ -30,8 +30,7 @@ def test_each_heads_nearest_is_in_its_list(visitor: Visitor, coloured_address: s
     assert "run/blue" in avid
     assert "\N{MULTIPLICATION X} incorrect" in avid
     page = visitor.page
-    page.wait_for_selector('[data-testid="table"]')
-    assert "top-5" in page.inner_text('[data-testid="table"]')
+    expect(page.get_by_test_id("table")).to_contain_text("top-5")
     # A hit becomes the query: it moves into the link and the lists change.
     page.get_by_role("button", name="Use as query run/blue").first.click()
     visitor.wait_link(r"query=run%2Fblue")
@@ -55,7 +54,7 @@ def test_why_shows_the_places_that_ranked_a_hit(visitor: Visitor, coloured_addre
     page.locator(".st-key-list_rsp").get_by_role("button", name="Explain walk/red").click()
     page.wait_for_selector('[data-testid="strip-hit"] .film')
     visitor.wait_link(r"why=rsp.1")
-    assert "walk/red is no. 1 of 5" in page.inner_text('[data-testid="why"]')
+    expect(page.get_by_test_id("why")).to_contain_text("walk/red is no. 1 of 5")
     # Against the next hit.
     expect(page.locator('[data-testid="why-tiles"] .tile')).to_have_count(1)
     query = panel(visitor, 0)

@@ -10,13 +10,14 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
 import playwright.sync_api
+from playwright.sync_api import expect
 
 from dashboard.widgets import tour
 
@@ -24,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[3]
 SHOTS = ROOT / "artifacts" / "dashboard"
 ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 READY = '[data-testid="viewer"][data-ready]'
-PATIENCE = 60_000
+PATIENCE = 120_000
 # Where the blocks of the planted videos are, in parts of a panel. Frames are 128 x 96, the view is
 # the middle 96 x 96. The blue block at rest covers x 62..88 and y 34..64 of it; the red one covers
 # x 8..34 and, in frame 0 of clip 0, y 30..60.
@@ -86,29 +87,39 @@ def served(folder: Path, words: list[str]) -> Iterator[str]:
 
 
 def _wait_healthy(server: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE / 1000
     while True:
         with contextlib.suppress(OSError):
             urllib.request.urlopen(f"http://localhost:{port}/_stcore/health", timeout=2)
             return
         with contextlib.suppress(subprocess.TimeoutExpired):
             raise AssertionError(f"the server ended with {server.wait(0.2)}: {log.read_text()}")
-        assert time.monotonic() < deadline, "the server did not come up within 60 s"
+        assert time.monotonic() < deadline, "the server did not come up"
 
 
 class Visitor:
     """A browser window of its own that keeps a list of what went wrong in it."""
 
+    # Windows that visitors have left: to open the app there takes half of what a new one takes.
+    _left: ClassVar[list[Any]] = []
+
     def __init__(self, browser: Any, width: int = 1440, scheme: str = "light") -> None:
-        self.context = browser.new_context(
-            viewport={"width": width, "height": 900}, color_scheme=scheme
-        )
-        self.page = self.context.new_page()
+        self.page = self._left.pop() if self._left else browser.new_context().new_page()
         self.page.set_default_timeout(PATIENCE)
+        self.look(width, scheme)
+        self.page.mouse.move(0, 0)
         self.faults: list[str] = []
-        self.page.on("console", self._hear)
-        self.page.on("pageerror", lambda error: self.faults.append(f"page: {error}"))
-        self.page.on("request", self._watch)
+        self._heard = {"console": self._hear, "pageerror": self._fail, "request": self._watch}
+        for event, listener in self._heard.items():
+            self.page.on(event, listener)
+
+    def look(self, width: int, scheme: str) -> None:
+        """Make the window so wide, in pixels, and want pages ``light`` or ``dark``."""
+        self.page.set_viewport_size({"width": width, "height": 900})
+        self.page.emulate_media(color_scheme=scheme)
+
+    def _fail(self, error: Any) -> None:
+        self.faults.append(f"page: {error}")
 
     def _hear(self, message: Any) -> None:
         # Streamlit requests the server first below the page's own path, then at the root.
@@ -153,6 +164,30 @@ class Visitor:
         """Wait until all that the page has is there."""
         self.page.wait_for_function(AT_REST)
         self.page.wait_for_function(CHARTS_FIT)
+
+    def wait_until(self, holds: Callable[..., Any], *given: Any) -> None:
+        """Wait until something holds of what is given, such as what a picture shows."""
+        deadline = time.monotonic() + PATIENCE / 1000
+        while not holds(*given):
+            assert time.monotonic() < deadline, f"it did not come to hold of {given[:1]}"
+            self.page.wait_for_timeout(50)
+
+    def type_in_menu(self, menu: str, text: str) -> None:
+        """Open a menu and type into it; which options are left is for the caller to wait for."""
+        field = self.page.locator(f".st-key-{menu} input")
+
+        def typed() -> bool:  # a menu that is drawn anew meanwhile loses letters
+            field.fill("")
+            self.page.keyboard.type(text)
+            return bool(field.input_value() == text)
+
+        self.wait_at_rest()
+        self.wait_until(typed)
+
+    def choose(self, menu: str, name: str) -> None:
+        """Choose from a menu by typing, and the option once it is there: no key comes too soon."""
+        self.type_in_menu(menu, name)
+        self.page.get_by_role("option", name=re.compile(rf"\b{re.escape(name)}$")).click()
 
     def point_at(self, x: float, y: float) -> None:
         """Move to a place of a chart, and wait until Plotly has found what lies there."""
@@ -208,7 +243,13 @@ class Visitor:
     def close(self) -> None:
         """Leave, and complain about what went wrong."""
         exceptions = self.page.locator('[data-testid="stException"]').count()
-        self.context.close()
+        for event, listener in self._heard.items():
+            self.page.remove_listener(event, listener)
+        if exceptions or self.faults:
+            self.page.context.close()
+        else:
+            self.page.goto("about:blank")
+            self._left.append(self.page)
         assert exceptions == 0
         assert self.faults == []
 
@@ -226,25 +267,25 @@ def block(image: np.ndarray, left: float, top: float, right: float, bottom: floa
     return image[rows, round(left * width) : round(right * width)].mean(axis=(0, 1))
 
 
-def check_page(
-    browser: Any, address: str, page: str, width: int, scheme: str, *, name: str = "", **link: str
-) -> None:
-    """Open a page, wait until all of it is there, and keep a picture of it.
+def check_page(browser: Any, address: str, page: str, *, name: str = "", **link: str) -> None:
+    """Open a page wide and light, then narrow and dark; wait each time until all of it is there.
 
     Nothing may be wider than the window, every picture says what it shows, the page has one title,
     its ground is light or dark as the visitor wants it, and where axe-core is installed it finds
-    no serious barrier.
+    no serious barrier. A picture of each is kept.
     """
-    visitor = Visitor(browser, width, scheme)
-    visitor.open(address, page, **link)
-    visitor.wait_at_rest()
-    assert visitor.page.evaluate("document.documentElement.scrollWidth") <= width
-    assert visitor.page.locator("img:not([alt])").count() == 0
-    assert visitor.page.locator('[role="img"]:not([aria-label])').count() == 0
-    assert visitor.page.locator('[role="heading"][aria-level="1"]').count() == 1
-    if find_axe() is not None:
-        assert visitor.barriers() == []
-    picture = visitor.keep(f"{name or page}-{width}-{scheme}")
-    ground = cv2.imread(str(picture))[4, 4].mean()
-    assert (ground > 200) if scheme == "light" else (ground < 60)
+    visitor = Visitor(browser)
+    for width, scheme in ((1440, "light"), (800, "dark")):
+        visitor.look(width, scheme)
+        visitor.open(address, page, **link)
+        visitor.wait_at_rest()
+        assert visitor.page.evaluate("document.documentElement.scrollWidth") <= width
+        for wrong in ("img:not([alt])", '[role="img"]:not([aria-label])'):
+            assert visitor.page.locator(wrong).count() == 0
+        expect(visitor.page.locator('[role="heading"][aria-level="1"]')).to_have_count(1)
+        if find_axe() is not None:
+            assert visitor.barriers() == []
+        picture = visitor.keep(f"{name or page}-{width}-{scheme}")
+        ground = cv2.imread(str(picture))[4, 4].mean()
+        assert (ground > 200) if scheme == "light" else (ground < 60)
     visitor.close()

@@ -170,7 +170,7 @@ def test_the_clock_starts_when_the_decoder_is_ready(
     # A busy machine: the interpreter takes longer to start than decoding may take.
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     (tmp_path / "sitecustomize.py").write_text("import time; time.sleep(4)")
-    video = store.add("a.mp4", io.BytesIO(small(20)), replace(LIMITS, seconds=1.0))
+    video = store.add("a.mp4", io.BytesIO(small(20)), replace(LIMITS, seconds=3.0))
     assert video.path.is_file()
 
 

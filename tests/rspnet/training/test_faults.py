@@ -125,13 +125,13 @@ def test_a_process_ends_after_an_unexpected_exception(tmp_path, video_folder):
         env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     assert done.returncode == 1
     assert "a loader process failed with KeyError: 'no such codec'" in done.stderr
     assert "Traceback" not in done.stderr
-    assert time.monotonic() - begun < 50
+    assert time.monotonic() - begun < 100
 
 
 def test_what_a_loader_process_says_of_a_mistake_is_said_as_it_is(video_folder):

@@ -358,7 +358,7 @@ def waiting(selection):
 def load(choice):
     raise ValueError("no further")
 panels.draw_waiting, models.load = waiting, load
-app = AppTest.from_string({SCRIPT.format(name="compare")!r}, default_timeout=30).run()
+app = AppTest.from_string({SCRIPT.format(name="compare")!r}, default_timeout=60).run()
 assert not app.exception, app.exception
 assert app.selectbox("video_i").options[0] == "walk 0 (actor 0, set 0)"
 assert seen == [False], seen

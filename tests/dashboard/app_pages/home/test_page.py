@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from tests.dashboard.apps import texts
+from tests.dashboard.apps import PATIENCE, texts
 from tests.dashboard.conftest import APP
 
 
@@ -17,7 +17,7 @@ def test_home_says_what_one_looks_at(
     monkeypatch.setenv("RSPNET_CACHE", str(tmp_path))
     argv = ["app.py", "--model", str(planted_model), "--videos", str(planted_videos)]
     monkeypatch.setattr(sys, "argv", argv)
-    app = AppTest.from_file(str(APP), default_timeout=60)
+    app = AppTest.from_file(str(APP), default_timeout=PATIENCE)
     app.query_params["model"] = "nowhere"
     app.run()
     assert not app.exception
@@ -35,7 +35,7 @@ def test_home_gives_the_answer_of_the_models_report(
 ) -> None:
     monkeypatch.setenv("RSPNET_CACHE", str(tmp_path))
     monkeypatch.setattr(sys, "argv", ["app.py", "--videos", str(planted_videos)])
-    app = AppTest.from_file(str(APP), default_timeout=60)
+    app = AppTest.from_file(str(APP), default_timeout=PATIENCE)
     app.run()
     assert not app.exception
     page = texts(app)
