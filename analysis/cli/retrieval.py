@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from analysis.attribution.retrieval.explain import explain_retrieval
 from analysis.attribution.retrieval.result import RetrievalExplanation
@@ -80,7 +81,11 @@ def run(config: RetrievalConfig, command: str = "") -> None:
     if config.verdict and isinstance(found, RetrievalExplanation):
         checked = verdicts_on_hits(branch, found)
     if is_page(config.out):
-        more = {"verdicts": checked} if checked else {}
+        from analysis.figures.viewer.retrieval import still_of_hits
+
+        more: dict[str, Any] = {}
+        if isinstance(found, RetrievalExplanation):
+            more = {"verdicts": checked, "still": still_of_hits(branch, found)}
         print(to_html(found, config.out, command=command, **more))
         return
     stem = Path(config.out) / name
