@@ -17,6 +17,7 @@ from analysis.core.clip import View
 from analysis.core.clip_map import ClipMap
 from analysis.core.shown import Shown
 from rspnet.models import Branch
+from rspnet.names import SIDES
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -34,6 +35,8 @@ class KindMaps(Shown):
         offset: Of a pretext task what no cell has a share in, in c_i and in c_j; else empty.
         skipped: Of each head that has no such map, why.
         views: Frames of c_i and c_j, for pictures.
+        sides: What stands for the two clips: ``i`` and ``j``; or one clip and its edited self, such
+            as ``i`` and ``i, edited`` (:func:`analysis.stimuli.edit.explain_edit`).
 
     Example:
         >>> from analysis import PairClips, example_branch, example_views, explain_kind
@@ -57,6 +60,7 @@ class KindMaps(Shown):
     offset: dict[str, tuple[float, float]] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
     views: tuple[View, View] | None = field(default=None, repr=False, compare=False)
+    sides: tuple[str, str] = SIDES
 
     def score(self, row: str, side: int = 0) -> float:
         """What a row's map is of, in c_i (0) or in c_j (1): with what no cell has a share in."""

@@ -2,10 +2,12 @@
 
     python -m analysis maps --model M --video_i A.mp4 --video_j B.mp4 --out DIR
     python -m analysis maps --model M --video_i A.mp4 --maps margin --out view.html
+    python -m analysis maps --video_i A.mp4 --region 0.2,0.1,0.6,0.9 --edit freeze --out edit.html
 
 The page is one file that opens from the disk without a network: frames, maps, a scrubber that moves
 all pictures in step, numbers, and the command that makes it again (and with ``--verdict`` whether
-the maps can be believed). It shows the first kind of map. The folder holds
+the maps can be believed). It shows the first kind of map; with ``--region`` those of one clip as it
+is and with that region edited, and both heads' scores of both. The folder holds
 
 - ``<kind>_<head>_<clip>.npz``: the map of every kind (:mod:`analysis.attribution.registry`) by each
   head in c_i and in c_j, such as ``margin_faster_rsp_i.npz``; of class maps the classes stand in
@@ -30,21 +32,25 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from analysis.attribution.pair_clips import PairClips
 from analysis.attribution.pair_maps import KindMaps, PairMaps, explain_kind, maps_of_clips
-from analysis.attribution.registry import DEFAULT_MAP, map_kinds
+from analysis.attribution.registry import DEFAULT_MAP, map_kind, map_kinds
 from analysis.cli.pair import DisplayConfig, PairConfig, is_page
 from analysis.core.shown import to_html
 from analysis.figures.figure1 import draw_figure1, pair_tracks
 from analysis.figures.strips import draw_strip, film_of, rows_of
 from analysis.figures.style import save
+from analysis.figures.viewer.rows import signed
 from analysis.regions.motion import moving_pixels, share_inside
+from analysis.regions.rectangle import Rectangle
 from analysis.regions.tracks import SHARE, save_tracks
 from analysis.report.verdict import verdicts
+from analysis.stimuli.edit import edit_pair, explain_edit
 from rspnet.commands import one_of, run_cli
 from rspnet.files import atomic_path
-from rspnet.names import SIDES
+from rspnet.names import HEAD_TITLES, SIDES, Side
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +67,12 @@ class MapsConfig(PairConfig, DisplayConfig):
         share: Share of the positive contribution that regions hold.
         pictures: Draw the pictures too.
         verdict: Check the maps of a page, too, which takes some 60 forward passes a head.
+        region: Rectangle of a clip that a page shows edited, beside the clip as it is: left, top,
+            right and bottom in parts of the sides, such as 0.2,0.1,0.6,0.9, and where it has them
+            first and last frame, from 1.
+        region_of: The clip that the region is of.
+        edit: What the region shows: its middle frame, itself blurred, its mean colour, or the other
+            clip.
     """
 
     out: str
@@ -69,6 +81,9 @@ class MapsConfig(PairConfig, DisplayConfig):
     share: float = SHARE
     pictures: bool = True
     verdict: bool = False
+    region: str = ""
+    region_of: Side = "i"
+    edit: Literal["freeze", "blur", "mean", "swap"] = "freeze"
 
 
 def numbers_of(found: PairMaps) -> dict[str, Any]:
@@ -196,10 +211,42 @@ def write_page(config: MapsConfig, command: str = "") -> None:
         raise ValueError(f"a page shows one kind of map, got {', '.join(config.maps)}: name one")
     kind = config.maps[0] if config.maps else DEFAULT_MAP
     clips = config.load([kind])
-    found = explain_kind(kind, clips.finer(config.fine) if config.fine > 1 else clips)
+    fine = clips.finer(config.fine) if config.fine > 1 else clips
+    if config.region:
+        write_edit(config, kind, fine, command)
+        return
+    found = explain_kind(kind, fine)
     heads = tuple(found.rows)
     checked = verdicts(clips, kind, heads=heads) if config.verdict else {}
     options = {"command": command, "verdicts": checked, "grey": config.grey}
+    print(to_html(found, config.out, **options, **config.display))
+
+
+def write_edit(config: MapsConfig, kind: str, clips: PairClips, command: str) -> None:
+    """Write the page of one clip as it is and edited, and print both heads' scores of both.
+
+    Raises:
+        ValueError: The region is none or the edit changes nothing.
+    """
+    if config.verdict:
+        raise ValueError("a verdict is on clips as they are: leave out --verdict or --region")
+    side = config.region_of
+    mask = Rectangle.parse(config.region).mask(clips.view(side).frames.shape[:3])
+    after = edit_pair(clips, side, mask, config.edit)
+    found = explain_edit(kind, clips, after, side)
+    notes = [f"Edit of c_{side}: {config.edit}, in the region {config.region}."]
+    for head, now in found.similarity.items():
+        then = float(clips.c_i.embeddings[head] @ clips.c_j.embeddings[head])
+        scores = [("s", then, now)]
+        if head in found.rows and found.rows[head][1].kind != "contribution":
+            scores.append((map_kind(kind).symbol, found.score(head, 0), found.score(head, 1)))
+        notes += [
+            f"{HEAD_TITLES.get(head, head)}: {letter} {signed(a, 4)} as it is, {signed(b, 4)} "
+            f"edited, a difference of {signed(b - a, 4)}."
+            for letter, a, b in scores
+        ]
+    print("\n".join(notes))
+    options = {"command": command, "notes": notes, "grey": config.grey}
     print(to_html(found, config.out, **options, **config.display))
 
 
@@ -212,6 +259,8 @@ def run(config: MapsConfig, command: str = "") -> None:
     if is_page(config.out):
         write_page(config, command)
         return
+    if config.region:
+        raise ValueError(f"an edit is shown on a page: give --out *.html, got {config.out!r}")
     found = maps_of_clips(config.load(config.maps), config.maps, fine=config.fine)
     save_folder(found, config.out, share=config.share, pictures=config.pictures, command=command)
     print(table_of(found))

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from analysis.attribution.retrieval.explain import explain_retrieval
 from analysis.attribution.retrieval.result import RetrievalExplanation
@@ -31,6 +32,9 @@ class RetrievalConfig:
         model: Model file or name of a shipped model.
         unit: In place of a query: the dimension of the head (with ``--feature backbone`` the
             channel), from 0, of which the videos are listed that excite it most.
+        layer: Layer of the encoder whose channel the unit is, such as layer2; nothing: the unit is
+            one of the feature. Its values are not in a gallery: clips of up to 400 are sent through
+            the encoder.
         k: Number of neighbours.
         feature: Feature that the videos are ranked by.
         verdict: Check the map of the query of each hit, too, which takes some 60 forward passes a
@@ -41,6 +45,7 @@ class RetrievalConfig:
     out: str
     query: str = ""
     unit: int | None = None
+    layer: str = ""
     model: str = "default"
     k: int = 5
     feature: str = one_of(FEATURES, "rsp")
@@ -59,6 +64,8 @@ def run(config: RetrievalConfig, command: str = "") -> None:
 
     if bool(config.query) == (config.unit is not None):
         raise ValueError("one of --query and --unit says what to search for, got both or neither")
+    if config.layer and config.unit is None:
+        raise ValueError("--layer says of which layer --unit is one: give both")
     branch, gallery = load_model(config.model), Gallery.load(config.gallery)
     found: RetrievalExplanation | UnitClips
     if config.unit is None:
@@ -67,13 +74,18 @@ def run(config: RetrievalConfig, command: str = "") -> None:
     elif config.verdict:
         raise ValueError("a verdict is on the hits of a query: leave out --verdict or --unit")
     else:
-        found = explain_unit(branch, gallery, config.feature, config.unit, config.k)
-        name = f"unit_{config.feature}_{config.unit}"
+        feature = config.layer or config.feature
+        found = explain_unit(branch, gallery, feature, config.unit, config.k)
+        name = f"unit_{feature}_{config.unit}"
     checked = {}
     if config.verdict and isinstance(found, RetrievalExplanation):
         checked = verdicts_on_hits(branch, found)
     if is_page(config.out):
-        more = {"verdicts": checked} if checked else {}
+        from analysis.figures.viewer.retrieval import still_of_hits
+
+        more: dict[str, Any] = {}
+        if isinstance(found, RetrievalExplanation):
+            more = {"verdicts": checked, "still": still_of_hits(branch, found)}
         print(to_html(found, config.out, command=command, **more))
         return
     stem = Path(config.out) / name

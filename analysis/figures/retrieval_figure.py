@@ -212,13 +212,13 @@ def draw_unit(found: UnitClips, *, opacity: float = 0.75) -> RetrievalFigure:
     Raises:
         ValueError: A video can't be read any more.
     """
-    films = _Films(found.protocol)
+    films, title = _Films(found.protocol), TITLES.get(found.feature, found.feature)
     panels = [films.panel(own.maps) for own in found.videos]
     limit, num = _limit(panels), len(panels)
     size = min(_MOST_INCHES, (PAGE_INCHES - 2 * _SIDE - num * _GAP) / num)
     caption = (
         f"Of {found.num_videos} videos those with the largest value v of unit {found.unit} "
-        f"({TITLES[found.feature]}), which the maps of all {found.protocol.num_clips} clips sum "
+        f"({title}), which the maps of all {found.protocol.num_clips} clips sum "
         "to; each panel shows the clip and the frame where its map says most. "
         f"Model {found.model_hash[:12] or 'unnamed'}."
     )
@@ -228,8 +228,8 @@ def draw_unit(found: UnitClips, *, opacity: float = 0.75) -> RetrievalFigure:
         bottom = _HEAD + size + _LABEL + 0.1
         page = _Page(width, bottom + 0.125 * len(lines) + _EDGE, size)
         page.text(
-            _EDGE, _HEAD, f"{TITLES[found.feature]}\nunit {found.unit}", fontweight="bold",
-            fontsize=9, color=COLOURS[found.feature],
+            _EDGE, _HEAD, f"{title}\nunit {found.unit}", fontweight="bold",
+            fontsize=9, color=COLOURS.get(found.feature, INK),
         )  # fmt: skip
         for column, (own, panel) in enumerate(zip(found.videos, panels, strict=True)):
             axis = page.panel(column, _HEAD)

@@ -63,8 +63,14 @@ class Rectangle:
         parts = text.split(",")
         if len(parts) not in (4, 6):
             raise ValueError(f"a rectangle is 4 numbers, or 6 with frames, got {len(parts)}")
-        left, top, right, bottom = (float(part) for part in parts[:4])
-        frames = (int(parts[4]) - 1, int(parts[5]) - 1) if parts[4:] else None
+        try:
+            left, top, right, bottom = (float(part) for part in parts[:4])
+            frames = (int(parts[4]) - 1, int(parts[5]) - 1) if parts[4:] else None
+        except ValueError:
+            raise ValueError(
+                "a rectangle is numbers, such as 0.2,0.1,0.6,0.9 (and whole numbers of frames), "
+                f"got {text!r}"
+            ) from None
         return cls(left, top, right, bottom, frames)
 
     def __str__(self) -> str:

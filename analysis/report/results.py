@@ -1,6 +1,6 @@
 """The numbers of a report: every study measured once and kept (:mod:`analysis.report.store`)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -156,20 +156,22 @@ class ReportResults:
         return save_json(path, self.to_json())
 
 
-def real_videos(config: ReportConfig) -> tuple[Path, ...]:
-    """The query split's videos that are not known to be invalid; none without a data set.
+def real_videos(config: ReportConfig) -> dict[Path, str]:
+    """The query split's videos that are not known to be invalid, and their classes.
+
+    There are none without a data set.
 
     Raises:
         ValueError: The data set can't be read.
     """
     if not config.has_data:
-        return ()
+        return {}
     found = load_video_set(config.split(config.query_split))
-    return tuple(v.path for v in found.videos if v.path not in found.known_invalid)
+    return {v.path: v.label for v in found.videos if v.path not in found.known_invalid}
 
 
 def inputs_of_report(
-    config: ReportConfig, query: Branch, key: Branch, folder: Path, videos: Sequence[Path]
+    config: ReportConfig, query: Branch, key: Branch, folder: Path, videos: Mapping[Path, str]
 ) -> dict[str, StudyInputs]:
     """The videos that studies are measured on: synthetic ones, and real ones if there are any."""
     task = find_task(config.model)
@@ -179,6 +181,7 @@ def inputs_of_report(
     real = replace(
         synthetic,
         paths=tuple(videos),
+        labels=videos,
         videos=f"{config.query_split} videos",
         gallery=config.split(config.gallery_split),
         queries=config.split(config.query_split),

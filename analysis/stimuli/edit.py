@@ -1,11 +1,16 @@
 """Change a region of a clip and nothing else, to see what a head makes of it."""
 
-from typing import Literal, get_args
+from dataclasses import replace
+from typing import Any, Literal, get_args
 
 import cv2
 import numpy as np
 
+from analysis.attribution.pair_clips import PairClips
+from analysis.attribution.pair_maps import KindMaps, explain_kind
 from analysis.core.clip import Frames, Masks, View, static_clip
+from analysis.core.score import extract_features
+from rspnet.names import SIDES, Side
 
 How = Literal["freeze", "blur", "mean", "swap", "speed"]
 BLUR_SIGMA = 0.05  # of the clip's side
@@ -90,3 +95,76 @@ def _check(view: View, mask: Masks, how: str, other: View | None) -> Masks:
                 f"{info.video!r} at {info.speed:g}x for {own.video!r} at {own.speed:g}x"
             )
     return np.broadcast_to(mask, shape)
+
+
+def edit_pair(
+    clips: PairClips, side: Side, mask: Masks, how: How, other: View | None = None
+) -> PairClips:
+    """A pair of which one clip is edited; its margins are against the negatives that it has.
+
+    Args:
+        clips: The pair.
+        side: Which clip.
+        mask: As for :func:`edit_region`.
+        how: As for :func:`edit_region`; ``swap`` shows the other clip of the pair.
+        other: The clip that ``speed`` takes pixels from.
+
+    Raises:
+        ValueError: As :func:`edit_region`; or the edit changes no pixel.
+    """
+    if how == "swap" and other is None:
+        other = clips.view(SIDES[side == "i"])
+    view = edit_region(clips.view(side), mask, how, other)
+    if (view.frames == clips.view(side).frames).all():
+        raise ValueError(
+            "the edit changes no pixel: the region already looks like that, as what stands still "
+            "does when it is frozen"
+        )
+    seen = extract_features(clips.branch(side), view, name=f"c_{side}")
+    own: dict[str, Any]
+    own = {"view_i": view, "c_i": seen} if side == "i" else {"view_j": view, "c_j": seen}
+    own |= {name: {} for name in ("_margins", "_shifted", "_classes", "_answers", "_ledgers")}
+    return replace(clips, static_features={}, **own)
+
+
+def explain_edit(kind: str, before: PairClips, after: PairClips, side: Side) -> KindMaps:
+    """The maps of one clip of a pair as it is and edited, in the place of those of c_i and c_j.
+
+    Args:
+        kind: Key of a kind of map.
+        before: The pair.
+        after: From :func:`edit_pair`.
+        side: Which clip was edited.
+
+    Returns:
+        With the similarities of the edited pair.
+
+    Raises:
+        ValueError: As :func:`analysis.explain_kind`.
+
+    Example:
+        >>> from analysis import PairClips, example_branch, example_views
+        >>> branch = example_branch()
+        >>> before = PairClips.of(branch, branch, *example_views(2))
+        >>> left = np.zeros((32, 32), bool)
+        >>> left[:, :16] = True
+        >>> after = edit_pair(before, "j", left, "mean")
+        >>> found = explain_edit("contribution", before, after, "j")
+        >>> found.sides, found.rows["rsp"][1].completeness_error < 1e-6
+        (('j', 'j, edited'), True)
+    """
+    first, second = (explain_kind(kind, clips) for clips in (before, after))
+    n = SIDES.index(side)
+
+    def both(name: str) -> dict[str, tuple[Any, Any]]:
+        a, b = getattr(first, name), getattr(second, name)
+        return {row: (a[row][n], b[row][n]) for row in a if row in b}
+
+    return replace(
+        second,
+        rows=both("rows"),
+        probability=both("probability"),
+        offset=both("offset"),
+        views=(before.view(side), after.view(side)),
+        sides=(side, f"{side}, edited"),
+    )

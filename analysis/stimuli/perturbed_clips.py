@@ -32,6 +32,7 @@ from rspnet.data.synthetic.videos import (
 )
 from rspnet.data.transforms import FrameReader
 from rspnet.models import Branch, evaluation_mode
+from rspnet.models.heads import global_average_pool
 
 T = TypeVar("T")
 Floats = NDArray[np.float64]
@@ -177,9 +178,19 @@ def levels_of(probe: Probe, window: int) -> Levels:
 
 @torch.no_grad()
 def embed_views(
-    branch: Branch, views: Sequence[View], batch_size: int = BATCH_SIZE
+    branch: Branch,
+    views: Sequence[View],
+    batch_size: int = BATCH_SIZE,
+    *,
+    backbone: bool = False,
 ) -> dict[str, Floats]:
     """Unit embeddings of views by all heads, a forward pass a view.
+
+    Args:
+        branch: The model.
+        views: N clips.
+        batch_size: Clips in a pass.
+        backbone: Whether to give the pooled features as well, as ``backbone``.
 
     Returns:
         By head, (N, D) in double precision. An embedding of length 0, such as an encoder of
@@ -190,13 +201,16 @@ def embed_views(
             0, or one that is not finite of any.
     """
     device = branch.device
-    rows: dict[str, list[Floats]] = {head: [] for head in branch.heads}
+    rows: dict[str, list[Floats]] = {}
     for first in range(0, len(views), batch_size):
         batch = torch.stack([view.clip for view in views[first : first + batch_size]])
         with evaluation_mode(branch):
-            embeddings = branch(batch.to(device))
+            features = branch.features(batch.to(device))
+            embeddings = branch.project(features)
+        if backbone:
+            embeddings["backbone"] = global_average_pool(features)
         for head, z in embeddings.items():
-            rows[head].append(z.double().cpu().numpy())
+            rows.setdefault(head, []).append(z.double().cpu().numpy())
     found = {head: np.concatenate(parts) for head, parts in rows.items()}
     for head, vectors in found.items():
         length = np.linalg.norm(vectors, axis=1, keepdims=True)

@@ -7,18 +7,16 @@ texture", with motion in the place of shape. What else differs from video to vid
 place, height) is that of a third video, so that neither A nor B has it.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from analysis.core.clip import StoredFrames, View, load_view
 from analysis.core.figure_spec import DotFigure, DotPanel, FigureSpec
-from analysis.core.score import extract_features
 from analysis.core.table import (
     Key,
     Row,
@@ -30,6 +28,7 @@ from analysis.core.table import (
     interval,
     pivot,
 )
+from analysis.stimuli.perturbed_clips import embed_views
 from analysis.studies.measures.controlled import (
     ControlledConfig,
     against_random,
@@ -96,13 +95,6 @@ def choose_partners(factors: Sequence[Factors]) -> list[int]:
     return found
 
 
-def embed(branch: Branch, clips: Iterable[View]) -> Floats:
-    """Unit embeddings of clips by all heads, (H, N, D)."""
-    seen = (extract_features(branch, clip).embeddings for clip in clips)
-    rows = [[z[head].double().cpu().numpy() for head in branch.heads] for z in seen]
-    return np.stack(rows, axis=1)
-
-
 def decide(queries: Floats, gallery: Floats, a: Sequence[int], b: Sequence[int]) -> Floats:
     """The outcome of each conflict, (N, 3) of 0 and 1, by :data:`MEASURES`.
 
@@ -135,7 +127,6 @@ class CueConflict(Study[CueConflictConfig]):
     any_encoder = True
     place = 55
 
-    @torch.no_grad()
     def measure(self, inputs: StudyInputs, config: CueConflictConfig) -> StudyTable:
         """Measure a model and random weights.
 
@@ -163,8 +154,13 @@ class CueConflict(Study[CueConflictConfig]):
         total = num * len(clips) * (1 + config.num_random)
         with tqdm(total=total, desc=self.title, unit="clip", disable=not inputs.progress) as bar:
 
+            def embed(branch: Branch, own: Sequence[View]) -> Floats:
+                found = embed_views(branch, own)
+                bar.update(len(own))
+                return np.stack([found[head] for head in branch.heads])
+
             def measure(branch: Branch, _key: Branch) -> Floats:
-                known, *conflicts = (embed(branch, _counted(own, bar)) for own in clips.values())
+                known, *conflicts = (embed(branch, own) for own in clips.values())
                 pairs = [list(zip(queries, known, strict=True)) for queries in conflicts]
                 return np.array(
                     [[decide(q, g, range(num), partners) for q, g in heads] for heads in pairs]
@@ -237,12 +233,6 @@ class CueConflict(Study[CueConflictConfig]):
         """The share of motion decisions in the full conflict."""
         name = "cue conflict, share of motion decisions"
         return [key_number(table, name, "motion", conflict=FULL)]
-
-
-def _counted(clips: Iterable[View], bar: "tqdm[Any]") -> Iterator[View]:
-    for clip in clips:
-        yield clip
-        bar.update()
 
 
 def summarise(

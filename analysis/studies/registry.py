@@ -79,6 +79,7 @@ class StudyInputs:
         key: Its momentum branch.
         task: With the head of its pretext task, if it has one.
         paths: Real videos; none for synthetic ones.
+        labels: Classes of the real videos, where they have any.
         videos: Which videos these are, in words; nothing lets the study say it.
         skipped: Videos that are known to be invalid, and why.
         gallery: Labelled videos that are searched.
@@ -92,6 +93,7 @@ class StudyInputs:
     task: PretextTask | None = None
     model: str = "default"
     paths: tuple[Path, ...] = ()
+    labels: Mapping[Path, str] = field(default_factory=dict)
     videos: str = ""
     skipped: Mapping[Path, str] = field(default_factory=dict)
     gallery: DatasetConfig | None = None
@@ -358,6 +360,7 @@ def inputs_of(study: Study[Any], config: StudyConfig, *, progress: bool = True) 
         ValueError: There is no such model, the videos are not there, or the study needs others.
     """
     paths: tuple[Path, ...] = ()
+    labels: dict[Path, str] = {}
     skipped: dict[Path, str] = {}
     words = ""
     gallery = queries = None
@@ -380,7 +383,8 @@ def inputs_of(study: Study[Any], config: StudyConfig, *, progress: bool = True) 
         elif named:
             found = load_video_set(data)
             skipped = dict(found.known_invalid)
-            paths = tuple(v.path for v in found.videos if v.path not in skipped)
+            labels = {v.path: v.label for v in found.videos if v.path not in skipped}
+            paths = tuple(labels)
             words = f"videos of {found.name}, split {found.split}, fold {found.fold}"
             splits = {name: getattr(config, f"{name}_split", "") for name in ("gallery", "query")}
             if all(splits.values()):
@@ -394,6 +398,7 @@ def inputs_of(study: Study[Any], config: StudyConfig, *, progress: bool = True) 
         key=key,
         task=find_task(config.model),
         paths=paths,
+        labels=labels,
         videos=words,
         skipped=skipped,
         gallery=gallery,

@@ -12,17 +12,16 @@ A unit *encodes* a factor if its correlation is above that of 99% of the pairing
 videos' partners (all cyclic shifts), so that by chance one unit in a hundred does.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 from tqdm import tqdm
 
+from analysis.attribution.retrieval.layers import kept_outputs, layers_of
 from analysis.core.clip import StoredFrames, View, load_view
 from analysis.core.figure_spec import Dot, DotFigure, DotPanel, FigureSpec
 from analysis.core.statistics import Estimate, estimate
@@ -56,8 +55,6 @@ CODES = {
 CHANCE = 0.01
 NUM_NAMED = 3  # units of a head that are named for each factor
 _SAMPLES = 500
-# Its units are those of the layer before, scaled.
-_Norm = nn.BatchNorm3d
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,37 +69,6 @@ class UnitsConfig(ControlledConfig):
     num_videos: int = 100
 
 
-def layers_of(branch: Branch) -> dict[str, nn.Module]:
-    """The encoder's parts by name, in the order of its code."""
-    part: nn.Module = branch.encoder
-    while len(children := dict(part.named_children())) == 1:
-        (part,) = children.values()
-    return {
-        name: child
-        for name, child in children.items()
-        if any(True for _ in child.parameters()) and not isinstance(child, _Norm)
-    }
-
-
-@contextmanager
-def _kept_outputs(layers: dict[str, nn.Module]) -> Iterator[dict[str, Tensor]]:
-    kept: dict[str, Tensor] = {}
-
-    def keep(name: str) -> Any:
-        def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
-            if isinstance(output, Tensor) and output.ndim == 5:
-                kept[name] = output.mean(dim=(2, 3, 4))
-
-        return hook
-
-    hooks = [layer.register_forward_hook(keep(name)) for name, layer in layers.items()]
-    try:
-        yield kept
-    finally:
-        for hook in hooks:
-            hook.remove()
-
-
 @torch.no_grad()
 def unit_values(branch: Branch, views: Sequence[View]) -> dict[str, Floats]:
     """Values of the units of every layer and of both heads, by layer (N, U) in double precision.
@@ -112,9 +78,10 @@ def unit_values(branch: Branch, views: Sequence[View]) -> dict[str, Floats]:
         views: N clips, in one pass.
     """
     clips = torch.stack([view.clip for view in views]).to(branch.device)
-    with evaluation_mode(branch), _kept_outputs(layers_of(branch)) as kept:
+    with evaluation_mode(branch), kept_outputs(layers_of(branch)) as kept:
         pooled = global_average_pool(branch.features(clips))
-        found = kept | {head: branch.head(head)(pooled) for head in HEADS}
+        found = {name: output.mean(dim=(2, 3, 4)) for name, output in kept.items()}
+        found |= {head: branch.head(head)(pooled) for head in HEADS}
     return {name: values.double().cpu().numpy() for name, values in found.items()}
 
 
@@ -179,14 +146,15 @@ def summarise(values: Mapping[str, Floats], weights: str) -> list[Row]:
 
 
 def strongest_units(values: Mapping[str, Floats]) -> list[Row]:
-    """Of each head the units that encode one factor alone, the most correlated first.
+    """Of each head and layer the units that encode one factor alone, the most correlated first.
 
     Args:
         values: As for :func:`summarise`.
     """
     rows = []
-    for head in HEADS:
-        own, *partners = values[head].swapaxes(0, 1)
+    for name in (*HEADS, *(layer for layer in values if layer not in HEADS)):
+        of = {"head" if name in HEADS else "layer": name}
+        own, *partners = values[name].swapaxes(0, 1)
         r = {f: correlations(own, p) for f, p in zip(FACTORS, partners, strict=True)}
         action, appearance = (encodes(own, partner) for partner in partners)
         alone = {"action": action & ~appearance, "appearance": appearance & ~action}
@@ -194,7 +162,7 @@ def strongest_units(values: Mapping[str, Floats]) -> list[Row]:
             units = np.flatnonzero(found)
             units = units[np.argsort(-r[factor][units], kind="stable")][:NUM_NAMED]
             for place, unit in enumerate(units.tolist(), start=1):
-                keys: dict[str, Key] = {"head": head, "encodes": factor, "place": place}
+                keys: dict[str, Key] = {**of, "encodes": factor, "place": place}
                 both = {name: float(own_r[unit]) for name, own_r in r.items()}
                 rows.append(Row(keys=keys, values={"unit": unit, **both}))
     return rows
@@ -204,30 +172,44 @@ def _layers(table: StudyTable) -> list[str]:
     return [layer for layer in table.keys("layer") if layer != RSP_MINUS_AVID]
 
 
-def named_units(table: StudyTable) -> list[NamedUnit]:
-    """The units of :func:`strongest_units`; none of a table that was measured without them."""
+def named_units(table: StudyTable, of: str = "head") -> list[NamedUnit]:
+    """The units of :func:`strongest_units`; none of a table that was measured without them.
+
+    Args:
+        table: The numbers.
+        of: Units of a ``head``, or of a ``layer``.
+    """
     found = []
     for row in table.rows:
-        if "encodes" in row.keys:
-            head, factor = str(row.keys["head"]), str(row.keys["encodes"])
-            own = {name: v for name, v in row.values.items() if not isinstance(v, Estimate)}
-            r = {name: float(own[name]) for name in FACTORS}
-            found.append(NamedUnit(head, factor, int(own["unit"]), r))
+        if "encodes" in row.keys and of in row.keys:
+            name, factor = str(row.keys[of]), str(row.keys["encodes"])
+            own = {key: v for key, v in row.values.items() if not isinstance(v, Estimate)}
+            r = {key: float(own[key]) for key in FACTORS}
+            found.append(NamedUnit(name, factor, int(own["unit"]), r))
     return found
 
 
 def _named(table: StudyTable) -> list[Table]:
-    rows: list[list[str | Value]] = [
-        [f"{HEAD_TITLES[own.head]} {own.unit}", CODES[f"{own.factor}_only"], *own.r.values()]
-        for own in named_units(table)
-    ]
-    caption = (
-        f"the units of each head, numbered from 0, that encode one factor alone, up to {NUM_NAMED} "
-        "with the largest correlation between videos that share it; `python -m analysis retrieval "
-        "--unit` and the page Retrieval show what excites them"
-    )
-    header = ("unit", "encodes", *(f"r, {name}" for name in FACTORS.values()))
-    return [Table(header=header, rows=rows, caption=caption)] if rows else []
+    found = []
+    for of, option in (("head", "--unit"), ("layer", "--layer and --unit")):
+        rows: list[list[str | Value]] = [
+            [
+                f"{HEAD_TITLES.get(own.head, own.head)} {own.unit}",
+                CODES[f"{own.factor}_only"],
+                *own.r.values(),
+            ]
+            for own in named_units(table, of)
+        ]
+        shows = " and the page Retrieval show" if of == "head" else " shows"
+        caption = (
+            f"the units of each {of}, numbered from 0, that encode one factor alone, up to "
+            f"{NUM_NAMED} with the largest correlation between videos that share it; "
+            f"`python -m analysis retrieval` with {option}{shows} what excites them"
+        )
+        header = ("unit", "encodes", *(f"r, {name}" for name in FACTORS.values()))
+        if rows:
+            found.append(Table(header=header, rows=rows, caption=caption, folded=of == "layer"))
+    return found
 
 
 def title_of(layer: str) -> str:

@@ -6,6 +6,8 @@
   made nothing yet (once), with a new one (cold), and with the same one in a new window (warm).
 - ``scrubber``: from the slider's event to the frame painted in all four panels.
 - ``pair``: from another c_j to the four overlays.
+- ``verdict``: from another c_j to the verdicts on both heads' maps.
+- ``edit``: from choosing how a region is edited to its scores, maps and nearest videos.
 - ``retrieval``: from another query to its lists by both heads, among 10,000 videos.
 - ``embedding``: from opening the page to 20,000 points drawn by WebGL, their projection made.
 - ``sessions``: from asking for another frame to the page's part drawn for it, with many visitors,
@@ -33,7 +35,9 @@ from benchmarks.dashboard_speed import parts, sessions
 from benchmarks.dashboard_speed.parts import Bench, Row
 from benchmarks.harness import describe_machine, print_row
 
-PARTS = ("first", "scrubber", "pair", "retrieval", "embedding", "memory", "sessions")
+PARTS = (
+    "first", "scrubber", "pair", "verdict", "edit", "retrieval", "embedding", "memory", "sessions",
+)  # fmt: skip
 ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 WIDTH = 50
 
@@ -88,6 +92,8 @@ def _measure(bench: Bench, options: argparse.Namespace) -> None:
         "first": parts.opening(bench),
         "scrubber": parts.scrubber(bench),
         "pair": parts.pair(bench),
+        "verdict": parts.verdict(bench),
+        "edit": parts.edit(bench),
         "retrieval": parts.retrieval(bench, options.num_searched),
         "embedding": parts.embedding(bench, options.num_mapped),
     }

@@ -5,12 +5,14 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import cycle, islice
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page
 
 from benchmarks.dashboard_speed.galleries import Made, make_gallery
 from benchmarks.dashboard_speed.server import READY, Memory, Server, rest, served, window
+from dashboard.app_pages.compare.region import EDITS
 from dashboard.app_pages.retrieval.hits import FEATURES, PAGE
 from dashboard.base.arguments import Arguments
 from dashboard.services import galleries
@@ -20,6 +22,9 @@ CHANGES = (10, 25, 50, 100, 150, 200)
 NEAREST = '[data-testid="near-avid"]'
 TITLE = ".title .name"
 _OPENED = ("to first content", "to four overlays")
+_VERDICT = '[data-testid="verdicts"] b'
+_REGION = "0.2,0.2,0.6,0.7"
+_EDITED = '[data-testid="edits"] figure:nth-child(2) .tile'
 _STRIP = '[data-testid="strip-i"] .part'
 # Moves the slider as a hand does; milliseconds until all four panels were painted anew.
 _MOVE = """
@@ -53,6 +58,13 @@ _POINTS_STAND = """
   small.drawImage(drawn, 0, 0, 64, 32)
   return [0, 32].every(x => small.getImageData(x, 0, 32, 32).data.some((v, n) => n % 4 === 3 && v))
 }
+"""
+_IS_EDITED = f"""
+before => {{
+  const tile = document.querySelector(`{_EDITED}`)
+  return tile && tile.getAttribute("style") !== before
+    && !document.querySelector('[data-testid="stSpinner"], .st-key-what_if [data-stale="true"]')
+}}
 """
 _PAINTED = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
 
@@ -171,14 +183,46 @@ def pair(bench: Bench) -> Iterator[Row]:
     yield Row(name="another c_j", seconds=seconds, aim=2)
 
 
+def verdict(bench: Bench) -> Iterator[Row]:
+    """From another c_j, chosen in its menu, to what the checks of both heads' maps came to."""
+    titles = [v.title for v in galleries.open_source(galleries.GENERATED, bench.arguments()).videos]
+    with bench.opened("compare") as page:
+        _wait_whole(page)
+        page.wait_for_selector(_VERDICT)
+        seconds = []
+        for title in titles[1 : 1 + bench.repeats]:
+            begin = _choose(page, title)
+            page.wait_for_selector(_VERDICT)
+            seconds.append(time.perf_counter() - begin)
+            rest(page)
+    yield Row(name="another c_j: to the verdict", seconds=seconds)
+
+
+def edit(bench: Bench) -> Iterator[Row]:
+    """From choosing how a region is edited to its maps, scores and nearest videos."""
+    seconds: list[float] = []
+    with bench.opened(f"compare?region={_REGION}") as page:
+        _wait_whole(page)
+        for title in islice(cycle(list(EDITS.values())[:3]), bench.repeats):
+            before = page.locator(_EDITED).first.get_attribute("style") if seconds else ""
+            begin = time.perf_counter()
+            page.get_by_role("radio", name=title).click()
+            page.wait_for_function(_IS_EDITED, arg=before)
+            page.wait_for_selector('[data-testid="nearest-avid"]')
+            page.evaluate(_PAINTED)
+            seconds.append(time.perf_counter() - begin)
+            rest(page)
+    yield Row(name="another edit of a region", seconds=seconds)
+
+
 def _wait_whole(page: Page) -> None:
     for part in (READY, _STRIP, NEAREST):
         page.wait_for_selector(part)
     rest(page)
 
 
-def _change(page: Page, title: str) -> float:
-    """Seconds from choosing a video as c_j to its overlays."""
+def _choose(page: Page, title: str) -> float:
+    """Choose a video as c_j and wait for its overlays; when it was chosen."""
     token = page.get_attribute(READY, "data-ready")
     field = page.locator(".st-key-video_j input")
     field.fill(title)
@@ -186,6 +230,12 @@ def _change(page: Page, title: str) -> float:
     begin = time.perf_counter()
     field.press("Enter")
     page.wait_for_selector(f'{READY}:not([data-ready="{token}"])')
+    return begin
+
+
+def _change(page: Page, title: str) -> float:
+    """Seconds from choosing a video as c_j to its overlays."""
+    begin = _choose(page, title)
     seconds = time.perf_counter() - begin
     rest(page)
     return seconds

@@ -14,6 +14,21 @@ function isStep(before, after) {
   return !completed
 }
 
+// A menu is as wide as its place. Of a file's name that is longer it shows the end, too, behind the
+// dots: files of one class often begin alike (cards.name_of). While one types, it is left alone.
+const END = 7
+let waits = false
+
+function showEnds() {
+  waits = false
+  for (const input of document.querySelectorAll(".stSelectbox input")) {
+    const { value, parentElement: place } = input
+    const isLong = input.scrollWidth > input.clientWidth + 1 && !value.slice(-2 * END).includes(" ")
+    const end = isLong ? value.slice(-END) : ""
+    if ((place.dataset.end ?? "") !== end) place.dataset.end = end
+  }
+}
+
 function install() {
   if (window.rspnetHistory) return
   window.rspnetHistory = true
@@ -25,6 +40,10 @@ function install() {
     else push(state, title, url)
     if (own) written = window.location.href
   }
+  const soon = () => { if (!waits) requestAnimationFrame(showEnds); waits = true }
+  const watched = { subtree: true, childList: true, attributeFilter: ["value"] }
+  new MutationObserver(soon).observe(document.body, watched)
+  window.addEventListener("resize", soon)
   // A menu is as wide as its place: pointed at, it shows the whole of a long name.
   document.addEventListener("pointerover", event => {
     const menu = event.target.closest('[data-testid="stSelectbox"], [role="option"]')

@@ -6,16 +6,14 @@ That takes one more forward pass of each clip, stopped at its middle frame, for 
 and both heads: they are kept with the pair.
 """
 
-from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import streamlit as st
 
 from analysis.attribution.registry import MapKind
-from analysis.figures.viewer.pictures import Frames, resize, sheet
-from dashboard.base.style import COLOURS, signed
+from analysis.figures.viewer import strip
+from analysis.figures.viewer.pictures import resize
+from dashboard.base.style import COLOURS
 from dashboard.overlays import maps
 from dashboard.overlays.clip_ref import ClipRef
 from dashboard.overlays.maps import BY_MODEL
@@ -23,16 +21,14 @@ from dashboard.overlays.options import DisplayOptions
 from dashboard.overlays.request import MapRequest
 from dashboard.overlays.selection import Clip
 from dashboard.overlays.view_model import PairView, difference_of
-from dashboard.services.galleries import decode, identity, pixel_aspect
+from dashboard.services.galleries import decode
 from dashboard.services.models import Loaded
-from rspnet.names import HEAD_TITLES, SIDES
+from rspnet.names import SIDES
 
 if TYPE_CHECKING:
     from analysis import ClipMap
-    from analysis.core.clip_map import Map
 
 FILM_PIXELS = 168
-PLAIN = "#808080"  # of the backbone, which is neither head
 
 # Of each head, what stands still in c_i and in c_j, a number a time step.
 Still = dict[str, tuple[list[float], list[float]]]
@@ -81,11 +77,7 @@ def film_of(clip: ClipRef) -> str:
     Raises:
         ValueError: A frame can't be decoded.
     """
-    return _film(clip.frames(FILM_PIXELS))
-
-
-def _film(frames: Frames) -> str:
-    return f"url({sheet(frames, columns=len(frames), quality=80)})"
+    return strip.film_of(clip.frames(FILM_PIXELS))
 
 
 def waiting(clips: tuple[Clip, Clip]) -> dict[str, Any]:
@@ -96,7 +88,7 @@ def waiting(clips: tuple[Clip, Clip]) -> dict[str, Any]:
         side = min(frames.shape[1:3])
         top, left = ((length - side) // 2 for length in frames.shape[1:3])
         middle = frames[:, top : top + side, left : left + side]
-        shown.append(_clip(clip, _film(resize(middle, FILM_PIXELS, FILM_PIXELS)), "", []))
+        shown.append(_clip(clip, strip.film_of(resize(middle, FILM_PIXELS, FILM_PIXELS)), "", []))
     return {
         "token": "waiting",
         "waits": False,
@@ -155,61 +147,6 @@ def strip_of(
     }
 
 
-def strip_of_hit(
-    head: str,
-    clips: "Mapping[str, tuple[ClipMap, Map | None]]",
-    names: Mapping[str, str],
-) -> dict[str, Any]:
-    """The strip's data of a query and of a hit, in step: what adds to their similarity.
-
-    Args:
-        head: What ranks: ``rsp``, ``avid`` or ``backbone``.
-        clips: By ``query`` and ``hit``, the map of the clip that is shown, and what of it stands
-            still; nothing where that is not known.
-        names: Of the clips, by the same, such as ``clip 1 of 4``.
-
-    Raises:
-        ValueError: A frame can't be decoded.
-    """
-    shown, lanes = [], {}
-    for side, (own, still) in clips.items():
-        lane = {
-            "head": head,
-            "title": HEAD_TITLES.get(head, "Backbone"),
-            "colour": COLOURS.get(head, PLAIN),
-            "total": own.values.sum(axis=(1, 2)).tolist(),
-            "still": None if still is None else still.sum(axis=(1, 2)).tolist(),
-        }
-        lanes[side] = [lane]
-        info = own.clip
-        ref = ClipRef(identity(Path(info.video)), info.frame_indices, info.speed, own.grid.clip[1])
-        adds = f"{names[side]} adds {signed(own.score)}"
-        if still is not None:
-            adds += f", {signed(own.score - float(still.sum()))} of it by what moves"
-        shown.append(
-            {
-                "index": side,
-                "title": side.capitalize(),
-                "of": adds,
-                "film": film_of(ref),
-                "aspect": pixel_aspect(info.video),
-                "indices": list(info.frame_indices),
-                "lanes": lanes[side],
-                "alt": _alt(side.capitalize(), names[side], lanes[side]),
-            }
-        )
-    _set_ranges(lanes, "shared", has_one_target=True)
-    grid = next(iter(clips.values()))[0].grid
-    return {
-        "token": "split",
-        "waits": False,
-        "title": "What adds to s over time",
-        "edges": grid.starts(0),
-        "apart": None,
-        "clips": shown,
-    }
-
-
 def _of(kind: MapKind, of_side: "tuple[ClipMap, ...]") -> str:
     """What a clip's lanes are of, in symbols."""
     symbol = kind.symbol if of_side[0].kind == kind.key else "s"
@@ -226,30 +163,12 @@ def _clip(clip: Clip, film: str, of: str, lanes: list[dict[str, Any]]) -> dict[s
         "aspect": clip.info.pixel_aspect,
         "indices": list(clip.indices),
         "lanes": lanes,
-        "alt": _alt(f"c_{clip.side}", clip.title, lanes),
+        "alt": strip.words_of(f"c_{clip.side}", clip.title, lanes),
     }
-
-
-def _alt(name: str, title: str, lanes: list[dict[str, Any]]) -> str:
-    return f"{name} over time, {title}. {' '.join(map(_words, lanes))}".strip()
-
-
-def _words(lane: dict[str, Any]) -> str:
-    """A lane for those who do not see it."""
-    total = float(np.sum(lane["total"]))
-    said = f"{lane['title']}: {signed(total, 4)} in all"
-    if lane["still"]:
-        still = float(np.sum(lane["still"]))
-        said += (
-            f", {signed(total - still, 4)} of what moves and {signed(still, 4)} of what does not"
-        )
-    return f"{said}; by time step {', '.join(signed(value, 4) for value in lane['total'])}."
 
 
 def _set_ranges(lanes: dict[str, list[dict[str, Any]]], scale: str, has_one_target: bool) -> None:
     """Lanes that share a colour scale share the ends of their axis."""
-    from analysis.core.ledger import stacked_ends
-
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for side, own in lanes.items():
         for lane in own:
@@ -257,6 +176,4 @@ def _set_ranges(lanes: dict[str, list[dict[str, Any]]], scale: str, has_one_targ
             apart = scale == "map" or not has_one_target
             groups.setdefault((head, side if apart else ""), []).append(lane)
     for group in groups.values():
-        ends = stacked_ends([(lane["total"], lane["still"]) for lane in group])
-        for lane in group:
-            lane["range"] = list(ends)
+        strip.share_axis(group)

@@ -82,6 +82,12 @@ def card(body: str = "") -> DeltaGenerator:
     return place
 
 
+def page_of(items: Sequence[T], size: int, key: str) -> Sequence[T]:
+    """The items of the page that is chosen; :func:`paged` draws the choice."""
+    page = int(st.session_state.get(key, 1))
+    return items[(page - 1) * size : page * size]
+
+
 def paged(items: Sequence[T], size: int, key: str) -> Sequence[T]:
     """Draw a choice of page where there are several; the items of the page chosen.
 
@@ -91,8 +97,9 @@ def paged(items: Sequence[T], size: int, key: str) -> Sequence[T]:
         key: Of the widget; another list needs another.
     """
     pages = -(-len(items) // size)
-    page = st.pagination(pages, key=key, width=260) if pages > 1 else 1
-    return items[(page - 1) * size : page * size]
+    if pages > 1:
+        st.pagination(pages, key=key, width=260)
+    return page_of(items, size, key)
 
 
 def tile(

@@ -47,6 +47,15 @@ def _packages_are_read_once() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
+def _no_verdict_outlives_its_test() -> Iterator[None]:
+    """What a page checks in the background would compute on beside the tests that follow."""
+    yield
+    for key, job in list(jobs._board().jobs.items()):
+        if isinstance(key, tuple) and key[0] == "verdict":
+            job.stop()
+
+
+@pytest.fixture(autouse=True)
 def _main_module(monkeypatch: pytest.MonkeyPatch) -> None:
     """Streamlit puts its script in the place of ``__main__``, which new processes would run."""
     monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])

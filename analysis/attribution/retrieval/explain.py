@@ -23,6 +23,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from analysis.attribution.retrieval.layers import kept_outputs, layer_grid, layers_of
 from analysis.attribution.retrieval.result import (
     ExplainedGap,
     ExplainedHit,
@@ -55,9 +56,9 @@ class VideoFeatures:
     Attributes:
         path: Its file.
         branch: What it went through.
-        feature: ``backbone``, ``rsp`` or ``avid``.
-        pooling: Of the backbone's features, ``max`` or ``avg``.
-        features: F of all clips, (N, C, T', H', W') float32.
+        feature: ``backbone``, ``rsp``, ``avid`` or a layer of the encoder.
+        pooling: Of the backbone's or the layer's features, ``max`` or ``avg``.
+        features: F of all clips, (N, C, T', H', W') float32; of a layer what that gives.
         clips: What each clip gives, u, (N, D) in double precision.
         infos: Where each clip is from.
         starts: First frame of each.
@@ -107,7 +108,7 @@ class VideoFeatures:
         own = t / (len(self.clips) * self.length)
         target_ND = own.expand(len(self.clips), -1)
         F = self.features.double()
-        if self.feature == "backbone":
+        if self.feature not in self.branch.heads:
             # A clip's pooled features enter the mean at their own length, which the map divides by.
             length_N1 = torch.linalg.vector_norm(self.clips, dim=1, keepdim=True)
             values = pooled_map(F, target_ND * length_N1, self.pooling)
@@ -133,11 +134,16 @@ class VideoFeatures:
 
 
 @torch.no_grad()
-def _forward(branch: Branch, clips: Frames) -> Tensor:
-    device = branch.device
-    parts = torch.split(torch.from_numpy(clips), _BATCH)
-    with evaluation_mode(branch):
-        F = torch.cat([branch.features(normalise(part.to(device))) for part in parts])
+def _forward(branch: Branch, clips: Frames, layer: str | None) -> Tensor:
+    device, found = branch.device, []
+    layers = {} if layer is None else {layer: layers_of(branch)[layer]}
+    with evaluation_mode(branch), kept_outputs(layers) as kept:
+        for part in torch.split(torch.from_numpy(clips), _BATCH):
+            last = branch.features(normalise(part.to(device)))
+            if layers and not kept:
+                raise ValueError(f"{layer} gives no features (B, C, T, H, W): name another layer")
+            found.append(last if layer is None else kept[layer])
+    F = torch.cat(found)
     if not torch.isfinite(F).all():
         raise ValueError("the model gives features that are not finite: its weights are invalid")
     return F
@@ -153,13 +159,15 @@ def features_of_video(
         branch: Query branch.
         path: A video file.
         protocol: Of the gallery.
-        feature: ``backbone``, ``rsp`` or ``avid``.
+        feature: ``backbone``, ``rsp`` or ``avid``; or a layer of the encoder
+            (:func:`analysis.attribution.retrieval.layers.layers_of`), whose features are averaged.
 
     Raises:
         ValueError: No such feature, the video can't be read, or the features are not finite.
     """
-    if feature not in FEATURES:
-        raise ValueError(f"feature is one of {list(FEATURES)}, got {feature!r}")
+    layer = None if feature in FEATURES else feature
+    if layer is not None and layer not in layers_of(branch):
+        raise ValueError(f"feature is one of {[*FEATURES, *layers_of(branch)]}, got {feature!r}")
     views = load_views(path, protocol)
     with VideoReader(path) as reader:
         length, pace = len(reader), pace_of(reader.fps, protocol.fps)
@@ -171,22 +179,25 @@ def features_of_video(
         )
         for start in views.starts
     )
-    F = _forward(branch, views.frames[views.places])
-    if feature != "backbone":
+    F = _forward(branch, views.frames[views.places], layer)
+    pooling = protocol.pooling if layer is None else "avg"
+    if feature in branch.heads:
         with evaluation_mode(branch):
             u = branch.project(F)[feature]
     else:
-        u = F.amax(dim=(2, 3, 4)) if protocol.pooling == "max" else F.mean(dim=(2, 3, 4))
+        u = F.amax(dim=(2, 3, 4)) if pooling == "max" else F.mean(dim=(2, 3, 4))
+    clip = (protocol.num_frames, protocol.size, protocol.size)
+    grid = Grid.of(branch, F.shape[2:], clip)
     found = VideoFeatures(
         path=Path(path),
         branch=branch,
         feature=feature,
-        pooling=protocol.pooling,
+        pooling=pooling,
         features=F,
         clips=u.double(),
         infos=infos,
         starts=views.starts,
-        grid=Grid.of(branch, F.shape[2:], (protocol.num_frames, protocol.size, protocol.size)),
+        grid=grid if layer is None else layer_grid(branch, tuple(F.shape[2:]), clip),
     )
     if not found.length > 0:
         raise ValueError(f"the {feature} vector of {path} has length 0: it has no cosine")

@@ -1,11 +1,13 @@
-"""What excites a unit of a head: the videos of a gallery with most of it, and where in them.
+"""What excites a unit of a head or a layer: the videos with most of it, and where in them.
 
 A unit is one of a head's 128 dimensions, d. A video's value of it is v_d, the entry d of its
 vector (:mod:`analysis.attribution.retrieval`), so that ranking a gallery by it needs its vectors
 alone. Since v_d = v . e_d, with e_d the unit vector along d, the value has an exact map as every
 score of a video has: of a linear head it is W_d F, row d of its weights applied to the features in
 each cell, over the lengths that the vector is divided by. The maps of all clips of a video sum to
-v_d. With ``backbone`` a unit is a channel of the last features.
+v_d. With ``backbone`` a unit is a channel of the last features, with the name of a layer one of
+what that layer gives. Galleries hold no vectors of layers, so these are made anew, of the videos of
+at most :data:`MOST_CLIPS` clips, by a forward pass a clip.
 """
 
 from dataclasses import asdict, dataclass
@@ -16,11 +18,15 @@ import numpy as np
 import torch
 
 from analysis.attribution.retrieval.explain import check_gallery, check_unchanged, features_of_video
+from analysis.attribution.retrieval.layers import layers_of
 from analysis.attribution.retrieval.result import VideoMaps
 from analysis.core.serialisation import save_arrays
 from analysis.core.shown import Shown
+from rspnet.data.sampling import evenly_spaced
 from rspnet.models import Branch
 from rspnet.retrieval.gallery import Gallery, Protocol, largest
+
+MOST_CLIPS = 400  # that are sent through the encoder for a unit of a layer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +53,7 @@ class UnitClips(Shown):
     """The videos of a gallery that excite a unit most, and where.
 
     Attributes:
-        feature: ``rsp`` or ``avid``; of a channel ``backbone``.
+        feature: ``rsp`` or ``avid``; of a channel ``backbone`` or the layer.
         unit: d, counted from 0.
         protocol: How a video became a vector.
         model_hash: SHA-256 of the model file.
@@ -95,7 +101,9 @@ def explain_unit(
     Args:
         branch: Query branch of the model that made the gallery.
         gallery: The videos.
-        feature: ``rsp`` or ``avid``; or ``backbone``, of which a unit is a channel.
+        feature: ``rsp`` or ``avid``; or ``backbone`` or a layer of the encoder, such as ``layer2``,
+            of which a unit is a channel. Of a layer videos are taken evenly spaced in the gallery,
+            as many as have 400 clips, each of which goes through the encoder.
         unit: d, counted from 0.
         num: How many videos.
 
@@ -120,31 +128,51 @@ def explain_unit(
         True
     """
     check_gallery(branch, gallery)
-    if feature not in gallery.vectors:
-        raise ValueError(f"feature is one of {', '.join(gallery.vectors)}, got {feature!r}")
-    vectors = gallery.vectors[feature]
-    if not 0 <= unit < vectors.shape[1]:
-        raise ValueError(
-            f"units of {feature} are numbered from 0 to {vectors.shape[1] - 1}, got {unit}"
-        )
+    known = feature in gallery.vectors
+    if not known and feature not in layers_of(branch):
+        has = ", ".join([*gallery.vectors, *layers_of(branch)])
+        raise ValueError(f"feature is one of {has}, got {feature!r}")
+    if known:
+        check_unit(feature, unit, gallery.vectors[feature].shape[1])
     if not 1 <= num <= len(gallery):
         raise ValueError(f"num is between 1 and the gallery's {len(gallery)} videos, got {num}")
-    along = torch.zeros(vectors.shape[1], dtype=torch.float64)
-    along[unit] = 1
-    found = []
-    for rank, row in enumerate(largest(vectors[:, unit], num).tolist(), start=1):
+    if known:
+        rows = largest(gallery.vectors[feature][:, unit], num).tolist()
+    else:
+        most = max(num, MOST_CLIPS // gallery.protocol.num_clips)
+        rows = evenly_spaced(range(len(gallery)), most)
+    found: list[tuple[float, int, VideoMaps]] = []
+    for row in rows:
         video = features_of_video(branch, gallery.paths[row], gallery.protocol, feature)
-        check_unchanged(video, gallery, row)
-        value = float(vectors[row, unit])
-        maps = video.maps(along, value, [], f"unit {unit}")
-        found.append(
-            UnitVideo(rank=rank, index=row, label=gallery.labels[row], value=value, maps=maps)
-        )
+        check_unit(feature, unit, video.clips.shape[1])
+        if known:
+            check_unchanged(video, gallery, row)
+            value = float(gallery.vectors[feature][row, unit])
+        else:
+            value = float(video.vector[unit])
+        if len(found) < num or value > found[-1][0]:
+            along = torch.zeros(video.clips.shape[1], dtype=torch.float64)
+            along[unit] = 1
+            found.append((value, row, video.maps(along, value, [], f"unit {unit}")))
+            found = sorted(found, key=lambda own: (-own[0], own[1]))[:num]
     return UnitClips(
         feature=feature,
         unit=unit,
         protocol=gallery.protocol,
         model_hash=branch.hash,
-        num_videos=len(gallery),
-        videos=tuple(found),
+        num_videos=len(gallery) if known else len(rows),
+        videos=tuple(
+            UnitVideo(rank=rank, index=row, label=gallery.labels[row], value=value, maps=maps)
+            for rank, (value, row, maps) in enumerate(found, start=1)
+        ),
     )
+
+
+def check_unit(feature: str, unit: int, num: int) -> None:
+    """Refuse a unit that is not there.
+
+    Raises:
+        ValueError: It is not.
+    """
+    if not 0 <= unit < num:
+        raise ValueError(f"units of {feature} are numbered from 0 to {num - 1}, got {unit}")

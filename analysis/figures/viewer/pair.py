@@ -1,6 +1,6 @@
 """The offline page of a pair: both heads' maps on both clips, in step, with their numbers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from html import escape
 from pathlib import Path
@@ -31,7 +31,7 @@ from analysis.figures.viewer.pictures import SHEET_COLUMNS, resize
 from analysis.figures.viewer.rows import PLAY_FPS, bar_of, row_of, signed, small, symbols
 from rspnet.data.transforms import eval_frames
 from rspnet.data.video.reader import VideoReader
-from rspnet.names import HEAD_TITLES, SIDES
+from rspnet.names import HEAD_TITLES
 
 _READING = (
     "Orange raises the score, blue lowers it, and the frame shows through where a cell adds "
@@ -94,6 +94,7 @@ def pair_page(
     smooth: bool = True,
     grey: bool = False,
     verdicts: Mapping[str, Checked] | None = None,
+    notes: Sequence[str] = (),
     command: str = "",
     pixels: int = PIXELS,
 ) -> Page:
@@ -106,6 +107,7 @@ def pair_page(
         smooth: Interpolate between cells.
         grey: Show the frames without their colours.
         verdicts: By head, what the checks of its map came to.
+        notes: Sentences above the numbers.
         command: What made it.
         pixels: Side of a picture; smaller where the page would be too large.
 
@@ -138,7 +140,8 @@ def pair_page(
     infos = [view.info for view in views]
     model = next(iter(found.rows.values()))[0].model_hash
     named = [
-        f"{symbols(f'`c_{side}`')} {escape(_clip(i))}" for side, i in zip(SIDES, infos, strict=True)
+        f"{symbols(f'`c_{side}`')} {escape(_clip(i))}"
+        for side, i in zip(found.sides, infos, strict=True)
     ]
     first = next(iter(found.rows.values()))[0]
     num, height, width = first.grid.clip
@@ -152,7 +155,7 @@ def pair_page(
         ],
         panels=_panels(found, panels, titles, infos, scale, colour_ramp(opacity)),
         parts=[
-            Part(paragraphs=[_READING]),
+            Part(paragraphs=[_READING, *map(escape, notes)]),
             *verdict_part(verdicts or {}, titles),
             Part(
                 title="Numbers", tables=[_table(found, panels, titles)], paragraphs=_skipped(found)
@@ -168,7 +171,7 @@ def pair_page(
             "maps": {
                 f"{row}.{side}": own.manifest() | {"values": own.values.tolist()}
                 for row, both in found.rows.items()
-                for side, own in zip(SIDES, both, strict=True)
+                for side, own in zip(found.sides, both, strict=True)
             },
         },
     )
@@ -209,7 +212,9 @@ def _panels(
                 "alt": f"{map_title(found.kind, own)}, {titles[name]}, on c_{side}: {_clip(info)}",
                 "boxes": [panel.box] * num,
             }
-            for side, panel, own, info in zip(SIDES, both, found.rows[name], infos, strict=True)
+            for side, panel, own, info in zip(
+                found.sides, both, found.rows[name], infos, strict=True
+            )
         ]
         limits = [f"\N{PLUS-MINUS SIGN}{panel.limit:.2g}" for panel in both]
         if not found.has_one_target:
@@ -223,7 +228,9 @@ def _panels(
         "frame": strongest_frame(found),
         "fps": PLAY_FPS,
         "num_frames": num,
-        "columns": [{"index": s, "detail": _clip(i)} for s, i in zip(SIDES, infos, strict=True)],
+        "columns": [
+            {"index": s, "detail": _clip(i)} for s, i in zip(found.sides, infos, strict=True)
+        ],
         "rows": rows,
         "sheet": {"columns": SHEET_COLUMNS, "rows": -(-num // SHEET_COLUMNS)},
         "unit": kind.units,
@@ -236,7 +243,7 @@ def _table(
     """A line a map: its score, what its cells come to, and how much of it is on what moves."""
     kind, rows = map_kind(found.kind), []
     for name, both in panels.items():
-        for n, (side, panel) in enumerate(zip(SIDES, both, strict=True)):
+        for n, (side, panel) in enumerate(zip(found.sides, both, strict=True)):
             own = found.rows[name][n]
             of = kind.symbol if own.kind.partition(", ")[0] == kind.key else "s"
             error = panel.error if panel.error is not None else found.convergence_error(name)

@@ -122,7 +122,8 @@ def _figure_of_retrieval(found: RetrievalExplanation, **options: Any) -> Figure:
 
 @page_of.register
 def _page_of_unit(found: UnitClips, *, command: str = "", pixels: int = 0) -> str:
-    name = f"unit {found.unit} of {HEAD_TITLES.get(found.feature, 'the backbone')}"
+    titles = HEAD_TITLES | {"backbone": "the backbone"}
+    name = f"unit {found.unit} of {titles.get(found.feature, found.feature)}"
     drawn = draw_unit(found)
     return Page(
         title=f"What excites {name}",

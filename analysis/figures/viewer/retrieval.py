@@ -6,7 +6,9 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from analysis.attribution.retrieval.hit import still_part
 from analysis.attribution.retrieval.result import ExplainedHit, RetrievalExplanation, VideoMaps
+from analysis.core.clip_map import Map
 from analysis.core.table import Table, Value
 from analysis.figures.overlay import common_limit
 from analysis.figures.retrieval_figure import strongest
@@ -22,16 +24,43 @@ from analysis.figures.viewer.page import (
 )
 from analysis.figures.viewer.pair import frames_at, view_of
 from analysis.figures.viewer.panel import Panel, colour_ramp, draw_panel, strongest_frame_of
-from analysis.figures.viewer.pictures import SHEET_COLUMNS
+from analysis.figures.viewer.pictures import SHEET_COLUMNS, resize
 from analysis.figures.viewer.rows import COLOURS, DASHES, PLAY_FPS, bar_of, signed, small
+from analysis.figures.viewer.strip import film_of, strip_of_hits
 from rspnet.files import printable
+from rspnet.models import Branch
 from rspnet.names import HEAD_TITLES
 
 _SIDES = {"query": "Query", "hit": "Hit"}
 
 
+def still_of_hits(branch: Branch, found: RetrievalExplanation) -> dict[int, tuple[Map, Map]]:
+    """What stands still in the clips that a page shows, in the query's and in the hit's, by rank.
+
+    Two forward passes a clip. Nothing for the backbone, of which it is not defined.
+
+    Args:
+        branch: Query branch of the model that gave the maps.
+        found: From :func:`analysis.explain_retrieval`.
+
+    Raises:
+        ValueError: A video is gone or can't be read any more.
+    """
+    if found.feature not in branch.heads:
+        return {}
+
+    def still(video: VideoMaps) -> Map:
+        own = video.maps[strongest(video)[0]]
+        return still_part(branch, video, view_of(replace(own.clip, video=video.path), own.grid))
+
+    return {hit.rank: (still(hit.query_maps), still(hit.hit_maps)) for hit in found.hits}
+
+
 def panels_of(
-    found: RetrievalExplanation, opacity: float = 0.75, pixels: int = PIXELS
+    found: RetrievalExplanation,
+    opacity: float = 0.75,
+    pixels: int = PIXELS,
+    still: Mapping[int, tuple[Map, Map]] | None = None,
 ) -> dict[str, Any]:
     """What ``viewer.js`` draws of a query and its hits: a row a hit, all pictures in step.
 
@@ -42,6 +71,7 @@ def panels_of(
         found: From :func:`analysis.explain_retrieval`.
         opacity: Of the strongest colour, 0 to 1.
         pixels: Side of a picture; smaller where a page would be too large.
+        still: From :func:`still_of_hits`: takes the strip over time apart.
 
     Raises:
         ValueError: A video is gone or can't be read any more.
@@ -54,8 +84,14 @@ def panels_of(
             (hit, [_panel(video, own[id(video)], limit, opacity, side) for video in both])
             for hit, both in pairs
         ]
-        if sum(len(panel.sheet) for _, both in rows for panel in both) < 0.9 * MOST_BYTES:
+        if sum(len(p.sheet) + len(film) for _, both in rows for p, film in both) < 0.9 * MOST_BYTES:
             break
+    films = {
+        hit.rank: [
+            (video, own[id(video)], film) for video, (_, film) in zip(videos, both, strict=True)
+        ]
+        for (hit, both), (_, videos) in zip(rows, pairs, strict=True)
+    }
     first = pairs[0][1][0]
     name = printable(Path(found.query).name)
     num = first.maps[0].grid.clip[0]
@@ -70,7 +106,11 @@ def panels_of(
                 _SIDES.items(), (name, "what makes it near to the query"), strict=True
             )
         ],
-        "rows": [_row(found, hit, both, own, limit, opacity) for hit, both in rows],
+        "rows": [
+            _row(found, hit, [panel for panel, _ in both], own, limit, opacity)
+            for hit, both in rows
+        ],
+        "strip": strip_of_hits(found, films, still or {}),
         "sheet": {"columns": SHEET_COLUMNS, "rows": -(-num // SHEET_COLUMNS)},
         "unit": "contribution to s, per cell",
     }
@@ -81,6 +121,7 @@ def retrieval_page(
     *,
     opacity: float = 0.75,
     verdicts: Mapping[int, Checked] | None = None,
+    still: Mapping[int, tuple[Map, Map]] | None = None,
     command: str = "",
     pixels: int = PIXELS,
 ) -> Page:
@@ -92,6 +133,7 @@ def retrieval_page(
         found: From :func:`analysis.explain_retrieval`.
         opacity: Of the strongest colour, 0 to 1.
         verdicts: By rank, what the checks of the map of the query's clip came to.
+        still: From :func:`still_of_hits`: takes the strip over time apart.
         command: What made it.
         pixels: Side of a picture; smaller where the page would be too large.
 
@@ -113,7 +155,7 @@ def retrieval_page(
             f"{protocol.num_clips} clips of {num} frames. "
             f"Model {found.model_hash[:12] or 'without a name'}.",
         ],
-        panels=panels_of(found, opacity, pixels),
+        panels=panels_of(found, opacity, pixels, still),
         parts=[
             *verdict_part(
                 {str(rank): own for rank, own in checked.items()},
@@ -135,10 +177,15 @@ def retrieval_page(
     )
 
 
-def _panel(video: VideoMaps, clip: int, limit: float, opacity: float, pixels: int) -> Panel:
+def _panel(
+    video: VideoMaps, clip: int, limit: float, opacity: float, pixels: int
+) -> tuple[Panel, str]:
+    """A clip's picture, and its film below the strip."""
     own = video.maps[clip]
     view = view_of(replace(own.clip, video=video.path), own.grid)
-    return draw_panel(own, view.frames, frames_at(view, pixels), limit, opacity=opacity)
+    large, side = frames_at(view, pixels), pixels // 2
+    panel = draw_panel(own, view.frames, large, limit, opacity=opacity)
+    return panel, film_of(resize(large, side, side))
 
 
 def _row(

@@ -17,7 +17,7 @@ from dashboard.base import links
 from dashboard.base.arguments import shown_path
 from dashboard.base.style import signed, small
 from dashboard.base.viewer import viewer
-from dashboard.overlays import strip, verdict_job
+from dashboard.overlays import verdict_job
 from dashboard.overlays.clip_ref import ClipRef
 from dashboard.services import galleries, uploads
 from dashboard.services.embeddings import Pool
@@ -29,7 +29,7 @@ from rspnet.names import HEADS
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from analysis import ClipInfo, ClipMap, Score, View
+    from analysis import ClipInfo, Score, View
     from analysis.attribution.retrieval.result import (
         ExplainedHit,
         RetrievalExplanation,
@@ -108,40 +108,36 @@ def _shown_clips(hit: "ExplainedHit") -> "dict[str, tuple[VideoMaps, int]]":
     return {side: (video, strongest(video)[0]) for side, video in sides.items()}
 
 
+@st.cache_resource(max_entries=128, show_spinner=False, hash_funcs=HASHES)
+def _still(request: ExplainRequest, rank: int) -> "dict[int, tuple[Map, Map]]":
+    """What stands still in the clips of a hit, for the strip."""
+    from analysis.figures.viewer.retrieval import still_of_hits
+
+    with request.loaded.lock:
+        return still_of_hits(request.loaded.query, explain(request, rank))
+
+
 @st.cache_data(max_entries=64, show_spinner=False, hash_funcs=HASHES)
 def _panels(request: ExplainRequest, rank: int) -> dict[str, Any]:
     """What the viewer draws of one hit: query and hit with their maps, and the strip below."""
-    from analysis.attribution.retrieval.hit import still_part
-    from analysis.figures.viewer.pair import view_of
     from analysis.figures.viewer.retrieval import panels_of
 
     found = explain(request, rank)
-    data = panels_of(found, OPACITY, PANEL_PIXELS)
+    data = panels_of(found, OPACITY, PANEL_PIXELS, _still(request, rank))
     videos = request.pool.videos
-    titles = {"query": videos[request.query].title, "hit": videos[found.hits[0].index].title}
-    clips: dict[str, tuple[ClipMap, Map | None]] = {}
-    names: dict[str, str] = {}
+    titles = [videos[request.query].title, videos[found.hits[0].index].title]
     (row,) = data["rows"]
-    for n, (side, (video, clip)) in enumerate(_shown_clips(found.hits[0]).items()):
-        own, still = video.maps[clip], None
-        if request.feature in HEADS:
-            with request.loaded.lock:
-                still = still_part(request.loaded.query, video, view_of(own.clip, own.grid))
-        clips[side] = own, still
-        frames = own.clip.frame_indices
-        data["columns"][n] |= {
-            "detail": f"{titles[side]}, frames {frames[0]} to {frames[-1]}",
-            "aspect": galleries.pixel_aspect(video.path),
-        }
-        # What the offline page, which has no strip, says and marks in the pictures.
+    for n, (video, clip) in enumerate(_shown_clips(found.hits[0]).values()):
+        frames = video.maps[clip].clip.frame_indices
+        aspect = galleries.pixel_aspect(video.path)
+        detail = f"{titles[n]}, frames {frames[0]} to {frames[-1]}"
+        data["columns"][n] |= {"detail": detail, "aspect": aspect}
+        data["strip"]["clips"][n]["aspect"] = aspect
+        # What only the offline page says and marks in the pictures.
         row["panels"][n] |= {"limit": "", "boxes": None}
-        names[side] = f"clip {clip + 1} of {len(video.maps)}"
     row["note"] = cards.label_of(videos[found.hits[0].index])
     name = (request.pool.key, request.query, request.feature, rank)
-    return data | {
-        "token": hashlib.sha256(repr(name).encode()).hexdigest()[:16],
-        "strip": strip.strip_of_hit(request.feature, clips, names),
-    }
+    return data | {"token": hashlib.sha256(repr(name).encode()).hexdigest()[:16]}
 
 
 @st.cache_data(max_entries=64, show_spinner=False, hash_funcs=HASHES)
@@ -300,7 +296,9 @@ def files_of(request: ExplainRequest, ranks: Sequence[int]) -> list[export.File]
         command = lines.get(".html", "")
         if command and checked:
             command += " --verdict true"
-        return to_html(_joined(request, ranks), path, verdicts=checked, command=command)
+        still = {rank: own for one in ranks for rank, own in _still(request, one).items()}
+        joined = _joined(request, ranks)
+        return to_html(joined, path, verdicts=checked, still=still, command=command)
 
     def values() -> bytes:
         said = {rank: own.sentence for rank, own in verdicts_of(request, ranks).items()}

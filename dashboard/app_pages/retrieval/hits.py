@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from dashboard.app_pages.retrieval import explain, labels, marks
 from dashboard.app_pages.retrieval.explain import ExplainRequest
@@ -64,39 +65,76 @@ def explain_hit(text: str) -> None:
         verdict_job.stop()
 
 
-def draw(requests: Sequence[ExplainRequest], shown: Filter, rule: str, title: str) -> None:
-    """The lists of one feature: of the model, and below it of the second one.
+def draw(rows: Sequence[Sequence[ExplainRequest]], shown: Filter, rule: str, title: str) -> None:
+    """The lists side by side: of each feature that of the model, and below it that of the second.
 
     Args:
-        requests: Of one feature, one a model.
+        rows: Of each feature the requests, one a model.
         shown: Which videos they show.
         rule: What makes a hit correct, see :func:`~dashboard.app_pages.retrieval.labels.rules`.
         title: Of the gallery.
     """
-    feature = requests[0].feature
+    # What takes time comes first, and all titles before any list: nothing moves as they are drawn.
+    found = [[_find(one, shown, rule, PAGE if len(both) == 1 else PAGE_OF_TWO) for one in both]
+             for both in rows]  # fmt: skip
+    places = []
+    with st.container(key="lists", horizontal=True, gap="medium"):
+        for both, lists in zip(rows, found, strict=True):
+            places.append(st.container(key=f"list_{both[0].feature}", gap="small"))
+            _draw_title(places[-1], both, lists[0].share if len(both) == 1 else "")
+    for both, lists, place in zip(rows, found, places, strict=True):
+        names = [{one.pool.videos[hit.index].name for hit in own.hits}
+                 for one, own in zip(both, lists, strict=True)]  # fmt: skip
+        for one, own in zip(both, lists, strict=True):
+            if len(both) > 1:
+                common = f"{len(names[0] & names[1])} of {len(own.hits)} in both lists"
+                place.html(
+                    f'<div class="row-title model">{own.share}{html.escape(one.model)}'
+                    f'<span class="dim">{common}</span></div>'
+                )
+            with place:
+                _draw_list(one, own, title)
+
+
+@dataclass(frozen=True)
+class _List:
+    """A list as it is to be drawn.
+
+    Attributes:
+        hits: All of it.
+        refused: Why there is none; empty where there is.
+        share: How many are correct, HTML.
+        cards: Those of its page, with their films, HTML.
+        size: Most on a page.
+        key: Of the choice of page.
+    """
+
+    hits: Sequence[Hit]
+    refused: str
+    share: str
+    cards: Sequence[tuple[Hit, str]]
+    size: int
+    key: str
+
+
+def _find(one: ExplainRequest, shown: Filter, rule: str, size: int) -> _List:
+    hits, refused = explain.hits_of(one, shown)
+    key = f"page_{one.name}_{one.query}_{hash(shown)}"
+    page = cards.page_of(hits, size, key)
+    cosines = [hit.similarity for hit in hits]
+    # Of random weights all are near 1.
+    digits = 2 if hits and max(cosines) - min(cosines) > 0.02 else 4
+    drawn = [(hit, _card(one, hit, shown.sort, rule, digits)) for hit in page]
+    return _List(hits, refused, _share(one, hits, rule), drawn, size, key)
+
+
+def _draw_title(place: DeltaGenerator, both: Sequence[ExplainRequest], share: str) -> None:
+    feature = both[0].feature
     line = DASHES.get(feature, "dotted")
-    found = [explain.hits_of(one, shown) for one in requests]
-    st.html(
+    place.html(
         f'<div class="row-title {line}" style="--line: {COLOURS.get(feature, "#56606b")}">'
-        f"{_share(requests[0], found[0][0], rule) if len(requests) == 1 else ''}"
-        f'{FEATURES[feature]}<span class="dim">{NOTES[feature]}</span></div>'
+        f'{share}{FEATURES[feature]}<span class="dim">{NOTES[feature]}</span></div>'
     )
-    for one, (hits, refused) in zip(requests, found, strict=True):
-        if len(requests) > 1:
-            both = [{one.pool.videos[hit.index].name for hit in hits}
-                    for one, (hits, _) in zip(requests, found, strict=True)]  # fmt: skip
-            common = f"{len(both[0] & both[1])} of {len(hits)} in both lists"
-            st.html(
-                f'<div class="row-title model">{_share(one, hits, rule)}{html.escape(one.model)}'
-                f'<span class="dim">{common}</span></div>'
-            )
-        if refused:
-            what = f"There are no neighbours by {FEATURES[feature]}: {refused}."
-            st.info(plain(what), icon=":material/info:")
-        elif not hits:
-            st.info("No video has this label and name.", icon=":material/search_off:")
-        else:
-            _draw_list(one, hits, shown, rule, title, PAGE if len(requests) == 1 else PAGE_OF_TWO)
 
 
 def _judge(one: ExplainRequest, hit: Hit, rule: str) -> tuple[bool | None, str]:
@@ -110,42 +148,45 @@ def _share(one: ExplainRequest, hits: Sequence[Hit], rule: str) -> str:
     return f'<span class="share">{text}</span>' if known else ""
 
 
-def _draw_list(
-    one: ExplainRequest, hits: Sequence[Hit], shown: Filter, rule: str, title: str, size: int
-) -> None:
-    place = cards.grid(f"hits_{one.name}")
+def _card(one: ExplainRequest, hit: Hit, sort: str, rule: str, digits: int) -> str:
+    video, other = one.pool.videos[hit.index], FEATURES[OTHER[one.feature]]
+    correct, words = _judge(one, hit, rule)
+    by_other = {
+        "rank": f"<br> by {other} no. {hit.other_rank:,}",
+        "difference": f"<br> {other} no. {hit.other_rank:,}, {signed(hit.difference, 1)} sd",
+    }.get(sort, "")
+    return cards.thumb(
+        video,
+        f"{hit.rank:,}. {video.title}",
+        signed(hit.similarity, digits),
+        f"{words}{_VERDICTS[correct]}{by_other}",
+        alt=f"No. {hit.rank:,} by {FEATURES[one.feature]}: {video.title}",
+        testid=f"hit-{one.name}",
+        mark="correct" if correct else "",
+    )
+
+
+def _draw_list(one: ExplainRequest, own: _List, title: str) -> None:
+    if own.refused:
+        what = f"There are no neighbours by {FEATURES[one.feature]}: {own.refused}."
+        st.info(plain(what), icon=":material/info:")
+        return
+    if not own.hits:
+        st.info("No video has this label and name.", icon=":material/search_off:")
+        return
+    with cards.grid(f"hits_{one.name}"):
+        for hit, body in own.cards:
+            with cards.card(body):
+                _draw_actions(one, hit, one.pool.videos[hit.index], title)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        key = f"page_{one.name}_{one.query}_{hash(shown)}"
-        page = cards.paged(hits, size, key)
+        cards.paged(own.hits, own.size, own.key)
         st.button(
-            f"Explain the first {min(explain.MOST_EXPLAINED, len(hits))}",
+            f"Explain the first {min(explain.MOST_EXPLAINED, len(own.hits))}",
             key=f"why_{one.name}_all",
             icon=":material/help:",
             on_click=explain_hit,
             args=(f"{one.name}.all",),
         )
-    other = FEATURES[OTHER[one.feature]]
-    cosines = [hit.similarity for hit in hits]
-    digits = 2 if max(cosines) - min(cosines) > 0.02 else 4  # of random weights all are near 1
-    with place:
-        for hit in page:
-            video = one.pool.videos[hit.index]
-            correct, words = _judge(one, hit, rule)
-            by_other = {
-                "rank": f" by {other} no. {hit.other_rank:,}",
-                "difference": f" {other} no. {hit.other_rank:,}, {signed(hit.difference, 1)} sd",
-            }.get(shown.sort, "")
-            body = cards.thumb(
-                video,
-                f"{hit.rank:,}. {video.title}",
-                signed(hit.similarity, digits),
-                f"{words}{_VERDICTS[correct]}{by_other and f'<br>{by_other}'}",
-                alt=f"No. {hit.rank:,} by {FEATURES[one.feature]}: {video.title}",
-                testid=f"hit-{one.name}",
-                mark="correct" if correct else "",
-            )
-            with cards.card(body):
-                _draw_actions(one, hit, video, title)
 
 
 def _draw_actions(one: ExplainRequest, hit: Hit, video: Video, title: str) -> None:

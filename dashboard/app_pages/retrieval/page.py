@@ -1,5 +1,6 @@
 """Retrieval: what is nearest to a video by each head, and what in both makes it so."""
 
+import contextlib
 import html
 import random
 import re
@@ -78,13 +79,8 @@ def page() -> None:
     root = title if title == galleries.GENERATED else printable(source.root)
     marks.open_shelf(runs_folder(opened.arguments), root)
     beside, both = _open_second(second, source, joined.videos[query], features)
-    with st.container(key="lists", horizontal=True, gap="medium"):
-        # All places first, so that no list is wider while it is the only one.
-        places = [st.container(key=f"list_{one.feature}", gap="small") for one in requests]
-        for one, place in zip(requests, places, strict=True):
-            with place:
-                pair = [one, *(two for two in both if two.feature == one.feature)]
-                hits.draw(pair, shown, rule, title)
+    rows = [[one, *(two for two in both if two.feature == one.feature)] for one in requests]
+    hits.draw(rows, shown, rule, title)
     links.write(_link(joined, model, title, query, features, shown, rule, second))
     skipped = pool.skipped(searched)
     if skipped:
@@ -279,6 +275,8 @@ def _draw_query(searched: Pool, video: Video, model: ModelChoice, title: str) ->
         if own
         else f"{cards.label_of(video)}, one of {len(searched.videos):,} videos"
     )
+    with contextlib.suppress(ValueError):  # its film says that it is gone
+        st.html(f"<style>:root {{ --film: {galleries.probe(video).shape}; }}</style>")
     with st.container(key="query", horizontal=True, vertical_alignment="center"):
         with st.container(width=220):
             shown = cards.film(video, f"The query: {video.title}", testid="query-film")

@@ -197,6 +197,18 @@ def _backdrop(factors: Factors, layout: _Layout) -> tuple[NDArray[np.float32], N
     return image, mask
 
 
+def render_backdrop(factors: Factors) -> Frames:
+    """A video without its actor: set, prop and shadows, (192, 256, 3) uint8. Nothing moves in it.
+
+    Example:
+        >>> render_backdrop(draw_factors(0, 0)).shape
+        (192, 256, 3)
+    """
+    image, _ = _backdrop(factors, _lay_out(factors, actor_appearance(factors.actor)))
+    still = np.clip(image.round(), 0, 255).astype(np.uint8)
+    return np.ascontiguousarray(still[:, ::-1]) if factors.mirrored else still
+
+
 def pose_at(factors: Factors, frame: int) -> Pose:
     """Pose of the actor in a frame."""
     action = ACTIONS[factors.action]

@@ -41,6 +41,7 @@ from rspnet.data.synthetic.render import (
     labels_of,
     pack_masks,
     render,
+    render_backdrop,
     unpack_masks,
 )
 from rspnet.data.video.encode import write_video
@@ -66,6 +67,7 @@ __all__ = [
     "load_masks",
     "parse_video_name",
     "read_labels",
+    "render_backdrop",
     "render_video",
     "video_name",
 ]

@@ -32,7 +32,6 @@ from analysis import (
 )
 from analysis.attribution.captum_methods import preserve_model_state
 from analysis.stimuli.perturbed_clips import embed_views
-from analysis.studies.cue_conflict import embed
 from analysis.studies.measures.deletion import sensitivity
 from rspnet.models import Branch
 from rspnet.pretext.task import LinearTask, PretextTask
@@ -133,7 +132,6 @@ FUNCTIONS: dict[str, Callable[[Branch, Classifier], Any]] = {
         _score(b), views()[0], "integrated_gradients", num_steps=2
     ),
     "sensitivity": lambda b, _: sensitivity(_score(b), views()[0].clip, num_samples=2),
-    "cue_conflict": lambda b, _: torch.no_grad()(embed)(b, views()),
     "similarity_ledger": lambda b, _: similarity_ledger(b, b, "rsp", *views()[:2]),
     "embed_views": lambda b, _: embed_views(b, views()),
     "explain_classes": lambda _, c: explain_classes(c, views()[0]),

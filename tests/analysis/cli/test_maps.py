@@ -110,6 +110,22 @@ def test_independent_methods_on_the_command_line(folder: Path) -> None:
     assert of_j["score"] == pytest.approx(numbers["similarity"]["rsp"], abs=1e-6)
 
 
+def test_a_page_of_an_edit_shows_it_beside_the_clip_as_it_is(
+    folder: Path, capsys: pytest.CaptureFixture
+) -> None:
+    a, b, out = (str(folder / name) for name in ("a.mp4", "b.mp4", "edit.html"))
+    edit = ["--region", "0.2,0.1,0.6,0.9,2,9", "--region_of", "j", "--edit", "mean"]
+    words = ["--video_i", a, "--video_j", b, "--maps", "contribution", *edit, "--out", out]
+    assert main(words) == 0
+    said, page = capsys.readouterr().out, Path(out).read_text()
+    assert said.startswith("Edit of c_j: mean, in the region 0.2,0.1,0.6,0.9,2,9.")
+    for head in ("RSP", "A-VID"):
+        (line,) = (line for line in said.splitlines() if line.startswith(f"{head}: s "))
+        assert line in page
+        assert f"{head}, c_j, edited" in page
+    assert "j, edited" in page
+
+
 def test_bad_input_ends_in_a_sentence(folder: Path, capsys: pytest.CaptureFixture) -> None:
     a, text = str(folder / "a.mp4"), folder / "text.mp4"
     text.write_text("no video")
@@ -122,9 +138,15 @@ def test_bad_input_ends_in_a_sentence(folder: Path, capsys: pytest.CaptureFixtur
         (["--video_j", a], "give --video_i"),
         (["--video_i", a, "--size", "-1"], "size is a positive number"),
         (["--video_i", a, "--maps", "margin_fast"], "margin_faster"),
+        (["--video_i", a, "--region", "0,0,1,1"], "an edit is shown on a page"),
         (["--video_i", a, "--maps", "cam"], "class maps are of a classifier"),
     ):
         assert main([*options, "--pictures", "false", "--out", str(folder / "bad")]) == 2
         assert words in capsys.readouterr().err
+    page = ["--video_i", a, "--out", str(folder / "bad.html"), "--region"]
+    for region, words in (("0,0,1,a", "numbers, such as"), ("0,0", "4 numbers, or 6")):
+        assert main([*page, region]) == 2
+        assert words in capsys.readouterr().err
+    assert not (folder / "bad.html").exists()
     assert main(["--video_i", a, "--pictures", "false", "--out", str(text)]) == 2
     assert "file" in capsys.readouterr().err

@@ -43,7 +43,7 @@ def test_a_part_drawn_in_a_video_is_of_the_clip_nearest_in_time() -> None:
     [
         ("", "4 numbers, or 6 with frames, got 1"),
         ("1,2", "4 numbers, or 6 with frames, got 2"),
-        ("0,0,1,x", "could not convert string to float: 'x'"),
+        ("0,0,1,x", "a rectangle is numbers, such as .* got '0,0,1,x'"),
         ("0,0,nan,1", "left < right and top < bottom .* got 0, 0, nan, 1"),
         ("0.5,0,0.5,1", "left < right and top < bottom .* got 0.5, 0, 0.5, 1"),
         ("-1,0,1,1", "0 to 1, got -1, 0, 1, 1"),

@@ -49,18 +49,18 @@ def planted(monkeypatch: pytest.MonkeyPatch) -> None:
         code.append(PROPS.index(factors.prop))
         return replace(video, frames=np.array(code))
 
-    def embed(branch: Any, clips: Any) -> np.ndarray:
+    def embed(branch: Any, clips: Any) -> dict[str, np.ndarray]:
         found = []
         for action, *appearance in clips:
             rows = [np.random.default_rng(value).standard_normal(64) for value in appearance]
             joined = np.concatenate(rows)
             one = np.eye(len(joined))[action]
             found.append([one, joined / np.linalg.norm(joined)])
-        return np.stack(found, axis=1)
+        return dict(zip(branch.heads, np.stack(found, axis=1), strict=True))
 
     monkeypatch.setattr(cue_conflict, "render_video", render)
     monkeypatch.setattr(cue_conflict, "load_view", lambda reader, *_: reader.frames.tolist())
-    monkeypatch.setattr(cue_conflict, "embed", embed)
+    monkeypatch.setattr(cue_conflict, "embed_views", embed)
 
 
 def test_a_head_that_sees_actions_decides_by_action_and_the_other_by_appearance(

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from analysis.attribution.retrieval.layers import layers_of
 from analysis.core.clip import StoredFrames, load_view
 from analysis.core.table import StudyTable
 from analysis.studies import units
@@ -18,7 +19,6 @@ from analysis.studies.units import (
     UnitsConfig,
     correlations,
     encodes,
-    layers_of,
     mean_correlation,
     named_units,
     strongest_units,
@@ -112,15 +112,19 @@ def test_planted_units_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "RSP's dimensions are correlated by 1.00" in Units().finding(table)
     (figure,) = Units().figures(table)
     assert figure.rows == ("layer", "RSP head", "A-VID head")  # type: ignore[union-attr]
-    assert [len(found.rows) for found in Units().tables(table)] == [3, 3, 6]
+    assert [len(found.rows) for found in Units().tables(table)] == [3, 3, 6, 6]
     # Of RSP's units those of the action are named, of A-VID's those of the appearance; none else.
     named = [row for row in table.rows if "encodes" in row.keys]
     assert [tuple(row.keys.values()) for row in named] == [
         (head, factor, place)
-        for head, factor in (("rsp", "action"), ("avid", "appearance"))
+        for head, factor in (
+            ("rsp", "action"), ("avid", "appearance"), ("layer", "action"), ("layer", "appearance"),
+        )
         for place in (1, 2, 3)
-    ]
-    assert [row.values[row.keys["encodes"]] for row in named] == [pytest.approx(1)] * 6  # type: ignore[index]
+    ]  # fmt: skip
+    assert [row.values[row.keys["encodes"]] for row in named] == [pytest.approx(1)] * 12  # type: ignore[index]
+    of_layer = [(own.head, own.factor, own.unit // 20) for own in named_units(table, "layer")]
+    assert of_layer == [("layer", "action", 0)] * 3 + [("layer", "appearance", 1)] * 3
     read = StudyTable.from_json(json.loads(json.dumps(table.to_json())))
     assert named_units(read) == named_units(table)
     assert {(own.head, own.factor) for own in named_units(read)} == {

@@ -84,6 +84,22 @@ def test_why_shows_the_places_that_ranked_a_hit(visitor: Visitor, coloured_addre
     assert [n for n, left in enumerate(lefts) if left == "96.875%"] == [2, 3]
 
 
+SHIFTS = """
+window.shifts = 0
+new PerformanceObserver(list => {
+  for (const entry of list.getEntries()) window.shifts += entry.value
+}).observe({ type: "layout-shift", buffered: true })
+"""
+
+
+def test_nothing_jumps_as_the_lists_come(visitor: Visitor, coloured_address: str) -> None:
+    visitor.page.add_init_script(SHIFTS)
+    visitor.open(coloured_address, "retrieval", query=QUERY)
+    first_hit(visitor, "avid")
+    visitor.wait_at_rest()
+    assert visitor.page.evaluate("window.shifts") < 0.1  # "good", as Web Vitals have it
+
+
 def test_query_is_chosen_from_pages_of_the_gallery(visitor: Visitor, coloured_address: str) -> None:
     visitor.open(
         coloured_address, "retrieval", query="short/nine.mp4", k="7", by="rsp.speed", why="x"

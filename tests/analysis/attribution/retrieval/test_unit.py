@@ -9,9 +9,12 @@ import pytest
 import torch
 
 from analysis import explain_unit, to_html
+from analysis.attribution.retrieval.layers import kept_outputs, layer_grid, layers_of
 from analysis.cli import retrieval as command
+from analysis.core.grid import Grid
 from analysis.figures.retrieval_figure import draw_unit
 from analysis.figures.viewer.pair import view_of
+from rspnet.data.video.encode import write_video
 from rspnet.models import Branch
 from rspnet.retrieval.gallery import Gallery, embed_videos, protocol_for
 from rspnet.weights.checkpoint import save_model
@@ -67,6 +70,44 @@ def test_channels_of_the_backbone_are_units_too(branch: Branch, gallery: Gallery
     assert found.videos[0].maps.completeness_error < 1e-6
 
 
+def test_a_unit_of_an_inner_layer_finds_and_shows_what_it_is_planted_to_see(
+    planted_branch: Branch, tmp_path: Path
+) -> None:
+    """Channel 0 of each layer is red, channel 1 blue: the reddest video, on its red half."""
+    red, blue = (200, 0, 0), (0, 0, 200)
+    halves = {"red": (red, (0, 0, 0)), "both": (red, blue), "blue": ((0, 0, 0), blue)}
+    for name, (left, right) in halves.items():
+        frames = np.zeros((40, 64, 64, 3), np.uint8)
+        frames[:, :, :32], frames[:, :, 32:] = left, right
+        write_video(tmp_path / f"{name}.mp4", frames, 25, preset="fast")
+    paths = sorted(tmp_path.glob("*.mp4"))  # blue, both, red
+    protocol = replace(protocol_for(planted_branch, num_clips=2), num_frames=8, size=64)
+    gallery = embed_videos(planted_branch, paths, protocol, progress=False)
+    for layer in ("layer1", "layer2"):
+        found = explain_unit(planted_branch, gallery, layer, 0, num=3)
+        assert [own.index for own in found.videos] == [2, 1, 0]
+        best = found.videos[0].maps
+        assert best.completeness_error < 1e-6
+        grid, columns = best.maps[0].grid, best.maps[0].values.sum(axis=(0, 1))
+        half = grid.cells[2] // 2
+        assert grid.stride[1:] == (64 / (2 * half), 64 / (2 * half))
+        assert columns[:half].sum() > 2 * abs(columns[half:].sum())
+        assert explain_unit(planted_branch, gallery, layer, 1, num=1).videos[0].index == 0
+    # By hand: the mean of the channel over cells and clips, the layers' means at unit length.
+    clip = view_of(best.maps[0].clip, best.maps[0].grid).clip[None]
+    with kept_outputs(layers_of(planted_branch)) as kept, torch.no_grad():
+        last = planted_branch.features(clip)
+    u = kept["layer2"].mean((2, 3, 4))[0].double()
+    assert float(u[0] / u.norm()) == pytest.approx(found.videos[0].value, abs=1e-5)
+    assert layer_grid(planted_branch, tuple(last.shape[2:]), (8, 64, 64)) == Grid.of(
+        planted_branch, last.shape[2:], (8, 64, 64)
+    )
+    with pytest.raises(ValueError, match="units of layer1 are numbered from 0 to 3, got 4"):
+        explain_unit(planted_branch, gallery, "layer1", 4, num=1)
+    with pytest.raises(ValueError, match="feature is one of .*layer1.* got 'layer9'"):
+        explain_unit(planted_branch, gallery, "layer9", 0)
+
+
 def test_what_is_no_unit(branch: Branch, gallery: Gallery) -> None:
     with pytest.raises(ValueError, match="units of rsp are numbered from 0 to 127, got 128"):
         explain_unit(branch, gallery, "rsp", 128)
@@ -111,6 +152,14 @@ def test_the_command_draws_and_writes_what_was_found(
     assert f"No. 1, its map of the query:</b> {said}" in (tmp_path / "why.html").read_text()
     assert command.main([*query, str(tmp_path / "x"), "--feature", "backbone"]) == 2
     assert "explain the retrieval by a head" in capsys.readouterr().err
+    inner = [*words, "--layer", "layer2", "--unit", "1", "--out"]
+    assert command.main([*inner, str(tmp_path / "inner")]) == 0
+    assert "(layer2), which the maps" in capsys.readouterr().out
+    assert (tmp_path / "inner" / "unit_layer2_1.png").is_file()
+    assert command.main([*inner, str(tmp_path / "inner.html")]) == 0
+    assert "What excites unit 1 of layer2" in (tmp_path / "inner.html").read_text()
+    assert command.main([*query, str(tmp_path / "x"), "--layer", "layer2"]) == 2
+    assert "--layer says of which layer --unit is one" in capsys.readouterr().err
     for wrong in (["--out", "x"], ["--query", "v.mp4", "--unit", "1", "--out", "x"]):
         assert command.main([*words, *wrong]) == 2
         assert "one of --query and --unit" in capsys.readouterr().err
