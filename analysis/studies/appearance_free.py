@@ -191,7 +191,7 @@ def chance(target: Booleans, *, own: bool) -> float:
 
 @register_study
 class AppearanceFree(Study[AppearanceFreeConfig]):
-    """Measure both tasks and retrieval where clips lose their appearance or their background."""
+    """Measure both tasks and retrieval on clips without their appearance or background."""
 
     name = "appearance_free"
     title = "Altered videos"

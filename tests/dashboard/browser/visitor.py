@@ -176,18 +176,30 @@ class Visitor:
         """Open a menu and type into it; which options are left is for the caller to wait for."""
         field = self.page.locator(f".st-key-{menu} input")
 
-        def typed() -> bool:  # a menu that is drawn anew meanwhile loses letters
+        def typed() -> bool:
+            # A menu that is drawn anew meanwhile loses letters, and a page that scrolls closes it.
             field.fill("")
             self.page.keyboard.type(text)
-            return bool(field.input_value() == text)
+            with contextlib.suppress(playwright.sync_api.TimeoutError):
+                self.page.get_by_role("listbox").wait_for(timeout=PATIENCE / 12)
+                return bool(field.input_value() == text)
+            return False
 
         self.wait_at_rest()
         self.wait_until(typed)
 
     def choose(self, menu: str, name: str) -> None:
         """Choose from a menu by typing, and the option once it is there: no key comes too soon."""
-        self.type_in_menu(menu, name)
-        self.page.get_by_role("option", name=re.compile(rf"\b{re.escape(name)}$")).click()
+        option = self.page.get_by_role("option", name=re.compile(rf"\b{re.escape(name)}$"))
+
+        def chosen() -> bool:
+            self.type_in_menu(menu, name)
+            with contextlib.suppress(playwright.sync_api.TimeoutError):
+                option.click(timeout=PATIENCE / 12)
+                return True
+            return False
+
+        self.wait_until(chosen)
 
     def point_at(self, x: float, y: float) -> None:
         """Move to a place of a chart, and wait until Plotly has found what lies there."""

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -64,7 +65,7 @@ def test_hits_are_handed_out_as_a_page(
     monkeypatch.setattr(explain, "explain", lambda _request, _rank: found)
     pool = SimpleNamespace(videos=videos, folder=tmp_path / "g", gallery=gallery, key="k")
     choice = SimpleNamespace(path=tmp_path / "m.safetensors", name="m")
-    loaded = SimpleNamespace(query=branch)
+    loaded = SimpleNamespace(query=branch, lock=nullcontext())
     request = explain.ExplainRequest(pool, loaded, 0, "rsp", choice)  # type: ignore[arg-type]
     files = explain.files_of(request, [1])
     page = next(file for file in files if file.group == "Page")
