@@ -36,8 +36,16 @@ from benchmarks.dashboard_speed.parts import Bench, Row
 from benchmarks.harness import describe_machine, print_row
 
 PARTS = (
-    "first", "scrubber", "pair", "verdict", "edit", "retrieval", "embedding", "memory", "sessions",
-)  # fmt: skip
+    "first",
+    "scrubber",
+    "pair",
+    "verdict",
+    "edit",
+    "retrieval",
+    "embedding",
+    "memory",
+    "sessions",
+)
 ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 WIDTH = 50
 

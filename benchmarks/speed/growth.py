@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
@@ -103,11 +104,11 @@ def galleries() -> dict[str, Points]:
         names: Any = Names("g", num)
         gallery = Gallery(names, names, {"avid": known[:num]}, "", Protocol())
         queries = known[num:]
-        search = lambda g=gallery, q=queries[0]: g.nearest(q, "avid", 10)  # noqa: E731
+        search = partial(gallery.nearest, queries[0], "avid", 10)
         found["ten nearest"].append((num, median(timed(search) for _ in range(5))))
         if find_spec("faiss"):
             index = ApproximateIndex(known[:num])
-            batch = lambda i=index, q=queries: i.nearest(q, 10)  # noqa: E731
+            batch = partial(index.nearest, queries, 10)
             seconds = median(timed(batch) for _ in range(5)) / len(queries)
             found["ten nearest, approximate"].append((num, seconds))
     return {name: points for name, points in found.items() if points}

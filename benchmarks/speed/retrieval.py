@@ -1,6 +1,7 @@
 """Retrieval: exact against a flat index of faiss, and PyTorch's product and topk; approximate."""
 
 import time
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -91,7 +92,7 @@ def _approximate(known: Vectors, queries: Vectors, rounds: int) -> list[Row]:
     found = []
     for some, title in ((queries[:1], "one"), (queries, f"{len(queries)}")):
         name = f"approximate: 10 nearest to {title} of {len(known):,} x 128"
-        own = lambda q=some: index.nearest(q, 10)  # noqa: E731
+        own = partial(index.nearest, some, 10)
         found += against(name, own, _peers(known, some, 10), rounds, note)
     return found
 

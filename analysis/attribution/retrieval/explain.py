@@ -187,7 +187,7 @@ def features_of_video(
     else:
         u = F.amax(dim=(2, 3, 4)) if pooling == "max" else F.mean(dim=(2, 3, 4))
     clip = (protocol.num_frames, protocol.size, protocol.size)
-    grid = Grid.of(branch, F.shape[2:], clip)
+    grid_of = Grid.of if layer is None else layer_grid
     found = VideoFeatures(
         path=Path(path),
         branch=branch,
@@ -197,7 +197,7 @@ def features_of_video(
         clips=u.double(),
         infos=infos,
         starts=views.starts,
-        grid=grid if layer is None else layer_grid(branch, tuple(F.shape[2:]), clip),
+        grid=grid_of(branch, tuple(F.shape[2:]), clip),
     )
     if not found.length > 0:
         raise ValueError(f"the {feature} vector of {path} has length 0: it has no cosine")

@@ -75,16 +75,21 @@ def draw(rows: Sequence[Sequence[ExplainRequest]], shown: Filter, rule: str, tit
         title: Of the gallery.
     """
     # What takes time comes first, and all titles before any list: nothing moves as they are drawn.
-    found = [[_find(one, shown, rule, PAGE if len(both) == 1 else PAGE_OF_TWO) for one in both]
-             for both in rows]  # fmt: skip
+    sizes = [PAGE if len(both) == 1 else PAGE_OF_TWO for both in rows]
+    found = [
+        [_find(one, shown, rule, size) for one in both]
+        for both, size in zip(rows, sizes, strict=True)
+    ]
     places = []
     with st.container(key="lists", horizontal=True, gap="medium"):
         for both, lists in zip(rows, found, strict=True):
             places.append(st.container(key=f"list_{both[0].feature}", gap="small"))
             _draw_title(places[-1], both, lists[0].share if len(both) == 1 else "")
     for both, lists, place in zip(rows, found, places, strict=True):
-        names = [{one.pool.videos[hit.index].name for hit in own.hits}
-                 for one, own in zip(both, lists, strict=True)]  # fmt: skip
+        names = [
+            {one.pool.videos[hit.index].name for hit in own.hits}
+            for one, own in zip(both, lists, strict=True)
+        ]
         for one, own in zip(both, lists, strict=True):
             if len(both) > 1:
                 common = f"{len(names[0] & names[1])} of {len(own.hits)} in both lists"

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from analysis.core.clip import ClipInfo, View
+from analysis.core.figure_spec import DotFigure
 from analysis.core.table import StudyTable
 from analysis.stimuli.triplets import Triplets
 from analysis.studies import appearance_free
@@ -131,9 +132,11 @@ def test_a_head_that_sees_movement_keeps_what_one_that_sees_colours_loses(
     assert [len(own.rows) for own in shown[:5]] == [4, 4, 7, 7, 7]
     assert len(shown) == 10
     tasks, retrieval = study.figures(table)
-    assert tasks.rows == STIMULI  # type: ignore[union-attr]
-    assert len(retrieval.rows) == 7  # type: ignore[union-attr]
-    assert [panel.title for panel in retrieval.panels] == [  # type: ignore[union-attr]
+    assert isinstance(tasks, DotFigure)
+    assert isinstance(retrieval, DotFigure)
+    assert tasks.rows == STIMULI
+    assert len(retrieval.rows) == 7
+    assert [panel.title for panel in retrieval.panels] == [
         "Video", "Action", "Background",
     ]  # fmt: skip
     assert study.key_numbers(table)[0].difference is not None

@@ -118,11 +118,14 @@ def test_planted_units_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [tuple(row.keys.values()) for row in named] == [
         (head, factor, place)
         for head, factor in (
-            ("rsp", "action"), ("avid", "appearance"), ("layer", "action"), ("layer", "appearance"),
+            ("rsp", "action"),
+            ("avid", "appearance"),
+            ("layer", "action"),
+            ("layer", "appearance"),
         )
         for place in (1, 2, 3)
-    ]  # fmt: skip
-    assert [row.values[row.keys["encodes"]] for row in named] == [pytest.approx(1)] * 12  # type: ignore[index]
+    ]
+    assert [row.values[str(row.keys["encodes"])] for row in named] == [pytest.approx(1)] * 12
     of_layer = [(own.head, own.factor, own.unit // 20) for own in named_units(table, "layer")]
     assert of_layer == [("layer", "action", 0)] * 3 + [("layer", "appearance", 1)] * 3
     read = StudyTable.from_json(json.loads(json.dumps(table.to_json())))

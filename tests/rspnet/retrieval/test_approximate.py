@@ -82,9 +82,9 @@ def test_retrieval_is_that_of_all_videos_but_for_what_is_missed(
     gallery = gallery_of(600, "g")
     queries = gallery_of(60, "q", seed=3)
     queries = replace(queries, labels=("no such class", *queries.labels[1:]))
-    for asked in (queries, gallery):
-        exact = retrieve(gallery, asked, "rsp", [1, 10])
-        near = retrieve(gallery, asked, "rsp", [1, 10], index="approximate")
+    for searched in (queries, gallery):
+        exact = retrieve(gallery, searched, "rsp", [1, 10])
+        near = retrieve(gallery, searched, "rsp", [1, 10], index="approximate")
         assert near.num_unmatchable == exact.num_unmatchable
         assert near.top_k == pytest.approx(exact.top_k, abs=3)
         assert near.recall_at_10 is not None
