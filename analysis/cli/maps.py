@@ -66,7 +66,8 @@ class MapsConfig(PairConfig, DisplayConfig):
             1 makes no fine maps.
         share: Share of the positive contribution that regions hold.
         pictures: Draw the pictures too.
-        verdict: Check the maps of a page, too, which takes some 60 forward passes a head.
+        verdict: Check the maps of a page, too, which takes some 60 forward passes a head, or three
+            for a map of s beside which there are ``others``.
         region: Rectangle of a clip that a page shows edited, beside the clip as it is: left, top,
             right and bottom in parts of the sides, such as 0.2,0.1,0.6,0.9, and where it has them
             first and last frame, from 1.
@@ -210,7 +211,7 @@ def write_page(config: MapsConfig, command: str = "") -> None:
     if len(config.maps) > 1:
         raise ValueError(f"a page shows one kind of map, got {', '.join(config.maps)}: name one")
     kind = config.maps[0] if config.maps else DEFAULT_MAP
-    clips = config.load([kind])
+    clips = config.load([kind], with_negatives=config.verdict)
     fine = clips.finer(config.fine) if config.fine > 1 else clips
     if config.region:
         write_edit(config, kind, fine, command)

@@ -44,12 +44,13 @@ class PairConfig:
     size: int | None = None
     seed: int = 0
 
-    def load(self, kinds: Iterable[str] = ()) -> PairClips:
+    def load(self, kinds: Iterable[str] = (), *, with_negatives: bool = False) -> PairClips:
         """Load the model and the clips, each sent through its branch once.
 
         Args:
             kinds: Keys of the kinds of maps to come; none for any. Negatives are loaded where one
                 of these needs them.
+            with_negatives: Load them in any case.
 
         Raises:
             ValueError: The model or a video can't be read, or a clip is not inside its video.
@@ -67,7 +68,9 @@ class PairConfig:
             speed_k=self.speed_k,
             others=self.others,
             classifier=self.classifier,
-            with_negatives=not needed or any(kind.needs == "triplet" for kind in needed),
+            with_negatives=with_negatives
+            or not needed
+            or any(kind.needs == "triplet" for kind in needed),
             with_task=any(kind.needs == "task" for kind in needed),
         )
 

@@ -3,8 +3,10 @@
 Studies say how maps do on average over videos. This checks the map that is on the screen, by the
 same measures: whether its cells add up to the score, whether the map depends on what the model
 learned (:mod:`analysis.studies.sanity`), whether the score falls where the map says
-(:mod:`analysis.studies.measures.deletion`), and, of a margin, whether its cells are those that it
-takes from the network to let them stand still (:mod:`analysis.studies.measures.ablation`).
+(:mod:`analysis.studies.measures.deletion`). Of a margin, pixels of cells are frozen, and it is
+checked whether its cells are those that it takes from the network to let them stand still; of a
+similarity, features of cells are replaced by the mean of other videos, where such are at hand
+(:mod:`analysis.studies.measures.ablation`), and else pixels are blurred.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -28,7 +30,11 @@ from analysis.figures.retrieval_figure import strongest
 from analysis.figures.viewer.page import Page, Part
 from analysis.figures.viewer.pair import view_of
 from analysis.stimuli.kinds import with_random_weights
-from analysis.studies.measures.ablation import agreement_by_place, cell_drops
+from analysis.studies.measures.ablation import (
+    agreement_by_place,
+    cell_drops,
+    removal_by_place,
+)
 from analysis.studies.measures.deletion import KeptCells, order_of, perturbation_curve
 from analysis.studies.sanity import LIMIT
 from rspnet.models import Branch
@@ -113,15 +119,17 @@ def verdict(
 ) -> Verdict:
     """Check one map of one clip.
 
-    It costs about ``(num_orders + 1) * num_steps + num_random + 1`` forward passes of a clip.
+    It costs about ``(num_orders + 1) * num_steps + num_random + 1`` forward passes of a clip, and
+    ``num_random`` for a similarity with clips of other videos among the pair's negatives.
 
     Args:
         clips: The pair, with what the kind needs.
         head: ``rsp`` or ``avid``.
         kind: Key of a kind of map that comes of a similarity or a margin.
         side: Which clip.
-        fill: What stands in for deleted cells; nothing for the frozen clip in a margin, which is
-            about movement, and for the blurred one in a similarity.
+        fill: What stands in for pixels of deleted cells. Nothing: the frozen clip in a margin,
+            which is about movement; in a similarity features are replaced by the mean of other
+            videos, and without such, or on a fine grid, pixels are blurred.
         num_orders: Random orders that the map's own is compared with.
         num_steps: Steps of a deletion, from all cells to none.
         num_random: Draws of random weights.
@@ -166,7 +174,7 @@ def verdicts(
     """Check one map of one clip for several heads, which share the passes of random orders.
 
     Each is what :func:`verdict` gives. It costs about ``(num_orders + H) * num_steps + num_random``
-    forward passes for H heads, and one of the frozen clip.
+    forward passes for H heads and one of the frozen clip, or ``num_random`` as :func:`verdict`.
 
     Args:
         clips: As for :func:`verdict`, and so are the others.
@@ -212,6 +220,7 @@ def verdicts(
             clips.view(side),
             fill,
             *numbers,
+            remove=None if fill else lambda *found: _removal(clips, side, *found),
             ablate=lambda score, own: _ablation(clips, side, score, own),
         )
 
@@ -228,8 +237,8 @@ def verdict_on_score(
 ) -> Verdict:
     """Check the exact map of a score in one clip, such as in a clip of a hit of a retrieval.
 
-    It costs what :func:`verdict` costs. A margin is not checked by ablation here, which needs the
-    pair.
+    It costs what :func:`verdict` of a margin costs. Features are not replaced here, for which the
+    pair is needed: pixels of cells are.
 
     Args:
         score: What the map is of.
@@ -299,6 +308,7 @@ def _checked(
     num_steps: int,
     num_random: int,
     seed: int,
+    remove: Callable[[Score, ClipMap], Check | None] | None = None,
     ablate: Callable[[Score, ClipMap], list[Check]] = lambda _score, _own: [],
 ) -> dict[str, Verdict]:
     """The verdicts by head on the maps of a clip, which other branches' maps are compared with."""
@@ -316,7 +326,10 @@ def _checked(
     found = {}
     for head, own in maps.items():
         does = "freezing" if fill == "static" else "deleting"
-        deletion = _deletion(scores[head], own, cells, num_orders, num_steps, seed, does)
+        deletion = remove and remove(scores[head], own)
+        deletion = deletion or _deletion(
+            scores[head], own, cells, num_orders, num_steps, seed, does
+        )
         checks = (*_completeness(own), weights[head], deletion, *ablate(scores[head], own))
         failed = {check.name for check in checks if not check.passes}
         fatal = failed & {"completeness", "deletion"}
@@ -374,6 +387,22 @@ def _deletion(
         f"orders, on average by {gain:.3f}"
     )
     return Check(name="deletion", value=gain, passes=beaten == num_orders, text=text)
+
+
+def _removal(clips: PairClips, side: Side, score: Score, found: ClipMap) -> Check | None:
+    """Whether s falls fastest where the map says; nothing without other videos to compare with."""
+    negatives = clips.negatives.get("avid")
+    if score.kind == "margin" or negatives is None or negatives.objective != "video":
+        return None
+    if found.grid != clips.features(side).grid:
+        return None
+    gain, share = removal_by_place(score, clips.features(side), found.values, negatives.clips)
+    text = (
+        "replacing the features of cells in its order by the mean of other videos lowers the score "
+        f"by {gain:.3f} more than in the orders of its other places, {100 * share:.0f}% of which "
+        "lower it as fast"
+    )
+    return Check(name="deletion", value=gain, passes=share < LARGEST_SHARE, text=text)
 
 
 def _ablation(clips: PairClips, side: Side, score: Score, found: ClipMap) -> list[Check]:

@@ -86,8 +86,18 @@ def pair_of(request: MapRequest, loaded: Loaded) -> "PairClips":
     """
     from dataclasses import replace
 
-    pair = _pair(request.clip_i, request.clip_j, request.other_speed, request.others, loaded)
+    others = request.others if request.map.needs == "triplet" else ()
+    pair = _pair(request.clip_i, request.clip_j, request.other_speed, others, loaded)
     return replace(pair, missing=dict(request.missing))
+
+
+def beside_others(request: MapRequest, loaded: Loaded) -> "PairClips":
+    """The same with clips of other videos, whichever kind of map it is.
+
+    Raises:
+        ValueError: As :func:`features`.
+    """
+    return _pair(request.clip_i, request.clip_j, request.other_speed, request.others, loaded)
 
 
 @st.cache_data(max_entries=128, show_spinner=False, hash_funcs=BY_MODEL)

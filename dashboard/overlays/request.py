@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from analysis.attribution.registry import MapKind, map_kind
+from analysis.attribution.registry import OTHER_ROWS, MapKind, map_kind
 from dashboard.base.state import last_start, speeds_that_fit
 from dashboard.overlays.clip_ref import ClipRef
 from dashboard.overlays.selection import Clip, Selection
@@ -24,7 +24,7 @@ class MapRequest:
         kind: Key of a registered kind.
         fine: Whether by shifted clips, on the finer grid.
         other_speed: For margins: c_j's video at another speed; None where there is none.
-        others: For margins: clips of other videos, candidates for the hard negatives.
+        others: For margins and verdicts: clips of other videos, candidates for the hard negatives.
         missing: For margins: of each head without negatives, why.
         classifier: Whose class activation maps these are.
     """
@@ -58,11 +58,13 @@ def resolve(selection: Selection) -> MapRequest:
         classifier = classifiers.identity_of(selection.classifier, selection.model.num_frames)
         size = selection.classifier.size
     c_i, c_j = (clip.ref(size) for clip in (selection.clip_i, selection.clip_j))
-    if needs != "triplet":
+    if needs in OTHER_ROWS:
         return MapRequest(c_i, c_j, display.kind, fine, classifier=classifier)
-    other_speed = _other_speed(selection.clip_j, size)
     own = frozenset(clip.video.name for clip in (selection.clip_i, selection.clip_j))
     others = _spread(selection.source, own, selection.clip_j.num_frames, size)
+    if needs != "triplet":
+        return MapRequest(c_i, c_j, display.kind, fine, others=others)
+    other_speed = _other_speed(selection.clip_j, size)
     missing = {}
     if other_speed is None:
         missing["rsp"] = (

@@ -1,7 +1,7 @@
 """Verdicts on the maps that are shown, of c_i or of a query: checked in the background, and kept.
 
-The checks send the clip through a copy of the branch some sixty times with parts of it taken away,
-so that nobody waits for the model meanwhile.
+The checks send the clip through a copy of the branch, of a margin some sixty times with parts of it
+taken away, so that nobody waits for the model meanwhile.
 """
 
 import copy
@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from analysis.attribution.registry import OTHER_ROWS
+from dashboard.overlays import maps
 from dashboard.overlays.background import Background
 from dashboard.overlays.request import MapRequest
 from dashboard.services import jobs
 from dashboard.services.jobs import Job
+from dashboard.services.models import Loaded
 
 if TYPE_CHECKING:
-    from analysis import PairClips, Score, View
+    from analysis import Score, View
     from analysis.attribution.pair_clips import OnPass
     from analysis.report.verdict import Verdict
 
@@ -53,19 +55,20 @@ def kept(request: MapRequest, model: str) -> "dict[str, Verdict]":
 
 
 def start(
-    request: MapRequest, pair: "PairClips", heads: tuple[str, ...]
+    request: MapRequest, loaded: Loaded, heads: tuple[str, ...]
 ) -> "tuple[Job | None, dict[str, Verdict]]":
     """The verdicts by head if they are there; else none, and the job that makes them.
 
     Args:
         request: The maps.
-        pair: Their clips.
+        loaded: The model.
         heads: Those that have a map.
     """
 
     def run(tell: "OnPass") -> "dict[str, Verdict]":
         from analysis.report.verdict import verdicts
 
+        pair = maps.beside_others(request, loaded)
         own = pair.with_branch("i", copy.deepcopy(pair.query))
         own = replace(own, on_pass=tell)
         return verdicts(
@@ -77,9 +80,11 @@ def start(
             num_random=NUM_RANDOM,
         )
 
-    # A margin has one pass of the frozen clip.
-    total = _num_passes(len(heads)) + (request.map.needs == "triplet")
-    return _start(_key(request, pair.query.hash), total, run)
+    # A margin has one pass of the frozen clip; of s the features are replaced, in no pass.
+    is_margin = request.map.needs == "triplet"
+    by_features = request.others and not is_margin and not request.fine
+    total = 1 if by_features else _num_passes(len(heads)) + is_margin
+    return _start(_key(request, loaded.query.hash), total, run)
 
 
 def _num_passes(num_heads: int) -> int:

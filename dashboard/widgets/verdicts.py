@@ -14,12 +14,14 @@ if TYPE_CHECKING:
 
 WORDS = {"supported": "green", "weak": "orange", "not supported": "red"}
 MEANING = (
-    "**supported**: the cells add up to the score, the map is not that of random weights, and "
-    "taking cells away in its order (of a margin: freezing them) lowers the score faster than each "
-    "random order does, and a margin falls most without the movement of the cells that its map "
-    "ranks highest. **weak**: the last of these fails, or the map is much like that of random "
-    "weights. **not supported**: the score does not fall where the map says, or the cells do not "
-    "add up."
+    "**supported**: the cells add up to the score, the map is not that of random weights, and the "
+    "score falls where the map says: a margin faster as cells are frozen in its order than in each "
+    "random order, and most without the movement of the cells that the map ranks highest; *s* "
+    "faster as the features of cells become the mean of other videos in its order than in that of "
+    "95% of its other places (without other videos, and in a retrieval: as cells are blurred, than "
+    "in each random order). **weak**: a margin falls most without the movement of other cells, or "
+    "the map is much like that of random weights. **not supported**: the score does not fall where "
+    "the map says, or the cells do not add up."
 )
 EVERY_SECONDS = 1.5
 Start = Callable[[], "tuple[Job | None, dict[str, Verdict]]"]

@@ -165,8 +165,9 @@ def commands_of(
         pair += ["--size", str(request.clip_i.size)]
     if request.other_speed is not None:
         pair += ["--speed_k", f"{request.other_speed.speed:g}"]
-    if request.others:
-        pair += ["--others", *(shown_path(Path(clip.path)) for clip in request.others)]
+    others = ["--others", *(shown_path(Path(clip.path)) for clip in request.others)]
+    if request.map.needs == "triplet" and request.others:
+        pair += others
     if selection.classifier is not None:
         pair += ["--classifier", shown_path(selection.classifier.path)]
     command = ["python", "-m", "analysis"]
@@ -180,6 +181,8 @@ def commands_of(
     if selection.display.frames == "grey":
         shown += ["--grey", "true"]
     checked = ["--verdict", "true"] if with_verdict else []
+    if with_verdict and request.map.needs != "triplet" and request.others:
+        checked += others
     commands = [
         Command("The page, one file", (*words, *shown, *checked, "--out", f"{name}.html")),
         Command("These maps, with a strip of them", (*words, "--out", name)),

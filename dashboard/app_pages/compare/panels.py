@@ -20,7 +20,7 @@ from dashboard.base.arguments import CHECKPOINTS
 from dashboard.base.state import quote
 from dashboard.base.style import PLAY_FPS, WAITING, signed
 from dashboard.base.viewer import viewer
-from dashboard.overlays import maps, strip, verdict_job, view_model
+from dashboard.overlays import strip, verdict_job, view_model
 from dashboard.overlays.maps import Place
 from dashboard.overlays.options import C_I, C_J, symbols
 from dashboard.overlays.request import MapRequest
@@ -86,9 +86,9 @@ def draw_summary(selection: Selection, view: PairView, request: MapRequest, load
         st.container(key="said").html(_summary(selection, view))
         with st.container(key="checked", gap="xxsmall"):
             if verdict_job.has_verdict(request):
-                pair, heads = maps.pair_of(request, loaded), tuple(view.panels)
+                heads = tuple(view.panels)
                 verdicts.draw(
-                    lambda: verdict_job.start(request, pair, heads), f"these maps of {C_I}"
+                    lambda: verdict_job.start(request, loaded, heads), f"these maps of {C_I}"
                 )
             shell.link_to(
                 "evidence",

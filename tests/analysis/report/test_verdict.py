@@ -11,7 +11,7 @@ from analysis import ClipMap, PairClips, example_views, verdict
 from analysis.attribution.registry import MAP_KINDS, OTHER_ROWS, map_kind, map_kinds, register_map
 from analysis.core.cells import CellSwap, Fill
 from analysis.report.verdict import Check, verdict_on_score
-from analysis.studies.measures.ablation import cell_drops
+from analysis.studies.measures.ablation import cell_drops, removal_by_place
 from analysis.studies.measures.deletion import KeptCells
 from rspnet.names import Side
 from tests.factories import tiny_branch
@@ -48,7 +48,7 @@ def test_every_kind_of_a_pair_has_a_verdict(clips: PairClips) -> None:
 def test_the_map_of_a_clip_of_a_query_is_checked_as_the_map_of_a_score(clips: PairClips) -> None:
     for head in ("rsp", "avid"):
         own = verdict_on_score(clips.similarity(head), clips.view("i"), num_orders=2)
-        assert own == verdict(clips, head, "contribution", num_orders=2)
+        assert own == verdict(replace(clips, negatives={}), head, "contribution", num_orders=2)
     with pytest.raises(ValueError, match="are positive, got 0, 6 and 3"):
         verdict_on_score(clips.similarity("rsp"), clips.view("i"), num_orders=0)
 
@@ -110,7 +110,8 @@ def planted(clips: PairClips) -> Iterator[None]:
 
 
 def test_words_on_maps_of_known_worth(clips: PairClips, planted: None) -> None:
-    found = {key: verdict(clips, "rsp", key) for key in ("drops", "reversed", "fixed", "short")}
+    kinds = ("drops", "reversed", "fixed", "short")
+    found = {key: verdict(clips, "rsp", key, fill="blur") for key in kinds}
     checks = {key: {c.name: c for c in own.checks} for key, own in found.items()}
     assert checks["drops"]["deletion"].passes
     assert checks["drops"]["deletion"].value > 0 > checks["reversed"]["deletion"].value
@@ -140,13 +141,31 @@ def test_a_margin_is_checked_by_letting_single_cells_stand_still(
     assert verdict(clips, "rsp", "elsewhere", num_random=1).word == "weak"
 
 
-def test_of_a_margin_cells_are_frozen_and_of_a_similarity_blurred(clips: PairClips) -> None:
+def test_of_a_similarity_features_are_replaced_by_the_mean_of_other_videos(
+    clips: PairClips, planted: None
+) -> None:
+    few = {"num_orders": 1, "num_steps": 1, "num_random": 1}
+    check = verdict(clips, "rsp", "contribution", **few).checks[2]
+    score, others = clips.similarity("rsp"), clips.negatives["avid"].clips
+    own = score.contributions(clips.c_i).values
+    gain, share = removal_by_place(score, clips.c_i, own, others)
+    assert (check.name, check.value, check.passes) == ("deletion", gain, share < 0.05)
+    assert "the mean of other videos" in check.text
+    # A map on a finer grid, and a pair without other videos, are checked in pixels.
+    alone = replace(clips, negatives={"rsp": clips.negatives["rsp"]})
+    for pair in (clips.finer(2), alone):
+        text = verdict(pair, "rsp", "contribution", **few).checks[2].text
+        assert text.startswith("deleting cells")
+
+
+def test_of_a_margin_cells_are_frozen_and_of_a_similarity_alone_blurred(clips: PairClips) -> None:
     own: dict[str, Fill] = {"margin": "static", "contribution": "blur"}
+    lone = replace(clips, negatives={"rsp": clips.negatives["rsp"]})
     for kind, fill in own.items():
-        plain = verdict(clips, "rsp", kind, num_orders=2).checks[2]
-        assert plain == verdict(clips, "rsp", kind, num_orders=2, fill=fill).checks[2]
+        plain = verdict(lone, "rsp", kind, num_orders=2).checks[2]
+        assert plain == verdict(lone, "rsp", kind, num_orders=2, fill=fill).checks[2]
         assert plain.text.startswith("freezing" if kind == "margin" else "deleting")
-        assert plain != verdict(clips, "rsp", kind, num_orders=2, fill="mean").checks[2]
+        assert plain != verdict(lone, "rsp", kind, num_orders=2, fill="mean").checks[2]
 
 
 def test_numbers_and_names_that_do_not_fit_are_refused(clips: PairClips) -> None:
