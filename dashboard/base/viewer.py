@@ -33,7 +33,7 @@ def viewer(
     key: str,
     on_frame: Callable[[int], None],
     on_place: Callable[[str], None] = lambda _place: None,
-    on_region: Callable[[str], None] = lambda _region: None,
+    on_region: Callable[[str, str], None] = lambda _region, _clip: None,
 ) -> str:
     """Mount the panels.
 
@@ -43,9 +43,9 @@ def viewer(
         on_frame: Called with each frame that the visitor moves to.
         on_place: Called with the place in c_i that was chosen, such as ``rsp.1.3.4``; empty for
             none.
-        on_region: Called with the rectangle that was drawn on c_i, as
-            :class:`~analysis.regions.rectangle.Rectangle` reads it. It can be drawn where ``data``
-            has a ``region``.
+        on_region: Called with the rectangle that was drawn, as
+            :class:`~analysis.regions.rectangle.Rectangle` reads it, and the clip that it was drawn
+            on, ``i`` or ``j``. It can be drawn where ``data`` has a ``region``.
 
     Returns:
         The ``token`` of the pictures that the browser has shown and whose strip waits for the
@@ -65,8 +65,8 @@ def viewer(
     def drew() -> None:
         region = st.session_state[key].get("region")
         if isinstance(region, str):
-            # A number behind it tells the same rectangle drawn twice from one that was not.
-            on_region(region.partition(";")[0])
+            # A number behind them tells the same rectangle drawn twice from one that was not.
+            on_region(*region.split(";")[:2])
 
     result = _component(
         key=key,

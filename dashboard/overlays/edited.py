@@ -15,6 +15,7 @@ from dashboard.overlays.clip_ref import ClipRef
 from dashboard.overlays.maps import BY_MODEL
 from dashboard.overlays.options import DisplayOptions
 from dashboard.overlays.request import MapRequest
+from dashboard.overlays.selection import SIDES
 from dashboard.services.galleries import Frames
 from dashboard.services.models import Loaded
 
@@ -54,28 +55,29 @@ class EditedClip(ClipRef):
 
 
 def edit(
-    request: MapRequest, region: Rectangle, how: str, other: ClipRef | None = None
+    request: MapRequest, region: Rectangle, how: str, other: ClipRef | None = None, side: str = "i"
 ) -> MapRequest:
-    """The same pair with a region of c_i edited.
+    """The same pair with a region of one clip edited.
 
     Args:
         request: The pair.
-        region: Of c_i.
+        region: Of the clip.
         how: What is shown there, as :func:`analysis.edit_region` has it.
         other: Where pixels are taken from.
+        side: Which clip.
     """
-    own = request.clip_i
+    own = request.clip(side)
     edited = EditedClip(own.video, own.indices, own.speed, own.size, region, how, other)
-    return replace(request, clip_i=edited)
+    return replace(request, clip_i=edited) if side == "i" else replace(request, clip_j=edited)
 
 
-def changes(before: MapRequest, after: MapRequest) -> bool:
-    """Whether an edit changes any pixel of c_i that the model sees.
+def changes(before: ClipRef, after: ClipRef) -> bool:
+    """Whether an edit changes any pixel of a clip that the model sees.
 
     Raises:
         ValueError: A frame can't be decoded, or the region covers no pixel.
     """
-    own, new = (request.clip_i.frames(request.clip_i.size) for request in (before, after))
+    own, new = (clip.frames(clip.size) for clip in (before, after))
     return bool((own != new).any())
 
 
@@ -100,8 +102,8 @@ class EditView:
 
     Attributes:
         before: Maps of the pair as it is.
-        after: Maps of the pair with the edited c_i.
-        panels: Of each row that of c_i before and after, on one scale.
+        after: Maps of the pair with the edited clip.
+        panels: Of each row that of the clip before and after, on one scale.
     """
 
     before: "KindMaps"
@@ -111,9 +113,9 @@ class EditView:
 
 @st.cache_data(max_entries=16, show_spinner=False, hash_funcs=BY_MODEL)
 def view_edit(
-    before: MapRequest, after: MapRequest, display: DisplayOptions, loaded: Loaded
+    before: MapRequest, after: MapRequest, side: str, display: DisplayOptions, loaded: Loaded
 ) -> EditView:
-    """Maps, numbers and pictures of a pair before and after an edit.
+    """Maps, numbers and pictures of a pair before and after an edit of one clip.
 
     Raises:
         ValueError: A clip can't be decoded or does not fit the model, or has no such map.
@@ -121,12 +123,12 @@ def view_edit(
     from analysis.figures.overlay import common_limit
 
     found = [maps.maps_of(request, loaded) for request in (before, after)]
-    clips = (before.clip_i, after.clip_i)
+    clips = (before.clip(side), after.clip(side))
     small = [clip.frames(clip.size) for clip in clips]
     large = [clip.frames(PANEL_PIXELS) for clip in clips]
     panels = {}
     for row in found[0].rows:
-        both = [own.rows[row][0] for own in found]
+        both = [own.rows[row][SIDES.index(side)] for own in found]
         limit = common_limit([own.values for own in both])
         first, second = (
             draw_panel(own, small[n], large[n], limit, **display.drawn)

@@ -38,6 +38,10 @@ class MapRequest:
     missing: tuple[tuple[str, str], ...] = ()
     classifier: Identity | None = None
 
+    def clip(self, side: str) -> ClipRef:
+        """c_i or c_j."""
+        return self.clip_i if side == "i" else self.clip_j
+
     @property
     def map(self) -> MapKind:
         """The kind of map."""

@@ -63,3 +63,7 @@ class Selection:
     clip_j: Clip
     display: DisplayOptions
     classifier: ModelChoice | None = None
+
+    def clip(self, side: str) -> Clip:
+        """c_i or c_j."""
+        return self.clip_i if side == "i" else self.clip_j

@@ -103,22 +103,29 @@ def _draw_thumb(head: str, near: Near, selection: Selection) -> None:
 
 
 def nearest(
-    key: str, head: str, selection: Selection, loaded: Loaded, clip: ClipRef | None = None
+    key: str,
+    head: str,
+    selection: Selection,
+    loaded: Loaded,
+    clip: ClipRef | None = None,
+    side: str = "i",
 ) -> list[Near]:
-    """The videos of an embedded gallery that are nearest to c_i by one head, without its own.
+    """The videos of an embedded gallery that are nearest to a clip by one head, without its own.
 
     Args:
         key: Of the gallery.
         head: ``rsp`` or ``avid``.
         selection: What is shown.
         loaded: The model.
-        clip: In place of c_i, such as an edited one.
+        clip: In place of the selected one, such as an edited one.
+        side: Which clip.
 
     Raises:
-        ValueError: c_i can't be decoded, or the gallery is not there.
+        ValueError: The clip can't be decoded, or the gallery is not there.
     """
     gallery = embedded(key)
-    vector = maps.embedding(clip or selection.clip_i.ref(selection.model.size), loaded)[head]
-    found = gallery.nearest(vector, head, NUM_NEAREST, exclude=selection.clip_i.video.path)
+    own = selection.clip(side)
+    vector = maps.embedding(clip or own.ref(selection.model.size), loaded)[head]
+    found = gallery.nearest(vector, head, NUM_NEAREST, exclude=own.video.path)
     videos = {video.path: video for video in selection.source.videos}
     return [Near(videos[n.path], n.similarity) for n in found if n.path in videos]

@@ -225,6 +225,7 @@ def _shown(
         "unit": selection.display.map.units,
         "place": st.session_state.get("place", ""),
         "region": st.session_state.get(region.REGION) or "",
+        "region_of": region.side(),
         "keep_frame": keep,
     }
 

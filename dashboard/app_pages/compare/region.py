@@ -1,4 +1,4 @@
-"""A region drawn on c_i: what of the maps lies in it, and what changes when it is edited."""
+"""A region drawn on a clip: what of the maps lies in it, and what changes when it is edited."""
 
 import re
 from dataclasses import replace
@@ -16,9 +16,9 @@ from dashboard.base.state import choose_region, quote, speeds_that_fit
 from dashboard.base.style import signed
 from dashboard.overlays import edited, maps
 from dashboard.overlays.edited import EditView
-from dashboard.overlays.options import C_I
+from dashboard.overlays.options import C_I, C_J
 from dashboard.overlays.request import MapRequest, at_speed, resolve
-from dashboard.overlays.selection import Selection
+from dashboard.overlays.selection import SIDES, Selection
 from dashboard.services import embeddings
 from dashboard.services.models import Loaded
 from dashboard.widgets import cards, shell
@@ -28,24 +28,33 @@ if TYPE_CHECKING:
     from analysis import KindMaps
 
 # Widgets lose what they hold when they are not drawn; these keys do not.
-REGION, EDIT, MOVED = "region", "region_edit", "region_moved"
+REGION, SIDE, EDIT, MOVED = "region", "region_of", "region_edit", "region_moved"
 EDITS = {
     "freeze": "Freeze it",
     "blur": "Blur it",
     "mean": "Fill it with its mean colour",
-    "swap": "Show $c_j$ there",
+    "swap": "Show the other clip there",
 }
+SYMBOLS = {"i": C_I, "j": C_J}
 _HOW_TO = (
     "Press <i>Draw a region</i> beside the frame number, or the key <code>r</code>, and drag over "
-    f"a frame of {C_I}. Then choose what that part shows instead: both heads' scores, their maps "
-    "and the nearest videos are computed anew, and stand beside those of the clip as it is."
+    f"a frame of {C_I} or of {C_J}. Then choose what that part shows instead: both heads' scores, "
+    "their maps and the nearest videos are computed anew, and stand beside those of the clip as it "
+    "is."
 )
 
 
 def take(link: dict[str, str]) -> None:
-    """Take the region and its edit from a new link; what it says in vain goes to the notes."""
+    """Take the region, its clip and its edit from a new link; what is in vain goes to the notes."""
     if not link:
         return
+    own = link.get(SIDE, "i")
+    if own not in SIDES:
+        links.note(
+            f"The link draws a region of clip {quote(own)}, it can be `i` or `j`; it is drawn on i."
+        )
+        own = "i"
+    st.session_state[SIDE] = own
     links.take(REGION, choose_region(link.get("region", "")))
     how = link.get("edit", "")
     if how and how not in EDITS and not re.fullmatch("speed[124]", how):
@@ -58,15 +67,27 @@ def take(link: dict[str, str]) -> None:
 
 
 def link() -> dict[str, str]:
-    """The region and its edit as parameters of a link."""
-    state = st.session_state
-    held = {"region": state.get(REGION), "edit": state.get(REGION) and state.get(EDIT)}
+    """The region, its clip unless that is c_i, and its edit as parameters of a link."""
+    state, drawn = st.session_state, st.session_state.get(REGION)
+    held = {"region": drawn, "edit": drawn and state.get(EDIT)}
+    held[SIDE] = drawn and side() != "i" and side()
     return {name: str(value) for name, value in held.items() if value}
 
 
-def set_region(text: str) -> None:
-    """Hold another region, empty for none; the whole page is to be drawn."""
+def side() -> str:
+    """The clip that the region is of, ``i`` or ``j``."""
+    return str(st.session_state.get(SIDE) or "i")
+
+
+def set_region(text: str, of: str = "") -> None:
+    """Hold another region, empty for none; the whole page is to be drawn.
+
+    Args:
+        text: The region.
+        of: Its clip; empty for that of the one before.
+    """
     st.session_state[REGION] = choose_region(text).value
+    st.session_state[SIDE] = of or side()
     st.session_state[MOVED] = True
 
 
@@ -105,7 +126,7 @@ def _panel(selection: Selection, loaded: Loaded) -> None:
 
 def _choose(selection: Selection, region: Rectangle) -> str:
     """Draw the controls; the edit that is chosen, empty for none."""
-    clip, state = selection.clip_i, st.session_state
+    clip, state = selection.clip(side()), st.session_state
     fitting = speeds_that_fit(clip.info.num_frames, clip.num_frames)
     speeds = {f"speed{n}": f"Play it at {n}x" for n in fitting if n != clip.speed}
     options = EDITS | speeds
@@ -120,6 +141,7 @@ def _choose(selection: Selection, region: Rectangle) -> str:
     first_frame, last_frame = region.frames or (0, last)
     state["region_range"] = (min(first_frame, last) + 1, min(last_frame, last) + 1)
     state["region_how"] = state.get(EDIT) or None
+    state["region_side"] = side()
 
     def chose() -> None:
         state[EDIT] = state["region_how"] or ""
@@ -132,6 +154,11 @@ def _choose(selection: Selection, region: Rectangle) -> str:
     row = st.container(
         key="what_if_controls", horizontal=True, vertical_alignment="bottom", gap="medium"
     )
+    row.segmented_control(
+        "Region of", SIDES, format_func="Clip {}".format, key="region_side", required=True,
+        on_change=lambda: set_region(str(state[REGION]), state["region_side"] or side()),
+        help="To draw it on the other clip, drag over a frame of that one.",
+    )  # fmt: skip
     row.segmented_control(
         "In the region", list(options), format_func=options.__getitem__, key="region_how",
         on_change=chose,
@@ -157,7 +184,7 @@ def _choose(selection: Selection, region: Rectangle) -> str:
 
 def _draw(selection: Selection, loaded: Loaded, region: Rectangle, how: str) -> None:
     """Numbers in the region and, where an edit is chosen, all that it changes."""
-    display, said = selection.display, ""
+    display, said, own = selection.display, "", side()
     if display.map.num_passes is not None or display.map.needs in OTHER_ROWS:
         said = f" {display.map.title} is not computed for edits: the maps are contributions to s."
         display = replace(display, kind="contribution")
@@ -170,14 +197,14 @@ def _draw(selection: Selection, loaded: Loaded, region: Rectangle, how: str) -> 
     with st.spinner("Computing the edited clip"):
         other = None
         if how == "swap":
-            other = before.clip_j
+            other = before.clip(SIDES[own == "i"])
         elif how.startswith("speed"):
-            other = at_speed(selection.clip_i, int(how[-1]), before.clip_i.size)
+            other = at_speed(selection.clip(own), int(how[-1]), before.clip(own).size)
         if display.map.needs == "triplet":
             before = edited.same_negatives(before, loaded)
         kind = "speed" if how.startswith("speed") else how
-        after = edited.edit(before, region, kind, other)
-        if not edited.changes(before, after):
+        after = edited.edit(before, region, kind, other, own)
+        if not edited.changes(before.clip(own), after.clip(own)):
             st.html(_table(region, maps.maps_of(before, loaded), None))
             st.info(
                 "This edit changes no pixel: the region already looks like that in all of its "
@@ -186,14 +213,14 @@ def _draw(selection: Selection, loaded: Loaded, region: Rectangle, how: str) -> 
                 icon=":material/info:",
             )
             return
-        found = edited.view_edit(before, after, display, loaded)
+        found = edited.view_edit(before, after, own, display, loaded)
     st.html(_table(region, found.before, found.after))
     st.html(
         '<div class="facts"><p class="dim">In the region: share of what is positive in the map of '
-        f"{C_I}, and the share of the clip's pixels that the region covers, which is what a "
-        f"uniform map would give.{said}</p></div>"
+        f"{SYMBOLS[own]}, and the share of the clip's pixels that the region covers, which is what "
+        f"a uniform map would give.{said}</p></div>"
     )
-    _draw_maps(found, region, selection.clip_i.info.pixel_aspect)
+    _draw_maps(found, region, selection.clip(own).info.pixel_aspect)
     _draw_nearest(selection, after, loaded)
 
 
@@ -214,7 +241,7 @@ def _table(region: Rectangle, before: "KindMaps", after: "KindMaps | None") -> s
         )
 
     def inside(found: "KindMaps", head: str) -> str:
-        own = found.rows[head][0]
+        own = found.rows[head][SIDES.index(side())]
         part = share_inside(own.values, region.mask(own.grid.clip), own.grid)
         return f'{part.share:.0%} <span class="dim">of {part.area:.0%}</span>'
 
@@ -239,8 +266,9 @@ def _table(region: Rectangle, before: "KindMaps", after: "KindMaps | None") -> s
         for letter in scores
     )
     return (
-        f'<div class="facts"><table><thead><tr><td></td>{heads}<th>In the region, {C_I}</th></tr>'
-        f"</thead><tbody>{''.join(lines)}</tbody></table></div>"
+        f'<div class="facts"><table><thead><tr><td></td>{heads}'
+        f"<th>In the region, {SYMBOLS[side()]}</th></tr></thead>"
+        f"<tbody>{''.join(lines)}</tbody></table></div>"
     )
 
 
@@ -255,7 +283,7 @@ def _draw_maps(found: EditView, region: Rectangle, aspect: float) -> None:
     for row, both in found.panels.items():
         title = HEAD_TITLES[row]
         for panel, words in zip(both, ("as it is", "edited"), strict=True):
-            alt = f"Map of {title} on c_i {words}"
+            alt = f"Map of {title} on c_{side()} {words}"
             text = f"scale \N{PLUS-MINUS SIGN}{panel.limit:.2g}"
             tiles.append(cards.tile(panel.sheet, alt, f"{title}, {words}", text, aspect, mark))
     st.html(f'<div class="example edits" data-testid="edits">{"".join(tiles)}</div>')
@@ -267,9 +295,9 @@ def _draw_nearest(selection: Selection, after: MapRequest, loaded: Loaded) -> No
     if not job.finished.is_set() or job.error or job.stopped:
         st.caption("The nearest videos stand here once the gallery is embedded, see below.")
         return
+    clips = (None, after.clip(side()))
     for head in HEADS:
-        own = neighbours.nearest(key, head, selection, loaded)
-        new = neighbours.nearest(key, head, selection, loaded, after.clip_i)
+        own, new = (neighbours.nearest(key, head, selection, loaded, c, side()) for c in clips)
         kept = {near.video.name for near in own} & {near.video.name for near in new}
         st.html(
             f'<div class="row-title">Nearest by {HEAD_TITLES[head]} <span class="dim">'

@@ -99,7 +99,7 @@ def test_a_region_is_drawn_and_edited(visitor: Visitor, address: str) -> None:
     visitor.wait_ready()
     page = visitor.page
     page.get_by_role("button", name="Draw a region").click()
-    layer = page.get_by_test_id("region-rsp")
+    layer = page.get_by_test_id("region-rsp-i")
     at = layer.bounding_box()
     x, y, side = at["x"], at["y"], at["width"]
     page.mouse.move(x + 0.1 * side, y + 0.2 * side)
@@ -108,7 +108,7 @@ def test_a_region_is_drawn_and_edited(visitor: Visitor, address: str) -> None:
     page.mouse.up()
     visitor.wait_link(r"region=0\.(1|09\d|10\d)%2C0\.(2|19\d|20\d)%2C0\.(5|49\d|50\d)%2C")
     for head in ("rsp", "avid"):  # in all panels of the clip
-        mark = page.get_by_test_id(f"region-{head}").locator(".region").bounding_box()
+        mark = page.get_by_test_id(f"region-{head}-i").locator(".region").bounding_box()
         assert abs(mark["width"] / side - 0.4) < 0.02
         assert abs(mark["height"] / side - 0.5) < 0.02
     expect(page.get_by_test_id("edit-rsp")).to_contain_text("of 20%")
@@ -129,6 +129,17 @@ def test_a_region_is_drawn_and_edited(visitor: Visitor, address: str) -> None:
     expect(layer.locator(".region")).to_be_hidden()
     page.go_back()
     expect(layer.locator(".region")).to_be_visible()
+    # On the second clip it is that clip's.
+    page.get_by_role("button", name="Draw a region").click()
+    second = page.get_by_test_id("region-avid-j")
+    at = second.bounding_box()
+    page.mouse.move(at["x"] + 0.2 * side, at["y"] + 0.2 * side)
+    page.mouse.down()
+    page.mouse.move(at["x"] + 0.6 * side, at["y"] + 0.6 * side, steps=3)
+    page.mouse.up()
+    visitor.wait_link("region_of=j")
+    expect(second.locator(".region")).to_be_visible()
+    expect(layer.locator(".region")).to_be_hidden()
 
 
 PLACES = {"rsp": RED, "avid": BLUE}

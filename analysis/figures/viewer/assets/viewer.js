@@ -337,7 +337,7 @@ export default function (component) {
     view.drawn = data.strip?.token
     drawStrip(view)
     show(view)
-  } else if (data.region !== view.data.region) { // cleared, or its frames were chosen
+  } else if (data.region !== view.data.region || data.region_of !== view.data.region_of) { // cleared, or chosen
     view.data = data
     showRegion(view)
   }

@@ -8,7 +8,7 @@ const KEYS = [
   ["m", "maps of both heads, of RSP, of A-VID, or the frames alone"],
   ["b", "boxes on or off"],
   ["d", "where the two heads' maps differ the most"],
-  ["r", "draw a region of the first clip: drag, or arrows move, Shift and arrows resize, Enter takes, Escape drops"],
+  ["r", "draw a region of a clip: drag, or arrows move, Shift and arrows resize, Enter takes, Escape drops"],
   ["?", "this list"],
 ]
 const OWN_KEYS = 'input:not([type="range"]), textarea, select, [contenteditable=""], [contenteditable="true"], [role="slider"], '

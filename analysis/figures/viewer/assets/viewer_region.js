@@ -1,6 +1,7 @@
-// A region of the first clip, drawn by mouse or keys where the page takes one (data.region is then
-// its text, empty for none): left, top, right, bottom in parts of the frame, and first and last
-// frame where it is not for all. One layer over each panel of the clip shows it.
+// A region of one clip, drawn by mouse or keys where the page takes one (data.region is then its
+// text, empty for none, and data.region_of its clip): left, top, right, bottom in parts of the
+// frame, and first and last frame where it is not for all. One layer over each panel shows it where
+// it is of its clip; it is of the clip that was drawn on.
 const LEAST = 0.02 // of a side: less is a click
 const STEP = 0.02
 
@@ -12,24 +13,26 @@ function parseRegion(text) {
 }
 
 function drawLayers(view) {
-  const own = view.data.columns[0].index
-  view.root.querySelectorAll(".row").forEach((row, i) => {
+  view.root.querySelectorAll(".row").forEach((row, i) => view.data.columns.forEach(({ index }) => {
     const layer = element("div", "layer")
-    layer.dataset.testid = `region-${view.data.rows[i].head}`
-    layer.style.aspectRatio = aspect(view.data, own)
+    layer.dataset.testid = `region-${view.data.rows[i].head}-${index}`
+    layer.dataset.clip = index
+    layer.style.aspectRatio = aspect(view.data, index)
     layer.append(element("div", "region"))
     row.querySelector(".pair").append(layer)
     listenRegion(view, layer)
-  })
+  }))
 }
 
 function showRegion(view) {
   const takes = takesRegion(view), button = view.root.querySelector(".draw")
   button.hidden = !takes
   if (!takes) return
-  if (view.given !== view.data.region) {
-    view.given = view.data.region
-    view.region = parseRegion(view.given)
+  const given = `${view.data.region};${view.data.region_of}`
+  if (view.given !== given) {
+    view.given = given
+    view.region = parseRegion(view.data.region)
+    view.clip = view.data.region_of
   }
   button.setAttribute("aria-pressed", String(view.drawing))
   const box = view.draft ?? view.region?.box, frames = view.draft ? null : view.region?.frames
@@ -38,13 +41,14 @@ function showRegion(view) {
     if (view.drawing) {
       layer.tabIndex = 0
       layer.setAttribute("role", "application")
-      layer.setAttribute("aria-label", "Region of the first clip. Drag over the frame, or move with the "
+      layer.setAttribute("aria-label", `Region of clip ${layer.dataset.clip}. Drag over the frame, or move with the `
         + "arrow keys, resize with Shift and the arrow keys, take it with Enter, drop it with Escape.")
     } else for (const name of ["tabindex", "role", "aria-label"]) layer.removeAttribute(name)
     const mark = layer.querySelector(".region")
-    mark.style.display = box ? "block" : "none"
+    const shown = box && layer.dataset.clip === view.clip
+    mark.style.display = shown ? "block" : "none"
     mark.classList.toggle("outside", Boolean(frames && (view.frame < frames[0] || view.frame > frames[1])))
-    if (!box) continue
+    if (!shown) continue
     const [left, top, right, bottom] = box.map(v => 100 * v)
     Object.assign(mark.style, {
       left: `${left}%`, top: `${top}%`, width: `${right - left}%`, height: `${bottom - top}%`,
@@ -54,26 +58,33 @@ function showRegion(view) {
 
 function setDrawing(view, on, byKeys) {
   view.drawing = on
+  if (!on) view.clip = view.data.region_of
   view.draft = on && byKeys ? view.region?.box ?? [0.3, 0.3, 0.7, 0.7] : null
   showRegion(view)
-  if (on && byKeys) view.root.querySelector(".layer")?.focus()
+  if (on && byKeys) view.root.querySelector(`.layer[data-clip="${view.clip}"]`)?.focus()
   else if (!on && view.root.getRootNode().activeElement?.classList.contains("layer")) {
     view.root.querySelector(".draw").focus()
   }
 }
 
 function takeRegion(view) {
-  const box = view.draft
+  const { draft: box, clip } = view
   setDrawing(view, false)
   if (!box) return
+  view.clip = clip
   const text = box.map(v => String(Number(v.toFixed(3)))).join(",")
   view.region = parseRegion(text)
   showRegion(view)
-  view.setStateValue("region", `${text};${++view.drawn_regions}`) // drawn again it is news, too
+  view.setStateValue("region", `${text};${clip};${++view.drawn_regions}`) // drawn again it is news, too
 }
 
 function listenRegion(view, layer) {
   let start = null
+  const drop = () => {
+    start = view.draft = null
+    view.clip = view.data.region_of
+    showRegion(view)
+  }
   const at = event => {
     const box = layer.getBoundingClientRect()
     return [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height]
@@ -82,6 +93,7 @@ function listenRegion(view, layer) {
   layer.onpointerdown = event => {
     if (!view.drawing || event.button) return
     start = at(event)
+    view.clip = layer.dataset.clip
     layer.setPointerCapture(event.pointerId)
     event.preventDefault()
   }
@@ -93,16 +105,17 @@ function listenRegion(view, layer) {
   }
   layer.onpointerup = () => {
     if (!start) return
-    start = null
     const box = view.draft
-    if (box && box[2] - box[0] >= LEAST && box[3] - box[1] >= LEAST) takeRegion(view)
-    else { view.draft = null; showRegion(view) }
+    if (!box || box[2] - box[0] < LEAST || box[3] - box[1] < LEAST) return drop()
+    start = null
+    takeRegion(view)
   }
-  layer.onpointercancel = () => { start = null; view.draft = null; showRegion(view) }
+  layer.onpointercancel = drop
   layer.onkeydown = event => {
     if (!view.drawing) return
     const step = { ArrowLeft: [-STEP, 0], ArrowRight: [STEP, 0], ArrowUp: [0, -STEP], ArrowDown: [0, STEP] }[event.key]
     if (step) {
+      view.clip = layer.dataset.clip
       const [left, top, right, bottom] = view.draft ?? view.region?.box ?? [0.3, 0.3, 0.7, 0.7]
       const fit = (v, low, high) => Math.max(low, Math.min(high, v))
       if (event.shiftKey) {

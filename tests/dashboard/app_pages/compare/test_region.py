@@ -1,4 +1,4 @@
-"""A region drawn on c_i, and what changes when it shows something else."""
+"""A region drawn on a clip, and what changes when it shows something else."""
 
 import re
 from pathlib import Path
@@ -78,7 +78,47 @@ def test_edited_numbers_are_those_of_analysis(given: tuple[str, ...], open_app: 
     assert not app.exception
     app.button("region_clear").click().run()
     assert "edit-rsp" not in texts(app)
-    assert not {"region", "edit"} & set(app.query_params)
+    assert not {"region", "edit", "region_of"} & set(app.query_params)
+
+
+def test_a_region_of_the_second_clip_is_edited_in_the_same_way(
+    given: tuple[str, ...], open_app: Open
+) -> None:
+    _, model, _, videos = given
+    path = Path(videos) / "a_long.mp4"
+    query, key = load_model(model, "query"), load_model(model, "key")
+    link = {"i": "a_long.mp4", "j": "a_long.mp4", "i_start": "2", "j_start": "20"}
+    app = open_app(*given, map="margin", region=REGION, region_of="j", edit="swap", **link)
+    assert not app.exception
+    assert app.button_group("region_side").value == "j"
+    assert {k: app.query_params[k] for k in ("region_of", "edit")} == {
+        "region_of": "j",
+        "edit": "swap",
+    }
+    c_i, c_j = (analysis.load_view(path, 8, 32, start=start) for start in (2, 20))
+    fast = analysis.load_view(path, 8, 32, start=20, speed=2)
+    mask = np.zeros((8, 32, 32), bool)
+    mask[:, 3:26, 6:22] = True
+    edited = analysis.edit_region(c_j, mask, "swap", c_i)
+    pairs = [analysis.PairClips.of(query, key, c_i, c, view_k=fast) for c in (c_j, edited)]
+    before, after = (analysis.explain_kind("margin", pair) for pair in pairs)
+    said = row(app, "rsp")
+    for own, new in (
+        (before.similarity["rsp"], after.similarity["rsp"]),
+        (before.score("rsp"), after.score("rsp")),
+    ):
+        assert f"{signed(own, 4)} &rarr; {signed(new, 4)}" in said
+    for found in (before, after):
+        own = found.rows["rsp"][1]
+        part = share_inside(own.values, mask, own.grid)
+        assert f'{part.share:.0%} <span class="dim">of {part.area:.0%}' in said
+    assert "In the region, <span" in texts(app)
+    assert "Map of RSP on c_j edited" in texts(app)
+    # The same region of the other clip, by the control.
+    app.button_group("region_side").set_value("i").run()
+    assert "region_of" not in app.query_params
+    assert "Map of RSP on c_i edited" in texts(app)
+    assert not app.exception
 
 
 def test_what_can_not_be_edited_is_said(
@@ -91,6 +131,7 @@ def test_what_can_not_be_edited_is_said(
         return " ".join([*(box.value for box in boxes), texts(app)])
 
     assert "drag over a frame of <span" in said()
+    assert "a region of clip `k`, it can be `i` or `j`" in said(region=REGION, region_of="k")
     assert "draws the region `0,0,2,1`, it can be left, top" in said(region="0,0,2,1")
     assert "edits the region by `burn`, it can be freeze" in said(region=REGION, edit="burn")
     assert "can't be played at 2x" in said(region=REGION, edit="speed2", i_speed="2")
