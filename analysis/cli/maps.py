@@ -32,7 +32,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from analysis.attribution.pair_clips import PairClips
 from analysis.attribution.pair_maps import KindMaps, PairMaps, explain_kind, maps_of_clips
@@ -40,6 +40,7 @@ from analysis.attribution.registry import DEFAULT_MAP, map_kind, map_kinds
 from analysis.cli.pair import DisplayConfig, PairConfig, is_page
 from analysis.core.shown import to_html
 from analysis.figures.figure1 import draw_figure1, pair_tracks
+from analysis.figures.figure_inputs import speed_of_file
 from analysis.figures.strips import draw_strip, film_of, rows_of
 from analysis.figures.style import save
 from analysis.figures.viewer.rows import signed
@@ -47,7 +48,7 @@ from analysis.regions.motion import moving_pixels, share_inside
 from analysis.regions.rectangle import Rectangle
 from analysis.regions.tracks import SHARE, save_tracks
 from analysis.report.verdict import verdicts
-from analysis.stimuli.edit import edit_pair, explain_edit
+from analysis.stimuli.edit import How, edit_pair, explain_edit
 from rspnet.commands import one_of, run_cli
 from rspnet.files import atomic_path
 from rspnet.names import HEAD_TITLES, SIDES, Side
@@ -72,8 +73,9 @@ class MapsConfig(PairConfig, DisplayConfig):
             right and bottom in parts of the sides, such as 0.2,0.1,0.6,0.9, and where it has them
             first and last frame, from 1.
         region_of: The clip that the region is of.
-        edit: What the region shows: its middle frame, itself blurred, its mean colour, or the other
-            clip.
+        edit: What the region shows: its middle frame, itself blurred, its mean colour, the other
+            clip, or the same video at another speed.
+        edit_speed: That speed. Nothing: twice that of the clip up to 1x, half of it above.
     """
 
     out: str
@@ -84,7 +86,8 @@ class MapsConfig(PairConfig, DisplayConfig):
     verdict: bool = False
     region: str = ""
     region_of: Side = "i"
-    edit: Literal["freeze", "blur", "mean", "swap"] = "freeze"
+    edit: How = "freeze"
+    edit_speed: float | None = None
 
 
 def numbers_of(found: PairMaps) -> dict[str, Any]:
@@ -233,9 +236,16 @@ def write_edit(config: MapsConfig, kind: str, clips: PairClips, command: str) ->
         raise ValueError("a verdict is on clips as they are: leave out --verdict or --region")
     side = config.region_of
     mask = Rectangle.parse(config.region).mask(clips.view(side).frames.shape[:3])
-    after = edit_pair(clips, side, mask, config.edit)
+    how, other = str(config.edit), None
+    if config.edit == "speed":
+        video = config.video_i if side == "i" else config.video_j or config.video_i
+        other = speed_of_file(video, clips.view(side), config.edit_speed, config.seed)
+        how = f"speed {other.info.speed:g}x"
+    elif config.edit_speed is not None:
+        raise ValueError(f"--edit_speed goes with --edit speed, got --edit {config.edit}")
+    after = edit_pair(clips, side, mask, config.edit, other)
     found = explain_edit(kind, clips, after, side)
-    notes = [f"Edit of c_{side}: {config.edit}, in the region {config.region}."]
+    notes = [f"Edit of c_{side}: {how}, in the region {config.region}."]
     for head, now in found.similarity.items():
         then = float(clips.c_i.embeddings[head] @ clips.c_j.embeddings[head])
         scores = [("s", then, now)]

@@ -143,36 +143,52 @@ def load_views(
     return query, key, views[0], views[1]
 
 
-def other_speed(reader: FrameReader, view_j: View, speed: float | None = None) -> View:
-    """c_k: a clip of c_j's video at another playback speed, starting as near to c_j as it fits.
+def other_speed(reader: FrameReader, view: View, speed: float | None = None) -> View:
+    """The same video at another playback speed, starting as near to a clip as it fits.
 
     Args:
-        reader: c_j's video.
-        view_j: c_j.
-        speed: Of c_k. Nothing: twice that of c_j up to 1x, half of it above.
+        reader: The clip's video.
+        view: The clip, such as c_j, of which the result is c_k.
+        speed: Of the result. Nothing: twice that of the clip up to 1x, half of it above.
 
     Raises:
-        ValueError: The video is too short for it, or the speed is that of c_j.
+        ValueError: The video is too short for it, or the speed is not positive or the clip's own.
     """
-    own, num_frames = view_j.info.speed, len(view_j.frames)
+    own, num_frames = view.info.speed, len(view.frames)
     speed = speed or (2 * own if own <= 1 else own / 2)
+    if speed <= 0:
+        raise ValueError(f"speed is positive, got {speed:g}")
     if speed == own:
-        raise ValueError(f"c_j is at {own:g}x already: c_k has another speed")
+        raise ValueError(f"the clip is at {own:g}x already: name another speed")
     last = len(reader) - clip_span(num_frames, 1, speed)
     if last < 0:
         raise ValueError(
             f"{num_frames} frames at {speed:g}x need a video of {len(reader) - last} frames, "
-            f"that of c_j has {len(reader)}: take a lower other speed or a longer video"
+            f"this one has {len(reader)}: take a lower other speed or a longer video"
         )
-    start = min(view_j.info.frame_indices[0], last)
+    start = min(view.info.frame_indices[0], last)
     return load_view(
         reader,
         num_frames,
-        view_j.frames.shape[1],
+        view.frames.shape[1],
         start=start,
         speed=speed,
-        name=view_j.info.video,
+        name=view.info.video,
     )
+
+
+def speed_of_file(
+    video: str | Path | None, view: View, speed: float | None = None, seed: int = 0
+) -> View:
+    """As :func:`other_speed`, of a file; nothing for the synthetic video of a seed.
+
+    Raises:
+        ValueError: As :func:`other_speed`.
+    """
+    if video is None:
+        return other_speed(Generated.make(seed, 0), view, speed)
+    with VideoReader(video) as reader:
+        return other_speed(reader, view, speed)
 
 
 def load_pair(
@@ -213,11 +229,7 @@ def load_pair(
     view_k, views, missing = None, [], {}
     if with_negatives and query.heads == HEADS:
         try:
-            if video_i is None:
-                view_k = other_speed(Generated.make(seed, 0), c_j, speed_k)
-            else:
-                with VideoReader(video_j or video_i) as reader:
-                    view_k = other_speed(reader, c_j, speed_k)
+            view_k = speed_of_file(video_j or video_i, c_j, speed_k, seed)
         except ValueError as error:
             if speed_k:  # it was named
                 raise

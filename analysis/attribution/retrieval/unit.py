@@ -130,8 +130,10 @@ def explain_unit(
     check_gallery(branch, gallery)
     known = feature in gallery.vectors
     if not known and feature not in layers_of(branch):
-        has = ", ".join([*gallery.vectors, *layers_of(branch)])
-        raise ValueError(f"feature is one of {has}, got {feature!r}")
+        layers, features = ", ".join(layers_of(branch)), ", ".join(gallery.vectors)
+        raise ValueError(
+            f"a unit is one of a layer ({layers}) or of a feature ({features}), got {feature!r}"
+        )
     if known:
         check_unit(feature, unit, gallery.vectors[feature].shape[1])
     if not 1 <= num <= len(gallery):

@@ -6,12 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis import ClipInfo, ClipMap, View, map_kinds
+from analysis import ClipInfo, ClipMap, PairClips, View, edit_region, load_view, map_kinds
 from analysis.attribution.pairwise import PairwiseMap
 from analysis.attribution.registry import default_maps
 from analysis.cli.maps import main
+from analysis.core.models import load_branches
 from analysis.figures.figure_inputs import other_speed
+from analysis.figures.viewer.rows import signed
 from rspnet.data.video.encode import write_video
+from rspnet.weights.checkpoint import save_model
+from tests.factories import tiny_branch
 
 
 def view(seed: int) -> View:
@@ -38,7 +42,7 @@ def test_other_speed_is_twice_or_half_and_fits() -> None:
     assert other_speed(Grey(20), late).info.frame_indices == tuple(range(5, 20, 2))
     fast = View(view(1).frames, ClipInfo("v1", tuple(range(0, 16, 2)), 2))
     assert other_speed(Grey(20), fast).info == ClipInfo("v1", tuple(range(8)), 1)
-    with pytest.raises(ValueError, match="need a video of 15 frames, that of c_j has 14"):
+    with pytest.raises(ValueError, match="need a video of 15 frames, this one has 14"):
         other_speed(Grey(14), view(1))
     with pytest.raises(ValueError, match="another speed"):
         other_speed(Grey(20), view(1), 1)
@@ -124,6 +128,36 @@ def test_a_page_of_an_edit_shows_it_beside_the_clip_as_it_is(
         assert line in page
         assert f"{head}, c_j, edited" in page
     assert "j, edited" in page
+
+
+def test_a_region_is_played_at_another_speed(folder: Path, capsys: pytest.CaptureFixture) -> None:
+    c, out = str(folder / "c.mp4"), str(folder / "speed.html")
+    model = str(save_model(folder / "tiny.safetensors", tiny_branch(0), tiny_branch(1)))
+    words = ["--model", model, "--video_i", c, "--start_i", "3", "--start_j", "20"]
+    words += ["--maps", "contribution", "--out", out]
+    edit = ["--region", "0,0,0.5,1", "--edit", "speed"]
+    assert main([*words, *edit]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("Edit of c_i: speed 2x, in the region 0,0,0.5,1.")
+    branch, key = load_branches(model)
+    c_i, fast = (load_view(c, 8, 32, start=3, speed=speed) for speed in (1, 2))
+    c_j = load_view(c, 8, 32, start=20)
+    mask = np.zeros((32, 32), bool)
+    mask[:, :16] = True
+    pair = PairClips.of(branch, key, edit_region(c_i, mask, "speed", fast), c_j)
+    for head, name in (("rsp", "RSP"), ("avid", "A-VID")):
+        s = float(pair.c_i.embeddings[head] @ pair.c_j.embeddings[head])
+        assert f"{name}: s " in said
+        assert f"{signed(s, 4)} edited" in said
+    for speed, why in (
+        ("1", "is at 1x already"),
+        ("8", "need a video of 57 frames"),
+        ("-1", "posi"),
+    ):
+        assert main([*words, *edit, "--edit_speed", speed]) == 2
+        assert why in capsys.readouterr().err
+    assert main([*words, "--region", "0,0,1,1", "--edit_speed", "2"]) == 2
+    assert "--edit_speed goes with --edit speed" in capsys.readouterr().err
 
 
 def test_bad_input_ends_in_a_sentence(folder: Path, capsys: pytest.CaptureFixture) -> None:

@@ -104,14 +104,14 @@ def test_a_unit_of_an_inner_layer_finds_and_shows_what_it_is_planted_to_see(
     )
     with pytest.raises(ValueError, match="units of layer1 are numbered from 0 to 3, got 4"):
         explain_unit(planted_branch, gallery, "layer1", 4, num=1)
-    with pytest.raises(ValueError, match="feature is one of .*layer1.* got 'layer9'"):
+    with pytest.raises(ValueError, match=r"one of a layer \(.*layer1.* got 'layer9'"):
         explain_unit(planted_branch, gallery, "layer9", 0)
 
 
 def test_what_is_no_unit(branch: Branch, gallery: Gallery) -> None:
     with pytest.raises(ValueError, match="units of rsp are numbered from 0 to 127, got 128"):
         explain_unit(branch, gallery, "rsp", 128)
-    with pytest.raises(ValueError, match="feature is one of .* got 'speed'"):
+    with pytest.raises(ValueError, match="or of a feature .* got 'speed'"):
         explain_unit(branch, gallery, "speed", 1)
     with pytest.raises(ValueError, match="between 1 and the gallery's 4 videos, got 5"):
         explain_unit(branch, gallery, "rsp", 1, num=5)
@@ -158,6 +158,8 @@ def test_the_command_draws_and_writes_what_was_found(
     assert (tmp_path / "inner" / "unit_layer2_1.png").is_file()
     assert command.main([*inner, str(tmp_path / "inner.html")]) == 0
     assert "What excites unit 1 of layer2" in (tmp_path / "inner.html").read_text()
+    assert command.main([*words, "--layer", "layer9", "--unit", "1", "--out", "x"]) == 2
+    assert "a unit is one of a layer (conv1, layer1, " in capsys.readouterr().err
     assert command.main([*query, str(tmp_path / "x"), "--layer", "layer2"]) == 2
     assert "--layer says of which layer --unit is one" in capsys.readouterr().err
     for wrong in (["--out", "x"], ["--query", "v.mp4", "--unit", "1", "--out", "x"]):
