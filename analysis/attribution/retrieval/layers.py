@@ -4,10 +4,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from analysis.core.grid import Grid
-from rspnet.models import Branch
+from rspnet.models import Branch, evaluation_mode
 
 # Its units are those of the layer before, scaled.
 _Norm = nn.BatchNorm3d
@@ -23,6 +24,21 @@ def layers_of(branch: Branch) -> dict[str, nn.Module]:
         for name, child in children.items()
         if any(True for _ in child.parameters()) and not isinstance(child, _Norm)
     }
+
+
+@torch.no_grad()
+def layer_sizes(branch: Branch) -> dict[str, int]:
+    """How many units each layer has that gives features, from one pass of an empty clip.
+
+    Example:
+        >>> from analysis import example_branch
+        >>> list(layer_sizes(example_branch()).items())[-1]
+        ('layer4', 32)
+    """
+    empty = torch.zeros(1, 3, branch.num_frames, branch.size, branch.size, device=branch.device)
+    with kept_outputs(layers_of(branch)) as kept, evaluation_mode(branch):
+        branch.features(empty)
+    return {name: own.shape[1] for name, own in kept.items()}
 
 
 @contextmanager

@@ -141,8 +141,7 @@ def explain_unit(
     if known:
         rows = largest(gallery.vectors[feature][:, unit], num).tolist()
     else:
-        most = max(num, MOST_CLIPS // gallery.protocol.num_clips)
-        rows = evenly_spaced(range(len(gallery)), most)
+        rows = rows_of_layer(gallery, num)
     found: list[tuple[float, int, VideoMaps]] = []
     for row in rows:
         video = features_of_video(branch, gallery.paths[row], gallery.protocol, feature)
@@ -168,6 +167,12 @@ def explain_unit(
             for rank, (value, row, maps) in enumerate(found, start=1)
         ),
     )
+
+
+def rows_of_layer(gallery: Gallery, num: int) -> list[int]:
+    """The videos that a unit of a layer is looked for in, at least ``num``, evenly spaced."""
+    most = max(num, MOST_CLIPS // gallery.protocol.num_clips)
+    return list(evenly_spaced(range(len(gallery)), most))
 
 
 def check_unit(feature: str, unit: int, num: int) -> None:

@@ -69,7 +69,7 @@ def page() -> None:
     shown, rule = _choose_shown(searched, k)
     opened_why = _choose_why(requests, second)
     region.take(_waiting("region"))
-    units.take(_waiting("unit"), searched)
+    units.take(_waiting("unit"), searched, loaded, joined.videos[query].name)
     links.show_notes(opened.notes)
     with place_of_query:
         if units.is_linked():

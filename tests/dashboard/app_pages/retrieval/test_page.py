@@ -17,6 +17,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from analysis import example_branch, explain_rank, explain_unit
+from analysis.attribution.retrieval.layers import layer_sizes
 from analysis.gallery.neighbours import Space
 from analysis.gallery.structure import gallery_statistics
 from analysis.report.verdict import verdicts_on_hits
@@ -213,6 +214,41 @@ def test_a_unit_is_searched_for_and_what_a_link_names_wrongly_is_said(
         app = settle(open_page("retrieval", argv, monkeypatch, query=QUERY, unit=wrong))
         assert any("`rsp.0` to `rsp.127`" in own.value for own in app.warning)
         assert not app.exception
+
+
+def test_a_unit_of_a_layer_is_searched_for_until_its_panel_is_closed(
+    coloured_model: Path, coloured_videos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    argv = ["--model", str(coloured_model), "--videos", str(coloured_videos)]
+    branch = load_model(coloured_model)
+    app = settle(open_page("retrieval", argv, monkeypatch, query=QUERY, unit="layer2.5"))
+    app = run_until(app, lambda app: 'data-testid="unit"' in texts(app))
+    assert not app.exception
+    gallery = embed_videos(
+        branch, sorted(coloured_videos.rglob("*.mp4")), protocol(branch), progress=False
+    )
+    found = explain_unit(branch, gallery, "layer2", 5, num=5)
+    (shown,) = re.findall(r'data-testid="unit">(.*)</div>', texts(app))
+    assert re.findall(r"value (\S+);", shown) == [signed(own.value) for own in found.videos]
+    assert "unit 5 of layer2" in texts(app)
+    assert app.query_params["unit"] == "layer2.5"
+    assert app.number_input("unit_number").max == layer_sizes(branch)["layer2"] - 1
+
+    def is_first() -> bool:
+        return texts(app).index('data-testid="unit"') < texts(app).index("same motion, different")
+
+    # With another query the lists come first again, and the unit stays below them.
+    assert is_first()
+    app = settle(press(app, "Random"))
+    assert not is_first()
+    # Closed, it is over.
+    app.session_state["unit_panel"] = False
+    app = settle(app.run())
+    assert 'data-testid="unit"' not in texts(app)
+    assert "unit" not in app.query_params
+    assert not app.exception
+    app = settle(open_page("retrieval", argv, monkeypatch, query=QUERY, unit="layer2.9999"))
+    assert any("`layer1.0` to `layer1." in own.value for own in app.warning)
 
 
 def test_videos_that_changed_are_not_explained(
