@@ -33,7 +33,7 @@ def layer_sizes(branch: Branch) -> dict[str, int]:
     Example:
         >>> from analysis import example_branch
         >>> list(layer_sizes(example_branch()).items())[-1]
-        ('layer4', 32)
+        ('layer4', 16)
     """
     empty = torch.zeros(1, 3, branch.num_frames, branch.size, branch.size, device=branch.device)
     with kept_outputs(layers_of(branch)) as kept, evaluation_mode(branch):
