@@ -12,7 +12,7 @@ from dashboard.base import links
 from dashboard.base.arguments import Arguments
 from dashboard.base.style import NOTES, SYMBOLS, signed
 from dashboard.overlays import view_model
-from dashboard.overlays.options import C_I, DisplayOptions, symbols
+from dashboard.overlays.options import C_I, DisplayOptions
 from dashboard.overlays.request import resolve
 from dashboard.overlays.selection import Clip, Selection
 from dashboard.services import galleries, models, reports
@@ -45,6 +45,14 @@ LINKS = (
 )
 DISPLAY = DisplayOptions(scale="head")
 PLAIN = DisplayOptions(kind="contribution", scale="head")
+# What the maps say, in words that need no other page.
+WORDS = {
+    DISPLAY.kind: (
+        "Each map says what tells this clip from others: for RSP the same video at another "
+        "speed, for A-VID clips of other videos."
+    ),
+    PLAIN.kind: "Each map says what makes this clip alike to another clip of the same video.",
+}
 
 
 def page() -> None:
@@ -58,8 +66,8 @@ def page() -> None:
     example = row.container(key="example")
     example.html('<div class="row-title">A first example</div>')
     with row.container(key="about"):
-        model, title, place = _choose(opened)
         _draw_links()
+        model, title, place = _choose(opened)
     evidence = st.container()
     links.show_notes(opened.notes)
     _draw_answer(model, opened.arguments, answer)
@@ -79,6 +87,7 @@ def page() -> None:
 
 
 def _draw_links() -> None:
+    st.html('<div class="row-title">From here</div>')
     with st.container(key="doors", gap="small"):
         for name, title, text in LINKS:
             if shell.has_page(name):
@@ -259,7 +268,7 @@ def _example(selection: Selection, loaded: Loaded) -> tuple[Selection, str]:
     body = (
         f'<div class="example" data-testid="example">{"".join(tiles)}</div>'
         f'<p class="lead" style="margin-top: 0.8rem">{view_model.moving_words(view)}{failed} '
-        f"{symbols(kind.text)} Orange raises the score, blue lowers it, and the frame shows "
+        f"{WORDS[kind.key]} Orange raises the score, blue lowers it, and the frame shows "
         "through where a place does not count. Hover or focus a picture to see it move.</p>"
     )
     return selection, body

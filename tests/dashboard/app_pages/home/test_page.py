@@ -10,6 +10,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from dashboard.app_pages.home import page as home
+from dashboard.overlays.options import C_J
 from tests.dashboard.apps import PATIENCE, texts
 from tests.dashboard.conftest import APP, ROOT
 
@@ -29,6 +30,7 @@ def test_home_says_what_one_looks_at(
     assert "resnet18_fine, 16 frames of 112 x 112 pixels" in page
     assert "Your videos, 9 files, 3 classes" in page
     assert page.count('class="tile"') == 3
+    assert C_J not in page  # it is not on this page
     assert any("the model `nowhere`" in warning.value for warning in app.warning)
     assert dict(app.query_params) == {"model": "planted", "gallery": "Your videos"}
 
