@@ -4,6 +4,7 @@
 
 - ``first``: from opening Compare to its title and to the four overlays; with a server that has
   made nothing yet (once), with a new one (cold), and with the same one in a new window (warm).
+- ``home``: from starting a server to the answer on Home and the ways to other pages.
 - ``scrubber``: from the slider's event to the frame painted in all four panels.
 - ``pair``: from another c_j to the four overlays.
 - ``verdict``: from another c_j to the verdicts on both heads' maps.
@@ -37,6 +38,7 @@ from benchmarks.harness import describe_machine, print_row
 
 PARTS = (
     "first",
+    "home",
     "scrubber",
     "pair",
     "verdict",
@@ -98,6 +100,7 @@ def _measure(bench: Bench, options: argparse.Namespace) -> None:
             _print(row)
     chosen: dict[str, Iterable[Row]] = {  # nothing is done before its rows are taken
         "first": parts.opening(bench),
+        "home": parts.home(bench),
         "scrubber": parts.scrubber(bench),
         "pair": parts.pair(bench),
         "verdict": parts.verdict(bench),

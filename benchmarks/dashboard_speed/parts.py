@@ -163,6 +163,20 @@ def opening(bench: Bench) -> Iterator[Row]:
         yield Row(name=name, seconds=seconds)
 
 
+def home(bench: Bench) -> Iterator[Row]:
+    """From starting a server to Home's answer, which the shipped model has, and its doors."""
+    parts = [TITLE, ".st-key-doors .door", *(['[data-testid="answer"]'] if not bench.model else [])]
+    seconds = []
+    for _ in range(bench.repeats):
+        begin = time.perf_counter()
+        with bench.served() as server, window(bench.browser) as page:
+            page.goto(server.address)
+            for part in parts:
+                page.wait_for_selector(part)
+            seconds.append(time.perf_counter() - begin)
+    yield Row(name="starting the server to Home's answer", seconds=seconds, aim=3)
+
+
 def scrubber(bench: Bench) -> Iterator[Row]:
     """From the slider's event to the frame painted in all four panels."""
     with bench.opened("compare") as page:

@@ -1,8 +1,11 @@
 """Features of a gallery's videos: made once for a model, kept in memory and on disk."""
 
+import contextlib
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +17,7 @@ from dashboard.base import limits
 from dashboard.base.arguments import CHECKPOINTS, cache_folder
 from dashboard.services.galleries import (
     APPEARANCE,
+    MOST_AT_ONCE,
     Identity,
     Source,
     Video,
@@ -231,6 +235,17 @@ def _take_shipped(source: Source, loaded: Loaded, folder: Path) -> bool:
 def skipped(key: str) -> tuple[tuple[Path, str], ...]:
     """Videos of an embedded gallery that could not be used, with reasons."""
     return embedded(key).skipped
+
+
+def make_films(videos: Sequence[Video]) -> None:
+    """Make the films of several videos side by side; one that can't be read is left to `film`."""
+
+    def make(video: Video) -> None:
+        with contextlib.suppress(ValueError):
+            film(video)
+
+    with ThreadPoolExecutor(min(MOST_AT_ONCE, os.cpu_count() or 1), "film") as pool:
+        list(pool.map(make, videos))
 
 
 def film(video: Video) -> str:

@@ -3,11 +3,12 @@
 A report is the JSON that ``python -m analysis report`` writes beside its page.
 """
 
+import contextlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
@@ -153,21 +154,24 @@ def read(path: Path) -> Report:
     return _read(identity(path.resolve()))
 
 
+def _load(file: Identity) -> Any:
+    try:
+        return json.loads(file.path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ValueError(
+            f"{printable(shown_path(file.path))} can't be read as JSON; it may be torn. Make it "
+            "again with `python -m analysis report`"
+        ) from error
+
+
 @st.cache_resource(max_entries=8, show_spinner=False)
 def _read(file: Identity) -> Report:
     from analysis.report.results import ReportResults
 
-    path = file.path
-    shown = printable(shown_path(path))
+    value = _load(file)
+    shown = printable(shown_path(file.path))
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ValueError(
-            f"{shown} can't be read as JSON; it may be torn. Make it again with "
-            "`python -m analysis report`"
-        ) from error
-    try:
-        return Report(path=path, identity=file, results=ReportResults.from_json(value))
+        return Report(path=file.path, identity=file, results=ReportResults.from_json(value))
     except ValueError as error:
         raise ValueError(f"{shown} can't be shown: {error}") from error
     except _DAMAGED as error:
@@ -175,6 +179,31 @@ def _read(file: Identity) -> Report:
             f"{shown} is damaged: {type(error).__name__} {str(error)[:80]}. Make it again with "
             "`python -m analysis report`"
         ) from error
+
+
+def rows_of(arguments: Arguments, model: ModelChoice, study: str) -> list[Any]:
+    """The rows of a study on synthetic videos as the first of a model's reports has them, unread.
+
+    For what is to be said at once: reading a report imports torch, this does not.
+
+    Raises:
+        ValueError: The model's file is gone or no model.
+    """
+    sha256 = models.about(model).sha256
+    for path in _paths(arguments, model):
+        with contextlib.suppress(ValueError, *_DAMAGED):  # `shelf` says so
+            model_hash, rows = _rows(identity(path.resolve()), study)
+            if model_hash == sha256:
+                return rows
+    return []
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _rows(file: Identity, study: str) -> tuple[str, list[Any]]:
+    value = _load(file)
+    kinds = value["tables"].get(study) or {"": {"rows": []}}
+    table = kinds.get("synthetic") or next(iter(kinds.values()))
+    return value["model_hash"], table["rows"]
 
 
 def headline_of(report: Report) -> "Section":

@@ -52,9 +52,12 @@ def _select(opened: Opened) -> tuple[Selection, ModelChoice | None] | None:
         model = controls.choose_model(link, opened.models)
     controls.choose_frame(link, model.num_frames)
     boxes = {side: row.container(key=f"clip_box_{side}") for side in SIDES}
-    with row.popover("More", type="tertiary", width="content"):
-        controls.more(arguments)
+    # Above one another where the row is full: both are as high as a menu with its label.
+    menus = row.container(key="more_box", gap=None)
+    with menus.popover("Second model", type="tertiary", width="content"):
         second = pool.choose_second(opened, model)
+    with menus.popover("More", type="tertiary", width="content"):
+        controls.more(arguments)
         uses = [Use("As c_i", _use_as("i")), Use("As c_j", _use_as("j"))]
         if upload_panel.draw("pair", model.num_frames, uses):
             st.rerun()

@@ -7,18 +7,17 @@ from dataclasses import replace
 import streamlit as st
 
 from analysis.figures.viewer.panel import PANEL_PIXELS
-from analysis.figures.viewer.pictures import sheet
+from analysis.figures.viewer.pictures import fit_height, sheet
 from dashboard.base import links
 from dashboard.base.arguments import Arguments
 from dashboard.base.style import NOTES, SYMBOLS, signed
 from dashboard.overlays import view_model
-from dashboard.overlays.options import C_I, DisplayOptions, symbols
+from dashboard.overlays.options import C_I, DisplayOptions
 from dashboard.overlays.request import resolve
-from dashboard.overlays.selection import Selection
-from dashboard.services import models, reports
+from dashboard.overlays.selection import Clip, Selection
+from dashboard.services import galleries, models, reports
 from dashboard.services.galleries import Source
 from dashboard.services.models import About, Loaded, ModelChoice
-from dashboard.services.reports import Report
 from dashboard.widgets import cards, controls, pool, shell
 from dashboard.widgets.shell import Opened
 from rspnet.files import printable
@@ -46,6 +45,14 @@ LINKS = (
 )
 DISPLAY = DisplayOptions(scale="head")
 PLAIN = DisplayOptions(kind="contribution", scale="head")
+# What the maps say, in words that need no other page.
+WORDS = {
+    DISPLAY.kind: (
+        "Each map says what tells this clip from others: for RSP the same video at another "
+        "speed, for A-VID clips of other videos."
+    ),
+    PLAIN.kind: "Each map says what makes this clip alike to another clip of the same video.",
+}
 
 
 def page() -> None:
@@ -54,27 +61,33 @@ def page() -> None:
     if not opened.models:
         st.error(shell.NO_MODEL, icon=":material/error:")
         return
-    answer = st.container(key="answer")
+    answer = st.container(key="answer").empty()
     row = st.container(key="home_row", horizontal=True, gap="large")
     example = row.container(key="example")
     example.html('<div class="row-title">A first example</div>')
     with row.container(key="about"):
-        model, title, place = _choose(opened)
         _draw_links()
+        model, title, place = _choose(opened)
+    evidence = st.container()
     links.show_notes(opened.notes)
-    # Before what takes its time: the answer is the first to be read, and moves nothing later.
-    _draw_evidence(model, opened.arguments, answer)
+    _draw_answer(model, opened.arguments, answer)
     with example:
         source = pool.open_gallery(title, opened.arguments)
+        pair = source and _first_pair(model, source)
     with place:
         _draw_about(model, source)
-    if source is not None:
-        with example:
-            _draw_example(model, source)
     links.write({"model": model.name, "gallery": title})
+    # All that is read first stands by now; what follows takes torch.
+    with example:
+        if source and pair:
+            _draw_example(model, source, pair)
+    with evidence:
+        if not _draw_evidence(model, opened.arguments):
+            answer.empty()
 
 
 def _draw_links() -> None:
+    st.html('<div class="row-title">From here</div>')
     with st.container(key="doors", gap="small"):
         for name, title, text in LINKS:
             if shell.has_page(name):
@@ -83,48 +96,55 @@ def _draw_links() -> None:
                     st.html(f'<p class="door">{text}</p>')
 
 
-def _draw_evidence(
-    model: ModelChoice, arguments: Arguments, answer: st.delta_generator.DeltaGenerator
+def _draw_answer(
+    model: ModelChoice, arguments: Arguments, place: st.delta_generator.DeltaGenerator
 ) -> None:
-    """What the model's report found: one sentence into ``answer``, the key numbers here."""
+    """What the two heads look at, in a sentence; nothing where it was not measured."""
+    keys = {"weights": "trained", "kind": DISPLAY.kind, "region": "limbs", "speed": "both"}
+    try:
+        rows = reports.rows_of(arguments, model, "localisation")
+        rsp, avid = (
+            next(
+                row["values"]["ratio"]
+                for row in rows
+                if row["keys"].items() >= {**keys, "head": head}.items()
+            )
+            for head in HEADS
+        )
+        differ = rsp["low"] > avid["high"]
+        shown = ["{value:.2f} times [{low:.2f}, {high:.2f}]".format(**r) for r in (rsp, avid)]
+        num = int(rsp["num"])
+    except (ValueError, KeyError, TypeError, AttributeError, StopIteration, RuntimeError):
+        return  # no such rows, or a damaged file: the page Evidence says what is wrong with it
+    found = (
+        "RSP looks at movement more than A-VID does"
+        if differ
+        else "The two heads do not differ clearly in how much they look at movement"
+    )
+    place.html(
+        f'<p class="lead" data-testid="answer"><b>{found}</b>: moving limbs hold {shown[0]} '
+        f"their area in RSP's map and {shown[1]} in "
+        f'<span style="white-space: nowrap">A-VID\'s</span> (margin towards the faster clip, '
+        f"95% intervals over {num} videos; 1 is what a uniform map would give).</p>"
+    )
+
+
+def _draw_evidence(model: ModelChoice, arguments: Arguments) -> bool:
+    """Draw the key numbers of the model's report; whether there is one that can be read."""
     try:
         own = reports.shelf(arguments, model).own
         if not own:
-            return
-        headline, said = reports.headline_of(own[0]), _answer(own[0])
+            return False
+        headline = reports.headline_of(own[0])
     except (ValueError, KeyError, IndexError):  # the page Evidence says what is wrong with it
-        return
-    if said:
-        answer.html(f'<p class="lead" data-testid="answer">{said}</p>')
+        return False
     for table in headline.tables:
         st.html(
             '<div class="row-title">What is known of this model <span class="dim">'
             f"{html.escape(own[0].about)}; 95% intervals</span></div>"
             f"{table.html(caption=False)}"
         )
-
-
-def _answer(report: Report) -> str:
-    """What the two heads look at, in a sentence; empty where it was not measured."""
-    tables = report.results.tables.get("localisation", {})
-    if not tables:
-        return ""
-    table = tables.get("synthetic") or next(iter(tables.values()))
-    rsp, avid = (
-        table.one(weights="trained", kind=DISPLAY.kind, head=head, region="limbs", speed="both")[
-            "ratio"
-        ]
-        for head in HEADS
-    )
-    found = "The two heads do not differ clearly in how much they look at movement"
-    if rsp.low > avid.high:
-        found = "RSP looks at movement more than A-VID does"
-    return (
-        f"<b>{found}</b>: moving limbs hold {rsp.value:.2f} times [{rsp.low:.2f}, {rsp.high:.2f}] "
-        f"their area in RSP's map and {avid.value:.2f} times [{avid.low:.2f}, {avid.high:.2f}] in "
-        f'<span style="white-space: nowrap">A-VID\'s</span> (margin towards the faster clip, '
-        f"95% intervals over {rsp.num} videos; 1 is what a uniform map would give)."
-    )
+    return True
 
 
 def _choose(opened: Opened) -> tuple[ModelChoice, str, st.delta_generator.DeltaGenerator]:
@@ -168,7 +188,8 @@ def _draw_card(about: About) -> None:
             st.markdown("The file says nothing about its training.")
 
 
-def _draw_example(model: ModelChoice, source: Source) -> None:
+def _first_pair(model: ModelChoice, source: Source) -> tuple[Clip, Clip] | None:
+    """The pair of the example; None where there is none, which is said."""
     pair = controls.first_pair(source, model.num_frames)
     pair = pair or controls.first_pair(source, model.num_frames, 1)
     if pair is None:
@@ -177,15 +198,20 @@ def _draw_example(model: ModelChoice, source: Source) -> None:
             "choose another gallery.",
             icon=":material/info:",
         )
-        return
+    return pair
+
+
+def _draw_example(model: ModelChoice, source: Source, pair: tuple[Clip, Clip]) -> None:
+    place = st.empty()
     try:
-        with st.spinner("Loading the model and drawing its maps"):
-            loaded = models.load(model)
-            selection, body = _example(Selection(model, source, *pair, DISPLAY), loaded)
+        place.html(_waiting(pair[0]))
+        loaded = models.load(model)
+        selection, body = _example(Selection(model, source, *pair, DISPLAY), loaded)
     except ValueError as error:
+        place.empty()
         shell.show_error(error)
         return
-    st.html(body)
+    place.html(body)
     shell.link_to(
         "compare",
         "Open this pair in Compare",
@@ -201,6 +227,20 @@ def _draw_example(model: ModelChoice, source: Source) -> None:
         i_start=str(selection.clip_i.start),
         j_start=str(selection.clip_j.start),
     )
+
+
+def _waiting(clip: Clip) -> str:
+    """The example as HTML before there are maps, drawn without torch."""
+    frames = galleries.decode(clip.video.identity(), clip.indices)
+    height, width = frames.shape[1:3]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    square = frames[:, top : top + side, left : left + side]
+    bare = sheet(fit_height(square, PANEL_PIXELS, PANEL_PIXELS))
+    tiles = [cards.tile(bare, f"The clip: {clip.title}", "The clip", C_I, clip.info.pixel_aspect)]
+    for name in HEADS:
+        tiles.append(cards.tile("", "not drawn yet", HEAD_TITLES[name], "drawing its map"))
+    return f'<div class="example waiting">{"".join(tiles)}</div>'
 
 
 def _example(selection: Selection, loaded: Loaded) -> tuple[Selection, str]:
@@ -228,7 +268,7 @@ def _example(selection: Selection, loaded: Loaded) -> tuple[Selection, str]:
     body = (
         f'<div class="example" data-testid="example">{"".join(tiles)}</div>'
         f'<p class="lead" style="margin-top: 0.8rem">{view_model.moving_words(view)}{failed} '
-        f"{symbols(kind.text)} Orange raises the score, blue lowers it, and the frame shows "
+        f"{WORDS[kind.key]} Orange raises the score, blue lowers it, and the frame shows "
         "through where a place does not count. Hover or focus a picture to see it move.</p>"
     )
     return selection, body

@@ -14,6 +14,7 @@ from dashboard.base.session import state_of
 from dashboard.base.state import plain
 from dashboard.base.style import COLOURS, DASHES, signed
 from dashboard.overlays import verdict_job
+from dashboard.services import embeddings
 from dashboard.services.galleries import Video
 from dashboard.widgets import cards, shell
 
@@ -126,6 +127,7 @@ def _find(one: ExplainRequest, shown: Filter, rule: str, size: int) -> _List:
     hits, refused = explain.hits_of(one, shown)
     key = f"page_{one.name}_{one.query}_{hash(shown)}"
     page = cards.page_of(hits, size, key)
+    embeddings.make_films([one.pool.videos[hit.index] for hit in page])
     cosines = [hit.similarity for hit in hits]
     # Of random weights all are near 1.
     digits = 2 if hits and max(cosines) - min(cosines) > 0.02 else 4

@@ -226,6 +226,17 @@ def test_bad_choices_are_said_and_left(visitor: Visitor, address: str) -> None:
     visitor.choose("video_i", "clip_1")
     visitor.wait_ready()
     expect(page.locator('[data-testid="stAlert"]')).to_have_count(0)
+    # A closed menu that is too narrow for a file's name shows both of its ends.
+    page.keyboard.press("Escape")
+    page.evaluate("document.activeElement.blur()")
+    page.add_style_tag(content=".st-key-video_i .stSelectbox { max-width: 6rem; }")
+    page.evaluate("dispatchEvent(new Event('resize'))")
+    menu = page.locator('.st-key-video_i [data-end="/clip_1"]')
+    expect(menu).to_be_visible()
+    assert menu.evaluate("e => getComputedStyle(e, '::after').content").startswith('"/clip_1"')
+    start = menu.locator("input")
+    assert start.input_value() == "left/clip_1"
+    assert start.evaluate("e => e.scrollLeft") == 0
 
 
 def test_two_sessions_do_not_mix(browser: Any, address: str) -> None:

@@ -97,6 +97,8 @@ def test_parts_of_the_evidence(visitor: Visitor, address: str, report: Path) -> 
     page = visitor.page
     page.wait_for_selector('[data-part="localisation"]')
     visitor.wait_chart()
+    visitor.wait_at_rest()
+    assert visitor.jumped() < 0.1  # "good", as Web Vitals have it
     table = reports.read(report).results.tables["localisation"]["synthetic"]
     keys = {"weights": "trained", "kind": "eq2", "region": "limbs", "speed": "both"}
     ratio = table.one(**keys, head="rsp")["ratio"]

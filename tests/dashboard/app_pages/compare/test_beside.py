@@ -39,6 +39,9 @@ def test_two_models_are_drawn_on_the_same_pair(
     assert first == 1.0  # the planted model, whose features are the same in both clips
     assert second != first
     assert difference == pytest.approx(first - second, abs=1.01e-4)
+    # Its menu is one click away, under its own name.
+    menus = {found.proto.popover.label: found for found in app.get("popover")}
+    assert menus["Second model"].selectbox(key="second_model").label == "Compare with"
     app.selectbox(key="second_model").set_value("").run()
     assert [row["head"] for row in drawn[-1]["rows"]] == ["rsp", "avid", "difference"]
     assert drawn[-1]["rows"][0]["note"] == "relative speed"
