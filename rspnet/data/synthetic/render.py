@@ -220,7 +220,7 @@ def _shrink(canvas: NDArray[np.float32]) -> NDArray[np.float32]:
     """Means of SUPER x SUPER pixels."""
     height, width = canvas.shape[:2]
     size = (width // SUPER, height // SUPER)
-    return cv2.resize(canvas, size, interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(canvas, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
 def render(factors: Factors) -> SyntheticVideo:
