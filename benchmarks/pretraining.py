@@ -5,13 +5,14 @@
 
 Real videos are the training clips of JHMDB under HMDB51's split 1 and all of ``--real``, folders or
 .txt lists of paths; no test clip of JHMDB is seen or looked at, and one among ``--real`` is
-refused. The table gives, for each run, both tasks in its last steps, both again on generated videos
-that none has seen and RSP's order on JHMDB's training clips (seen where a run has real videos),
-always at 1x and 2x, and retrieval among JHMDB's training clips, each looking in clips of other
-sources than its own: that is what a recipe is chosen by. ``--ucf101`` gives a second such line, of
-UCF101's training clips under split 1, each looking in clips of other groups than its own; they are
-trained on only where ``--real`` names them, and UCF101's test clips are refused there as well. What
-the chosen models are worth is for ``small_scale.py`` to say.
+refused. ``--min_frames`` leaves shorter ones out, so that methods that need long clips and others
+see the same videos. The table gives, for each run, both tasks in its last steps, both again on
+generated videos that none has seen and RSP's order on JHMDB's training clips (seen where a run has
+real videos), always at 1x and 2x, and retrieval among JHMDB's training clips, each looking in clips
+of other sources than its own: that is what a recipe is chosen by. ``--ucf101`` gives a second such
+line, of UCF101's training clips under split 1, each looking in clips of other groups than its own;
+they are trained on only where ``--real`` names them, and UCF101's test clips are refused there as
+well. What the chosen models are worth is for ``small_scale.py`` to say.
 
 ``--seed 1`` trains the whole plan once more with other draws of weights, clips and views, in a
 folder of its own. ``--references`` adds the rows of what needs no learning under the same rule:
@@ -52,6 +53,7 @@ from benchmarks.validation import (
     without_own_source,
 )
 from rspnet.data.listing import expand_roots, list_videos
+from rspnet.data.sources import scan_files
 from rspnet.data.synthetic.videos import generate
 from rspnet.files import atomic_path, default_cache_folder
 from rspnet.models import Branch
@@ -82,6 +84,7 @@ def parser() -> argparse.ArgumentParser:
     add("--ucf101", type=Path, help="folder of UCF101's class folders: a second validation")
     add("--ucf101_lists", type=Path, help="its lists; nothing: found as in small_scale.py")
     add("--real", nargs="*", default=[], help="more folders of videos, or .txt lists of paths")
+    add("--min_frames", type=int, default=1, help="of a real video; shorter ones are left out")
     add("--num_generated", type=int, default=1200, help="generated videos")
     add("--num_held_out", type=int, default=64, help="videos that both tasks are evaluated on")
     add("--only", nargs="+", metavar="NAME", help="these runs, and what they come after")
@@ -148,7 +151,12 @@ class Search:
                 f"{len(wrong)} videos of --real are test clips, such as {wrong[0]}: no run may see "
                 "them, so name folders or lists without them"
             )
-        self.real = sorted({*(path.resolve() for path in self.validations[0].paths), *more})
+        real = sorted({*(path.resolve() for path in self.validations[0].paths), *more})
+        if options.min_frames > 1:
+            real = [source.path for source in scan_files(real, options.min_frames).usable]
+        if not real:
+            raise ValueError(f"no real video has {options.min_frames} frames: lower --min_frames")
+        self.real = real
         name = options.plan.stem
         self.folder = options.out / (f"{name}_seed{options.seed}" if options.seed else name)
 

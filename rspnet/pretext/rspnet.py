@@ -43,6 +43,10 @@ class LossConfig:
         avid_differences: Share of samples whose second positive of A-VID, c_k, is given as the
             differences of its frames (Tao et al. 2020, IIC: residual clips as a second view). RSP
             takes c_k as it is. Costs as many more keys.
+        avid_backgrounds: Share of samples whose second positive of A-VID, c_k, is given half
+            covered by a still frame of another video (after Wang et al. 2021, BE, who take it from
+            the same video), so that the background no longer tells the video. RSP takes c_k as it
+            is. Costs as many more keys.
     """
 
     rsp_form: RSPForm = "logistic"
@@ -57,12 +61,17 @@ class LossConfig:
     mask_same_video: bool = True
     momentum: float = 0.95
     avid_differences: float = 0.0
+    avid_backgrounds: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.momentum <= 1:
             raise ValueError(f"momentum is between 0 and 1, got {self.momentum}")
-        if not 0 <= self.avid_differences <= 1:
-            raise ValueError(f"avid_differences is between 0 and 1, got {self.avid_differences}")
+        shares = self.avid_differences, self.avid_backgrounds
+        if min(shares) < 0 or sum(shares) > 1:
+            raise ValueError(
+                "avid_differences and avid_backgrounds are between 0 and 1, and no more than 1 "
+                f"together, got {shares[0]} and {shares[1]}"
+            )
         if min(self.rsp_weight, self.avid_weight, self.avid_start, self.avid_warmup) < 0:
             raise ValueError(
                 "weights and warm-up steps are not negative, got "
@@ -114,6 +123,25 @@ def frame_differences(clips: Tensor) -> Tensor:
     pictures = torch.full_like(clips, 128)
     pictures[:, :-1] = (128 + difference // 2).clamp(0, 255).to(torch.uint8)
     return pictures
+
+
+def before_other_backgrounds(clips: Tensor, others: Tensor) -> Tensor:
+    """Each clip and a still picture of another, half and half.
+
+    Args:
+        clips: (B, T, H, W, 3) uint8.
+        others: Clips whose middle frame is mixed in, of the same shape.
+
+    Shape:
+        (B, T, H, W, 3) uint8 -> the same.
+
+    Example:
+        >>> clips = torch.tensor([10, 20, 30], dtype=torch.uint8).view(1, 3, 1, 1, 1)
+        >>> before_other_backgrounds(clips, clips + 100).flatten()
+        tensor([65, 70, 75], dtype=torch.uint8)
+    """
+    still = others[:, others.shape[1] // 2, None].short()
+    return ((clips.short() + still) // 2).to(torch.uint8)
 
 
 def pretext_losses(
@@ -218,22 +246,24 @@ class RSPNet(MomentumMethod):
             clips.to(step.device, non_blocking=True)
             for clips in (batch.query, batch.same_speed, batch.other_speed)
         )
-        num, num_differences = len(query), round(self.settings.avid_differences * len(query))
-        # Of the first samples: their order is random.
-        extra = [frame_differences(other[:num_differences])] if num_differences else []
+        num, c = len(query), self.settings
+        # Of the first samples, then of the next: their order is random.
+        differences, backgrounds = round(c.avid_differences * num), round(c.avid_backgrounds * num)
+        changed = min(differences + backgrounds, num)
+        extra = []
+        if differences:
+            extra.append(frame_differences(other[:differences]))
+        if changed > differences:
+            mixed = slice(differences, changed)
+            extra.append(before_other_backgrounds(other[mixed], other.roll(1, dims=0)[mixed]))
         keys = normalise(step.shuffle(torch.cat([same, other, *extra])))
         with step.autocast():
             query_embeddings = step.trained(normalise(query))
             key_embeddings = self.embed_keys(keys)
         own = {name: step.unshuffle(z) for name, z in key_embeddings.items()}
         seen = {name: z[: 2 * num] for name, z in own.items()}
-        seen["avid"] = torch.cat(
-            [
-                own["avid"][:num],
-                own["avid"][2 * num :],
-                own["avid"][num + num_differences : 2 * num],
-            ]
-        )
+        unchanged = own["avid"][num + changed : 2 * num]
+        seen["avid"] = torch.cat([own["avid"][:num], own["avid"][2 * num :], unchanged])
         embeddings = Embeddings.of(query_embeddings, seen)
         video = batch.video.to(step.device)
         newest = embeddings.other_speed["avid"]

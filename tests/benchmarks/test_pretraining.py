@@ -5,10 +5,12 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from benchmarks import pretraining
+from rspnet.data.video.encode import write_video
 from rspnet.weights.checkpoint import load_model
 
 PLAN = """
@@ -158,7 +160,13 @@ def test_real_videos_are_folders_and_lists_without_test_clips(
     seen = (tmp_path / "runs" / "two" / "real.txt").read_text().splitlines()
     assert [path for path in seen if "Surfing" in path] == [str(path.resolve()) for path in own]
     assert len(seen) == 3 + 3
+    brief = tmp_path / "brief"
+    write_video(brief / "v.mp4", np.zeros((39, 24, 32, 3), np.uint8), 25, preset="fast")
+    assert pretraining.main([*more, str(brief), "--min_frames", "40"]) == 0
+    assert (tmp_path / "runs" / "two" / "real.txt").read_text().splitlines() == seen
     capsys.readouterr()
+    assert pretraining.main([*more, "--min_frames", "41"]) == 2
+    assert "no real video has 41 frames" in capsys.readouterr().err
     assert pretraining.main([*more, str(ucf101)]) == 2
     assert "1 videos of --real are test clips, such as" in capsys.readouterr().err
     assert pretraining.main([*words, "--real", words[2]]) == 2  # JHMDB's

@@ -1,7 +1,10 @@
 """Momentum branch and queue."""
 
+from typing import Any
+
 import pytest
 import torch
+from torch import Tensor
 from torch.nn import functional
 from torchvision.ops import StochasticDepth
 
@@ -177,35 +180,46 @@ def test_the_key_branch_drops_nothing_in_training():
     assert not any(m.training for m in network.eval().modules())
 
 
-def test_avid_may_match_differences_of_frames_and_rsp_never_sees_them():
+def _keys(clips: Tensor, **shares: float) -> tuple[RSPNet, Tensor, dict[str, Any]]:
+    """A method after a batch, the new keys of A-VID and the losses."""
+    torch.manual_seed(1)
+    branch = Branch("resnet18_fine", TINY, num_frames=4, size=16)
+    method = RSPNet(branch, LossConfig(**shares, avid_warmup=0, queue_length=8)).eval()
+    method.enqueue(functional.normalize(torch.randn(8, 128), dim=1), torch.arange(4, 12))
+    batch = Batch(*clips, torch.arange(4), ())
+    losses = method.losses(batch, Step(number=0, trained=method.query))
+    return method, method.new_keys[0][0], losses.scalars
+
+
+def test_avid_may_match_other_views_of_c_k_and_rsp_never_sees_them():
     torch.manual_seed(0)
     clips = torch.randint(0, 256, (3, 4, 4, 16, 16, 3), dtype=torch.uint8)
-    batch = Batch(*clips, torch.arange(4), ())
-    scalars, keys = [], []
-    for share in (0.0, 0.5):
-        torch.manual_seed(1)
-        branch = Branch("resnet18_fine", TINY, num_frames=4, size=16)
-        settings = LossConfig(avid_differences=share, avid_warmup=0, queue_length=8)
-        method = RSPNet(branch, settings).eval()
-        method.enqueue(functional.normalize(torch.randn(8, 128), dim=1), torch.arange(4, 12))
-        scalars.append(method.losses(batch, Step(number=0, trained=method.query)).scalars)
-        keys.append(method.new_keys[0][0])
-    assert scalars[0]["rsp_loss"] == scalars[1]["rsp_loss"]
-    assert scalars[0]["avid_loss"] != scalars[1]["avid_loss"]
-    # The new keys are c_k's: of the first half of the batch those of its differences.
-    pictures = [clips[2, n].clone() for n in range(2)]
-    for picture, clip in zip(pictures, clips[2], strict=False):
+    _, plain, scalars = _keys(clips)
+    method, keys, changed = _keys(clips, avid_differences=0.5, avid_backgrounds=0.25)
+    assert changed["rsp_loss"] == scalars["rsp_loss"]
+    assert changed["avid_loss"] != scalars["avid_loss"]
+    # The new keys are c_k's: two of its differences, one before a still frame of the sample before.
+    views = clips[2].clone()
+    for view, clip in zip(views[:2], clips[2], strict=False):
         for t in range(3):
             change = clip[t + 1].int() - clip[t].int()
-            picture[t] = (128 + torch.div(change, 2, rounding_mode="floor")).clamp(0, 255)
-        picture[3] = 128
-    expected = method.key(normalise(torch.stack(pictures)))["avid"]
-    torch.testing.assert_close(keys[1], torch.cat([expected, keys[0][2:]]).detach())
+            view[t] = (128 + torch.div(change, 2, rounding_mode="floor")).clamp(0, 255)
+        view[3] = 128
+    views[2] = ((clips[2, 2].int() + clips[2, 1, 2].int()) // 2).to(torch.uint8)
+    expected = method.key(normalise(views[:3]))["avid"]
+    torch.testing.assert_close(keys, torch.cat([expected, plain[3:]]).detach())
+    method, keys, _ = _keys(clips, avid_backgrounds=1.0)
+    views = (clips[2].int() + clips[2].roll(1, dims=0)[:, [2]].int()) // 2
+    expected = method.key(normalise(views.to(torch.uint8)))["avid"]
+    torch.testing.assert_close(keys, expected.detach())
 
 
-def test_a_share_of_differences_is_a_share():
-    with pytest.raises(ValueError, match=r"avid_differences is between 0 and 1, got 1\.5"):
-        LossConfig(avid_differences=1.5)
+@pytest.mark.parametrize("shares", [(1.5, 0.0), (0.0, -0.1), (0.6, 0.5)])
+def test_shares_of_other_views_are_shares(shares: tuple[float, float]):
+    differences, backgrounds = shares
+    words = f"no more than 1 together, got {differences} and {backgrounds}"
+    with pytest.raises(ValueError, match=words):
+        LossConfig(avid_differences=differences, avid_backgrounds=backgrounds)
 
 
 def test_the_queue_is_filled_without_reading_from_the_device(network):
