@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from analysis.core import statistics
 from rspnet.data.synthetic import videos
 from rspnet.data.synthetic.render import Factors, SyntheticVideo
 from rspnet.models import Branch
@@ -44,6 +45,15 @@ def _videos_are_rendered_once() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(videos, "render", render)
+        yield
+
+
+@pytest.fixture(scope="module")
+def few_resamples() -> Iterator[None]:
+    """Intervals of a tenth of the draws, for those who measure all there is, of few videos."""
+    defaults: dict[str, object] = statistics.estimate.__kwdefaults__
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(defaults, "num_samples", statistics.NUM_SAMPLES // 10)
         yield
 
 

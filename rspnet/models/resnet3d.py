@@ -11,6 +11,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from rspnet.models.convolution import Conv3d
 from rspnet.models.geometry import CellGeometry
 from rspnet.models.init import initialise_convolutions
 from rspnet.models.registry import register_encoder
@@ -43,10 +44,10 @@ class BasicBlock(nn.Module):
 
     def __init__(self, in_channels: int, channels: int, stride: Triple) -> None:
         super().__init__()
-        self.conv1 = nn.Conv3d(in_channels, channels, 3, stride=stride, padding=1, bias=False)
+        self.conv1 = Conv3d(in_channels, channels, 3, stride=stride, padding=1, bias=False)
         self.bn1 = nn.BatchNorm3d(channels)
         self.relu = nn.ReLU(inplace=True)
-        self.conv2 = nn.Conv3d(channels, channels, 3, padding=1, bias=False)
+        self.conv2 = Conv3d(channels, channels, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm3d(channels)
         self.downsample = _shortcut(in_channels, channels, stride)
 
@@ -68,7 +69,7 @@ class Bottleneck(nn.Module):
         out = channels * self.expansion
         self.conv1 = nn.Conv3d(in_channels, channels, 1, bias=False)
         self.bn1 = nn.BatchNorm3d(channels)
-        self.conv2 = nn.Conv3d(channels, channels, 3, stride=stride, padding=1, bias=False)
+        self.conv2 = Conv3d(channels, channels, 3, stride=stride, padding=1, bias=False)
         self.bn2 = nn.BatchNorm3d(channels)
         self.conv3 = nn.Conv3d(channels, out, 1, bias=False)
         self.bn3 = nn.BatchNorm3d(out)

@@ -1,5 +1,6 @@
 """The authors' layout, our training checkpoints and torchvision's weights, read and converted."""
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,26 @@ from rspnet.weights.checkpoint import load_model, save_model
 from rspnet.weights.import_weights import TORCHVISION_ARCHS, torchvision_arch
 
 ARCHS = {"c3d": "c3d", "resnet18": "resnet18", "s3dg": "s3dg", "r2plus1d-vcop": "r2plus1d"}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _weights_are_drawn_in_part() -> Iterator[None]:
+    """Networks have their full size here: of large tensors the first numbers are repeated."""
+
+    def in_part(draw: Callable[..., Tensor], num: int = 100_000) -> Callable[..., Tensor]:
+        def drawn(tensor: Tensor, *args: Any, **words: Any) -> Tensor:
+            if tensor.numel() <= num or tensor.is_meta:
+                return draw(tensor, *args, **words)
+            numbers = draw(tensor.new_empty(num), *args, **words)
+            repeated = numbers.repeat(-(-tensor.numel() // num))[: tensor.numel()]
+            return tensor.copy_(repeated.view(tensor.shape))
+
+        return drawn
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("uniform_", "normal_"):
+            patch.setattr(Tensor, name, in_part(getattr(Tensor, name)))
+        yield
 
 
 def released(arch: str, seed: int = 0, *, mlp: bool = False) -> dict[str, Any]:

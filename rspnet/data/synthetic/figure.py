@@ -244,7 +244,7 @@ def draw(
     height: float,
     origin: tuple[float, float],
     shape: tuple[int, int],
-) -> tuple[Floats, NDArray[np.int8], tuple[str, ...]]:
+) -> tuple[Floats, NDArray[np.int8], tuple[str, ...], tuple[slice, slice]]:
     """Draw the figure.
 
     Args:
@@ -257,11 +257,13 @@ def draw(
 
     Returns:
         Premultiplied RGBA (H, W, 4) float32 in 0..255, the index of the visible part at every
-        pixel (-1 where there is none), and the names that these indices point to.
+        pixel (-1 where there is none), the names that these indices point to, and the rows and
+        columns outside of which nothing is drawn.
     """
     canvas = np.zeros((*shape, 4), np.float32)
     part = np.full(shape, -1, np.int8)
     order = SIDE_ORDER if view == "side" else FRONT_ORDER
+    left, top, right, bottom = shape[1], shape[0], 0, 0
     for number, name in enumerate(order):
         sprite, place = sprites[name], places[name]
         c, s = cos(place.angle), sin(place.angle)
@@ -276,10 +278,12 @@ def draw(
         x0, y0, x1, y1 = max(0, x0), max(0, y0), min(shape[1], x1), min(shape[0], y1)
         if x1 <= x0 or y1 <= y0:
             continue
+        left, top, right, bottom = min(left, x0), min(top, y0), max(right, x1), max(bottom, y1)
         matrix[:, 2] -= (x0, y0)
         warped = cv2.warpAffine(sprite.rgba, matrix, (x1 - x0, y1 - y0), flags=cv2.INTER_LINEAR)
         region = canvas[y0:y1, x0:x1]
-        region *= 1 - warped[..., 3:] / 255
+        behind = 1 - warped[..., 3] / 255
+        region *= cv2.merge([behind] * 4)  # NumPy is slow to spread one number over four channels
         region += warped
         part[y0:y1, x0:x1][warped[..., 3] > 127] = number
-    return canvas, part, order
+    return canvas, part, order, (slice(top, bottom), slice(left, right))

@@ -216,6 +216,13 @@ def pose_at(factors: Factors, frame: int) -> Pose:
     return action.pose(phase, factors.amplitude)
 
 
+def _shrink(canvas: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Means of SUPER x SUPER pixels."""
+    height, width = canvas.shape[:2]
+    size = (width // SUPER, height // SUPER)
+    return np.asarray(cv2.resize(canvas, size, interpolation=cv2.INTER_AREA), np.float32)
+
+
 def render(factors: Factors) -> SyntheticVideo:
     """Render a video and its masks."""
     action, look = ACTIONS[factors.action], actor_appearance(factors.actor)
@@ -233,18 +240,19 @@ def render(factors: Factors) -> SyntheticVideo:
     limbs = np.zeros((n, HEIGHT, WIDTH), np.bool_)
     for t in range(n):
         places = solve(pose_at(factors, t), look, action.view, action.planted)
-        rgba, part, order = draw(sprites, places, action.view, body, origin, canvas_shape)
-        small = cv2.resize(rgba, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
+        rgba, part, order, drawn = draw(sprites, places, action.view, body, origin, canvas_shape)
+        # Whole pixels of the video around the figure: the rest of the frame stands still.
+        rows, columns = (slice(s.start // SUPER, -(-s.stop // SUPER)) for s in drawn)
+        fine = tuple(slice(s.start * SUPER, s.stop * SUPER) for s in (rows, columns))
+        small = _shrink(rgba[fine])
         alpha = small[..., 3:] / 255
-        drawn = alpha[..., 0] > 0
-        mixed = backdrop[drawn] * (1 - alpha[drawn]) + small[drawn][:, :3]
-        frames[t][drawn] = np.clip(mixed.round(), 0, 255)
-        actor[t] = (alpha[..., 0] > 0.5) & ~prop
+        opaque = alpha[..., 0] > 0
+        mixed = backdrop[rows, columns][opaque] * (1 - alpha[opaque]) + small[opaque][:, :3]
+        frames[t, rows, columns][opaque] = np.clip(mixed.round(), 0, 255)
+        actor[t, rows, columns] = (alpha[..., 0] > 0.5) & ~prop[rows, columns]
         is_moving = np.array([*(name in moving for name in order), False])
-        share = cv2.resize(
-            is_moving[part].astype(np.float32), (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA
-        )
-        limbs[t] = actor[t] & (share > 0.5)
+        share = _shrink(is_moving[part[fine]].astype(np.float32))
+        limbs[t, rows, columns] = actor[t, rows, columns] & (share > 0.5)
     prop_N = np.broadcast_to(prop, actor.shape).copy()
     masks = {"limbs": limbs, "actor": actor, "prop": prop_N, "background": ~(actor | prop_N)}
     if factors.mirrored:
