@@ -55,7 +55,8 @@ from rspnet.names import HEADS
 
 Floats = NDArray[np.float64]
 OTHER_CLIP = {"same": "a clip of the same video", "another": "a clip of another video"}
-MOVEMENT, SHARE = "movement", "share of movement in s, by size"
+BOTH_MOVE = "part of s from movement in both clips"
+MOVEMENT, SHARE = "movement", "share of s that takes movement, by size"
 # What is measured of each pair of clips, with its title.
 MEASURED = {
     "similarity": "all of s",
@@ -232,7 +233,11 @@ class Ledger(Study[LedgerConfig]):
         """The motion-motion part and the share of movement within a video."""
         return [
             key_number(
-                table, "motion-motion part of s", "value", other="same", part="motion_motion"
+                table,
+                "part of s from movement in both clips",
+                "value",
+                other="same",
+                part="motion_motion",
             ),
             key_number(table, SHARE, "value", other="same", part=MOVEMENT),
         ]

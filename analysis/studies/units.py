@@ -332,7 +332,7 @@ class Units(Study[UnitsConfig]):
         """Mean correlation of the heads' dimensions between videos of one action, of one look."""
         return [
             KeyNumber(
-                name=f"units, correlation between videos of the {name}",
+                name=f"correlation of single units between videos of the {name}",
                 values={head: table.one(weights="trained", layer=head)[factor] for head in HEADS},
                 difference=table.one(weights="trained", layer=RSP_MINUS_AVID)[factor],
                 control=table.one(weights="random weights", layer=RSP_MINUS_AVID)[factor],

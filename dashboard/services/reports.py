@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from analysis.report.results import ReportResults
 
 ENDING = ".report.json"
+# The row of the localisation study that answers whether a head looks at movement.
+ANSWER = {"weights": "trained", "kind": "margin_faster", "region": "limbs", "speed": "both"}
 # What is wrong in a file that is no report shows as one of these.
 _DAMAGED = (KeyError, TypeError, AttributeError, IndexError, RecursionError)
 

@@ -1,6 +1,6 @@
 """Whether the maps on the screen can be believed: one word a head, and the numbers behind it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -71,3 +71,23 @@ def _words(found: "dict[str, Verdict]", maps: str) -> str:
         for head, verdict in found.items()
     ]
     return f"Verdict on {maps}: {', '.join(words)}."
+
+
+def answer(rsp: Mapping[str, float], avid: Mapping[str, float]) -> str:
+    """What the two heads look at, in a sentence, HTML.
+
+    Args:
+        rsp: Share of RSP's map in moving limbs over their share of the pixels: ``value``, ``low``,
+            ``high`` and ``num``, of a report's row :data:`dashboard.services.reports.ANSWER`.
+        avid: The same of A-VID's.
+    """
+    found = "The two heads do not differ clearly in how much they look at movement"
+    if rsp["low"] > avid["high"]:
+        found = "RSP looks at movement more than A-VID does"
+    of_rsp, of_avid = ("{value:.2f} times [{low:.2f}, {high:.2f}]".format(**r) for r in (rsp, avid))
+    return (
+        f'<p class="lead" data-testid="answer"><b>{found}</b>: moving limbs hold {of_rsp} '
+        f"their area in RSP's map and {of_avid} in "
+        f'<span style="white-space: nowrap">A-VID\'s</span> (margin towards the faster clip, '
+        f"95% intervals over {int(rsp['num'])} videos; 1 is what a uniform map would give).</p>"
+    )

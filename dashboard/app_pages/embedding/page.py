@@ -4,7 +4,7 @@ import html
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +43,7 @@ MOST_LABELS = 4
 MOST_LETTERS = 600
 # Neighbours that two models are compared by, up to so many videos.
 NEIGHBOURS, AT_ONCE = 10, 2000
+CLOSEST = 5  # neighbours that are to have a video's label
 # Keys of the menus.
 METHOD, COLOUR, NUM_CLUSTERS = "embedding_method", "embedding_colour", "embedding_clusters"
 
@@ -115,7 +116,7 @@ def page() -> None:
     ]
     names = [choice.name for choice in choices]
     drawn = embedding_map.coloured(mapped, made, names, colour)
-    _draw_map(mapped, drawn, colour, own)
+    _draw_map(mapped, drawn, colour, own, _purity_words(mapped, colour))
     if own[0]:
         st.caption(_about_own(method))
     if len(pools) > 1:
@@ -259,14 +260,14 @@ def _about_own(method: str) -> str:
 
 
 def _draw_map(
-    mapped: Pool, drawn: "list[Embedding]", colour: str, own: Sequence[Sequence[Own]]
+    mapped: Pool, drawn: "list[Embedding]", colour: str, own: Sequence[Sequence[Own]], found: str
 ) -> None:
     chosen = set(state_of(Shown).rows)
     maps = "both maps" if len(own) == 1 else "all four maps"
     st.html(
         f'<p class="lead" data-testid="how">Each point is a video, in {maps} at its own place. '
         "Draw a line around some, or take the tool <b>Pan</b> at the upper right and click one: it "
-        f"stands out in {maps}, and its film is shown below.</p>"
+        f"stands out in {maps}, and its film is shown below.{found}</p>"
     )
     dark = getattr(st.context.theme, "type", "light") == "dark"
     titles = [v.title for v in mapped.videos]
@@ -297,6 +298,32 @@ def _overlaps(pools: tuple[Pool, ...]) -> "list[Overlap]":
     k = min(NEIGHBOURS, len(pools[0].videos) - 1)
     a, b = (one.gallery for one in pools)
     return [overlap(Space.of(a, head), Space.of(b, head), k) for head in HEADS]
+
+
+@st.cache_data(max_entries=16, show_spinner=False, hash_funcs=embeddings.HASHES)
+def _purity_words(mapped: Pool, colour: str) -> str:
+    """How far either head puts videos of one label together, HTML; empty where that is not said."""
+    from analysis.gallery.neighbours import Space
+    from analysis.gallery.structure import purity
+
+    num = len(mapped.videos)
+    if colour not in mapped.columns or not 2 * CLOSEST < num <= AT_ONCE:
+        return ""
+    labels = mapped.columns[colour]
+    spaces = [replace(Space.of(mapped.gallery, head), labels=labels) for head in HEADS]
+    try:
+        rsp, avid = (purity(space, CLOSEST) for space in spaces)
+    except ValueError:  # no two videos share a label
+        return ""
+    kind = html.escape(colour.replace("_", " "))
+    shown = [
+        f"<b>{100 * own.mean.value:.0f}%</b> [{100 * own.mean.low:.0f}, {100 * own.mean.high:.0f}]"
+        for own in (rsp, avid)
+    ]
+    return (
+        f" Of a video's {CLOSEST} nearest in the embedding itself, {shown[0]} have its {kind} by "
+        f"RSP and {shown[1]} by A-VID; {100 * rsp.chance:.0f}% would by chance."
+    )
 
 
 def _draw_overlap(pools: tuple[Pool, ...], names: Sequence[str]) -> None:

@@ -11,10 +11,10 @@ from dashboard.base.state import choose
 from dashboard.services import reports
 from dashboard.services.models import ModelChoice
 from dashboard.services.reports import Report
-from dashboard.widgets import controls, export, shell
+from dashboard.widgets import controls, export, shell, verdicts
 from dashboard.widgets.export import File
 from dashboard.widgets.shell import Opened
-from rspnet.names import HEAD_TITLES
+from rspnet.names import HEAD_TITLES, HEADS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -103,6 +103,7 @@ def _draw(report: Report, model: ModelChoice, opened: Opened) -> None:
         if headline.skipped:
             st.info(f"Skipped in this report: {headline.skipped}.", icon=":material/info:")
         else:
+            _draw_answer(report)
             for table in headline.tables:
                 st.html(table.html())
             st.html(f'<p class="lead">{html.escape(headline.reading)}</p>')
@@ -117,6 +118,14 @@ def _draw(report: Report, model: ModelChoice, opened: Opened) -> None:
         export.app_command(opened.arguments, model.path),
     ]
     export.panel(f"evidence_{part}", files, both)
+
+
+def _draw_answer(report: Report) -> None:
+    """What the two heads look at, in a sentence, if the report has measured it."""
+    kinds = report.results.tables.get("localisation", {})
+    if table := kinds.get("synthetic") or next(iter(kinds.values()), None):
+        rsp, avid = (table.one(**reports.ANSWER, head=head)["ratio"].to_json() for head in HEADS)
+        st.html(verdicts.answer(rsp, avid))
 
 
 def _choose_part(link: dict[str, str], report: Report) -> tuple[str, str]:

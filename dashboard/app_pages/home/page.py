@@ -18,7 +18,7 @@ from dashboard.overlays.selection import Clip, Selection
 from dashboard.services import galleries, models, reports
 from dashboard.services.galleries import Source
 from dashboard.services.models import About, Loaded, ModelChoice
-from dashboard.widgets import cards, controls, pool, shell
+from dashboard.widgets import cards, controls, pool, shell, verdicts
 from dashboard.widgets.shell import Opened
 from rspnet.files import printable
 from rspnet.names import HEAD_TITLES, HEADS
@@ -100,33 +100,19 @@ def _draw_answer(
     model: ModelChoice, arguments: Arguments, place: st.delta_generator.DeltaGenerator
 ) -> None:
     """What the two heads look at, in a sentence; nothing where it was not measured."""
-    keys = {"weights": "trained", "kind": DISPLAY.kind, "region": "limbs", "speed": "both"}
     try:
         rows = reports.rows_of(arguments, model, "localisation")
         rsp, avid = (
             next(
                 row["values"]["ratio"]
                 for row in rows
-                if row["keys"].items() >= {**keys, "head": head}.items()
+                if row["keys"].items() >= {**reports.ANSWER, "head": head}.items()
             )
             for head in HEADS
         )
-        differ = rsp["low"] > avid["high"]
-        shown = ["{value:.2f} times [{low:.2f}, {high:.2f}]".format(**r) for r in (rsp, avid)]
-        num = int(rsp["num"])
+        place.html(verdicts.answer(rsp, avid))
     except (ValueError, KeyError, TypeError, AttributeError, StopIteration, RuntimeError):
         return  # no such rows, or a damaged file: the page Evidence says what is wrong with it
-    found = (
-        "RSP looks at movement more than A-VID does"
-        if differ
-        else "The two heads do not differ clearly in how much they look at movement"
-    )
-    place.html(
-        f'<p class="lead" data-testid="answer"><b>{found}</b>: moving limbs hold {shown[0]} '
-        f"their area in RSP's map and {shown[1]} in "
-        f'<span style="white-space: nowrap">A-VID\'s</span> (margin towards the faster clip, '
-        f"95% intervals over {num} videos; 1 is what a uniform map would give).</p>"
-    )
 
 
 def _draw_evidence(model: ModelChoice, arguments: Arguments) -> bool:

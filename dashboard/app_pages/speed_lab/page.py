@@ -261,7 +261,7 @@ def _facts(curve: "Curve", name: str, level: float, view: LabView) -> str:
             f'<tr data-testid="lab-{head}"><td><span class="swatch" style="border-top: 3px '
             f'{DASHES[head]} {COLOURS[head]}"></span>{HEAD_TITLES[head]}</td><td class="number">'
             f"{symbol} = <b>{signed(view.similarity[head], 4)}</b></td>"
-            f'<td class="number">{neutral}</td><td class="number dim">sum error '
+            f'<td class="number">{neutral}</td><td class="number dim">the same, to '
             f"{small(view.error[head])}</td></tr>"
         )
     return (

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 SUMMARY = "A run's curves while it trains, and the maps of both heads as they develop."
 RECORDED = (
-    "this is a recorded run: the first stage of the shipped model's recipe, in which RSP is found; "
+    "This is a recorded run: the first stage of the shipped model's recipe, in which RSP is found; "
     "A-VID is not trained in it."
 )
 REFRESH_SECONDS = 3
@@ -114,12 +114,11 @@ def _say_no_runs(root: Path, opened: Opened, recorded: runs.Found) -> None:
     else:
         what = "is a file" if root.exists() else "does not exist"
     name = "runs" if root.is_file() else printable(root.name)
-    shown = f" Meanwhile, {RECORDED}" if recorded.names else ""
-    st.info(
-        f"The folder of runs, `{printable(root)}`, {what}. Start one with `python -m rspnet.train "
-        f"--out {name}/first --callback analysis.report.map_tracker:MapTracker`, or name another "
-        f"folder: `streamlit run dashboard/app.py -- --runs DIR`.{shown}",
-        icon=":material/info:",
+    shown = f"{RECORDED} " if recorded.names else ""
+    st.caption(
+        f"{shown}The folder of runs, `{printable(root)}`, {what}: start one with `python -m "
+        f"rspnet.train --out {name}/first --callback analysis.report.map_tracker:MapTracker`, or "
+        "name another folder, `streamlit run dashboard/app.py -- --runs DIR`."
     )
 
 

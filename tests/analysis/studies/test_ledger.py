@@ -60,7 +60,10 @@ def test_run_as_a_study(tmp_path_factory: pytest.TempPathFactory) -> None:
     (figure,) = study.figures(table)
     assert [len(panel.dots) for panel in figure.panels] == [len(MEASURED) * 4] * 2
     part, share = study.key_numbers(table)
-    assert (part.name, share.name) == ("motion-motion part of s", "share of movement in s, by size")
+    assert (part.name, share.name) == (
+        "part of s from movement in both clips",
+        "share of s that takes movement, by size",
+    )
     assert (
         share.difference
         == table.one(weights="trained", other="same", part="movement", head="rsp_minus_avid")[

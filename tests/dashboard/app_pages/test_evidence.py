@@ -81,6 +81,7 @@ def test_evidence_gives_the_numbers_of_the_report(open_page: OpenPage, report: P
             assert (
                 f"{number(value.value)} <small>{number(value.low)} to {number(value.high)}" in page
             )
+    assert 'data-testid="answer"' in page
     assert "6 synthetic videos, 1 draw of random weights" in page
     assert app.query_params["part"] == "responses"
     for part in ("localisation", "faithfulness", "sanity"):

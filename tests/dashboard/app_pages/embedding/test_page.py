@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dashboard.app_pages.embedding import points
+from dashboard.app_pages.embedding import page, points
 from dashboard.app_pages.embedding.page import read_rows, write_rows
 from rspnet.data.video.encode import write_video
 from tests.dashboard.apps import open_page, run_until, settle, texts
@@ -53,6 +54,20 @@ def test_a_link_restores_colour_clusters_and_selection(
     assert "clusters" not in app.query_params
     app.selectbox(key="embedding_colour").set_value("rsp").run()
     assert app.slider(key="embedding_clusters").value == 3
+
+
+def test_it_says_how_far_a_head_puts_videos_of_a_label_together(
+    coloured_model: Path, coloured_videos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app, _ = open_map(coloured_model, coloured_videos, monkeypatch)
+    assert "by chance" not in texts(app)  # six videos have no five that are nearest
+    monkeypatch.setattr(page, "CLOSEST", 1)
+    page._purity_words.clear()
+    app, _ = open_map(coloured_model, coloured_videos, monkeypatch, colour="folder")
+    # By how blue against green: red finds a walk, green and more_green each other, the rest none.
+    assert re.search(r"by RSP and <b>50%</b> \[\d+, \d+\] by A-VID; 40% would", texts(app))
+    app.selectbox(key="embedding_colour").set_value("rsp").run()
+    assert "by chance" not in texts(app)
 
 
 def test_what_a_link_can_not_have_is_said(

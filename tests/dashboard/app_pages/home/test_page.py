@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dashboard.app_pages.home import page as home
 from dashboard.overlays.options import C_J
+from dashboard.services import reports
 from tests.dashboard.apps import PATIENCE, texts
 from tests.dashboard.conftest import APP, ROOT
 
@@ -80,7 +80,7 @@ def test_no_answer_is_given_from_a_report_that_cannot_be_read(
 ) -> None:
     monkeypatch.setenv("RSPNET_CACHE", str(tmp_path))
     value = {"model_hash": hashlib.sha256(planted_model.read_bytes()).hexdigest()}
-    keys = {"weights": "trained", "kind": home.DISPLAY.kind, "region": "limbs", "speed": "both"}
+    keys = reports.ANSWER
     ratio = {"value": 2.0, "low": 1.5, "high": 2.5, "num": 4}
     rows = [{"keys": {**keys, "head": h}, "values": {"ratio": ratio}} for h in ("rsp", "avid")]
     value["tables"] = {"localisation": {"synthetic": {"rows": rows}}}  # and nothing else

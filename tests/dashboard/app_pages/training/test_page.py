@@ -101,7 +101,7 @@ def test_no_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> 
     app = open_page("training", ["--runs", str(root)], monkeypatch)
     assert not app.exception
     assert not app.warning
-    assert "python -m rspnet.train" in app.info[0].value
+    assert "python -m rspnet.train" in app.caption[0].value
     link = {"run": "deep/first", "step": "60"}
     app = open_page("training", ["--runs", str(root)], monkeypatch, **link)
     assert not app.exception
@@ -123,7 +123,7 @@ def test_without_runs_it_shows_a_recorded_one(
     write_maps(run, Path("/elsewhere/dance/synthetic_7_000003.mp4"))
     app = open_page("training", ["--runs", str(tmp_path / "none")], monkeypatch)
     assert not app.exception
-    assert "Meanwhile, this is a recorded run" in app.info[0].value
+    assert app.caption[0].value.startswith("This is a recorded run: ")
     assert app.selectbox("training_run").options == ["small, recorded"]
     assert "<b>Step 60</b>" in texts(app)
     assert "synthetic_7_000003.mp4: " in texts(app)
