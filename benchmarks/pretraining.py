@@ -84,7 +84,7 @@ def parser() -> argparse.ArgumentParser:
     add("--ucf101", type=Path, help="folder of UCF101's class folders: a second validation")
     add("--ucf101_lists", type=Path, help="its lists; nothing: found as in small_scale.py")
     add("--real", nargs="*", default=[], help="more folders of videos, or .txt lists of paths")
-    add("--min_frames", type=int, default=1, help="of a real video; shorter ones are left out")
+    add("--min_frames", type=int, default=1, help="a real video with fewer frames is excluded")
     add("--num_generated", type=int, default=1200, help="generated videos")
     add("--num_held_out", type=int, default=64, help="videos that both tasks are evaluated on")
     add("--only", nargs="+", metavar="NAME", help="these runs, and what they come after")

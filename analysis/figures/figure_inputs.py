@@ -155,7 +155,8 @@ def other_speed(reader: FrameReader, view: View, speed: float | None = None) -> 
         ValueError: The video is too short for it, or the speed is not positive or the clip's own.
     """
     own, num_frames = view.info.speed, len(view.frames)
-    speed = speed or (2 * own if own <= 1 else own / 2)
+    if speed is None:
+        speed = 2 * own if own <= 1 else own / 2
     if speed <= 0:
         raise ValueError(f"speed is positive, got {speed:g}")
     if speed == own:
@@ -231,7 +232,7 @@ def load_pair(
         try:
             view_k = speed_of_file(video_j or video_i, c_j, speed_k, seed)
         except ValueError as error:
-            if speed_k:  # it was named
+            if speed_k is not None:  # it was named
                 raise
             missing["rsp"] = str(error)
         views = _middle_clips(others, query.num_frames, c_j.frames.shape[1])

@@ -231,7 +231,7 @@ class CueConflict(Study[CueConflictConfig]):
 
     def key_numbers(self, table: StudyTable) -> list[KeyNumber]:
         """The share of motion decisions in the full conflict."""
-        name = "action of one video, look of another: decided by the action"
+        name = "action of one video, appearance of another: decided by action"
         return [key_number(table, name, "motion", conflict=FULL)]
 
 

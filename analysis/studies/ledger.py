@@ -232,12 +232,6 @@ class Ledger(Study[LedgerConfig]):
     def key_numbers(self, table: StudyTable) -> list[KeyNumber]:
         """The motion-motion part and the share of movement within a video."""
         return [
-            key_number(
-                table,
-                "part of s from movement in both clips",
-                "value",
-                other="same",
-                part="motion_motion",
-            ),
+            key_number(table, BOTH_MOVE, "value", other="same", part="motion_motion"),
             key_number(table, SHARE, "value", other="same", part=MOVEMENT),
         ]

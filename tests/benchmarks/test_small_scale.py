@@ -95,7 +95,7 @@ def test_one_command_one_table(
         monkeypatch.setattr(module, name, never)
     monkeypatch.setattr("benchmarks.small_scale.subjects.evaluate_pretext", never)
     monkeypatch.setattr("benchmarks.small_scale.localisation.ResponsesStudy", never)
-    assert small_scale.main(words[:-2]) == 0  # without the figure
+    assert small_scale.main(words) == 0
     assert capsys.readouterr().out == text
 
 

@@ -116,7 +116,8 @@ def page() -> None:
     ]
     names = [choice.name for choice in choices]
     drawn = embedding_map.coloured(mapped, made, names, colour)
-    _draw_map(mapped, drawn, colour, own, _purity_words(mapped, colour))
+    found = _purity_words(mapped, colour) if len(pools) == 1 else ""
+    _draw_map(mapped, drawn, colour, own, found)
     if own[0]:
         st.caption(_about_own(method))
     if len(pools) > 1:

@@ -46,6 +46,8 @@ def test_other_speed_is_twice_or_half_and_fits() -> None:
         other_speed(Grey(14), view(1))
     with pytest.raises(ValueError, match="another speed"):
         other_speed(Grey(20), view(1), 1)
+    with pytest.raises(ValueError, match="speed is positive, got 0"):
+        other_speed(Grey(20), view(1), 0)  # not the one that is taken where none is named
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +154,7 @@ def test_a_region_is_played_at_another_speed(folder: Path, capsys: pytest.Captur
     for speed, why in (
         ("1", "is at 1x already"),
         ("8", "need a video of 57 frames"),
-        ("-1", "posi"),
+        ("-1", "speed is positive, got -1"),
     ):
         assert main([*words, *edit, "--edit_speed", speed]) == 2
         assert why in capsys.readouterr().err

@@ -108,6 +108,7 @@ def test_methods_are_those_that_are_installed(monkeypatch: pytest.MonkeyPatch) -
 def test_two_models_are_side_by_side_with_one_colouring_and_selection(
     coloured_model: Path, coloured_videos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(page, "CLOSEST", 1)
     link = {"second": "random weights", "rows": "0-1.4"}
     app, _ = open_map(coloured_model, coloured_videos, monkeypatch, **link)
     assert {name: app.query_params[name] for name in link} == link
@@ -123,6 +124,7 @@ def test_two_models_are_side_by_side_with_one_colouring_and_selection(
     assert "3 videos selected" in texts(app)
     said = [caption.value for caption in app.caption]
     assert any("colours and random weights share (Jaccard index" in text for text in said)
+    assert "would by chance" not in texts(app)  # which says it of one model
     # By itself the first model has its two maps.
     app.selectbox(key="second_model").set_value("").run()
     traces = json.loads(app.get("plotly_chart")[0].proto.spec)["data"]
