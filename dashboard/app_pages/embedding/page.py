@@ -116,8 +116,8 @@ def page() -> None:
     ]
     names = [choice.name for choice in choices]
     drawn = embedding_map.coloured(mapped, made, names, colour)
-    found = _purity_words(mapped, colour) if len(pools) == 1 else ""
-    _draw_map(mapped, drawn, colour, own, found)
+    words_of_one = _purity_words(mapped, colour) if len(pools) == 1 else ""
+    _draw_map(mapped, drawn, colour, own, words_of_one)
     if own[0]:
         st.caption(_about_own(method))
     if len(pools) > 1:
